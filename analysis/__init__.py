@@ -1,0 +1,1 @@
+"""The science of lumbar-node: anatomy, segmentation and measurement; no DICOM."""

@@ -1,0 +1,1 @@
+"""Words that cross between the node and an analysis: arrays, millimetres, codes."""

@@ -1,0 +1,1 @@
+"""Array in, array out: resampling and geometry that know no anatomy."""

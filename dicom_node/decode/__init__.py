@@ -1,0 +1,1 @@
+"""DICOM instances to volumes."""

@@ -1,0 +1,1 @@
+"""Results to DICOM objects; the only room with highdicom."""

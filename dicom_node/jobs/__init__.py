@@ -1,0 +1,1 @@
+"""What is owed, and durably: the only room with dbos."""

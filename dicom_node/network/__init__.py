@@ -1,0 +1,1 @@
+"""Associations and DIMSE services; the only room with pynetdicom."""
