@@ -1,0 +1,53 @@
+"""Coded concepts and units, in the words of DICOM but without DICOM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_CODE_VALUE_CHARS = 16
+"""Code Value (0008,0100) is an SH (PS3.5 6.2)."""
+MAX_MEANING_CHARS = 64
+"""Code Meaning (0008,0104) is an LO (PS3.5 6.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A coded concept: value, coding scheme designator, meaning.
+
+    Raises
+    ------
+    ValueError
+        If a part is empty or longer than its value representation allows.
+
+    References
+    ----------
+    PS3.3 8.8, Code Sequence Macro.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+    def __post_init__(self) -> None:
+        for name, text, limit in (
+            ("value", self.value, MAX_CODE_VALUE_CHARS),
+            ("scheme", self.scheme, MAX_CODE_VALUE_CHARS),
+            ("meaning", self.meaning, MAX_MEANING_CHARS),
+        ):
+            if not 0 < len(text) <= limit:
+                message = f"{name}: expected 1 to {limit} characters, got {text!r}"
+                raise ValueError(message)
+
+
+PRIVATE_SCHEME = "99LUMBAR"
+"""Our coding scheme, for quantities that no standard scheme names.
+
+A private designator starts with 99 (PS3.16 8.2)."""
+
+# Units, UCUM (PS3.16 CID 7181).
+MILLIMETRE = Concept("mm", "UCUM", "millimeter")
+SQUARE_MILLIMETRE = Concept("mm2", "UCUM", "square millimeter")
+CUBIC_MILLIMETRE = Concept("mm3", "UCUM", "cubic millimeter")
+DEGREE = Concept("deg", "UCUM", "degree")
+RATIO = Concept("{ratio}", "UCUM", "ratio")
+NO_UNITS = Concept("1", "UCUM", "no units")

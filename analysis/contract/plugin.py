@@ -1,0 +1,150 @@
+"""What the node asks of an analysis, and what it tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from analysis.contract.result import AnalysisResult
+from analysis.contract.volume import Volume
+
+CONTRACT_VERSION = 1
+"""Raised when a change here would break an analysis that was built before."""
+
+Role = str
+"""The part that a series plays for an analysis, such as `t2_sagittal`."""
+
+
+class Plane(Enum):
+    """Orientation of a series' slices."""
+
+    SAGITTAL = "sagittal"
+    CORONAL = "coronal"
+    AXIAL = "axial"
+    OBLIQUE = "oblique"
+    MIXED = "mixed"
+    UNKNOWN = "unknown"
+
+
+class Weighting(Enum):
+    """Contrast of an MR series, as far as its attributes tell."""
+
+    T1 = "T1"
+    T2 = "T2"
+    T2_FAT_SUPPRESSED = "T2-fat-suppressed"
+    PD = "PD"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSummary:
+    """What an analysis may know of a series before it is decoded.
+
+    Parameters
+    ----------
+    spacing_mm
+        Between slices, rows and columns; None where it is not stated.
+    contrast_agent
+        Whether the attributes name a contrast agent.
+    """
+
+    modality: str
+    body_part: str
+    plane: Plane
+    weighting: Weighting
+    slice_count: int
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float, float] | None = None
+    localiser: bool = False
+    derived: bool = False
+    contrast_agent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Whether an analysis takes a series.
+
+    Parameters
+    ----------
+    accepted
+        Whether it does.
+    code
+        Stable word in `snake_case`: why not; empty where accepted.
+    text
+        One sentence for people: why not.
+    preference
+        Among accepted series of one study the highest is analysed first.
+    """
+
+    accepted: bool
+    code: str = ""
+    text: str = ""
+    preference: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a measurement may depend on beside the picture; never an identity."""
+
+    age_years: float | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the node tells an analysis beside the volumes."""
+
+    subject: Subject
+    summaries: Mapping[Role, SeriesSummary]
+    threads: int = 2
+
+
+class Analysis(Protocol):
+    """One anatomy. Found by the entry point group `dicom_node.analyses`."""
+
+    @property
+    def name(self) -> str:
+        """Its entry point name, such as `lumbar-mri`."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same input may give another result."""
+
+    @property
+    def contract_version(self) -> int:
+        """The `CONTRACT_VERSION` that it was built for."""
+
+    @property
+    def inputs(self) -> tuple[Role, ...]:
+        """The roles that it needs; today exactly one."""
+
+    def accepts(self, summary: SeriesSummary) -> Fit:
+        """Say from the attributes alone whether the series is for us."""
+
+    def prepare(self, *, threads: int) -> None:
+        """Load and verify what `analyse` needs; may be called again at no cost.
+
+        Raises
+        ------
+        AnalysisFailed
+            If weights are missing or differ from their checksum.
+        """
+
+    def analyse(
+        self, inputs: Mapping[Role, Volume], context: Context
+    ) -> AnalysisResult:
+        """Run from volumes to result.
+
+        Raises
+        ------
+        UnsuitableInput
+            If the picture cannot bear the analysis.
+        OutOfResources
+            If memory gave out.
+        AnalysisFailed
+            If the analysis itself is at fault.
+        """

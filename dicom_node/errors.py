@@ -1,0 +1,118 @@
+"""Every error that the node raises on purpose.
+
+`code` never changes once released, so IT can alert on it. No message carries patient
+data: UIDs, AE titles, limits and counts only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NodeError(Exception):
+    """Base class of the node's own errors."""
+
+    code: ClassVar[str] = "node-error"
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(NodeError):
+    """The settings are wrong; all mistakes at once.
+
+    Parameters
+    ----------
+    problems
+        One line each: `file:line path: what, limit`.
+    """
+
+    code = "settings-wrong"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InstanceRefusedError(NodeError):
+    """A C-STORE dataset that cannot be kept: unreadable or without its UIDs."""
+
+    code = "instance-refused"
+
+
+class InstanceMismatchError(InstanceRefusedError):
+    """The dataset is not the instance that the C-STORE request named."""
+
+    code = "instance-mismatch"
+
+
+class SpoolFullError(NodeError):
+    """Less disk is free than the settings demand."""
+
+    code = "spool-full"
+    retryable = True
+
+    def __init__(self, *, free_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{free_bytes // 2**20} MiB free, {limit_bytes // 2**20} MiB are to be kept"
+        )
+        self.free_bytes = free_bytes
+        self.limit_bytes = limit_bytes
+
+
+class SeriesRejectedError(NodeError):
+    """A series that no route takes or that cannot be a volume; final, no fault.
+
+    Parameters
+    ----------
+    reason
+        Stable word in `snake_case`, such as `not_mr`.
+    text
+        One sentence for people, with the number and the limit.
+    """
+
+    code = "series-rejected"
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+class GeometryError(SeriesRejectedError):
+    """Instances that do not form one uniform volume."""
+
+    code = "geometry"
+
+
+class PixelDataError(SeriesRejectedError):
+    """Pixel data that are missing, truncated or cannot be decoded."""
+
+    code = "pixel-data"
+
+
+class EncodingError(NodeError):
+    """An object of ours breaks its IOD: our bug, never sent."""
+
+    code = "encoding"
+
+
+class PeerUnreachableError(NodeError):
+    """No association could be opened with a configured peer, or it was lost."""
+
+    code = "peer-unreachable"
+    retryable = True
+
+    def __init__(self, peer: str, *, host: str, port: int, why: str) -> None:
+        super().__init__(f"no association with {peer} ({host}:{port}): {why}")
+        self.peer = peer
+
+
+class DeliveryRefusedError(NodeError):
+    """The peer answered, and will not take an object however often it is sent."""
+
+    code = "delivery-refused"
+
+
+class JobNotFoundError(NodeError):
+    """No job with that id."""
+
+    code = "job-not-found"

@@ -1,0 +1,39 @@
+"""UIDs and ids derived from their source, so that a retry makes the same object."""
+
+from __future__ import annotations
+
+import hashlib
+
+_UUID_BITS = 128
+
+
+def digest(*parts: str) -> str:
+    """Return the SHA-256 of the parts, as 64 hexadecimal digits.
+
+    Parts are length-prefixed, so `("ab", "c")` and `("a", "bc")` differ.
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        state.update(len(encoded).to_bytes(8, "big"))
+        state.update(encoded)
+    return state.hexdigest()
+
+
+def derived_uid(*parts: str) -> str:
+    """Return a UID that is the same whenever the parts are.
+
+    References
+    ----------
+    PS3.5 B.2: a UID may be `2.25.` and a UUID as a decimal number. The UUID is of
+    version 8, custom (RFC 9562 5.8), filled from a SHA-256.
+    """
+    number = int(digest(*parts)[: _UUID_BITS // 4], 16)
+    number &= ~(0xF << 76) & ~(0x3 << 62)
+    number |= (8 << 76) | (0x2 << 62)
+    return f"2.25.{number}"
+
+
+def folder_name(uid: str) -> str:
+    """Return a file-system name for a UID, however hostile its characters are."""
+    return digest(uid)[:32]

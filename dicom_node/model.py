@@ -1,0 +1,133 @@
+"""The node's nouns: instance, series, job, delivery. Plain data, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInstance:
+    """One SOP instance that lies complete on disk.
+
+    Parameters
+    ----------
+    path
+        The Part 10 file; its dataset holds the very bytes that were sent.
+    sha256
+        Of the dataset bytes.
+    received_at_s
+        POSIX time.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+    sha256: str
+    size_bytes: int
+    received_at_s: float
+
+
+class Completion(StrEnum):
+    """The evidence by which a series was called complete."""
+
+    RELEASED_AND_QUIET = "released-and-quiet"
+    COUNT_CONFIRMED = "count-confirmed"
+    MAX_WAIT = "max-wait"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedSeries:
+    """A series as it was when it was called complete; later instances make another.
+
+    Parameters
+    ----------
+    digest
+        Of the contents of all instances: the same content gives the same digest.
+    revision
+        1 for the first completion of this series, 2 for the next with other content.
+    conflicts
+        SOP instance UIDs that came more than once with different content; the one
+        that came last is among `instances`.
+    """
+
+    study_uid: str
+    series_uid: str
+    calling_ae: str
+    instances: tuple[StoredInstance, ...]
+    digest: str
+    completion: Completion
+    revision: int = 1
+    conflicts: tuple[str, ...] = ()
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    DONE = "done"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One analysis owed for one received series.
+
+    Parameters
+    ----------
+    id
+        Derived from series content, route, analysis and its version.
+    route
+        Name of the route; empty if none takes the series.
+    rejection
+        (code, text) if it was clear before any decoding that nothing is to be done.
+    accepted_at_s
+        POSIX time; the content time of every result, so that a retry is the same.
+    """
+
+    id: str
+    series: ReceivedSeries
+    route: str
+    analysis: str
+    analysis_version: str
+    accepted_at_s: float
+    rejection: tuple[str, str] | None = None
+    supersedes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceOutcome:
+    """What a peer answered for one instance."""
+
+    path: Path
+    sop_instance_uid: str
+    stored: bool
+    status: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as an operator sees it; no patient data."""
+
+    id: str
+    state: JobState
+    route: str
+    series_uid: str
+    study_uid: str
+    calling_ae: str
+    instances: int
+    accepted_at_s: float
+    settled_at_s: float | None
+    reason: str
+    deliveries: tuple[tuple[str, str], ...] = ()
