@@ -1,0 +1,196 @@
+"""The sections of `node.yaml` and their limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+
+def _stripped(text: str) -> str:
+    if not text.strip():
+        message = "an AE title cannot be blank"
+        raise ValueError(message)
+    return text
+
+
+AeTitle = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[\x20-\x5b\x5d-\x7e]{1,16}$"),
+    AfterValidator(_stripped),
+]
+"""VR AE (PS3.5 6.2): 1 to 16 printable ASCII characters, no backslash."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Names of peers and routes: lower case, digits, `-`, `_`; safe in files and logs."""
+
+
+class Section(BaseModel):
+    """Base of every section: a misspelt key is an error, a value never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Node(Section):
+    """How the node is reached."""
+
+    ae_title: AeTitle = "LUMBAR_AI"
+    bind: str = "0.0.0.0"  # noqa: S104 - a PACS must reach us; sites narrow it here
+    port: Port = 11112
+    check_called_ae: bool = True
+    accept_unknown_peers: bool = Field(
+        default=False,
+        description="Accept associations from AE titles that no peer with may_send has.",
+    )
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
+    acceptors: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=2, description="Processes that share the port."
+    )
+    association_timeout_s: Seconds = Field(
+        default=30.0,
+        description="A client that connects must open its association within this time.",
+    )
+    idle_timeout_s: Seconds = Field(
+        default=60.0, description="An open association that is silent is aborted."
+    )
+
+
+class Peer(Section):
+    """One DICOM application entity that we accept from or deliver to."""
+
+    ae_title: AeTitle
+    host: str
+    port: Port = 104
+    timeout_s: Seconds = 30.0
+    may_send: bool = True
+    answers_c_find: bool = Field(
+        default=False,
+        description="Ask it for Number of Series Related Instances, so that a series "
+        "can be called complete at once.",
+    )
+
+
+class Spool(Section):
+    """Where everything lies that has been accepted."""
+
+    folder: Path
+    min_free_gb: Annotated[float, Field(ge=0)] = 5.0
+    keep_days: Annotated[float, Field(gt=0)] = 3.0
+
+
+class Series(Section):
+    """When a series is complete."""
+
+    quiet_s: Annotated[float, Field(ge=0)] = 5.0
+    max_wait_s: Seconds = 900.0
+    confirm_by_c_find: bool = True
+
+
+class Accept(Section):
+    """Which series a route takes; the analysis may still refuse."""
+
+    modality: Literal["MR"] = "MR"
+    body_part: list[str] = Field(
+        default_factory=list,
+        description="Body Part Examined values; empty takes any, and a series without "
+        "one passes.",
+    )
+    plane: Literal["sagittal"] = "sagittal"
+    weighting: Literal["T2"] = "T2"
+
+
+class ResultSeries(Section):
+    """How result series appear in the PACS."""
+
+    number: Annotated[int, Field(ge=1, le=2**31 - 1)] = 9000
+    description: Annotated[str, StringConstraints(min_length=1, max_length=40)] = (
+        "AI lumbar (not for primary diagnosis)"
+    )
+
+
+class Route(Section):
+    """Ties a kind of series to an analysis and to peers."""
+
+    name: Name
+    accept: Accept = Accept()
+    analysis: Name = "lumbar-mri"
+    deliver_to: Annotated[list[Name], Field(min_length=1)]
+    objects: Annotated[list[Literal["seg", "sr", "sc"]], Field(min_length=1)] = [
+        "seg",
+        "sr",
+        "sc",
+    ]
+    when_unsuitable: Literal["silent", "note"] = Field(
+        default="silent",
+        description="note: one captured page with the reason goes to the peers.",
+    )
+    result_series: ResultSeries = ResultSeries()
+
+
+class Jobs(Section):
+    """How often and when work is tried again."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    backoff_s: Annotated[list[Seconds], Field(min_length=1)] = [30, 120, 600, 3600]
+
+
+class Work(Section):
+    """What the science may use."""
+
+    processes: Annotated[int, Field(ge=1, le=16)] = 1
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class Log(Section):
+    """What is written to standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    uids: Literal["plain", "hashed"] = "plain"
+
+
+class Settings(Section):
+    """All of `node.yaml`."""
+
+    version: Literal[1]
+    node: Node = Node()
+    peers: dict[Name, Peer] = Field(default_factory=dict)
+    spool: Spool
+    series: Series = Series()
+    routes: Annotated[list[Route], Field(min_length=1)]
+    database: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL; left out, node.sqlite in the spool folder.",
+    )
+    jobs: Jobs = Jobs()
+    work: Work = Work()
+    log: Log = Log()
+
+    @property
+    def database_url(self) -> str:
+        """The database that holds the jobs."""
+        if self.database is not None:
+            return self.database
+        return f"sqlite:///{self.spool.folder.resolve() / 'node.sqlite'}"
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [route.name for route in self.routes]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            message = f"routes: two routes are named {name}"
+            raise ValueError(message)
+        for index, route in enumerate(self.routes):
+            for peer in route.deliver_to:
+                if peer not in self.peers:
+                    message = f"routes.{index}.deliver_to: no peer is named {peer}"
+                    raise ValueError(message)
+        return self
