@@ -50,7 +50,8 @@ class Node(Section):
     check_called_ae: bool = True
     accept_unknown_peers: bool = Field(
         default=False,
-        description="Accept associations from AE titles that no peer with may_send has.",
+        description="Accept associations from AE titles that no peer with may_send "
+        "has.",
     )
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
     acceptors: Annotated[int, Field(ge=1, le=16)] = Field(
@@ -58,7 +59,8 @@ class Node(Section):
     )
     association_timeout_s: Seconds = Field(
         default=30.0,
-        description="A client that connects must open its association within this time.",
+        description="A client that connects must open its association within "
+        "this time.",
     )
     idle_timeout_s: Seconds = Field(
         default=60.0, description="An open association that is silent is aborted."
@@ -147,6 +149,12 @@ class Jobs(Section):
 class Work(Section):
     """What the science may use."""
 
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = (
+        Field(
+            default="auto",
+            description="This version computes on the CPU; cuda is answered with a warning.",
+        )
+    )
     processes: Annotated[int, Field(ge=1, le=16)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
 
