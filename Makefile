@@ -1,0 +1,85 @@
+# lumbar-node: `make demo` shows it, `make test` proves it. Both start from a bare
+# machine with Python 3.11, make and bash, and are quick the second time.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+TORCH := torch==2.13.0
+MIN_COVERAGE := 85
+MANIFESTS := pyproject.toml constraints.txt
+
+# One line a package, so that a person sees that it moves.
+SHOW_PROGRESS := awk '/^(Collecting|Downloading|Installing)/ {print "    " $$0; fflush()} /^ERROR/ {print; fflush()}'
+
+.PHONY: help install demo test lint schema suite peers benchmark train pictures lock clean
+
+help:  ## list the commands
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@deploy/install/venv.sh $(VENV)
+
+$(VENV)/runtime.stamp: $(MANIFESTS) | $(BIN)/python
+	@echo "==> installing lumbar-node and what it needs (about 500 MB on disk)"
+	@$(PIP) install -c constraints.txt -e . | $(SHOW_PROGRESS)
+	@touch $@
+
+# torch goes first and alone, so that nothing else can move its version.
+$(VENV)/dev.stamp: $(MANIFESTS) | $(BIN)/python
+	@echo "==> installing $(TORCH) (training and its tests; about 200 MB)"
+	@$(PIP) install -c constraints.txt $(TORCH) | $(SHOW_PROGRESS)
+	@echo "==> installing lumbar-node with the tools of its tests"
+	@$(PIP) install -c constraints.txt -e '.[dev,train]' | $(SHOW_PROGRESS)
+	@touch $@ $(VENV)/runtime.stamp
+
+install: $(VENV)/runtime.stamp  ## install what the node needs into .venv
+
+peers:  ## install the DICOM peers of the tests: Orthanc, DCMTK
+	@deploy/install/peers.sh
+
+demo: $(VENV)/runtime.stamp  ## a real series in over DICOM, results back, a table and pictures
+	@$(BIN)/python deploy/demo/demo.py
+
+pictures: $(VENV)/runtime.stamp  ## make the README's picture from the demo's series
+	@rm -rf build/pictures
+	@$(BIN)/lumbar-node analyse deploy/demo/series --out build/pictures
+	@mkdir -p docs/pictures && cp build/pictures/overlay.png docs/pictures/overlay.png
+
+lint: $(VENV)/dev.stamp  ## ruff, mypy --strict, import contracts
+	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "==> mypy";         $(BIN)/mypy
+	@echo "==> import-linter"; $(BIN)/lint-imports
+
+schema: $(VENV)/dev.stamp  ## write the schema of the settings anew
+	@$(BIN)/python -m dicom_node.settings.schema config/node.schema.json
+
+# The suite runs against the wheel, from a folder without the packages, so that the
+# checkout cannot shadow what is installed.
+suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
+	@deploy/install/wheel_suite.sh build
+	@cd build/suite && PYTHONPATH=$(CURDIR)/build/site $(CURDIR)/$(BIN)/python -m pytest \
+	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS)
+
+test: lint suite  ## everything that CI runs
+
+benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchmarks.md
+	@for file in tests/benchmarks/*.py; do echo "==> $$file"; \
+	    PYTHONPATH=. $(BIN)/python $$file; done
+
+train: $(VENV)/dev.stamp  ## train the network anew (hours; needs ../shared/data)
+	@$(BIN)/lumbar-node-train $(TRAIN_ARGS)
+
+lock:  ## resolve the dependencies anew and write constraints.txt
+	@rm -rf build/lock && deploy/install/venv.sh build/lock
+	@build/lock/bin/python -m pip install -q $(TORCH)
+	@build/lock/bin/python -m pip install -q -e '.[dev,train]'
+	@{ echo "# Made by: make lock"; build/lock/bin/python -m pip freeze --exclude-editable \
+	    | sed 's/+cpu$$//'; } > constraints.txt
+
+clean:  ## remove what can be made again
+	@rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .coverage .coverage.* htmlcov $(VENV)

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The DICOM peers of the integration tests: DCMTK and Orthanc with its DICOMweb plugin.
+# As root on Debian they are installed; elsewhere the tests that need them are skipped,
+# and this says so. With CI=true a missing peer is a failure.
+set -euo pipefail
+packages=(dcmtk orthanc orthanc-dicomweb)
+
+missing() {
+    local program
+    for program in storescu dcmsend storescp echoscu findscu Orthanc; do
+        command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "$program"
+    done
+    [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo "orthanc-dicomweb"
+}
+
+[ -n "$(missing)" ] || exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "==> installing ${packages[*]}"
+    # The packages must not start their services: the tests start their own.
+    guard=/usr/sbin/policy-rc.d
+    made_guard=
+    if [ ! -e "$guard" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$guard"
+        chmod +x "$guard"
+        made_guard=yes
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "${packages[@]}" >/dev/null || true
+    [ -z "$made_guard" ] || rm -f "$guard"
+fi
+
+left=$(missing | tr '\n' ' ')
+[ -n "$left" ] || exit 0
+echo "!!! missing: $left" >&2
+echo "!!! install ${packages[*]} (Debian), or the tests marked 'peer' are SKIPPED" >&2
+[ "${CI:-}" != "true" ]
