@@ -116,3 +116,14 @@ class JobNotFoundError(NodeError):
     """No job with that id."""
 
     code = "job-not-found"
+
+
+class JobStateError(NodeError):
+    """A job that is not in a state in which it can be retried or cancelled."""
+
+    code = "job-state"
+
+    def __init__(self, job_id: str, *, state: str, wanted: str) -> None:
+        super().__init__(f"job {job_id} is {state}: nothing to {wanted}")
+        self.job_id = job_id
+        self.state = state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,7 +11,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
 )
 
 
@@ -26,13 +25,52 @@ AeTitle = Annotated[
     str,
     StringConstraints(strip_whitespace=True, pattern=r"^[\x20-\x5b\x5d-\x7e]{1,16}$"),
     AfterValidator(_stripped),
+    Field(
+        json_schema_extra={
+            "x-expected": "an AE title (1 to 16 printable ASCII characters, "
+            "no backslash)"
+        }
+    ),
 ]
 """VR AE (PS3.5 6.2): 1 to 16 printable ASCII characters, no backslash."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Port = Annotated[
+    int,
+    Field(ge=1, le=65535, json_schema_extra={"x-expected": "a TCP port (1 to 65535)"}),
+]
+Seconds = Annotated[
+    float,
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+        json_schema_extra={"x-expected": "a time in seconds (above 0)"},
+    ),
+]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"),
+    Field(
+        json_schema_extra={
+            "x-expected": "a name (1 to 63 of a-z, 0-9, - and _; a letter or digit "
+            "first)"
+        }
+    ),
+]
 """Names of peers and routes: lower case, digits, `-`, `_`; safe in files and logs."""
+
+
+DatabaseUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(sqlite:///[^/?]|sqlite:////|postgresql(\+psycopg)?://)"
+    ),
+    Field(
+        json_schema_extra={
+            "x-expected": "a database URL (sqlite:////absolute/path or "
+            "postgresql+psycopg://user@host/name)"
+        }
+    ),
+]
 
 
 class Section(BaseModel):
@@ -71,7 +109,7 @@ class Peer(Section):
     """One DICOM application entity that we accept from or deliver to."""
 
     ae_title: AeTitle
-    host: str
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     port: Port = 104
     timeout_s: Seconds = 30.0
     may_send: bool = True
@@ -152,7 +190,8 @@ class Work(Section):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = (
         Field(
             default="auto",
-            description="This version computes on the CPU; cuda is answered with a warning.",
+            description="This version computes on the CPU; cuda is answered with a "
+            "warning.",
         )
     )
     processes: Annotated[int, Field(ge=1, le=16)] = 1
@@ -175,9 +214,10 @@ class Settings(Section):
     spool: Spool
     series: Series = Series()
     routes: Annotated[list[Route], Field(min_length=1)]
-    database: str | None = Field(
+    database: DatabaseUrl | None = Field(
         default=None,
-        description="SQLAlchemy URL; left out, node.sqlite in the spool folder.",
+        description="SQLAlchemy URL; left out, node.sqlite in the spool folder. The "
+        "password of PostgreSQL stands in the file that PGPASSFILE names, not here.",
     )
     jobs: Jobs = Jobs()
     work: Work = Work()
@@ -189,16 +229,3 @@ class Settings(Section):
         if self.database is not None:
             return self.database
         return f"sqlite:///{self.spool.folder.resolve() / 'node.sqlite'}"
-
-    @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        names = [route.name for route in self.routes]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            message = f"routes: two routes are named {name}"
-            raise ValueError(message)
-        for index, route in enumerate(self.routes):
-            for peer in route.deliver_to:
-                if peer not in self.peers:
-                    message = f"routes.{index}.deliver_to: no peer is named {peer}"
-                    raise ValueError(message)
-        return self

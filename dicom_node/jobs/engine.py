@@ -1,0 +1,135 @@
+"""How we use DBOS: names, one configuration, no network, no console of its own."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import sqlalchemy
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+
+from dicom_node import log
+
+APPLICATION = "lumbar-node"
+APPLICATION_VERSION = "jobs-1"
+"""Recovery takes up only workflows of its own version. It names the steps of our
+workflows, not the package: a job accepted before an upgrade ends after it. Steps may be
+added at the end of a workflow; whoever changes their order drains the node first."""
+
+ANALYSES = "analyses"
+REJECTIONS = "rejections"
+"""Jobs that need no work; beside `analyses`, so that neither waits for the other."""
+DELIVERIES = "deliveries"
+"""Partitioned by peer: one that is down or slow delays no other."""
+JOB = "job"
+DELIVERY = "delivery"
+
+POLL_S = 0.25
+"""How long an enqueued workflow waits at most before a worker sees it."""
+MAX_CRASHES = 3
+"""A job that was running when its worker died is begun anew this often, then failed."""
+_ANALYSES_PER_WORKER = 1
+_REJECTION_POLL_S = 1.0
+_UNUSED_POLL_S = 3600.0
+"""For parts of DBOS that we have no use for: schedules and notifications."""
+_DELIVERIES_PER_PEER = 2
+
+_SQLITE = "sqlite:///"
+
+
+def prepare_database(url: str) -> None:
+    """Create or upgrade the database.
+
+    Only one process may do so: two that create one SQLite database at the same moment
+    race. Workers then start with `run_migrations` off.
+    """
+    _quieten()
+    if url.startswith(_SQLITE):
+        path = Path(url.removeprefix(_SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _use_write_ahead_log(url)
+    DBOS.migrate(url)
+
+
+def open_client(url: str) -> DBOSClient:
+    """Open the database for looking and enqueueing, without running any workflow."""
+    _quieten()
+    return DBOSClient(
+        system_database_url=url,
+        application_name=APPLICATION,
+        serializer=DBOSPortableJSONSerializer(),
+        retry_connection_errors=False,
+    )
+
+
+def open_engine(url: str, *, executor_id: str) -> DBOS:
+    """Configure this process as the executor of one worker slot.
+
+    Parameters
+    ----------
+    executor_id
+        The same for a slot whenever it starts, so that it takes up what it left.
+    """
+    _quieten()
+    config: DBOSConfig = {
+        "name": APPLICATION,
+        "system_database_url": url,
+        "application_version": APPLICATION_VERSION,
+        "executor_id": executor_id,
+        "run_migrations": False,
+        "serializer": DBOSPortableJSONSerializer(),
+        "enable_otlp": False,
+        "log_level": "WARNING",
+        "scheduler_polling_interval_sec": _UNUSED_POLL_S,
+        "notification_listener_polling_interval_sec": _UNUSED_POLL_S,
+    }
+    return DBOS(config=config)
+
+
+def register_queues() -> None:
+    """Make the queues known; call after launch."""
+    DBOS.register_queue(
+        REJECTIONS,
+        polling_interval_sec=_REJECTION_POLL_S,
+        on_conflict="always_update",
+    )
+    DBOS.register_queue(
+        ANALYSES,
+        worker_concurrency=_ANALYSES_PER_WORKER,
+        polling_interval_sec=POLL_S,
+        on_conflict="always_update",
+    )
+    DBOS.register_queue(
+        DELIVERIES,
+        partition_worker_concurrency=_DELIVERIES_PER_PEER,
+        polling_interval_sec=POLL_S,
+        on_conflict="always_update",
+    )
+
+
+def _use_write_ahead_log(url: str) -> None:
+    """Let readers and the one writer of the SQLite file not wait for each other."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+    engine.dispose()
+
+
+class _ToNodeLog(logging.Handler):
+    """Hands DBOS' warnings to our log: what was logged, and never its arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.event(
+            "job_engine_reported",
+            level=record.levelno,
+            reason=record.getMessage().splitlines()[0][:300],
+        )
+
+
+def _quieten() -> None:
+    """Keep DBOS from opening a console of its own (it does unless it has a handler)."""
+    logger = logging.getLogger("dbos")
+    if not any(isinstance(handler, _ToNodeLog) for handler in logger.handlers):
+        logger.handlers[:] = [_ToNodeLog()]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)

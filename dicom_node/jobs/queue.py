@@ -1,0 +1,220 @@
+"""What is owed, seen from outside a worker: enqueue, list, show, retry, cancel."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from dbos import EnqueueOptions, WorkflowStatus
+
+from dicom_node.errors import JobNotFoundError, JobStateError
+from dicom_node.jobs import engine
+from dicom_node.jobs.names import DeliveryId
+from dicom_node.jobs.record import job_to_record
+from dicom_node.jobs.state import ACTIVE, job_of, job_row, latest_attempts
+from dicom_node.model import Job, JobRow, JobState
+
+_RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
+_SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
+
+
+class JobQueue:
+    """A client of the job database; runs no workflow.
+
+    Parameters
+    ----------
+    database_url
+        A database that `engine.prepare_database` has made.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._client = engine.open_client(database_url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.destroy()
+
+    def enqueue(self, job: Job) -> None:
+        """Owe a job; an id that is known, in whatever state, changes nothing."""
+        options: EnqueueOptions = {
+            "workflow_name": engine.JOB,
+            "queue_name": engine.REJECTIONS if job.rejection else engine.ANALYSES,
+            "workflow_id": job.id,
+        }
+        self._client.enqueue(options, job_to_record(job))
+
+    def list(self, *, limit: int = 200) -> tuple[JobRow, ...]:
+        """Return the jobs accepted last, the latest first."""
+        jobs = self._client.list_workflows(
+            name=engine.JOB, limit=limit, sort_desc=True, load_output=True
+        )
+        if not jobs:
+            return ()
+        deliveries = self._deliveries([status.workflow_id for status in jobs])
+        return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
+
+    def show(self, job_id: str) -> JobRow:
+        """Return one job; a unique beginning of its id is enough.
+
+        Raises
+        ------
+        JobNotFoundError
+            If none or more than one begins so.
+        """
+        status = self._find(job_id)
+        full_id = status.workflow_id
+        return job_row(status, self._deliveries([full_id])[full_id])
+
+    def job(self, job_id: str) -> Job:
+        """Return one job as it was enqueued.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is none.
+        """
+        return job_of(self._find(job_id))
+
+    def of_series(self, series_uid: str) -> tuple[JobRow, ...]:
+        """Return the jobs of one series, the latest first."""
+        return tuple(row for row in self.list() if row.series_uid == series_uid)
+
+    def retry(self, job_id: str, *, results_kept: bool) -> JobRow:
+        """Begin again what failed: the deliveries that did, or the whole job.
+
+        Parameters
+        ----------
+        results_kept
+            Whether the results still lie in the outbox; if so, they are not made anew.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is no such job.
+        JobStateError
+            If it neither failed nor was cancelled.
+        """
+        status = self._find(job_id)
+        job_id = status.workflow_id
+        deliveries = self._deliveries([job_id])[job_id]
+        row = job_row(status, deliveries)
+        if row.state not in _RETRYABLE:
+            raise JobStateError(job_id, state=row.state, wanted="retry")
+        owed = {
+            peer: attempt
+            for peer, attempt in latest_attempts(deliveries).items()
+            if not _stored(attempt)
+        }
+        if owed and results_kept:
+            for attempt in owed.values():
+                self._deliver_again(attempt)
+        else:
+            self._begin_anew(job_id, deliveries, set(owed))
+        return self.show(job_id)
+
+    def cancel(self, job_id: str) -> JobRow:
+        """Give up a job that is not settled; a step that runs is not waited for.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is no such job.
+        JobStateError
+            If it is settled.
+        """
+        row = self.show(job_id)
+        if row.state in _SETTLED:
+            raise JobStateError(row.id, state=row.state, wanted="cancel")
+        self._client.cancel_workflows([row.id, *self._active_deliveries(row.id)])
+        return self.show(row.id)
+
+    def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:
+        """Forget the jobs that were settled before a POSIX time, and return them."""
+        until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
+        jobs = self._client.list_workflows(name=engine.JOB, end_time=until)
+        if not jobs:
+            return ()
+        deliveries = self._deliveries([status.workflow_id for status in jobs])
+        old = []
+        for status in jobs:
+            attempts = deliveries[status.workflow_id]
+            row = job_row(status, attempts)
+            if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
+                old.append(row)
+                ids = [row.id, *(attempt.workflow_id for attempt in attempts)]
+                self._client.delete_workflows(ids)
+        return tuple(old)
+
+    def _find(self, job_id: str) -> WorkflowStatus:
+        found = self._client.list_workflows(
+            name=engine.JOB, workflow_id_prefix=job_id, limit=2
+        )
+        if len(found) != 1 or not job_id:
+            how = "no job" if not found else "more than one job"
+            message = f"{how} begins with {job_id!r}"
+            raise JobNotFoundError(message)
+        return found[0]
+
+    def _deliveries(
+        self, job_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[WorkflowStatus]]:
+        by_job = defaultdict(list)
+        prefixes = [f"{job_id}:" for job_id in job_ids]
+        for status in self._client.list_workflows(
+            name=engine.DELIVERY, workflow_id_prefix=prefixes, load_input=False
+        ):
+            by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
+        return by_job
+
+    def _active_deliveries(self, job_id: str) -> Sequence[str]:
+        return [
+            status.workflow_id
+            for status in self._deliveries([job_id])[job_id]
+            if status.status in ACTIVE
+        ]
+
+    def _deliver_again(self, attempt: WorkflowStatus) -> None:
+        which = DeliveryId.parse(attempt.workflow_id)
+        job = self.job(which.job_id)
+        stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
+        options: EnqueueOptions = {
+            "workflow_name": engine.DELIVERY,
+            "queue_name": engine.DELIVERIES,
+            "queue_partition_key": which.peer,
+            "workflow_id": str(which.next()),
+        }
+        first_attempt = 1
+        self._client.enqueue(
+            options, job_to_record(job), which.peer, first_attempt, stored
+        )
+
+    def _begin_anew(
+        self, job_id: str, deliveries: Sequence[WorkflowStatus], owed: set[str]
+    ) -> None:
+        """Run the job from its first step; peers that hold the results get no more."""
+        forgotten = [
+            status.workflow_id
+            for status in deliveries
+            if DeliveryId.parse(status.workflow_id).peer in owed
+        ]
+        if forgotten:
+            self._client.delete_workflows(forgotten)
+        self._client.rewind_workflow(job_id, queue_name=engine.ANALYSES)
+
+
+def _stored(attempt: WorkflowStatus) -> bool:
+    return isinstance(attempt.output, dict) and attempt.output["verdict"] == "done"

@@ -1,0 +1,251 @@
+"""The durable workflows: analyse, encode, then one delivery per peer.
+
+Each step is checkpointed. After kill -9 a workflow goes on at the first step that had
+not ended. A delivery that fails in a way that may pass is not slept over: the attempt
+ends and the next one is enqueued with a delay, so that waiting costs no thread,
+survives any restart, and does not count as a crash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+from dicom_node import log
+from dicom_node.jobs import engine
+from dicom_node.jobs.names import DeliveryId
+from dicom_node.jobs.outcome import (
+    DeliveryOutcome,
+    Outcome,
+    Verdict,
+    delivery_outcome_from,
+    outcome_from,
+    to_record,
+)
+from dicom_node.jobs.record import Record, job_from_record
+from dicom_node.model import Job
+
+_ANALYSE_ATTEMPTS = 3
+_ANALYSE_PAUSE_S = 30.0
+"""Memory or a device gave out: someone else may be done with it by then."""
+
+
+class Work(Protocol):
+    """What the workflow calls; every method ends in a value, whatever happens."""
+
+    def analyse(self, job: Job) -> Outcome:
+        """Decode and analyse, leaving the result in the job's work folder."""
+
+    def encode(self, job: Job, analysed: Outcome) -> Outcome:
+        """Turn the result into DICOM objects in the outbox, and say who gets them."""
+
+    def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+        """Send what is in the outbox, but for the instances already stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often and when a delivery is tried.
+
+    Parameters
+    ----------
+    backoff_s
+        Pause after the first, second ... attempt; the last one is repeated.
+    """
+
+    attempts: int
+    backoff_s: tuple[float, ...]
+
+    def pause_s(self, attempt: int) -> float:
+        """Return the pause after an attempt, counted from 1."""
+        return self.backoff_s[min(attempt, len(self.backoff_s)) - 1]
+
+
+def register(work: Work, patience: Patience) -> None:
+    """Register both workflows with DBOS; call once, before launch."""
+    workflows = _Workflows(work, patience)
+
+    def job(record: Record) -> Record:
+        return workflows.job(record)
+
+    def delivery(record: Record, peer: str, attempt: int, stored: list[str]) -> Record:
+        return workflows.delivery(record, peer, attempt, stored)
+
+    DBOS.workflow(name=engine.JOB, max_recovery_attempts=engine.MAX_CRASHES)(job)
+    workflows.enqueue_delivery = DBOS.workflow(
+        name=engine.DELIVERY, max_recovery_attempts=engine.MAX_CRASHES
+    )(delivery)
+
+
+class _Workflows:
+    def __init__(self, work: Work, patience: Patience) -> None:
+        self._work = work
+        self._patience = patience
+        self.enqueue_delivery: Callable[..., Any]
+
+    def job(self, record: Record) -> Record:
+        job = job_from_record(record)
+        outcome = self._analysed(job)
+        if outcome.verdict is not Verdict.FAILED:
+            outcome = outcome_from(
+                DBOS.run_step({"name": "encode"}, self._encode, job, outcome)
+            )
+        for peer in outcome.deliver_to:
+            first = DeliveryId(job_id=job.id, peer=peer, number=1)
+            self._enqueue(first, record, attempt=1, stored=[])
+        if outcome.verdict is not Verdict.DONE:
+            _log_settled(job, outcome.verdict.value, outcome.code)
+        return to_record(outcome)
+
+    def _analysed(self, job: Job) -> Outcome:
+        if job.rejection is not None:
+            code, text = job.rejection
+            return Outcome(verdict=Verdict.REJECTED, code=code, text=text)
+        for attempt in range(1, _ANALYSE_ATTEMPTS + 1):
+            outcome = outcome_from(
+                DBOS.run_step({"name": "analyse"}, self._analyse, job, attempt)
+            )
+            if outcome.verdict is not Verdict.AGAIN:
+                return outcome
+            if attempt < _ANALYSE_ATTEMPTS:
+                DBOS.sleep(_ANALYSE_PAUSE_S)
+        return Outcome(verdict=Verdict.FAILED, code=outcome.code, text=outcome.text)
+
+    def _analyse(self, job: Job, attempt: int) -> Record:
+        log.event("job_started", stage="analyse", attempt=attempt, **_fields(job))
+        started = time.monotonic()
+        outcome = self._work.analyse(job)
+        _log_stage(job, "analyse", outcome, started)
+        return to_record(outcome)
+
+    def _encode(self, job: Job, analysed: Outcome) -> Record:
+        started = time.monotonic()
+        outcome = self._work.encode(job, analysed)
+        _log_stage(job, "encode", outcome, started)
+        return to_record(outcome)
+
+    def delivery(
+        self, record: Record, peer: str, attempt: int, stored: list[str]
+    ) -> Record:
+        job = job_from_record(record)
+        outcome = delivery_outcome_from(
+            DBOS.run_step(
+                {"name": "send"}, self._send, job, peer, (attempt, tuple(stored))
+            )
+        )
+        if outcome.verdict is Verdict.AGAIN and attempt < self._patience.attempts:
+            following = DeliveryId.parse(str(DBOS.workflow_id)).next()
+            self._enqueue(
+                following, record, attempt=attempt + 1, stored=list(outcome.stored)
+            )
+            return to_record(outcome)
+        if outcome.verdict is Verdict.AGAIN:
+            text = f"given up after {attempt} attempts: {outcome.text}"
+            outcome = DeliveryOutcome(
+                verdict=Verdict.FAILED,
+                code=outcome.code,
+                text=text,
+                stored=outcome.stored,
+            )
+        DBOS.run_step({"name": "settle"}, _settle, job, peer, outcome)
+        return to_record(outcome)
+
+    def _send(self, job: Job, peer: str, earlier: tuple[int, Sequence[str]]) -> Record:
+        attempt, stored = earlier
+        started = time.monotonic()
+        outcome = self._work.deliver(job, peer, stored)
+        again = outcome.verdict is Verdict.AGAIN
+        last = attempt >= self._patience.attempts
+        log.event(
+            "delivery_attempted",
+            peer=peer,
+            attempt=attempt,
+            state=outcome.verdict.value,
+            error_code=outcome.code or None,
+            reason=outcome.text or None,
+            instances=len(outcome.stored),
+            retry_s=self._patience.pause_s(attempt) if again and not last else None,
+            duration_ms=_since_ms(started),
+            **_fields(job),
+        )
+        return to_record(outcome)
+
+    def _enqueue(
+        self, which: DeliveryId, record: Record, *, attempt: int, stored: list[str]
+    ) -> None:
+        pause_s = self._patience.pause_s(attempt - 1) if attempt > 1 else None
+        with (
+            SetWorkflowID(str(which)),
+            SetEnqueueOptions(queue_partition_key=which.peer, delay_seconds=pause_s),
+        ):
+            DBOS.enqueue_workflow(
+                engine.DELIVERIES,
+                self.enqueue_delivery,
+                record,
+                which.peer,
+                attempt,
+                stored,
+            )
+
+
+def _settle(job: Job, peer: str, outcome: DeliveryOutcome) -> None:
+    log.event(
+        "delivery_settled",
+        peer=peer,
+        state=outcome.verdict.value,
+        error_code=outcome.code or None,
+        instances=len(outcome.stored),
+        **_fields(job),
+    )
+    others = DBOS.list_workflows(
+        workflow_id_prefix=f"{job.id}:",
+        status=["DELAYED", "ENQUEUED", "PENDING"],
+        load_input=False,
+        load_output=False,
+    )
+    if all(DeliveryId.parse(other.workflow_id).peer == peer for other in others):
+        _log_settled(job, outcome.verdict.value, outcome.code)
+
+
+def _log_settled(job: Job, state: str, code: str) -> None:
+    log.event(
+        "job_settled",
+        state=state,
+        error_code=code or None,
+        instances=len(job.series.instances),
+        completion=job.series.completion.value,
+        revision=job.series.revision,
+        calling_ae=job.series.calling_ae,
+        study_uid=job.series.study_uid,
+        duration_ms=round((time.time() - job.accepted_at_s) * 1000),
+        **_fields(job),
+    )
+
+
+def _log_stage(job: Job, stage: str, outcome: Outcome, started: float) -> None:
+    log.event(
+        "stage_ended",
+        stage=stage,
+        state=outcome.verdict.value,
+        error_code=outcome.code or None,
+        duration_ms=_since_ms(started),
+        **_fields(job),
+    )
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "series_uid": job.series.series_uid,
+        "route": job.route,
+        "analysis": job.analysis,
+        "analysis_version": job.analysis_version,
+    }
+
+
+def _since_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

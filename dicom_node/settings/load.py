@@ -1,0 +1,158 @@
+"""Read `node.yaml`, and tell every mistake at once with file, line and path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from dicom_node.errors import SettingsError
+from dicom_node.settings.explain import explain
+from dicom_node.settings.marks import MarkedYaml, Problem, parse
+from dicom_node.settings.model import Route, Settings
+
+_ANALYSIS = Route.model_fields["analysis"].default
+
+
+def load(path: Path, *, analyses: Collection[str]) -> Settings:
+    """Read the settings of a node.
+
+    A relative spool folder is taken from the folder in which the file lies, so the
+    node finds its spool wherever it is started.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    analyses
+        Names of the analyses that are installed.
+
+    Raises
+    ------
+    SettingsError
+        With every mistake, each as `file:line path: value and limit`.
+    """
+    document = _read(path)
+    problems = [*document.problems]
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(document.data)
+    except ValidationError as error:
+        problems.extend(explain(error, document))
+    problems.extend(_disagreements(document, analyses))
+    folder = _spool_folder(document, path)
+    if folder is not None and (obstacle := _cannot_hold_spool(folder)):
+        at = ("spool", "folder")
+        problems.append(Problem(line=document.line(at), path=at, text=obstacle))
+    if problems or settings is None or folder is None:
+        raise SettingsError(_lines(path, problems))
+    spool = settings.spool.model_copy(update={"folder": folder})
+    return settings.model_copy(update={"spool": spool})
+
+
+def _read(path: Path) -> MarkedYaml:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        why = (error.strerror or "cannot be read").lower()
+        raise SettingsError((f"{path}: {why}",)) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError((f"{path}: is not UTF-8 text",)) from error
+    try:
+        document = parse(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = 1 if mark is None else mark.line + 1
+        what = error.problem or "cannot be read"
+        raise SettingsError((f"{path}:{line} is not YAML: {what}",)) from error
+    except yaml.YAMLError as error:  # control characters, before any mark exists
+        raise SettingsError((f"{path}: is not YAML: {error}",)) from error
+    if not isinstance(document.data, dict):
+        raise SettingsError((f"{path}:1 expected sections such as `node:`",))
+    return document
+
+
+def _lines(path: Path, problems: list[Problem]) -> tuple[str, ...]:
+    ordered = sorted(problems, key=lambda problem: problem.line)
+    lines = [
+        f"{path}:{problem.line} {'.'.join(map(str, problem.path))}: {problem.text}"
+        for problem in ordered
+    ]
+    return tuple(dict.fromkeys(lines))
+
+
+def _disagreements(
+    document: MarkedYaml, analyses: Collection[str]
+) -> Iterator[Problem]:
+    """Check what no single section can know: names that refer to one another."""
+    data = document.data
+    assert isinstance(data, dict)  # noqa: S101 - _read has turned away all else
+    peers = data.get("peers")
+    routes = data.get("routes")
+    peer_names = set(peers) if isinstance(peers, dict) else set()
+    first_line: dict[str, int] = {}
+    for index, route in enumerate(routes if isinstance(routes, list) else []):
+        if not isinstance(route, dict):
+            continue
+        at: tuple[str | int, ...] = ("routes", index)
+        name, analysis = route.get("name"), route.get("analysis", _ANALYSIS)
+        line = document.line((*at, "name"))
+        if isinstance(name, str) and name in first_line:
+            text = f"{name} is also the route in line {first_line[name]}"
+            yield Problem(line=line, path=(*at, "name"), text=text)
+        elif isinstance(name, str):
+            first_line[name] = line
+        if isinstance(analysis, str) and analysis not in analyses:
+            known = ", ".join(sorted(analyses)) or "none"
+            text = f"no analysis {analysis} is installed (installed: {known})"
+            line = document.line((*at, "analysis"))
+            yield Problem(line=line, path=(*at, "analysis"), text=text)
+        yield from _unknown_peers(document, at, route.get("deliver_to"), peer_names)
+
+
+def _unknown_peers(
+    document: MarkedYaml,
+    at: tuple[str | int, ...],
+    deliver_to: object,
+    known: set[str],
+) -> Iterator[Problem]:
+    if not isinstance(deliver_to, list):
+        return
+    seen: set[str] = set()
+    for index, peer in enumerate(deliver_to):
+        if not isinstance(peer, str):
+            continue
+        path = (*at, "deliver_to", index)
+        line = document.line(path)
+        if peer not in known:
+            names = ", ".join(sorted(known)) or "none"
+            text = f"no peer is named {peer} (peers: {names})"
+            yield Problem(line=line, path=path, text=text)
+        elif peer in seen:
+            yield Problem(line=line, path=path, text=f"{peer} is named twice")
+        seen.add(peer)
+
+
+def _spool_folder(document: MarkedYaml, path: Path) -> Path | None:
+    data = document.data
+    spool = data.get("spool") if isinstance(data, dict) else None
+    folder = spool.get("folder") if isinstance(spool, dict) else None
+    if not isinstance(folder, str) or not folder:
+        return None
+    return (path.parent / Path(folder).expanduser()).resolve()
+
+
+def _cannot_hold_spool(folder: Path) -> str:
+    """Say why the folder can neither be used nor made; empty if it can."""
+    nearest = folder
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return f"{folder} cannot be a folder: {nearest} is a file"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        what = "written to" if nearest == folder else f"made in {nearest}"
+        return f"{folder} cannot be {what}: no permission"
+    return ""

@@ -1,0 +1,102 @@
+"""YAML with the line of every key, so that a mistake can be shown where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import yaml
+
+Path = tuple[str | int, ...]
+"""Where a value stands: keys and list indices from the top."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a settings file, at a line that counts from 1."""
+
+    line: int
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedYaml:
+    """A parsed YAML document.
+
+    Parameters
+    ----------
+    data
+        Plain Python values; None for an empty document.
+    lines
+        The line of each value's key, counted from 1.
+    problems
+        What is wrong with the document as YAML: doubled or unusable keys, tags.
+    """
+
+    data: object
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def line(self, path: Path) -> int:
+        """Return the line of a value, or of the nearest section that holds it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def parse(text: str) -> MarkedYaml:
+    """Parse a document that may hold plain YAML values only.
+
+    Raises
+    ------
+    yaml.MarkedYAMLError
+        If the text is not YAML.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    reader = _Reader()
+    data = None if root is None else reader.value(root, ())
+    return MarkedYaml(data=data, lines=reader.lines, problems=tuple(reader.problems))
+
+
+class _Reader:
+    """Turns nodes into values and remembers where they stood."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self.problems: list[Problem] = []
+        self._scalars = yaml.SafeLoader("")
+
+    def value(self, node: yaml.Node, path: Path) -> object:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self.value(item, (*path, index))
+                for index, item in enumerate(node.value)
+            ]
+        try:
+            return self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self._problem(node, path, f"cannot be read as YAML: {error}")
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        values: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key, str):
+                self._problem(key_node, path, "a key must be plain text")
+                continue
+            at = (*path, key)
+            if key in values:
+                first = self.lines[at]
+                self._problem(key_node, at, f"occurs twice, first in line {first}")
+                continue
+            self.lines[at] = key_node.start_mark.line + 1
+            values[key] = self.value(value_node, at)
+        return values
+
+    def _problem(self, node: yaml.Node, path: Path, text: str) -> None:
+        line = node.start_mark.line + 1
+        self.problems.append(Problem(line=line, path=path, text=text))

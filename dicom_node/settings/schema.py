@@ -1,0 +1,18 @@
+"""The JSON schema of `node.yaml`, so that editors complete and check it."""
+
+from __future__ import annotations
+
+import json
+
+from dicom_node.settings.model import Settings
+
+
+def schema_text() -> str:
+    """Return `config/node.schema.json` as it must be, with a final newline."""
+    schema = Settings.model_json_schema()
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "node.yaml of lumbar-node",
+    }
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
