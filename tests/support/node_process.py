@@ -1,0 +1,225 @@
+"""The node as a process of its own, as IT runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import yaml
+
+from tests.support.peers import Archive, echo, free_port, wait_until
+
+PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
+SETTLED = {"done", "rejected", "failed", "cancelled"}
+
+
+def settings_for(
+    folder: Path,
+    *,
+    node_port: int,
+    peers: dict[str, tuple[str, int]],
+    analysis: str = "lumbar-mri",
+) -> dict[str, Any]:
+    """Return settings with short waits.
+
+    Parameters
+    ----------
+    peers
+        AE title and port by the name of the peer; results go to all of them.
+    """
+    return {
+        "version": 1,
+        "node": {
+            "ae_title": "LUMBAR_AI",
+            "bind": "127.0.0.1",
+            "port": node_port,
+            "acceptors": 1,
+        },
+        "peers": {
+            name: {
+                "ae_title": title,
+                "host": "127.0.0.1",
+                "port": port,
+                "timeout_s": 5,
+            }
+            for name, (title, port) in peers.items()
+        },
+        "spool": {"folder": str(folder / "spool"), "min_free_gb": 0.01},
+        "series": {"quiet_s": 1, "max_wait_s": 60, "confirm_by_c_find": False},
+        "routes": [{"name": "lumbar", "analysis": analysis, "deliver_to": list(peers)}],
+        "jobs": {"attempts": 20, "backoff_s": [1]},
+    }
+
+
+@dataclass
+class Node:
+    """One `lumbar-node serve`.
+
+    Parameters
+    ----------
+    folder
+        Its configuration, spool and log lie here.
+    settings
+        As in `node.yaml`.
+    environment
+        Added to that of the tests.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self.settings["node"]["port"]
+        return port
+
+    @property
+    def config(self) -> Path:
+        """Its `node.yaml`."""
+        return self.folder / "node.yaml"
+
+    @property
+    def log(self) -> Path:
+        """Its standard output and error."""
+        return self.folder / "node.log"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process.
+
+        Raises
+        ------
+        RuntimeError
+            If it was not started.
+        """
+        if self._process is None:
+            message = "the node was not started"
+            raise RuntimeError(message)
+        return self._process
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it answers C-ECHO."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, "serve", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                start_new_session=True,
+            )
+        if wait:
+            wait_until(self._answers, within_s=60, what="the node answers C-ECHO")
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            message = f"the node ended: {self.log.read_text()[-2000:]}"
+            raise RuntimeError(message)
+        return echo(self.port)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for the end, and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        finally:
+            self._kill_group()
+
+    def kill(self) -> None:
+        """Kill -9 every process of the node at once."""
+        self._kill_group()
+        self.process.wait(10)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._kill_group()
+            self.process.wait(10)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes of the node that live now."""
+        main = psutil.Process(self.process.pid)
+        return [main, *main.children(recursive=True)]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what it logged, parsed."""
+        rows = []
+        for line in self.log.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+        return [row for row in rows if isinstance(row, dict)]
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of `lumbar-node` on the same settings."""
+        return subprocess.run(
+            [PROGRAM, *words, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, **self.environment},
+        )
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return what `jobs list --json` says."""
+        done = self.command("jobs", "list", "--json")
+        assert done.returncode == 0, done.stderr
+        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        return rows
+
+    def settled(self, count: int) -> bool:
+        """Return whether this many jobs exist and all have come to an end."""
+        rows = self.jobs()
+        return len(rows) >= count and all(row["state"] in SETTLED for row in rows)
+
+    def wait_settled(self, count: int, *, within_s: float = 60) -> list[dict[str, Any]]:
+        """Return the jobs once this many exist and all have come to an end."""
+        wait_until(
+            lambda: self.settled(count), within_s=within_s, what=f"{count} jobs settle"
+        )
+        return self.jobs()
+
+
+def node_for(
+    folder: Path,
+    *archives: Archive,
+    analysis: str = "lumbar-mri",
+    environment: dict[str, str] | None = None,
+) -> Node:
+    """Return a node, not started, that takes from and delivers to these archives."""
+    for archive in archives:
+        archive.port = archive.port or free_port()
+    peers = {
+        archive.ae_title.lower(): (archive.ae_title, archive.port)
+        for archive in archives
+    }
+    settings = settings_for(
+        folder, node_port=free_port(), peers=peers, analysis=analysis
+    )
+    return Node(folder=folder, settings=settings, environment=environment or {})

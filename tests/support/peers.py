@@ -1,0 +1,257 @@
+"""Peers of the node: a recording archive with faults, and senders of two makes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import AE, evt
+from pynetdicom.transport import ThreadedAssociationServer
+
+HOST = "127.0.0.1"
+VERIFICATION = "1.2.840.10008.1.1"
+RESULT_CLASSES = (
+    SegmentationStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    SecondaryCaptureImageStorage,
+)
+
+DCMTK_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+"""Without it Debian's DCMTK stalls 44 ms an instance (Nagle)."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(
+    condition: Callable[[], bool], *, within_s: float, what: str = "condition"
+) -> None:
+    """Return once the condition holds.
+
+    Raises
+    ------
+    TimeoutError
+        If it does not within the time.
+    """
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            message = f"{what}: not within {within_s:g} s"
+            raise TimeoutError(message)
+        time.sleep(0.1)
+
+
+@dataclass
+class Archive:
+    """A Storage SCP that remembers what it was sent, with faults on demand.
+
+    Parameters
+    ----------
+    port
+        0 takes a free one, and keeps it over a stop and a start.
+    refused_classes
+        SOP classes that it does not negotiate.
+    abort_at
+        It aborts the association on each C-STORE of this number (from 1) on, while set.
+    failure_status
+        Answered to every C-STORE, while set.
+    """
+
+    ae_title: str = "PACS"
+    port: int = 0
+    refused_classes: tuple[str, ...] = ()
+    abort_at: int | None = None
+    failure_status: int | None = None
+    received: list[Dataset] = field(default_factory=list)
+    requests: int = 0
+    associations: int = 0
+    _server: ThreadedAssociationServer | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Listen."""
+        ae = AE(ae_title=self.ae_title)
+        ae.add_supported_context(VERIFICATION)
+        for sop_class in (*RESULT_CLASSES, MRImageStorage):
+            if sop_class not in self.refused_classes:
+                ae.add_supported_context(
+                    sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+                )
+        self.port = self.port or free_port()
+        server = ae.start_server(
+            (HOST, self.port),
+            block=False,
+            evt_handlers=[
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_ESTABLISHED, self._opened),
+            ],
+        )
+        self._server = server
+
+    def stop(self) -> None:
+        """Stop listening; what was received is kept."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
+
+    def _opened(self, _event: evt.Event) -> None:
+        with self._lock:
+            self.associations += 1
+
+    def _store(self, event: evt.Event) -> int:
+        with self._lock:
+            self.requests += 1
+            if self.abort_at is not None and self.requests >= self.abort_at:
+                event.assoc.abort()
+                return 0xC000
+            if self.failure_status is not None:
+                return self.failure_status
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            self.received.append(dataset)
+        return 0x0000
+
+    def classes(self) -> list[str]:
+        """Return the SOP classes received, in order."""
+        with self._lock:
+            return [str(dataset.SOPClassUID) for dataset in self.received]
+
+    def results_of(self, series_uid: str) -> list[Dataset]:
+        """Return the results received that refer to this source series."""
+        with self._lock:
+            received = list(self.received)
+        return [found for found in received if series_uid in referenced_series(found)]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def referenced_series(dataset: Dataset) -> set[str]:
+    """Return every Series Instance UID that an object mentions but its own."""
+    own = str(dataset.SeriesInstanceUID)
+    mentioned = {
+        str(element.value)
+        for element in dataset.iterall()
+        if element.keyword == "SeriesInstanceUID"
+    }
+    return mentioned - {own}
+
+
+def send(
+    datasets: Iterable[Dataset],
+    port: int,
+    *,
+    calling: str = "PACS",
+    called: str = "LUMBAR_AI",
+    release: bool = True,
+) -> list[int | None]:
+    """Send by one association and return the status of each; None without answer.
+
+    Raises
+    ------
+    ConnectionError
+        If the association is not accepted.
+    """
+    ready = list(datasets)
+    ae = AE(ae_title=calling)
+    for sop_class, syntax in {
+        (str(found.SOPClassUID), str(found.file_meta.TransferSyntaxUID))
+        for found in ready
+    }:
+        ae.add_requested_context(sop_class, syntax)
+    association = ae.associate(HOST, port, ae_title=called)
+    if not association.is_established:
+        message = f"no association with {called} on {port}"
+        raise ConnectionError(message)
+    statuses = [association.send_c_store(found).get("Status") for found in ready]
+    if release:
+        association.release()
+    else:
+        association.abort()
+    return statuses
+
+
+def read_series(folder: Path) -> list[Dataset]:
+    """Read every DICOM file of a folder, by name."""
+    return [dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
+
+
+def echo(
+    port: int, *, calling: str = "PACS", called: str = "LUMBAR_AI", within_s: float = 5
+) -> bool:
+    """Return whether a C-ECHO is answered with success."""
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = within_s
+    ae.connection_timeout = within_s
+    ae.add_requested_context(VERIFICATION)
+    association = ae.associate(HOST, port, ae_title=called)
+    if not association.is_established:
+        return False
+    status = association.send_c_echo()
+    association.release()
+    return bool(status.get("Status") == 0x0000)
+
+
+def run_dcmtk(*command: str, within_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run one DCMTK program and return what it said."""
+    return subprocess.run(
+        command,
+        env=DCMTK_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+        check=False,
+    )
+
+
+def storescu(folder: Path, port: int, *, options: Sequence[str] = ()) -> str:
+    """Send a folder with DCMTK storescu, which must succeed."""
+    done = run_dcmtk(
+        "storescu", "-aet", "PACS", "-aec", "LUMBAR_AI", "+sd", "+r", "-R", *options,
+        HOST, str(port), str(folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def dcmsend(folder: Path, port: int, *, options: Sequence[str] = ()) -> str:
+    """Send a folder with DCMTK dcmsend, which must succeed."""
+    done = run_dcmtk(
+        "dcmsend", "-aet", "PACS", "-aec", "LUMBAR_AI", "+sd", "+r", *options,
+        HOST, str(port), str(folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
