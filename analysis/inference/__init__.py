@@ -1,1 +1,1 @@
-"""The only room that runs a network."""
+"""Run the trained networks on arrays: numbers in, probabilities out."""

@@ -1,1 +1,1 @@
-"""Training of the networks that `analysis.inference` runs."""
+"""Train, export and evaluate the networks; needs the extra `train`."""

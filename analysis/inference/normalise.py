@@ -1,0 +1,74 @@
+"""Bring the grey values of one slice to the scale that the networks know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """How grey values are scaled, slice by slice.
+
+    A slice is clipped at a high percentile, because surface-coil fat outshines
+    the spine; then its mean and spread are taken over pixels of tissue only, so
+    that the share of air in the picture has no say.
+
+    Parameters
+    ----------
+    clip_percentile
+        Grey values above this percentile of the slice (0..100) are clipped to it.
+    tissue_fraction
+        Pixels above this fraction of the clipping value count as tissue.
+    """
+
+    clip_percentile: float = 99.0
+    tissue_fraction: float = 0.08
+
+
+def normalise_slices(
+    slices: NDArray[np.float32], rule: Normalisation
+) -> NDArray[np.float32]:
+    """Scale each slice to zero mean and unit spread over its tissue.
+
+    Scaling is by slice, not by series: the training pictures were stretched to
+    eight bits slice by slice, so no network here has seen a common scale.
+
+    Parameters
+    ----------
+    slices : ndarray, shape (K, R, C)
+        Raw grey values; any linear scale. Values that are not finite count as 0.
+    rule
+        Percentile and tissue fraction.
+
+    Returns
+    -------
+    ndarray, shape (K, R, C), float32
+        Normalised slices, always finite. A constant slice becomes all zero.
+    """
+    normalised = np.zeros(slices.shape, np.float32)
+    for index, picture in enumerate(slices):
+        normalised[index] = _normalise_one(picture, rule)
+    return normalised
+
+
+def _normalise_one(
+    picture: NDArray[np.float32], rule: Normalisation
+) -> NDArray[np.float32]:
+    grey = np.nan_to_num(
+        np.asarray(picture, np.float64), nan=0.0, posinf=0.0, neginf=0.0
+    )
+    if grey.size == 0:
+        return np.zeros(grey.shape, np.float32)
+    grey = grey - min(float(grey.min()), 0.0)
+    high = float(np.percentile(grey, rule.clip_percentile))
+    if high <= 0.0 or float(np.ptp(grey)) == 0.0:
+        return np.zeros(grey.shape, np.float32)
+    grey = np.minimum(grey, high) / high
+    tissue = grey[grey > rule.tissue_fraction]
+    spread = float(tissue.std())
+    if spread <= np.finfo(np.float32).eps:
+        return np.zeros(grey.shape, np.float32)
+    return ((grey - float(tissue.mean())) / spread).astype(np.float32)

@@ -1,0 +1,255 @@
+"""Distort training crops: where tissue lies, and how bright it is.
+
+Pictures of the training source are one sequence of one scanner. What reaches the
+node is thick, fat-suppressed or of another weighting, so grey values are distorted
+far beyond what looks natural. Everything is drawn from one generator, seeded by the
+caller with the step, so a resumed run sees the crops that it would have seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate
+
+from analysis.inference.normalise import Normalisation
+from analysis.training.labels import Label
+from analysis.training.settings import AugmentationSettings
+
+_SMOOTH_SHARE = 0.4  # sd of the anti-alias filter as a share of the output pixel
+_CENTRE_ROWS = (0.33, 0.8)  # where crops are centred, as a share of the picture's rows
+_SPINE_SPREAD_MM = 18.0  # sd of a crop's centre, front to back, about the spine
+_COARSE_GRID = (8, 6)  # nodes of elastic and bias fields over a crop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One slice to cut a crop from, on its own grid.
+
+    Parameters
+    ----------
+    stack : Tensor, shape (3, R, C), float32
+        The slice between its neighbours; an end slice stands in for the missing one.
+    allowed : Tensor, shape (R, C), uint8
+        Bit c is set where a pixel may be class c.
+    spacing_mm
+        Distance of rows and of columns (mm).
+    spine_column
+        Column of the middle of the spine, about which crops are cut.
+    """
+
+    stack: Tensor
+    allowed: Tensor
+    spacing_mm: tuple[float, float]
+    spine_column: float
+
+
+def draw_crops(
+    samples: Sequence[Sample],
+    crop: tuple[int, int],
+    spacing_mm: float,
+    options: AugmentationSettings,
+    generator: Generator,
+) -> tuple[Tensor, Tensor]:
+    """Cut one distorted crop from each sample.
+
+    Returns
+    -------
+    grey : Tensor, shape (N, 1, R, C), float32
+        Grey values as an arbitrary scanner might give them; not normalised.
+    allowed : Tensor, shape (N, R, C), uint8
+        Bit sets; outside the picture there is background.
+    """
+    drawn = _Draw(len(samples), generator)
+    grids = _crop_grids(samples, crop, spacing_mm, options, drawn)
+    grey, allowed = [], []
+    for index, sample in enumerate(samples):
+        picture = _mix_neighbours(sample.stack, options, drawn)
+        smooth = _gaussian(
+            picture[None, None], _SMOOTH_SHARE * spacing_mm / sample.spacing_mm[0]
+        )
+        grid = grids[index : index + 1]
+        grey.append(grid_sample(smooth, grid, align_corners=False))
+        bits = sample.allowed[None, None].float()
+        allowed.append(grid_sample(bits, grid, mode="nearest", align_corners=False))
+    labels = torch.cat(allowed)[:, 0].to(torch.uint8)
+    labels[labels == 0] = 1 << Label.BACKGROUND
+    return _distort_grey(torch.cat(grey), labels, options, drawn), labels
+
+
+def normalise_crops(grey: Tensor, rule: Normalisation) -> Tensor:
+    """Normalise crops (N, 1, R, C) as `analysis.inference.normalise` does slices."""
+    normalised = torch.zeros_like(grey)
+    for index, picture in enumerate(grey):
+        high = torch.quantile(picture[:, ::2, ::2], rule.clip_percentile / 100)
+        if high <= 0:
+            continue
+        clipped = picture.clamp(max=high) / high
+        tissue = clipped[clipped > rule.tissue_fraction]
+        spread = tissue.std(correction=0)
+        normalised[index] = (clipped - tissue.mean()) / spread.clamp(min=1e-6)
+    return normalised
+
+
+class _Draw:
+    """Random numbers, one for each sample of a batch."""
+
+    def __init__(self, count: int, generator: Generator) -> None:
+        self.count = count
+        self.generator = generator
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn((self.count, *shape), generator=self.generator)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        unit = torch.rand((self.count, *shape), generator=self.generator)
+        return low + (high - low) * unit
+
+    def one(self, low: float = 0.0, high: float = 1.0) -> float:
+        return low + (high - low) * float(torch.rand((), generator=self.generator))
+
+    def chance(self, probability: float) -> bool:
+        return self.one() < probability
+
+
+def _crop_grids(
+    samples: Sequence[Sample],
+    crop: tuple[int, int],
+    spacing_mm: float,
+    options: AugmentationSettings,
+    drawn: _Draw,
+) -> Tensor:
+    """Return sampling positions (N, R, C, 2) in the coordinates of `grid_sample`."""
+    rows, columns = crop
+    down = (torch.arange(rows) - (rows - 1) / 2) * spacing_mm
+    across = (torch.arange(columns) - (columns - 1) / 2) * spacing_mm
+    place = torch.stack(torch.meshgrid(down, across, indexing="ij"))[None]
+
+    nodes = drawn.normal(2, *_COARSE_GRID)
+    strength = options.elastic_sd_px * spacing_mm * drawn.uniform(0, 1, 1, 1, 1)
+    place = place + strength * interpolate(
+        nodes, size=crop, mode="bicubic", align_corners=True
+    )
+
+    angle = drawn.normal() * math.radians(options.rotation_sd_deg)
+    scale = torch.exp(drawn.uniform(-options.log_scale, options.log_scale))
+    aspect = torch.exp(drawn.normal() * options.aspect_sd)
+    shear = drawn.normal() * options.shear_sd
+    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
+    matrix = torch.stack(
+        [
+            torch.stack([cosine * aspect, -sine + shear], dim=1),
+            torch.stack([sine, cosine / aspect], dim=1),
+        ],
+        dim=1,
+    )
+    place = torch.einsum("nij,njrc->nirc", matrix, place)
+
+    height = drawn.uniform(*_CENTRE_ROWS)
+    sideways_mm = drawn.normal() * _SPINE_SPREAD_MM
+    grids = []
+    for index, sample in enumerate(samples):
+        size = torch.tensor(sample.allowed.shape)
+        step = torch.tensor(sample.spacing_mm)
+        column = sample.spine_column + sideways_mm[index] / step[1]
+        centre = torch.stack([height[index] * size[0], column])
+        pixel = centre[:, None, None] + place[index] / step[:, None, None]
+        unit = (pixel + 0.5) / size[:, None, None] * 2 - 1
+        grids.append(torch.stack([unit[1], unit[0]], dim=-1))
+    return torch.stack(grids).float()
+
+
+def _mix_neighbours(
+    stack: Tensor, options: AugmentationSettings, drawn: _Draw
+) -> Tensor:
+    if not drawn.chance(options.neighbour_probability):
+        return stack[1]
+    before, after = drawn.one(), drawn.one()
+    mixed = before * stack[0] + stack[1] + after * stack[2]
+    return mixed / (1 + before + after)
+
+
+def _gaussian(pictures: Tensor, sd_px: float) -> Tensor:
+    """Blur (N, 1, R, C) with a separable Gaussian."""
+    reach = max(1, math.ceil(2.5 * sd_px))
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / max(sd_px, 1e-3)) ** 2)
+    taps = taps / taps.sum()
+    tall = conv2d(pictures, taps.view(1, 1, -1, 1), padding=(reach, 0))
+    return conv2d(tall, taps.view(1, 1, 1, -1), padding=(0, reach))
+
+
+def _distort_grey(
+    grey: Tensor, labels: Tensor, options: AugmentationSettings, drawn: _Draw
+) -> Tensor:
+    peak = grey.flatten(1).quantile(0.99, dim=1).clamp(min=1e-3).view(-1, 1, 1, 1)
+    grey = (grey / peak).clamp(min=0)
+    grey = grey * _tissue_gain(grey, labels, options, drawn)
+    grey = grey * _coil_gain(grey, options, drawn)
+    grey = grey.clamp(min=1e-4) ** torch.exp(drawn.normal(1, 1, 1) * options.gamma_sd)
+    return torch.cat(
+        [_degrade(grey[i : i + 1], options, drawn) for i in range(drawn.count)]
+    )
+
+
+def _tissue_gain(
+    grey: Tensor, labels: Tensor, options: AugmentationSettings, drawn: _Draw
+) -> Tensor:
+    """Gain by tissue (N, 1, R, C): imitates other weightings and fat suppression."""
+    classes = len(Label)
+    gains = torch.exp(drawn.normal(classes) * options.tissue_sd)
+    fat = torch.zeros(drawn.count)
+    for index in range(drawn.count):
+        if not drawn.chance(options.tissue_probability):
+            gains[index] = 1.0
+        if drawn.chance(options.fat_suppression_probability):
+            # Marrow is about half fat; subcutaneous and epidural fat almost all.
+            marrow = drawn.one(0.3, 0.85)
+            for label in (Label.BODY, Label.S1, Label.POSTERIOR):
+                gains[index, label] *= marrow
+            fat[index] = drawn.one(0.4, 0.9)
+        elif drawn.chance(options.t1_probability):
+            gains[index, Label.CANAL] *= drawn.one(0.15, 0.5)
+            gains[index, Label.BODY] *= drawn.one(1.0, 1.6)
+        # One marrow: S1 and the posterior elements follow the bodies.
+        gains[index, Label.S1] = gains[index, Label.BODY] * drawn.one(0.9, 1.1)
+    image = torch.zeros(labels.shape)
+    for label in Label:
+        here = labels == 1 << label
+        image = torch.where(here, gains[:, label, None, None], image)
+    image = torch.where(image == 0, gains[:, 0, None, None], image)[:, None]
+    bright = torch.sigmoid((grey - 0.55) / 0.08) * (labels == 1)[:, None]
+    image = image * (1 - fat.view(-1, 1, 1, 1) * bright)
+    return avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+
+
+def _coil_gain(grey: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
+    """Smooth bias field times a ramp that brightens the back (N, 1, R, C)."""
+    size = (grey.shape[2], grey.shape[3])
+    nodes = drawn.normal(1, 4, 3) * options.bias_sd * drawn.uniform(0, 1, 1, 1, 1)
+    field = interpolate(nodes, size=size, mode="bicubic", align_corners=True)
+    slope = drawn.uniform(-0.4, 1.0, 1, 1, 1) * options.coil_ramp
+    return torch.exp(field + slope * torch.linspace(-0.5, 0.5, size[1]))
+
+
+def _degrade(grey: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
+    """Clip, blur, sample coarsely and add noise to one crop (1, 1, R, C)."""
+    size = (grey.shape[2], grey.shape[3])
+    if drawn.chance(options.clip_probability):
+        limit = torch.quantile(grey[..., ::2, ::2], drawn.one(0.85, 0.99))
+        grey = grey.clamp(max=float(limit))
+    if drawn.chance(options.blur_probability):
+        grey = _gaussian(grey, drawn.one(0.3, options.blur_max_px))
+    if drawn.chance(options.coarse_probability):
+        shrunk = [max(8, int(n * drawn.one(options.coarse_min, 1.0))) for n in size]
+        grey = interpolate(grey, size=shrunk, mode="area")
+        grey = interpolate(grey, size=size, mode="bilinear", align_corners=False)
+    if drawn.chance(options.noise_probability):
+        sd = drawn.one(0.0, options.noise_max) * float(grey.mean()) * 2
+        real = grey + sd * torch.randn(grey.shape, generator=drawn.generator)
+        other = sd * torch.randn(grey.shape, generator=drawn.generator)
+        grey = torch.sqrt(real**2 + other**2)
+    return grey

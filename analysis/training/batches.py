@@ -1,0 +1,103 @@
+"""Which slices make up the batch of a given step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from analysis.training.augment import Sample, draw_crops, normalise_crops
+from analysis.training.loss import unpack_allowed
+from analysis.training.settings import Settings, SourceSettings
+from analysis.training.sources import LabelledCase
+
+
+class Batches:
+    """Batches as a pure function of the step, so a run can stop and go on.
+
+    Parameters
+    ----------
+    settings
+        Crop, batch, shares and distortions.
+    cases
+        For each source of the settings, its training cases.
+    """
+
+    def __init__(
+        self, settings: Settings, cases: Sequence[Sequence[LabelledCase]]
+    ) -> None:
+        self._settings = settings
+        self._cases: list[LabelledCase] = []
+        self._slices: list[tuple[int, int]] = []
+        weights: list[float] = []
+        for source, members in zip(settings.sources, cases, strict=True):
+            start = len(self._cases)
+            self._cases.extend(members)
+            slices = [
+                (start + number, index)
+                for number, case in enumerate(members)
+                for index in range(len(case.grey))
+            ]
+            drawn = np.array([i in self._cases[n].s1_slices for n, i in slices])
+            self._slices.extend(slices)
+            weights.extend(_weights(drawn, source))
+        self._weights = torch.tensor(weights)
+
+    @property
+    def slice_count(self) -> int:
+        """Number of different slices that can be drawn."""
+        return len(self._slices)
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the batch of one step.
+
+        Returns
+        -------
+        grey : Tensor, shape (N, 1, R, C), float32
+            Normalised crops, channels last in memory.
+        allowed : Tensor, shape (N, classes, R, C), bool
+        """
+        settings = self._settings
+        generator = torch.Generator().manual_seed((settings.seed << 24) + step)
+        chosen = torch.multinomial(
+            self._weights,
+            settings.training.batch,
+            replacement=False,
+            generator=generator,
+        )
+        grey, bits = draw_crops(
+            [self._sample(*self._slices[int(number)]) for number in chosen],
+            settings.training.crop,
+            settings.spacing_mm,
+            settings.augmentation,
+            generator,
+        )
+        grey = normalise_crops(grey, settings.normalisation)
+        allowed = unpack_allowed(bits, len(settings.classes))
+        return grey.contiguous(memory_format=torch.channels_last), allowed
+
+    def _sample(self, number: int, index: int) -> Sample:
+        case = self._cases[number]
+        last = len(case.grey) - 1
+        around = [max(index - 1, 0), index, min(index + 1, last)]
+        columns = np.nonzero(case.exact_labels(index))[1]
+        middle = columns if columns.size else np.arange(case.grey.shape[2])
+        return Sample(
+            stack=torch.from_numpy(case.grey[around].astype(np.float32)),
+            allowed=torch.from_numpy(case.allowed[index]),
+            spacing_mm=case.spacing_mm,
+            spine_column=float(middle.mean()),
+        )
+
+
+def _weights(drawn: NDArray[np.bool_], source: SourceSettings) -> list[float]:
+    """Weight of each slice, so that slices with S1 get their share."""
+    with_s1 = int(drawn.sum())
+    without = drawn.size - with_s1
+    if with_s1 == 0 or without == 0:
+        return [source.share / drawn.size] * drawn.size
+    each = (source.s1_share / with_s1, (1 - source.s1_share) / without)
+    return [source.share * (each[0] if here else each[1]) for here in drawn]

@@ -1,0 +1,55 @@
+"""What the command line does, once torch may be loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from analysis.inference.engine import load_segmenter
+from analysis.training.batches import Batches
+from analysis.training.curves import draw_curves
+from analysis.training.evaluate import evaluate_cases
+from analysis.training.export import write_model
+from analysis.training.run import Run, load_average
+from analysis.training.settings import read_settings
+from analysis.training.sources import LabelledCase, read_cases
+from analysis.training.validation import Fold
+
+_CURVES = "curves.png"
+
+
+def train(settings_file: Path, data: Path, folder: Path, threads: int) -> None:
+    """Train, or go on with a stopped run; writes checkpoints into `folder`."""
+    torch.set_num_threads(threads)
+    settings = read_settings(settings_file)
+    training: list[list[LabelledCase]] = []
+    validation: list[LabelledCase] = []
+    for source in settings.sources:
+        cases = read_cases(data, source, "train")
+        training.append([c for c in cases if c.patient not in source.validation])
+        validation.extend(c for c in cases if c.patient in source.validation)
+    run = Run(settings, folder, Batches(settings, training), Fold(settings, validation))
+    draw_curves(run.train(), folder / _CURVES)
+
+
+def export(settings_file: Path, folder: Path, models: Path) -> None:
+    """Write the best checkpoint of a run as model files, and its curves."""
+    settings = read_settings(settings_file)
+    network, progress = load_average(settings, folder)
+    write_model(network, settings, progress, models)
+    draw_curves(progress, folder / _CURVES)
+    tqdm.write(f"wrote {models / settings.name}.safetensors, .onnx, .json")
+
+
+def evaluate(
+    settings_file: Path, data: Path, split: str, out: Path, models: Path
+) -> None:
+    """Score the model files on a split; writes figures and pictures into `out`."""
+    settings = read_settings(settings_file)
+    segmenter = load_segmenter(settings.name, folder=models)
+    cases = [
+        case for source in settings.sources for case in read_cases(data, source, split)
+    ]
+    evaluate_cases(segmenter, cases, out)

