@@ -54,8 +54,9 @@ def read_card(name: str, folder: Path) -> ModelCard:
         If the card is missing or incomplete.
     """
     path = folder / f"{name}.json"
-    raw = json.loads(_read(path))
+    text = _read(path)
     try:
+        raw = json.loads(text)
         return ModelCard(
             name=raw["name"],
             version=raw["version"],
@@ -66,9 +67,9 @@ def read_card(name: str, folder: Path) -> ModelCard:
             stride=int(raw["stride"]),
             normalisation=_normalisation(raw["normalisation"]),
         )
-    except KeyError as missing:
-        message = f"model card {path}: no entry {missing}"
-        raise AnalysisFailed(message) from missing
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"model card {path} cannot be understood: {error!r}"
+        raise AnalysisFailed(message) from error
 
 
 def read_verified(path: Path, sha256: str) -> bytes:

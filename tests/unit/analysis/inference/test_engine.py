@@ -1,0 +1,173 @@
+"""The committed network loads only untouched and gives sound probabilities."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.contract.errors import AnalysisFailed
+from analysis.inference.card import MODELS
+from analysis.inference.engine import Segmenter, load_segmenter
+
+TORCH_TOLERANCE = 1e-4
+STRIDE = 32
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return load_segmenter()
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MODELS, tmp_path / "models"))
+
+
+def _spine(rows: int, columns: int, count: int = 1) -> NDArray[np.float32]:
+    """Bright blocks with dark gaps, a brighter stripe behind, fat and noise."""
+    draw = np.random.default_rng(7)
+    row, column = np.indices((rows, columns), dtype=np.float64)
+    middle = columns * (0.45 + 0.05 * np.sin(row / rows * 3))
+    picture = np.full((rows, columns), 30.0)
+    body = np.abs(column - middle) < 20
+    picture[body] = 120.0
+    picture[body & (row % 44 < 10)] = 45.0
+    picture[np.abs(column - middle - 31) < 8] = 230.0
+    picture[column > columns * 0.85] = 400.0
+    noisy = picture + draw.normal(0, 6, (count, rows, columns))
+    return noisy.astype(np.float32)
+
+
+def test_the_card_names_the_classes_that_the_lumbar_room_expects(
+    segmenter: Segmenter,
+) -> None:
+    assert segmenter.card.classes == (
+        "background",
+        "body",
+        "disc",
+        "s1",
+        "canal",
+        "posterior",
+    )
+    assert segmenter.card.spacing_mm == 0.8
+
+
+def test_probabilities_are_shares_of_one(segmenter: Segmenter) -> None:
+    shares = segmenter.probabilities(_spine(96, 64, count=2))
+    assert shares.shape == (2, 6, 96, 64)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (33, 31), (97, 70), (64, 95)])
+def test_any_size_comes_back_as_it_went_in(
+    segmenter: Segmenter, rows: int, columns: int
+) -> None:
+    shares = segmenter.probabilities(_spine(rows, columns))
+    assert shares.shape == (1, 6, rows, columns)
+    assert np.isfinite(shares).all()
+
+
+def test_no_slices_give_no_probabilities(segmenter: Segmenter) -> None:
+    empty = np.zeros((0, 40, 40), np.float32)
+    assert segmenter.probabilities(empty).shape == (0, 6, 40, 40)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (1, 0, 40), (1, 1, 40, 40)])
+def test_other_shapes_are_refused(segmenter: Segmenter, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected shape"):
+        segmenter.probabilities(np.zeros(shape, np.float32))
+
+
+def test_the_same_slices_give_the_same_bits(segmenter: Segmenter) -> None:
+    slices = _spine(130, 97, count=2)
+    first = segmenter.probabilities(slices)
+    np.testing.assert_array_equal(first, segmenter.probabilities(slices))
+    np.testing.assert_array_equal(first, load_segmenter().probabilities(slices))
+
+
+def test_a_slice_does_not_depend_on_its_neighbours(segmenter: Segmenter) -> None:
+    slices = _spine(64, 64, count=3)
+    np.testing.assert_array_equal(
+        segmenter.probabilities(slices)[1:2], segmenter.probabilities(slices[1:2])
+    )
+
+
+@pytest.mark.parametrize("grey", [0.0, 500.0, np.nan, np.inf])
+def test_a_slice_without_contrast_is_background(
+    segmenter: Segmenter, grey: float
+) -> None:
+    shares = segmenter.probabilities(np.full((1, 40, 40), grey, np.float32))
+    assert (shares[:, 0] == 1.0).all()
+    assert (shares[:, 1:] == 0.0).all()
+
+
+def test_holes_in_a_slice_leave_the_output_finite(segmenter: Segmenter) -> None:
+    slices = _spine(64, 64)
+    slices[0, 10:20, 10] = np.nan
+    slices[0, 10:20, 11] = np.inf
+    assert np.isfinite(segmenter.probabilities(slices)).all()
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx"])
+def test_one_flipped_bit_is_refused(copied: Path, suffix: str) -> None:
+    path = copied / f"lumbar.{suffix}"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    kind = "weights" if suffix == "safetensors" else "graph"
+    expected = json.loads((copied / "lumbar.json").read_text("utf-8"))[kind]["sha256"]
+    with pytest.raises(AnalysisFailed) as failure:
+        load_segmenter(folder=copied)
+    message = str(failure.value)
+    assert str(path) in message
+    assert f"expected SHA-256 {expected}, found " in message
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "json"])
+def test_a_missing_file_is_named(copied: Path, suffix: str) -> None:
+    path = copied / f"lumbar.{suffix}"
+    path.unlink()
+    with pytest.raises(AnalysisFailed, match=path.name):
+        load_segmenter(folder=copied)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "lumbar"}'])
+def test_a_card_that_cannot_be_understood_is_named(copied: Path, text: str) -> None:
+    (copied / "lumbar.json").write_text(text, encoding="utf-8")
+    with pytest.raises(AnalysisFailed, match=r"lumbar\.json"):
+        load_segmenter(folder=copied)
+
+
+def test_the_graph_gives_what_torch_gives(segmenter: Segmenter) -> None:
+    try:
+        import torch
+
+        from analysis.training.export import read_weights
+        from analysis.training.settings import read_settings
+    except ImportError as error:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"CI must install the extra `train`: {error}")
+        pytest.skip(f"PARITY WITH TORCH NOT CHECKED: {error}")
+    from analysis.inference.normalise import normalise_slices
+
+    slices = _spine(160, 128, count=2)
+    assert slices.shape[1] % STRIDE == slices.shape[2] % STRIDE == 0
+    network = read_weights(MODELS / "lumbar.safetensors", read_settings())
+    normalised = normalise_slices(slices, segmenter.card.normalisation)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(normalised)[:, None])
+    expected = torch.softmax(logits, dim=1).numpy()
+    found = segmenter.probabilities(slices)
+    assert 1.0 - expected.max(axis=1).min() > TORCH_TOLERANCE, "input too easy"
+    np.testing.assert_allclose(found, expected, atol=TORCH_TOLERANCE)
+
+
+def test_weights_lie_in_one_file_only() -> None:
+    # 2.2 million weights of four bytes are nine million; a bare graph is tiny.
+    assert (MODELS / "lumbar.onnx").stat().st_size < 100_000
+    assert (MODELS / "lumbar.safetensors").stat().st_size < 20_000_000

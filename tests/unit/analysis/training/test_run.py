@@ -1,0 +1,88 @@
+"""A training run stops at its budget and goes on from its checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
+pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
+
+from analysis.inference.engine import load_segmenter  # noqa: E402
+from analysis.training.batches import Batches  # noqa: E402
+from analysis.training.export import write_model  # noqa: E402
+from analysis.training.labels import Label  # noqa: E402
+from analysis.training.run import Run, load_average  # noqa: E402
+from analysis.training.settings import NetworkSettings, Settings  # noqa: E402
+from analysis.training.settings import read_settings as read  # noqa: E402
+from analysis.training.validation import FOREGROUND, Fold  # noqa: E402
+
+
+class _Noise:
+    """Batches of noise, the same for the same step."""
+
+    def draw(self, step: int) -> Any:
+        generator = torch.Generator().manual_seed(step)
+        grey = torch.randn((2, 1, 32, 32), generator=generator)
+        allowed = torch.zeros((2, 6, 32, 32), dtype=torch.bool)
+        allowed[:, Label.DISC] = True
+        return grey, allowed
+
+
+class _Rising:
+    """A fold on which each network is better than the one before."""
+
+    def __init__(self) -> None:
+        self.scores: Sequence[float] = (0.1, 0.2, 0.3, 0.4)
+        self.asked = 0
+
+    def dice(self, network: object) -> dict[Label, float]:
+        self.asked += 1
+        return dict.fromkeys(FOREGROUND, self.scores[self.asked - 1])
+
+
+def _settings(steps: int) -> Settings:
+    settings = read()
+    return replace(
+        settings,
+        network=NetworkSettings(widths=(4, 6, 8)),
+        training=replace(settings.training, minutes=None, steps=steps),
+    )
+
+
+def _run(folder: Path, steps: int) -> Run:
+    batches, fold = cast("Batches", _Noise()), cast("Fold", _Rising())
+    return Run(_settings(steps), folder, batches, fold)
+
+
+def test_a_run_ends_after_its_steps(tmp_path: Path) -> None:
+    progress = _run(tmp_path, 3).train()
+    assert progress.step == len(progress.losses) == 3
+    assert progress.share(_settings(3).training) == 1.0
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    _run(tmp_path, 2).train()
+    again = _run(tmp_path, 4)
+    assert again.progress.step == 2
+    assert len(again.train().losses) == 4
+
+
+def test_the_averaged_network_follows_the_trained_one(tmp_path: Path) -> None:
+    run = _run(tmp_path, 2)
+    before = run.average.head.weight.clone()
+    run.train()
+    assert not torch.equal(before, run.average.head.weight)
+    assert not torch.equal(run.network.head.weight, run.average.head.weight)
+
+
+def test_an_exported_run_can_be_loaded_by_the_inference_room(tmp_path: Path) -> None:
+    settings = _settings(2)
+    _run(tmp_path / "run", 2).train()
+    network, progress = load_average(settings, tmp_path / "run")
+    write_model(network, settings, progress, tmp_path / "models")
+    segmenter = load_segmenter(folder=tmp_path / "models")
+    assert segmenter.card.classes == settings.classes
+    assert segmenter.card.stride == 4

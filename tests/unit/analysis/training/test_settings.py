@@ -1,0 +1,34 @@
+"""One YAML file says everything that a training run depends on."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.training.settings import DEFAULT_SETTINGS, read_settings
+
+
+def _changed(folder: Path, before: str, after: str) -> Path:
+    text = DEFAULT_SETTINGS.read_text(encoding="utf-8")
+    assert before in text
+    path = folder / "changed.yaml"
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    return path
+
+
+def test_the_shipped_settings_are_complete() -> None:
+    settings = read_settings()
+    assert settings.name == "lumbar"
+    assert settings.classes[0] == "background"
+    assert settings.sources[0].validation
+
+
+def test_a_misspelt_key_is_an_error(tmp_path: Path) -> None:
+    path = _changed(tmp_path, "ema_decay", "ema_decoy")
+    with pytest.raises(ValueError, match=r"training: missing \['ema_decay'\]"):
+        read_settings(path)
+
+
+def test_a_run_has_one_end(tmp_path: Path) -> None:
+    path = _changed(tmp_path, "steps: null", "steps: 100")
+    with pytest.raises(ValueError, match="either"):
+        read_settings(path)
