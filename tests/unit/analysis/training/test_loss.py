@@ -13,7 +13,7 @@ SURE = 20.0
 
 
 def _logits(winner: int) -> Tensor:
-    logits = torch.zeros((1, CLASSES, 4, 4))
+    logits: Tensor = torch.zeros((1, CLASSES, 4, 4))
     logits[:, winner] = SURE
     return logits
 
