@@ -58,6 +58,13 @@ class SpoolFullError(NodeError):
         self.limit_bytes = limit_bytes
 
 
+class SpoolFailedError(NodeError):
+    """The disk did not do what was asked, for another reason than being full."""
+
+    code = "spool-failed"
+    retryable = True
+
+
 class SeriesRejectedError(NodeError):
     """A series that no route takes or that cannot be a volume; final, no fault.
 
@@ -127,3 +134,14 @@ class JobStateError(NodeError):
         super().__init__(f"job {job_id} is {state}: nothing to {wanted}")
         self.job_id = job_id
         self.state = state
+
+
+class AnalysisUnavailableError(NodeError):
+    """An analysis that a route names cannot be imported or has another contract."""
+
+    code = "analysis-unavailable"
+
+    def __init__(self, analysis: str, *, why: str) -> None:
+        super().__init__(f"analysis {analysis}: {why}")
+        self.analysis = analysis
+        self.why = why

@@ -33,6 +33,25 @@ class StoredInstance:
     received_at_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """One C-STORE request as its command set names it; the dataset follows.
+
+    Parameters
+    ----------
+    association_id
+        Unique over all acceptor processes of this start of the node.
+    transfer_syntax_uid
+        As negotiated; the dataset's bytes are in it.
+    """
+
+    association_id: str
+    calling_ae: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
 class Completion(StrEnum):
     """The evidence by which a series was called complete."""
 

@@ -1,0 +1,74 @@
+"""Our errors as DIMSE status codes, and the peer's status codes as outcomes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from dicom_node.errors import (
+    InstanceMismatchError,
+    InstanceRefusedError,
+    NodeError,
+    SpoolFailedError,
+    SpoolFullError,
+)
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+"""PS3.4 table B.2-1: refused, out of resources."""
+MISMATCH = 0xA900
+"""PS3.4 table B.2-1: error, dataset does not match SOP class."""
+CANNOT_UNDERSTAND = 0xC210
+"""PS3.4 table B.2-1: error, cannot understand (the range C000 to CFFF)."""
+PROCESSING_FAILURE = 0x0110
+"""PS3.7 C.5.13: the fault is ours."""
+UNRECOGNISED_OPERATION = 0x0211
+"""PS3.7 C.5.24."""
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+"""PS3.7 C.5.21."""
+
+STORED_WITH_WARNING = frozenset({0xB000, 0xB006, 0xB007})
+"""PS3.4 table B.2-1: coercion, elements discarded, dataset does not match; all three
+say that the instance was stored."""
+
+_STATUS_OF: tuple[tuple[type[NodeError], int], ...] = (
+    (SpoolFullError, OUT_OF_RESOURCES),
+    (SpoolFailedError, OUT_OF_RESOURCES),
+    (InstanceMismatchError, MISMATCH),
+    (InstanceRefusedError, CANNOT_UNDERSTAND),
+)
+"""The first class that fits, so a subclass stands before its base."""
+
+
+def status_of(error: NodeError) -> int:
+    """Return the C-STORE status that says what went wrong."""
+    for error_class, status in _STATUS_OF:
+        if isinstance(error, error_class):
+            return status
+    return PROCESSING_FAILURE
+
+
+class Verdict(StrEnum):
+    """What a C-STORE status means for the sender."""
+
+    STORED = "stored"
+    RETRY = "retry"
+    REFUSED = "refused"
+
+
+_TEMPORARY = frozenset({0x0110, 0x0213, 0x0124})
+"""PS3.7 C.5: processing failure, resource limitation, not authorised: an operator or
+time can mend them, so the delivery is tried again."""
+
+
+def verdict(status: int) -> Verdict:
+    """Tell whether an instance was stored, may be stored later, or never will.
+
+    References
+    ----------
+    PS3.4 table B.2-1; PS3.7 annex C.
+    """
+    if status == SUCCESS or status in STORED_WITH_WARNING:
+        return Verdict.STORED
+    if status & 0xFF00 == OUT_OF_RESOURCES or status in _TEMPORARY:
+        return Verdict.RETRY
+    return Verdict.REFUSED

@@ -1,0 +1,231 @@
+"""Write, fsync, rename: an instance is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from dicom_node.errors import (
+    InstanceMismatchError,
+    InstanceRefusedError,
+    SpoolFailedError,
+    SpoolFullError,
+)
+from dicom_node.model import StoredInstance, StoreRequest
+from dicom_node.spool.dataset_head import HEAD_BYTES, DatasetHead, read_head
+from dicom_node.spool.layout import SpoolLayout, instance_name, sync_folder
+from dicom_node.spool.part10 import FileMeta, encode_meta
+
+_FIRST_LOOK_BYTES = 32 * 1024
+"""Holds the UIDs of nearly every instance; else `HEAD_BYTES` are looked at."""
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Inbox:
+    """Keeps instances as they came.
+
+    Parameters
+    ----------
+    min_free_bytes
+        A dataset is refused while less is free.
+    stored
+        Told of every instance that has become durable, before success is answered;
+        must not block.
+    """
+
+    def __init__(
+        self,
+        layout: SpoolLayout,
+        *,
+        min_free_bytes: int,
+        stored: Callable[[StoreRequest, StoredInstance], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._layout = layout
+        self._min_free_bytes = min_free_bytes
+        self._stored = stored
+        self._clock = clock
+        self._numbers = itertools.count(1)
+
+    def begin(self, request: StoreRequest) -> IncomingInstance:
+        """Open a place for one dataset.
+
+        Raises
+        ------
+        SpoolFullError, SpoolFailedError
+            If less than `min_free_bytes` are free, or the disk fails.
+        """
+        with _disk_errors(self._layout.folder, self._min_free_bytes):
+            free_bytes = _free_bytes(self._layout.folder)
+            if free_bytes < self._min_free_bytes:
+                raise SpoolFullError(
+                    free_bytes=free_bytes, limit_bytes=self._min_free_bytes
+                )
+            name = f"{os.getpid()}-{next(self._numbers)}"
+            return IncomingInstance(self, request, self._layout.tmp / name)
+
+    def settle(self, incoming: IncomingInstance, sha256: str) -> None:
+        """Make a complete temporary file an instance of its series."""
+        request = incoming.request
+        head = incoming.head()
+        if head.sop_instance_uid != request.sop_instance_uid:
+            message = "SOP Instance UID differs between C-STORE request and dataset"
+            raise InstanceMismatchError(message)
+        if head.sop_class_uid != request.sop_class_uid:
+            message = "SOP Class UID differs between C-STORE request and dataset"
+            raise InstanceMismatchError(message)
+        incoming.sync()
+        folder = self._layout.series_folder(head.study_uid, head.series_uid)
+        path = folder / instance_name(head.sop_instance_uid, sha256)
+        received_at_s = self._clock()
+        # The time of the file says which version of an instance came last, also after
+        # a restart, and also if the same content comes a second time.
+        os.utime(incoming.path, (received_at_s, received_at_s))
+        self._move(incoming.path, path)
+        self._stored(
+            request,
+            StoredInstance(
+                path=path,
+                sop_class_uid=head.sop_class_uid,
+                sop_instance_uid=head.sop_instance_uid,
+                study_uid=head.study_uid,
+                series_uid=head.series_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+                sha256=sha256,
+                size_bytes=incoming.size_bytes,
+                received_at_s=received_at_s,
+            ),
+        )
+
+    def disk_errors(self) -> AbstractContextManager[None]:
+        """Return a context in which an OSError becomes an error of ours."""
+        return _disk_errors(self._layout.folder, self._min_free_bytes)
+
+    def _move(self, source: Path, path: Path) -> None:
+        try:
+            source.replace(path)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(path.parent.parent)
+            source.replace(path)
+        sync_folder(path.parent)
+
+
+class IncomingInstance:
+    """A dataset on its way to the disk."""
+
+    def __init__(self, inbox: Inbox, request: StoreRequest, path: Path) -> None:
+        self.request = request
+        self.path = path
+        self.size_bytes = 0
+        self._inbox = inbox
+        self._sha256 = hashlib.sha256()
+        meta = encode_meta(
+            FileMeta(
+                sop_class_uid=request.sop_class_uid,
+                sop_instance_uid=request.sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+            )
+        )
+        self._dataset_at = len(meta)
+        self._descriptor: int | None = os.open(
+            path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
+        try:
+            self._write(memoryview(meta))
+        except OSError:
+            self.discard()
+            raise
+
+    def write(self, fragment: memoryview) -> None:
+        """Append the next bytes of the dataset.
+
+        Raises
+        ------
+        SpoolFullError, SpoolFailedError
+            If the disk does not take them.
+        """
+        with self._inbox.disk_errors():
+            self._write(fragment)
+        self._sha256.update(fragment)
+        self.size_bytes += len(fragment)
+
+    def finish(self) -> None:
+        """Return when the instance is durable in the inbox.
+
+        Raises
+        ------
+        InstanceRefusedError
+            If the dataset lacks its UIDs.
+        InstanceMismatchError
+            If it is another instance than was announced.
+        SpoolFullError, SpoolFailedError
+            If the disk does not take it.
+        """
+        with self._inbox.disk_errors():
+            self._inbox.settle(self, self._sha256.hexdigest())
+            self._close()
+
+    def discard(self) -> None:
+        """Forget what was written; also after a failure, and more than once."""
+        if self._descriptor is not None:
+            self._close()
+            self.path.unlink(missing_ok=True)
+
+    def head(self) -> DatasetHead:
+        """Read the UIDs from the file as far as it is written."""
+        syntax = self.request.transfer_syntax_uid
+        first = os.pread(self._open, _FIRST_LOOK_BYTES, self._dataset_at)
+        try:
+            return read_head(first, syntax)
+        except InstanceRefusedError:
+            if len(first) < _FIRST_LOOK_BYTES:
+                raise
+        return read_head(os.pread(self._open, HEAD_BYTES, self._dataset_at), syntax)
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        os.fsync(self._open)
+
+    @property
+    def _open(self) -> int:
+        if self._descriptor is None:
+            message = "the instance was settled or discarded before"
+            raise ValueError(message)
+        return self._descriptor
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self._open, data) :]
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _free_bytes(folder: Path) -> int:
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize
+
+
+@contextmanager
+def _disk_errors(folder: Path, min_free_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise SpoolFullError(
+                free_bytes=_free_bytes(folder), limit_bytes=min_free_bytes
+            ) from error
+        message = f"the spool failed: {error.strerror}"
+        raise SpoolFailedError(message) from error

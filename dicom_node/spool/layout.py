@@ -1,0 +1,105 @@
+"""Paths of the spool, and nothing but paths."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node.identifiers import digest, folder_name
+
+_SHA_DIGITS = 16
+"""Of the content's SHA-256 in a file name: 64 bits tell versions of one instance."""
+
+_DIGEST_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLayout:
+    """Where everything lies below the spool folder.
+
+    No name on disk is made of a UID's or a peer's own characters.
+    """
+
+    folder: Path
+
+    @property
+    def tmp(self) -> Path:
+        """Instances that are arriving; worthless after a crash."""
+        return self.folder / "tmp"
+
+    @property
+    def inbox(self) -> Path:
+        """Instances that were acknowledged."""
+        return self.folder / "inbox"
+
+    @property
+    def unreadable(self) -> Path:
+        """Files that lay in the inbox and are not ours."""
+        return self.folder / "unreadable"
+
+    @property
+    def work(self) -> Path:
+        """Intermediate files of running jobs."""
+        return self.folder / "work"
+
+    @property
+    def outbox(self) -> Path:
+        """Encoded results that wait for delivery."""
+        return self.folder / "outbox"
+
+    def prepare(self) -> None:
+        """Make the folders, readable by the node alone."""
+        for folder in (self.tmp, self.inbox, self.unreadable, self.work, self.outbox):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def series_folder(self, study_uid: str, series_uid: str) -> Path:
+        """Return the folder of one series.
+
+        Both UIDs count: a series UID that two studies share, as sloppy anonymisation
+        makes them, must never mix two patients.
+        """
+        return self.inbox / folder_name(digest(study_uid, series_uid))
+
+    def job_work(self, job_id: str) -> Path:
+        """Return the folder of a job's intermediate files."""
+        return self.work / job_id
+
+    def job_outbox(self, job_id: str) -> Path:
+        """Return the folder of a job's results."""
+        return self.outbox / job_id
+
+
+def instance_name(sop_instance_uid: str, sha256: str) -> str:
+    """Return the file name of one version of an instance."""
+    return f"{folder_name(sop_instance_uid)}-{sha256[:_SHA_DIGITS]}.dcm"
+
+
+def pending_name(series_digest: str) -> str:
+    """Return the name of a manifest whose job is not yet durable."""
+    return f"pending-{series_digest[:_DIGEST_DIGITS]}.json"
+
+
+def owed_name(series_digest: str) -> str:
+    """Return the name of a manifest whose job is in the database."""
+    return f"owed-{series_digest[:_DIGEST_DIGITS]}.json"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durable(path: Path, content: bytes) -> None:
+    """Write a small file such that it is there whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
