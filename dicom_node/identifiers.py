@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+MANUFACTURER = "lumbar-node"
+"""(0008,0070) of everything that we make; what carries it is never analysed again."""
+
 _UUID_BITS = 128
 
 

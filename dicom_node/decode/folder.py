@@ -1,0 +1,73 @@
+"""The series that lie in a folder, for the offline command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from dicom_node.decode.headers import InstanceHeader, NotDicomError, read_header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSeries:
+    """One series in a folder; `headers` and `paths` are in step."""
+
+    series_uid: str
+    headers: tuple[InstanceHeader, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the series."""
+        return tuple(header.path for header in self.headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderScan:
+    """What lies in a folder.
+
+    Parameters
+    ----------
+    series
+        In the order of their series number, then UID. Instances without a Series
+        Instance UID form one series with an empty one.
+    passed_over
+        Files that are not DICOM instances.
+    """
+
+    series: tuple[FolderSeries, ...]
+    passed_over: int
+
+
+def scan(folder: Path) -> FolderScan:
+    """Walk a folder and group its DICOM instances by series.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is not a folder.
+    """
+    if not folder.is_dir():
+        message = f"not a folder: {folder}"
+        raise NotADirectoryError(message)
+    groups: dict[tuple[str, str], list[InstanceHeader]] = {}
+    passed_over = 0
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        try:
+            header = read_header(path)
+        except NotDicomError:
+            passed_over += 1
+            continue
+        if header.sop_class_uid == MediaStorageDirectoryStorage:
+            passed_over += 1
+            continue
+        groups.setdefault((header.study_uid, header.series_uid), []).append(header)
+    series = [
+        FolderSeries(series_uid=series_uid, headers=tuple(headers))
+        for (_, series_uid), headers in groups.items()
+    ]
+    series.sort(key=lambda each: (each.headers[0].series_number or 0, each.series_uid))
+    return FolderScan(series=tuple(series), passed_over=passed_over)

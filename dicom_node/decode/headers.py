@@ -1,0 +1,268 @@
+"""The attributes that we read before any pixel, each typed, each with its tag."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from dicom_node.decode import values
+from dicom_node.errors import PixelDataError
+
+_READ = (
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
+    "Manufacturer", "ManufacturerModelName", "SeriesDescription", "ProtocolName",
+    "AcquisitionContrast", "BodyPartExamined", "ScanningSequence", "SequenceVariant",
+    "ScanOptions", "SequenceName", "SliceThickness", "RepetitionTime", "EchoTime",
+    "InversionTime", "SpacingBetweenSlices", "ContrastBolusAgent", "InversionRecovery",
+    "SpectrallySelectedSuppression", "StudyInstanceUID", "SeriesInstanceUID",
+    "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames",
+    "SamplesPerPixel", "Rows", "Columns", "PixelSpacing", "AnatomicRegionSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+"""Pixel Data (7FE0,0010) as it begins in little and in big endian."""
+
+_ORIENTATION_NUMBERS = 6
+_POSITION_NUMBERS = 3
+_SPACING_NUMBERS = 2
+
+
+class NotDicomError(Exception):
+    """A file that is not DICOM Part 10; never meant for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceHeader:
+    """What one instance tells about itself; empty or None where it tells nothing.
+
+    Parameters
+    ----------
+    image_type
+        (0008,0008), upper case.
+    contrast
+        (0008,9209) Acquisition Contrast, of Enhanced MR.
+    description
+        (0008,103E) Series Description; (0018,1030) Protocol Name where that is empty,
+        for some senders name the whole examination there.
+    echo_time_ms, repetition_time_ms, inversion_time_ms
+        (0018,0081), (0018,0080), (0018,0082), or their Enhanced MR counterparts.
+    sequence, options
+        (0018,0020) Scanning Sequence, (0018,0022) Scan Options, upper case.
+    inversion_recovery, fat_suppressed
+        What Enhanced MR says outright: (0018,9009), (0018,9025).
+    orientations
+        The distinct (0020,0037) of all frames, six direction cosines each.
+    positions
+        (0020,0032) of every frame that has one, mm.
+    pixel_spacing_mm
+        (0028,0030): between rows, between columns.
+    pixels
+        Whether Pixel Data (7FE0,0010) begins where the header ends.
+
+    References
+    ----------
+    PS3.3 C.7.6, C.8.3 (MR), C.8.13 (Enhanced MR).
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    manufacturer: str
+    model_name: str
+    image_type: tuple[str, ...]
+    contrast: str
+    body_part: str
+    description: str
+    series_number: int | None
+    rows: int | None
+    columns: int | None
+    samples: int | None
+    frames: int
+    echo_time_ms: float | None
+    repetition_time_ms: float | None
+    inversion_time_ms: float | None
+    sequence: tuple[str, ...]
+    options: tuple[str, ...]
+    inversion_recovery: bool
+    fat_suppressed: bool
+    contrast_agent: bool
+    orientations: tuple[tuple[float, ...], ...]
+    positions: tuple[tuple[float, ...], ...]
+    pixel_spacing_mm: tuple[float, float] | None
+    thickness_mm: float | None
+    spacing_between_mm: float | None
+    pixels: bool
+
+
+def read_headers(paths: Sequence[Path]) -> tuple[InstanceHeader, ...]:
+    """Read the headers of one series.
+
+    Raises
+    ------
+    PixelDataError
+        If a file is not DICOM or broken before its pixels, `unreadable_instance`.
+    """
+    try:
+        return tuple(read_header(path) for path in paths)
+    except NotDicomError as error:
+        text = f"an instance cannot be read as DICOM: {error}"
+        raise PixelDataError(reason="unreadable_instance", text=text) from error
+
+
+def read_header(path: Path) -> InstanceHeader:
+    """Read the header of one file.
+
+    Raises
+    ------
+    NotDicomError
+        If the file is not DICOM Part 10, or broken before its pixels.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            config.disable_value_validation(),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_READ))
+            syntax = UID(values.text(dataset.file_meta, "TransferSyntaxUID"))
+            pixels = file.read(4) in _PIXEL_TAGS
+            if syntax.is_valid and not syntax.is_private and syntax.is_deflated:
+                # The file is past its end; only decoding will tell.
+                pixels = "Rows" in dataset
+            return _header(path, dataset, syntax=str(syntax), pixels=pixels)
+    except InvalidDicomError as error:
+        message = "no DICM prefix"
+        raise NotDicomError(message) from error
+    except (OSError, *values.UNREADABLE) as error:
+        # Only the kind of error: its text may quote the dataset.
+        raise NotDicomError(type(error).__name__) from error
+
+
+def _header(
+    path: Path, dataset: Dataset, *, syntax: str, pixels: bool
+) -> InstanceHeader:
+    frames = frame_groups(dataset)
+    first = frames[0]
+    measures = values.item(first, "PixelMeasuresSequence")
+    timing = values.item(first, "MRTimingAndRelatedParametersSequence")
+    modifier = values.item(first, "MRModifierSequence")
+    frame_type = values.item(first, "MRImageFrameTypeSequence")
+    spacing = values.numbers(measures, "PixelSpacing")
+    echo = values.number(
+        values.item(first, "MREchoSequence"), "EffectiveEchoTime"
+    ) or values.number(dataset, "EchoTime")
+    return InstanceHeader(
+        path=path,
+        sop_class_uid=values.text(dataset, "SOPClassUID"),
+        sop_instance_uid=values.text(dataset, "SOPInstanceUID"),
+        study_uid=values.text(dataset, "StudyInstanceUID"),
+        series_uid=values.text(dataset, "SeriesInstanceUID"),
+        transfer_syntax_uid=syntax,
+        modality=values.text(dataset, "Modality").upper(),
+        manufacturer=values.text(dataset, "Manufacturer"),
+        model_name=values.text(dataset, "ManufacturerModelName"),
+        image_type=values.words(dataset, "ImageType"),
+        contrast=values.text(dataset, "AcquisitionContrast").upper()
+        or values.text(frame_type, "AcquisitionContrast").upper(),
+        body_part=_body_part(dataset, first),
+        description=values.text(dataset, "SeriesDescription")
+        or values.text(dataset, "ProtocolName"),
+        series_number=values.whole(dataset, "SeriesNumber"),
+        rows=values.whole(dataset, "Rows"),
+        columns=values.whole(dataset, "Columns"),
+        samples=values.whole(dataset, "SamplesPerPixel"),
+        frames=len(frames),
+        echo_time_ms=echo,
+        repetition_time_ms=values.number(timing, "RepetitionTime")
+        or values.number(dataset, "RepetitionTime"),
+        inversion_time_ms=values.number(modifier, "InversionTimes")
+        or values.number(dataset, "InversionTime"),
+        sequence=values.words(dataset, "ScanningSequence"),
+        options=values.words(dataset, "ScanOptions"),
+        inversion_recovery="YES"
+        in (
+            values.text(modifier, "InversionRecovery"),
+            values.text(dataset, "InversionRecovery"),
+        ),
+        fat_suppressed=values.text(dataset, "SpectrallySelectedSuppression") == "FAT",
+        contrast_agent=bool(values.text(dataset, "ContrastBolusAgent")),
+        orientations=_orientations(frames),
+        positions=tuple(p for p in map(position_of, frames) if p is not None),
+        pixel_spacing_mm=(
+            (spacing[0], spacing[1]) if len(spacing) == _SPACING_NUMBERS else None
+        ),
+        thickness_mm=values.number(measures, "SliceThickness"),
+        spacing_between_mm=values.number(measures, "SpacingBetweenSlices"),
+        pixels=pixels,
+    )
+
+
+def frame_groups(dataset: Dataset) -> tuple[Dataset, ...]:
+    """Return one dataset per frame in the form of Enhanced functional groups.
+
+    A classic instance is one frame; its own attributes take the place of the groups,
+    so that one reader serves both.
+    """
+    per_frame = values.items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = values.item(dataset, "SharedFunctionalGroupsSequence")
+    if not per_frame and not len(shared):
+        classic = Dataset()
+        for keyword in (
+            "PixelMeasuresSequence",
+            "PlanePositionSequence",
+            "PlaneOrientationSequence",
+        ):
+            setattr(classic, keyword, [dataset])
+        return (classic,)
+    merged = []
+    for groups in per_frame or (Dataset(),):
+        frame = Dataset()
+        frame.update(shared)
+        frame.update(groups)
+        merged.append(frame)
+    return tuple(merged)
+
+
+def position_of(frame: Dataset) -> tuple[float, ...] | None:
+    """Return (0020,0032) of one frame in mm, or None."""
+    found = values.numbers(
+        values.item(frame, "PlanePositionSequence"), "ImagePositionPatient"
+    )
+    return found if len(found) == _POSITION_NUMBERS else None
+
+
+def orientation_of(frame: Dataset) -> tuple[float, ...] | None:
+    """Return (0020,0037) of one frame, six cosines, or None."""
+    found = values.numbers(
+        values.item(frame, "PlaneOrientationSequence"), "ImageOrientationPatient"
+    )
+    return found if len(found) == _ORIENTATION_NUMBERS else None
+
+
+def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:
+    found = (orientation_of(frame) for frame in frames)
+    return tuple(dict.fromkeys(cosines for cosines in found if cosines is not None))
+
+
+def _body_part(dataset: Dataset, frame: Dataset) -> str:
+    stated = values.text(dataset, "BodyPartExamined").upper()
+    if stated:
+        return stated
+    region = values.item(
+        values.item(frame, "FrameAnatomySequence"), "AnatomicRegionSequence"
+    )
+    if not len(region):
+        region = values.item(dataset, "AnatomicRegionSequence")
+    return values.text(region, "CodeMeaning").upper()

@@ -1,0 +1,190 @@
+"""Which series can be analysed at all, told from headers alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom.uid import (
+    UID,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
+
+from analysis.contract.plugin import Plane, SeriesSummary
+from dicom_node.decode.headers import InstanceHeader
+from dicom_node.decode.weighting import weighting_of
+from dicom_node.identifiers import MANUFACTURER
+
+MR_IMAGE_CLASSES = frozenset(
+    {
+        MRImageStorage,
+        EnhancedMRImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+    }
+)
+
+_DOMINANT_COSINE = 0.8
+"""A normal within 37 degrees of a patient axis belongs to that axis' plane.
+
+Between 37 and 53 degrees from the two nearest axes a plane has no name.
+"""
+_LOCALISER_WORDS = re.compile(
+    r"LOCALI[SZ]ER|SCOUT|SURVEY|(?<![A-Z])LOC(?![A-Z])|3[- _]?PL(ANE)?(?![A-Z])"
+)
+_REFORMAT_TERMS = frozenset(
+    {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "SUBTRACTION", "ADC", "REFORMATTED"}
+)
+
+_PLANES = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)
+"""By the axis, x, y or z, along which the normal points."""
+
+
+def summarise(headers: Sequence[InstanceHeader]) -> SeriesSummary:
+    """Summarise one series in the words of the contract.
+
+    Raises
+    ------
+    ValueError
+        If there is no header.
+    """
+    first = _first(headers)
+    spacing = _spacing_mm(headers)
+    return SeriesSummary(
+        modality=first.modality,
+        body_part=first.body_part,
+        plane=plane_of(headers),
+        weighting=weighting_of(first),
+        slice_count=sum(header.frames for header in headers),
+        rows=first.rows or 0,
+        columns=first.columns or 0,
+        spacing_mm=spacing,
+        localiser=_is_localiser(headers),
+        derived=_is_derived(headers),
+        contrast_agent=first.contrast_agent,
+    )
+
+
+def reject(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+    """Return why the series cannot be analysed by anyone, or None.
+
+    Returns
+    -------
+    (code, text) or None
+        Code is one of `own_result`, `headers_incomplete`, `not_mr`, `not_an_image`,
+        `no_pixel_data`, `not_grey`, `localiser`, `derived`; it never changes.
+    """
+    first = _first(headers)
+    if any(header.manufacturer == MANUFACTURER for header in headers):
+        return "own_result", "the series is a result of this node"
+    return _reject_kind(first) or _reject_content(headers)
+
+
+def plane_of(headers: Sequence[InstanceHeader]) -> Plane:
+    """Return the plane of a series by the normal of its frames.
+
+    Stacks that are tilted against each other within one plane, such as axial ones
+    along the discs, have that plane; whether they form a volume is decided later.
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1: x grows to the left, y to the back, z to the head.
+    """
+    orientations = {cosines for header in headers for cosines in header.orientations}
+    planes = {_plane(cosines) for cosines in orientations}
+    if len(planes) > 1:
+        return Plane.MIXED
+    return planes.pop() if planes else Plane.UNKNOWN
+
+
+def _plane(cosines: tuple[float, ...]) -> Plane:
+    normal = np.cross(cosines[:3], cosines[3:])
+    length = float(np.linalg.norm(normal))
+    if length == 0:
+        return Plane.UNKNOWN
+    axis = int(np.argmax(np.abs(normal)))
+    if abs(normal[axis]) / length < _DOMINANT_COSINE:
+        return Plane.OBLIQUE
+    return _PLANES[axis]
+
+
+def _first(headers: Sequence[InstanceHeader]) -> InstanceHeader:
+    if not headers:
+        message = "headers: expected at least one"
+        raise ValueError(message)
+    return headers[0]
+
+
+def _reject_kind(first: InstanceHeader) -> tuple[str, str] | None:
+    absent = [
+        name
+        for name, value in (
+            ("SOP Class UID", first.sop_class_uid),
+            ("SOP Instance UID", first.sop_instance_uid),
+            ("Study Instance UID", first.study_uid),
+            ("Series Instance UID", first.series_uid),
+            ("Modality", first.modality),
+        )
+        if not value
+    ]
+    if absent:
+        return "headers_incomplete", f"missing from the dataset: {', '.join(absent)}"
+    kind = UID(first.sop_class_uid).name
+    if first.rows is None or first.columns is None:
+        return "not_an_image", f"not an image: {kind}"
+    if first.modality != "MR" or first.sop_class_uid not in MR_IMAGE_CLASSES:
+        return "not_mr", f"not an MR image: {kind}, modality {first.modality[:16]}"
+    return None
+
+
+def _reject_content(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+    empty = sum(not header.pixels for header in headers)
+    if empty:
+        return "no_pixel_data", f"{empty} of {len(headers)} instances have no pixels"
+    if any(header.samples not in {None, 1} for header in headers):
+        return "not_grey", f"{headers[0].samples} samples per pixel, expected 1"
+    if _is_localiser(headers):
+        return "localiser", "the series is a localiser"
+    if _is_derived(headers):
+        kind = "\\".join(headers[0].image_type)[:64]
+        return "derived", f"made from other images after the scan: {kind}"
+    return None
+
+
+def _is_localiser(headers: Sequence[InstanceHeader]) -> bool:
+    return (
+        any("LOCALIZER" in header.image_type for header in headers)
+        or _LOCALISER_WORDS.search(headers[0].description.upper()) is not None
+    )
+
+
+def _is_derived(headers: Sequence[InstanceHeader]) -> bool:
+    r"""Tell whether a picture was made after the examination.
+
+    DERIVED\PRIMARY, as scanners write for filtered, composed or Dixon pictures, is
+    not: value 2, SECONDARY, tells (PS3.3 C.7.6.1.1.2).
+    """
+    return any(
+        header.image_type[:2] == ("DERIVED", "SECONDARY")
+        or not _REFORMAT_TERMS.isdisjoint(header.image_type[2:])
+        for header in headers
+    )
+
+
+def _spacing_mm(
+    headers: Sequence[InstanceHeader],
+) -> tuple[float, float, float] | None:
+    first = headers[0]
+    if first.pixel_spacing_mm is None:
+        return None
+    positions = [position for header in headers for position in header.positions]
+    between = first.spacing_between_mm or first.thickness_mm
+    if first.orientations and len(positions) > 1:
+        cosines = first.orientations[0]
+        depths = np.sort(np.array(positions) @ np.cross(cosines[:3], cosines[3:]))
+        between = float(depths[-1] - depths[0]) / (len(depths) - 1) or between
+    if between is None:
+        return None
+    return between, *first.pixel_spacing_mm

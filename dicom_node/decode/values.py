@@ -1,0 +1,97 @@
+"""Read one attribute, whatever its sender wrote into it.
+
+Senders leave attributes out, empty, multi-valued or filled with text that their value
+representation forbids. Each function here returns a plain value or None.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import MutableSequence, Sized
+
+from pydicom.dataset import Dataset
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    struct.error,
+)
+"""What pydicom raises when the bytes of an element do not fit its VR."""
+
+
+def raw(dataset: Dataset, keyword: str) -> object:
+    """Return the value of an attribute, or None if absent, empty or unreadable."""
+    try:
+        value: object = dataset[keyword].value
+    except UNREADABLE:
+        return None
+    if value is None or value == "" or (isinstance(value, Sized) and not len(value)):
+        return None
+    return value
+
+
+def _parts(dataset: Dataset, keyword: str) -> tuple[object, ...]:
+    value = raw(dataset, keyword)
+    if value is None:
+        return ()
+    if isinstance(value, MutableSequence):
+        return tuple(value)
+    return (value,)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return the first value as text without padding; empty if there is none."""
+    parts = _parts(dataset, keyword)
+    return str(parts[0]).strip(" \0") if parts else ""
+
+
+def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return all values as upper-case text without padding."""
+    return tuple(
+        str(part).strip(" \0").upper() for part in _parts(dataset, keyword) if part
+    )
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """Return all values as finite numbers; empty if any is not one."""
+    found = []
+    for part in _parts(dataset, keyword):
+        try:
+            number = float(str(part))
+        except ValueError:
+            return ()
+        if not math.isfinite(number):
+            return ()
+        found.append(number)
+    return tuple(found)
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """Return the first value as a finite number, or None."""
+    found = numbers(dataset, keyword)
+    return found[0] if found else None
+
+
+def whole(dataset: Dataset, keyword: str) -> int | None:
+    """Return the first value as a whole number, or None."""
+    found = number(dataset, keyword)
+    return int(found) if found is not None and found == int(found) else None
+
+
+def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """Return the items of a sequence; empty if it is absent or not a sequence."""
+    return tuple(part for part in _parts(dataset, keyword) if isinstance(part, Dataset))
+
+
+def item(dataset: Dataset, *keywords: str) -> Dataset:
+    """Follow first items of nested sequences; an empty dataset where one is absent."""
+    found = dataset
+    for keyword in keywords:
+        inner = items(found, keyword)
+        found = inner[0] if inner else Dataset()
+    return found

@@ -1,0 +1,202 @@
+"""Instances → `Volume`: found, checked, decoded, sorted along the normal."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from analysis.contract.plugin import Subject
+from analysis.contract.result import Notice
+from analysis.contract.volume import Volume
+from dicom_node.decode import pixels, values
+from dicom_node.decode.geometry import Slice, arrange
+from dicom_node.decode.headers import frame_groups, orientation_of, position_of
+from dicom_node.decode.subject import subject_of
+from dicom_node.errors import GeometryError, PixelDataError
+
+MAX_VOXELS = 2**26
+"""A series above this is refused before decoding: 256 MiB as float32. A 3D lumbar
+sequence of 120 slices of 640 x 640 has 2**25.5."""
+MAX_INSTANCES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecodedSeries:
+    """One series as arrays, with what its results must refer to.
+
+    Parameters
+    ----------
+    volume
+        Rescaled stored values on a right-handed grid.
+    sources
+        Instances without their pixels: one per slice in K order of the volume, or the
+        one multi-frame instance.
+    frame_numbers
+        For a multi-frame instance, its frame (from 1) of each slice; else empty.
+    subject
+        Age and sex, as far as stated.
+    warnings
+        What was mended or is doubtful.
+    """
+
+    volume: Volume
+    sources: tuple[Dataset, ...]
+    frame_numbers: tuple[int, ...]
+    subject: Subject
+    warnings: tuple[Notice, ...] = ()
+
+
+def read_volume(paths: Sequence[Path]) -> DecodedSeries:
+    """Read one series from its files.
+
+    Raises
+    ------
+    GeometryError
+        If the instances do not form one uniform volume; see `geometry.arrange` for
+        reasons, besides `several_multiframe`, `colliding_uids`, `too_large`.
+    PixelDataError
+        `unreadable_instance`, `no_pixel_data`, `unsupported_pixels`,
+        `unreadable_pixels`, `bad_rescale`.
+    """
+    if not 0 < len(paths) <= MAX_INSTANCES:
+        text = f"{len(paths)} instances; expected 1 to {MAX_INSTANCES}"
+        raise GeometryError(reason="too_large", text=text)
+    with config.disable_value_validation():
+        return _read(paths)
+
+
+def _read(paths: Sequence[Path]) -> DecodedSeries:
+    instances, notices = _distinct([_open(path) for path in paths])
+    groups = [frame_groups(instance) for instance in instances]
+    multiframe = any(len(frames) > 1 for frames in groups)
+    if multiframe and len(instances) > 1:
+        text = f"{len(instances)} multi-frame instances in one series; expected 1"
+        raise GeometryError(reason="several_multiframe", text=text)
+    slices = [
+        _slice(instance, index, frame, number)
+        for index, (instance, frames) in enumerate(zip(instances, groups, strict=True))
+        for number, frame in enumerate(frames)
+    ]
+    _check_size(slices)
+    order, frame_of_reference = arrange(slices)
+    voxels = np.empty((len(order), *slices[0].shape), dtype=np.float32)
+    depth = {index: k for k, index in enumerate(order)}
+    position = 0
+    for instance, frames in zip(instances, groups, strict=True):
+        stored = _decoded(instance, len(frames), slices[0].shape)
+        for number, frame in enumerate(frames):
+            voxels[depth[position]] = pixels.rescale(stored[number], instance, frame)
+            position += 1
+        del instance.PixelData
+    if not np.isfinite(voxels).all():
+        raise PixelDataError(reason="bad_rescale", text="rescaled values overflow")
+    first = instances[0]
+    return DecodedSeries(
+        volume=Volume(
+            voxels=voxels,
+            frame=frame_of_reference,
+            series_uid=values.text(first, "SeriesInstanceUID"),
+        ),
+        sources=(first,)
+        if multiframe
+        else tuple(instances[slices[index].instance] for index in order),
+        frame_numbers=(
+            tuple(slices[index].frame + 1 for index in order) if multiframe else ()
+        ),
+        subject=subject_of(first),
+        warnings=(*notices, *_doubts(first)),
+    )
+
+
+def _open(path: Path) -> Dataset:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = dcmread(path)
+    except (OSError, EOFError, InvalidDicomError, *values.UNREADABLE) as error:
+        text = f"an instance cannot be read as DICOM ({type(error).__name__})"
+        raise PixelDataError(reason="unreadable_instance", text=text) from error
+    pixels.check_description(dataset)
+    return dataset
+
+
+def _distinct(instances: list[Dataset]) -> tuple[list[Dataset], tuple[Notice, ...]]:
+    """Drop instances that came twice, under one UID or under two."""
+    by_content: dict[str, Dataset] = {}
+    for instance in instances:
+        by_content.setdefault(_content(instance), instance)
+    kept = list(by_content.values())
+    uids = {values.text(instance, "SOPInstanceUID") for instance in kept}
+    if len(uids) < len(kept):
+        text = f"{len(kept)} different instances share {len(uids)} SOP Instance UIDs"
+        raise GeometryError(reason="colliding_uids", text=text)
+    dropped = len(instances) - len(kept)
+    if not dropped:
+        return kept, ()
+    text = f"{dropped} of {len(instances)} instances came twice and were used once"
+    return kept, (Notice(code="duplicate_instances", text=text),)
+
+
+def _content(instance: Dataset) -> str:
+    """Return a digest of what makes a picture: its pixels and where they lie."""
+    state = hashlib.sha256(instance.PixelData)
+    frames = frame_groups(instance)
+    for frame in frames:
+        state.update(repr((position_of(frame), orientation_of(frame))).encode())
+    return state.hexdigest()
+
+
+def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
+    measures = values.item(frame, "PixelMeasuresSequence")
+    spacing = values.numbers(measures, "PixelSpacing")
+    rows, columns = (values.whole(instance, name) or 0 for name in ("Rows", "Columns"))
+    if rows < 1 or columns < 1:
+        text = f"{rows} rows, {columns} columns; expected at least 1"
+        raise PixelDataError(reason="unsupported_pixels", text=text)
+    return Slice(
+        instance=index,
+        frame=number,
+        position_mm=position_of(frame),
+        orientation=orientation_of(frame),
+        pixel_spacing_mm=(spacing[0], spacing[1]) if len(spacing) > 1 else None,
+        shape=(rows, columns),
+        thickness_mm=values.number(measures, "SpacingBetweenSlices")
+        or values.number(measures, "SliceThickness"),
+    )
+
+
+def _check_size(slices: Sequence[Slice]) -> None:
+    total = sum(each.shape[0] * each.shape[1] for each in slices)
+    if total > MAX_VOXELS:
+        text = f"{total} voxels in {len(slices)} slices; the limit is {MAX_VOXELS}"
+        raise GeometryError(reason="too_large", text=text)
+
+
+def _decoded(
+    instance: Dataset, frames: int, shape: tuple[int, int]
+) -> NDArray[np.generic]:
+    stored = pixels.decode(instance)
+    if stored.shape != (frames, *shape):
+        text = f"pixel data hold {stored.shape}, the header tells {(frames, *shape)}"
+        raise PixelDataError(reason="unreadable_pixels", text=text)
+    return stored
+
+
+def _doubts(first: Dataset) -> tuple[Notice, ...]:
+    notices = []
+    if values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
+        text = "stored values were mirrored: MONOCHROME1 shows the minimum white"
+        notices.append(Notice(code="monochrome1_mirrored", text=text))
+    if values.text(first, "LossyImageCompression") == "01":
+        text = "the pictures were compressed with loss before they came here"
+        notices.append(Notice(code="lossy_compression", text=text))
+    return tuple(notices)
