@@ -167,6 +167,23 @@ class Node:
         main = psutil.Process(self.process.pid)
         return [main, *main.children(recursive=True)]
 
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that run analyses."""
+        pids = {
+            row["pid"]
+            for row in self.events()
+            if row.get("process") == "worker" and "pid" in row
+        }
+        return [process for process in self.processes() if process.pid in pids]
+
+    def processes_left(self) -> list[int]:
+        """Return the processes of its group that outlived it."""
+        return [
+            process.pid
+            for process in psutil.process_iter()
+            if process.pid != self.process.pid and _group(process) == self.process.pid
+        ]
+
     def events(self) -> list[dict[str, Any]]:
         """Return what it logged, parsed."""
         rows = []
@@ -204,6 +221,13 @@ class Node:
             lambda: self.settled(count), within_s=within_s, what=f"{count} jobs settle"
         )
         return self.jobs()
+
+
+def _group(process: psutil.Process) -> int:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return 0
 
 
 def node_for(

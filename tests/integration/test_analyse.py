@@ -1,0 +1,127 @@
+"""`lumbar-node analyse`: files, keys and exit codes, exactly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import variants
+from tests.support.node_process import PROGRAM
+from tests.support.variants import AXIAL, T1, Change, Series, fresh
+
+MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
+QUANTITIES = {
+    "disc_height_mm",
+    "disc_height_index",
+    "height_diameter_ratio",
+    "delta_si",
+    "pfirrmann_grade",
+}
+
+
+def analyse(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "analyse", str(folder), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def report_of(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report
+
+
+def write(series: Series, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, instance in enumerate(series):
+        instance.save_as(folder / f"{instance.SeriesInstanceUID}-{number:02d}.dcm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundled(demo_series: Path) -> Series:
+    return variants.read_bundled(demo_series)
+
+
+def test_the_bundled_series_is_measured(demo_series: Path, tmp_path: Path) -> None:
+    done = analyse(demo_series, tmp_path / "out")
+    assert done.returncode == MEASURED, done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    captures = {name for name in names if name.startswith("sc_")}
+    assert "sc_01.dcm" in captures
+    assert names - captures == {"seg.dcm", "sr.dcm", "overlay.png", "report.json"}
+
+    report = report_of(tmp_path / "out")
+    assert set(report) == {
+        "version", "status", "series_uid", "analysis", "warnings", "levels",
+    }  # fmt: skip
+    assert (report["version"], report["status"]) == (1, "measured")
+    assert set(report["analysis"]) == {"name", "version", "weights_sha256"}
+    levels = [row["level"] for row in report["levels"]]
+    assert {"L4/L5", "L5/S1"} <= set(levels)
+    for row in report["levels"]:
+        assert set(row) == QUANTITIES | {"level", "unmeasured"}
+        absent = {name for name in QUANTITIES if row[name] is None}
+        assert absent == set(row["unmeasured"])
+        assert all(row["unmeasured"].values())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(variants.turned(AXIAL, axis=2), "not_sagittal", id="axial"),
+        pytest.param(T1, "not_t2", id="T1"),
+        pytest.param(variants.as_ct, "not_mr", id="CT"),
+    ],
+)
+def test_another_kind_of_series_is_unsuitable_with_its_reason(
+    bundled: Series, tmp_path: Path, change: Change, reason: str
+) -> None:
+    folder = write(fresh(bundled, change), tmp_path / "in")
+    done = analyse(folder, tmp_path / "out")
+    assert done.returncode == UNSUITABLE, done.stderr
+    report = report_of(tmp_path / "out")
+    assert (report["status"], report["reason"]) == ("unsuitable", reason)
+    assert not (tmp_path / "out" / "seg.dcm").exists()
+
+
+def test_a_folder_of_garbage_is_unsuitable_and_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(b"no dicom" * 100)
+    (folder / "notes.txt").write_text("hello")
+    done = analyse(folder, tmp_path / "out")
+    assert done.returncode in {UNSUITABLE, FAILED}
+    assert "Traceback" not in done.stderr
+    assert done.stderr or done.stdout
+
+
+def test_among_several_series_the_sagittal_t2_one_is_chosen(
+    bundled: Series, tmp_path: Path
+) -> None:
+    folder = write(fresh(bundled, T1), tmp_path / "in")
+    write(fresh(bundled, variants.turned(AXIAL, axis=2)), folder)
+    wanted = fresh(bundled)
+    write(wanted, folder)
+    (folder / "readme.txt").write_text("not DICOM")
+    done = analyse(folder, tmp_path / "out")
+    assert done.returncode == MEASURED, done.stderr
+    report = report_of(tmp_path / "out")
+    assert report["series_uid"] == str(wanted[0].SeriesInstanceUID)
+    assert str(wanted[0].SeriesInstanceUID) in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["analyse"], ["analyse", "/nowhere", "--out"]])
+def test_wrong_usage_exits_with_2_and_no_traceback(words: list[str]) -> None:
+    done = subprocess.run(
+        [PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == WRONG_USAGE
+    assert "Traceback" not in done.stderr

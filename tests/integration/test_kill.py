@@ -1,0 +1,158 @@
+"""kill -9 at each stage: after a restart the results arrive, once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import variants
+from tests.support.node_process import Node, node_for
+from tests.support.peers import Archive, send, wait_until
+from tests.support.variants import Series, fresh
+
+WITHIN_S = 90
+
+
+@pytest.fixture(scope="module")
+def bundled(demo_series: Path) -> Series:
+    return variants.read_bundled(demo_series)
+
+
+@pytest.fixture
+def series(bundled: Series) -> Series:
+    return fresh(bundled)
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with Archive() as archive:
+        yield archive
+
+
+@pytest.fixture
+def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
+    node = node_for(tmp_path, archive)
+    with node:
+        yield node
+
+
+def state_of_only_job(node: Node) -> str:
+    rows = node.jobs()
+    return str(rows[0]["state"]) if rows else ""
+
+
+def assert_results_arrived_once(node: Node, archive: Archive) -> None:
+    """Check that one job is done and that no object came as two."""
+    (job,) = node.wait_settled(1, within_s=WITHIN_S)
+    assert job["state"] == "done"
+    kinds = Counter(str(found.SOPClassUID.name) for found in archive.received)
+    assert {"Segmentation Storage", "Comprehensive 3D SR Storage"} <= set(kinds)
+    # A delivery that was cut off is repeated with the same objects: the archive may
+    # see an instance again, but never a second one of its kind.
+    distinct = Counter(
+        {(str(f.SOPClassUID), str(f.SOPInstanceUID)) for f in archive.received}
+    )
+    assert Counter(kind for kind, _ in distinct)[variants.SEGMENTATION] == 1
+    series = {(str(f.Modality), str(f.SeriesInstanceUID)) for f in archive.received}
+    assert len(series) == len({modality for modality, _ in series})
+
+
+def test_the_worker_dies_during_the_analysis(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series, node.port)
+    wait_until(
+        lambda: state_of_only_job(node) == "running", within_s=30, what="job runs"
+    )
+    for worker in node.workers():
+        worker.send_signal(signal.SIGKILL)
+    assert_results_arrived_once(node, archive)
+    assert node.process.poll() is None
+
+
+def test_the_node_dies_while_it_receives(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series[:5], node.port, release=False)
+    node.kill()
+    node.start()
+    send(series[5:], node.port)
+    jobs = node.wait_settled(1, within_s=WITHIN_S)
+    # Whole, or in two revisions when the first half was called complete meanwhile.
+    latest = max(jobs, key=lambda job: job["instances"])
+    assert (latest["instances"], latest["state"]) == (len(series), "done")
+
+
+def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series, node.port)
+    node.kill()
+    node.start()
+    assert_results_arrived_once(node, archive)
+    assert node.jobs()[0]["instances"] == len(series)
+
+
+def test_the_node_dies_during_the_analysis(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series, node.port)
+    wait_until(
+        lambda: state_of_only_job(node) == "running", within_s=30, what="job runs"
+    )
+    node.kill()
+    node.start()
+    assert_results_arrived_once(node, archive)
+
+
+def test_the_node_dies_during_the_delivery(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    archive.abort_at = 2
+    send(series, node.port)
+    wait_until(lambda: archive.requests >= 2, within_s=60, what="delivery begins")
+    node.kill()
+    archive.abort_at = None
+    node.start()
+    assert_results_arrived_once(node, archive)
+
+
+def test_a_peer_that_is_down_gets_its_results_when_it_comes_up(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    archive.stop()
+    send(series, node.port)
+    wait_until(
+        lambda: state_of_only_job(node) == "delivering",
+        within_s=60,
+        what="delivery begins",
+    )
+    archive.start()
+    assert_results_arrived_once(node, archive)
+
+
+def test_late_instances_make_a_second_job_that_says_its_revision(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series[:7], node.port)
+    node.wait_settled(1, within_s=WITHIN_S)
+    send(series[7:], node.port)
+    wait_until(lambda: len(node.jobs()) == 2, within_s=30, what="a second job")
+    jobs = node.wait_settled(2, within_s=WITHIN_S)
+    assert {job["instances"] for job in jobs} == {7, len(series)}
+    reports = [found for found in archive.received if found.Modality == "SR"]
+    assert len({str(found.SOPInstanceUID) for found in reports}) == 2
+    assert any("rev 2" in str(found.SeriesDescription) for found in reports)
+
+
+def test_sigterm_ends_the_node_within_ten_seconds(node: Node) -> None:
+    start = time.monotonic()
+    assert node.stop() == 0
+    # A promise of the command line, not a measurement.
+    assert time.monotonic() - start < 10
+    assert node.processes_left() == []
