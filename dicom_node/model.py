@@ -126,13 +126,22 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceOutcome:
-    """What a peer answered for one instance."""
+    """What a peer answered for one instance.
+
+    Parameters
+    ----------
+    status
+        Of the C-STORE response; None if there was none.
+    retryable
+        The same instance may be taken at another time.
+    """
 
     path: Path
     sop_instance_uid: str
     stored: bool
     status: int | None
     text: str
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,10 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
+_DUPLICATE = 0x0111
+"""PS3.7 C.5.6. Our UIDs are derived from the content, so the peer holds this very
+instance: the answer to an earlier attempt was lost."""
+
 _TEMPORARY = frozenset({0x0110, 0x0213, 0x0124})
 """PS3.7 C.5: processing failure, resource limitation, not authorised: an operator or
 time can mend them, so the delivery is tried again."""
@@ -67,7 +71,7 @@ def verdict(status: int) -> Verdict:
     ----------
     PS3.4 table B.2-1; PS3.7 annex C.
     """
-    if status == SUCCESS or status in STORED_WITH_WARNING:
+    if status in (SUCCESS, _DUPLICATE) or status in STORED_WITH_WARNING:
         return Verdict.STORED
     if status & 0xFF00 == OUT_OF_RESOURCES or status in _TEMPORARY:
         return Verdict.RETRY

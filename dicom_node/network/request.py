@@ -1,0 +1,107 @@
+"""Associations that we open; pynetdicom does the rest."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AssociationSocket
+
+from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
+from dicom_node.network.pdu import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
+
+if TYPE_CHECKING:
+    from dicom_node.settings.model import Peer
+
+_PERMANENT = 1
+"""Result of a rejection (PS3.8 table 9-21)."""
+
+Proposal = tuple[str, tuple[str, ...]]
+"""SOP class and transfer syntaxes of one presentation context."""
+
+
+@contextmanager
+def association(
+    name: str, peer: Peer, *, calling_ae: str, proposals: Sequence[Proposal]
+) -> Iterator[Association]:
+    """Open an association, and release it at the end.
+
+    Yields
+    ------
+    Association
+        Also if the peer has accepted none of the contexts; it is closed then.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If there is no way to the peer, it does not answer in time, or says that it may
+        accept later.
+    DeliveryRefusedError
+        If it rejects the association for good, such as an AE title unknown to it.
+    """
+    opened = _open(name, peer, calling_ae, proposals)
+    try:
+        yield opened
+    except BaseException:
+        opened.abort()
+        raise
+    finally:
+        if opened.is_established:
+            opened.release()
+
+
+def _open(
+    name: str, peer: Peer, calling_ae: str, proposals: Sequence[Proposal]
+) -> Association:
+    _config.LOG_HANDLER_LEVEL = "none"  # what happens is told by our own log
+    entity = AE(ae_title=calling_ae)
+    entity.implementation_class_uid = IMPLEMENTATION_UID
+    entity.implementation_version_name = IMPLEMENTATION_NAME
+    entity.connection_timeout = peer.timeout_s
+    entity.acse_timeout = peer.timeout_s
+    entity.dimse_timeout = peer.timeout_s
+    entity.network_timeout = peer.timeout_s
+    try:
+        opened = entity.associate(
+            peer.host,
+            peer.port,
+            contexts=_contexts(proposals),
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+        )
+    except OSError as error:
+        raise _unreachable(name, peer, error.strerror or "no such host") from error
+    if opened.is_established or opened.rejected_contexts:
+        return opened
+    if not opened.is_rejected:
+        why = "no connection, no answer in time, or aborted"
+        raise _unreachable(name, peer, why)
+    answer = opened.acceptor.primitive
+    reason = answer.reason_str if answer is not None else "unknown reason"
+    if answer is not None and answer.result == _PERMANENT:
+        message = f"{name} rejects associations of {calling_ae}: {reason}"
+        raise DeliveryRefusedError(message)
+    raise _unreachable(name, peer, f"rejected for now: {reason}")
+
+
+def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:
+    return [
+        build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposals
+    ]
+
+
+def _send_at_once(event: evt.Event) -> None:
+    # A request ends in a small segment; Nagle would hold it until the peer's delayed
+    # acknowledgement, some 40 ms for each instance.
+    wrapped = cast(AssociationSocket, event.assoc.dul.socket)
+    if wrapped.socket is not None:
+        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _unreachable(name: str, peer: Peer, why: str) -> PeerUnreachableError:
+    return PeerUnreachableError(name, host=peer.host, port=peer.port, why=why)

@@ -1,0 +1,35 @@
+"""C-ECHO to a peer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicom_node.errors import PeerUnreachableError
+from dicom_node.network.contexts import PROPOSED_SYNTAXES, VERIFICATION
+from dicom_node.network.request import association
+from dicom_node.network.status import SUCCESS
+
+if TYPE_CHECKING:
+    from dicom_node.settings.model import Peer
+
+
+def echo(name: str, peer: Peer, *, calling_ae: str) -> None:
+    """Return if the peer answers a C-ECHO with success.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If it does not answer, or with another status.
+    DeliveryRefusedError
+        If it rejects our associations for good.
+    """
+    proposals = ((VERIFICATION, PROPOSED_SYNTAXES),)
+    with association(name, peer, calling_ae=calling_ae, proposals=proposals) as opened:
+        if not opened.is_established:
+            why = "it does not support Verification"
+        else:
+            answer = opened.send_c_echo()
+            if "Status" in answer and answer.Status == SUCCESS:
+                return
+            why = "C-ECHO was not answered with success"
+    raise PeerUnreachableError(name, host=peer.host, port=peer.port, why=why)
