@@ -81,6 +81,8 @@ class Archive:
         It aborts the association on each C-STORE of this number (from 1) on, while set.
     failure_status
         Answered to every C-STORE, while set.
+    last_stored_s
+        When the last instance was stored, on the monotonic clock.
     """
 
     ae_title: str = "PACS"
@@ -91,6 +93,7 @@ class Archive:
     received: list[Dataset] = field(default_factory=list)
     requests: int = 0
     associations: int = 0
+    last_stored_s: float = 0.0
     _server: ThreadedAssociationServer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -135,6 +138,7 @@ class Archive:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
             self.received.append(dataset)
+            self.last_stored_s = time.monotonic()
         return 0x0000
 
     def classes(self) -> list[str]:
