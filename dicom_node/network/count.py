@@ -26,7 +26,7 @@ _VALID_UID = re.compile(r"[0-9.]{1,64}")
 
 
 def series_instances(
-    name: str, peer: Peer, *, calling_ae: str, study_uid: str, series_uid: str
+    peer: Peer, calling_ae: str, study_uid: str, series_uid: str
 ) -> int | None:
     """Return Number of Series Related Instances (0020,1209) in the eyes of a peer.
 
@@ -53,7 +53,10 @@ def series_instances(
     query.NumberOfSeriesRelatedInstances = None
     model = StudyRootQueryRetrieveInformationModelFind
     with association(
-        name, peer, calling_ae=calling_ae, proposals=((model, PROPOSED_SYNTAXES),)
+        peer.ae_title,
+        peer,
+        calling_ae=calling_ae,
+        proposals=((model, PROPOSED_SYNTAXES),),
     ) as opened:
         if not opened.is_established:
             return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dicom_node.settings.model import Peer
 
 
-def echo(name: str, peer: Peer, *, calling_ae: str) -> None:
+def echo(peer: Peer, calling_ae: str) -> None:
     """Return if the peer answers a C-ECHO with success.
 
     Raises
@@ -24,7 +24,9 @@ def echo(name: str, peer: Peer, *, calling_ae: str) -> None:
         If it rejects our associations for good.
     """
     proposals = ((VERIFICATION, PROPOSED_SYNTAXES),)
-    with association(name, peer, calling_ae=calling_ae, proposals=proposals) as opened:
+    with association(
+        peer.ae_title, peer, calling_ae=calling_ae, proposals=proposals
+    ) as opened:
         if not opened.is_established:
             why = "it does not support Verification"
         else:
@@ -32,4 +34,4 @@ def echo(name: str, peer: Peer, *, calling_ae: str) -> None:
             if "Status" in answer and answer.Status == SUCCESS:
                 return
             why = "C-ECHO was not answered with success"
-    raise PeerUnreachableError(name, host=peer.host, port=peer.port, why=why)
+    raise PeerUnreachableError(peer.ae_title, host=peer.host, port=peer.port, why=why)

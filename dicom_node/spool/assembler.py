@@ -196,15 +196,18 @@ class Assembler:
         completed: Iterable[ReceivedSeries],
         now_s: float,
     ) -> None:
-        """Take up what lay on the disk when the node started.
+        """Take up what lies on the disk and no event told of.
 
-        A series whose content was never called complete is collecting again: quiet
-        since now, since its sender may be about to go on.
+        That is everything when the node starts, and what an acceptor that died had
+        stored last. A series whose content was never called complete is collecting
+        again: quiet since now, for its sender may be about to go on.
         """
         for instance in sorted(instances, key=lambda item: item.received_at_s):
             arrival = self._arrival(instance)
             arrival.add(instance)
-            arrival.opened_at_s = arrival.last_at_s = now_s
+            arrival.last_at_s = now_s
+            if arrival.opened_at_s is None:
+                arrival.opened_at_s = now_s
         for series in sorted(completed, key=lambda item: item.revision):
             key = SeriesKey(series.study_uid, series.series_uid)
             if key in self._series:
