@@ -12,8 +12,11 @@ TORCH := torch==2.13.0
 MIN_COVERAGE := 85
 MANIFESTS := pyproject.toml constraints.txt
 
-# One line a package, so that a person sees that it moves.
-SHOW_PROGRESS := awk '/^(Collecting|Downloading|Installing)/ {print "    " $$0; fflush()} /^ERROR/ {print; fflush()}'
+# One line a package, so that a person sees that it moves; all of it is in pip.log.
+PIP_LOG := $(VENV)/pip.log
+SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Installing)/ \
+    {print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
+    || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
 .PHONY: help install demo test lint schema suite peers benchmark train pictures lock clean
 
@@ -25,15 +28,15 @@ $(BIN)/python:
 
 $(VENV)/runtime.stamp: $(MANIFESTS) | $(BIN)/python
 	@echo "==> installing lumbar-node and what it needs (about 500 MB on disk)"
-	@$(PIP) install -c constraints.txt -e . | $(SHOW_PROGRESS)
+	@$(PIP) install -c constraints.txt -e . $(SHOW_PROGRESS)
 	@touch $@
 
 # torch goes first and alone, so that nothing else can move its version.
 $(VENV)/dev.stamp: $(MANIFESTS) | $(BIN)/python
 	@echo "==> installing $(TORCH) (training and its tests; about 200 MB)"
-	@$(PIP) install -c constraints.txt $(TORCH) | $(SHOW_PROGRESS)
+	@$(PIP) install -c constraints.txt $(TORCH) $(SHOW_PROGRESS)
 	@echo "==> installing lumbar-node with the tools of its tests"
-	@$(PIP) install -c constraints.txt -e '.[dev,train]' | $(SHOW_PROGRESS)
+	@$(PIP) install -c constraints.txt -e '.[dev,train]' $(SHOW_PROGRESS)
 	@touch $@ $(VENV)/runtime.stamp
 
 install: $(VENV)/runtime.stamp  ## install what the node needs into .venv
