@@ -23,6 +23,9 @@ from analysis.training.settings import AugmentationSettings
 _SMOOTH_SHARE = 0.4  # sd of the anti-alias filter as a share of the output pixel
 _CENTRE_ROWS = (0.33, 0.8)  # where crops are centred, as a share of the picture's rows
 _SPINE_SPREAD_MM = 18.0  # sd of a crop's centre, front to back, about the spine
+_FAR_MM = 110.0  # a crop far from the spine lies up to this far before or behind
+_WALL_GAP_MM = 25.0  # least distance of an imitated belly wall from the spine
+_WALL_BLEND_MM = 5.0  # over which the imitated wall fades in
 _COARSE_GRID = (8, 6)  # nodes of elastic and bias fields over a crop
 
 
@@ -38,14 +41,14 @@ class Sample:
         Bit c is set where a pixel may be class c.
     spacing_mm
         Distance of rows and of columns (mm).
-    spine_column
-        Column of the middle of the spine, about which crops are cut.
+    spine_columns
+        First, middle and last column of the labelled spine.
     """
 
     stack: Tensor
     allowed: Tensor
     spacing_mm: tuple[float, float]
-    spine_column: float
+    spine_columns: tuple[float, float, float]
 
 
 def draw_crops(
@@ -69,6 +72,8 @@ def draw_crops(
     grey, allowed = [], []
     for index, sample in enumerate(samples):
         picture = _mix_neighbours(sample.stack, options, drawn)
+        if drawn.chance(options.wall_probability):
+            picture = _with_belly_wall(picture, sample, drawn)
         smooth = _gaussian(
             picture[None, None], _SMOOTH_SHARE * spacing_mm / sample.spacing_mm[0]
         )
@@ -151,11 +156,13 @@ def _crop_grids(
 
     height = drawn.uniform(*_CENTRE_ROWS)
     sideways_mm = drawn.normal() * _SPINE_SPREAD_MM
+    far = drawn.uniform(0, 1) < options.far_probability
+    sideways_mm = torch.where(far, drawn.uniform(-_FAR_MM, _FAR_MM), sideways_mm)
     grids = []
     for index, sample in enumerate(samples):
         size = torch.tensor(sample.allowed.shape)
         step = torch.tensor(sample.spacing_mm)
-        column = sample.spine_column + sideways_mm[index] / step[1]
+        column = sample.spine_columns[1] + sideways_mm[index] / step[1]
         centre = torch.stack([height[index] * size[0], column])
         pixel = centre[:, None, None] + place[index] / step[:, None, None]
         unit = (pixel + 0.5) / size[:, None, None] * 2 - 1
@@ -171,6 +178,33 @@ def _mix_neighbours(
     before, after = drawn.one(), drawn.one()
     mixed = before * stack[0] + stack[1] + after * stack[2]
     return mixed / (1 + before + after)
+
+
+def _with_belly_wall(picture: Tensor, sample: Sample, drawn: _Draw) -> Tensor:
+    """Paste the skin and fat of the back, mirrored, in front of the spine (R, C).
+
+    A saturation band hides the belly in the training source; elsewhere its bright
+    wall beside dark air has been taken for canal and body.
+    """
+    first, _, last = sample.spine_columns
+    step_mm = sample.spacing_mm[1]
+    width = picture.shape[1] - 1 - math.ceil(last)
+    room = math.floor(first - _WALL_GAP_MM / step_mm)
+    blend = math.ceil(_WALL_BLEND_MM / step_mm)
+    if min(width, room) <= 2 * blend:
+        return picture
+    start = int(drawn.one(-0.5 * width, room - width))
+    columns = torch.arange(max(0, start), max(0, start) + width)
+    columns = columns[columns < min(start + width, room)]
+    if columns.numel() <= blend:
+        return picture
+    # Mirrored, because the belly's skin lies in front of its fat.
+    source = picture.shape[1] - 1 - (columns - start)
+    fade = ((columns[-1] - columns) / blend).clamp(max=1.0)
+    pasted = picture.clone()
+    pasted[:, columns] = fade * picture[:, source] + (1 - fade) * picture[:, columns]
+    pasted[:, : int(columns[0])] = picture[:, -1].mean()
+    return pasted
 
 
 def _gaussian(pictures: Tensor, sd_px: float) -> Tensor:

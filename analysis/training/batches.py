@@ -89,7 +89,11 @@ class Batches:
             stack=torch.from_numpy(case.grey[around].astype(np.float32)),
             allowed=torch.from_numpy(case.allowed[index]),
             spacing_mm=case.spacing_mm,
-            spine_column=float(middle.mean()),
+            spine_columns=(
+                float(middle.min()),
+                float(middle.mean()),
+                float(middle.max()),
+            ),
         )
 
 

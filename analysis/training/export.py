@@ -24,6 +24,7 @@ _DATA = {
     "a dataset and a public benchmark. Sci Data 2024;11:264. "
     "doi:10.1038/s41597-024-03090-w; data: doi:10.5281/zenodo.10159290",
 }
+_READABLE_BY_ALL = 0o644
 _COMMANDS = (
     "lumbar-node-train train --data ../shared/data",
     "lumbar-node-train export",
@@ -56,6 +57,7 @@ def write_model(
         if value.is_floating_point()
     }
     save_file(tensors, weights)
+    weights.chmod(_READABLE_BY_ALL)  # safetensors makes files that only we can read
     graph.write_bytes(
         build_graph(network, weights).SerializeToString(deterministic=True)
     )

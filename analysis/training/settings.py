@@ -75,6 +75,8 @@ class TrainingSettings:
 class AugmentationSettings:
     """Strength and frequency of each distortion; `lumbar.yaml` explains them."""
 
+    far_probability: float
+    wall_probability: float
     log_scale: float
     rotation_sd_deg: float
     shear_sd: float
