@@ -172,7 +172,7 @@ class Node:
         pids = {
             row["pid"]
             for row in self.events()
-            if row.get("process") == "worker" and "pid" in row
+            if str(row.get("process", "")).startswith("worker") and "pid" in row
         }
         return [process for process in self.processes() if process.pid in pids]
 
