@@ -1,0 +1,35 @@
+"""Lines through points of which some are wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def robust_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the median of the slopes of all pairs of points.
+
+    Up to 29 % of the points may be wrong without much harm.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (N,)
+        At least two different x.
+
+    Raises
+    ------
+    ValueError
+        If all x are the same.
+
+    References
+    ----------
+    Sen PK. Estimates of the regression coefficient based on Kendall's tau. J Am Stat
+    Assoc 1968;63(324):1379-1389.
+    """
+    first, second = np.triu_indices(len(x), k=1)
+    run = x[second] - x[first]
+    different = run != 0
+    if not different.any():
+        message = f"a slope needs two different x, got {len(x)} points"
+        raise ValueError(message)
+    return float(np.median((y[second] - y[first])[different] / run[different]))

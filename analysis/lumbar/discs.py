@@ -1,0 +1,201 @@
+"""Discs along the spine: one plane each, however the network broke or fused them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.lumbar.anatomy import Tissue
+from analysis.lumbar.column import Column
+
+_CORE_HALF_MM = 9.0
+"""Half of the depth in which discs are looked for: the middle half of an adult disc.
+Osteophytes and bridges that fuse neighbours lie outside it."""
+_CORE_SIDE_MM = 12.0
+"""The same to either side."""
+_MERGE_MM = 8.0
+"""Pieces closer than this along the spine are one disc; two discs are 20 mm apart or
+more, even in a small adult's thoracic spine."""
+_FUSED_MM = 22.0
+"""A piece that reaches further than this along the spine holds two discs."""
+_MIN_SHARE = 0.12
+"""Of the middle size of the five largest; less is a loose piece."""
+_MIN_MM2_A_SLICE = 8.0
+"""A collapsed disc, 1.6 mm high, over 5 mm of the core."""
+_FAR_MM = 40.0
+"""Beyond this distance the position along the spine decides what is above a disc; a
+tilted plane would cut neighbours."""
+_MISSING_RATIO = 1.6
+"""A step along the spine this much longer than its neighbours hides a disc: one disc
+level is at most 1.3 times the next (anatomy), two are 2."""
+_MISSING_MM = 44.0
+"""A shorter step is one tall vertebra."""
+_MAX_SLOPE = 0.7
+"""Steepest plane against the centre line; beyond it the fit followed noise."""
+_RUDIMENTARY_SHARE = 0.68
+"""A disc below this share of the depth of the three above it looks like S1/S2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DiscPlane:
+    """The plane of one disc.
+
+    Parameters
+    ----------
+    centre_mm : ndarray, shape (3,)
+        Along slice, row and column.
+    along_mm
+        Its place on the centre line.
+    down : ndarray, shape (2,)
+        Unit vector (row, column) from the disc to the feet, at right angles to it.
+    side_slope
+        Millimetres to the feet for each millimetre to the right.
+    depth_mm
+        Spread from front to back.
+    inferred
+        Whether no disc was seen here, but one must be.
+    """
+
+    centre_mm: NDArray[np.float64]
+    along_mm: float
+    down: NDArray[np.float64]
+    side_slope: float
+    depth_mm: float
+    inferred: bool = False
+
+    def distance_mm(self, column: Column) -> NDArray[np.float64]:
+        """Return how far each voxel of the column lies below the plane (mm)."""
+        offset = column.points_mm - self.centre_mm
+        local = offset[:, 1:] @ self.down - self.side_slope * offset[:, 0]
+        along = column.along_mm - self.along_mm
+        return np.where(np.abs(along) > _FAR_MM, along, local)
+
+    def is_above(self, column: Column) -> NDArray[np.bool_]:
+        """Say for each voxel of the column whether the disc lies above it."""
+        return np.asarray(self.distance_mm(column) > 0)
+
+    def is_rudimentary_below(self, others: list[DiscPlane]) -> bool:
+        """Say whether the disc is much shorter than the three above it."""
+        depths = [disc.depth_mm for disc in others[-3:] if not disc.inferred]
+        if not depths:
+            return False
+        return self.depth_mm < _RUDIMENTARY_SHARE * float(np.median(depths))
+
+
+def find_discs(column: Column) -> list[DiscPlane]:
+    """Find the discs of a column, from the head to the feet."""
+    core = _core(column)
+    pieces = [part for piece in _pieces(column, core) for part in _split(column, piece)]
+    pieces = _merge(column, pieces)
+    if not pieces:
+        return []
+    sizes = np.array([len(piece) for piece in pieces])
+    usual = float(np.median(np.sort(sizes)[-5:]))
+    slices = len(np.unique(column.indices[:, 0]))
+    steps = np.diff(np.unique(column.points_mm[:, 1]))
+    pixel_mm2 = float(steps.min()) ** 2 if steps.size else 1.0
+    floor = max(_MIN_SHARE * usual, _MIN_MM2_A_SLICE / pixel_mm2 * min(slices, 3))
+    kept = [piece for piece, size in zip(pieces, sizes, strict=True) if size >= floor]
+    planes = [_plane(column, piece) for piece in kept]
+    planes.sort(key=lambda plane: plane.along_mm)
+    return _with_missing(column, planes)
+
+
+def _core(column: Column) -> NDArray[np.int64]:
+    right, back = column.beside_mm.T
+    near = (np.abs(back) < _CORE_HALF_MM) & (np.abs(right) < _CORE_SIDE_MM)
+    return np.flatnonzero((column.tissue == Tissue.DISC) & near)
+
+
+def _pieces(column: Column, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return connected pieces of the chosen voxels, as positions in the column."""
+    from scipy import ndimage
+
+    if chosen.size == 0:
+        return []
+    indices = column.indices[chosen]
+    low, high = indices.min(axis=0), indices.max(axis=0) + 1
+    mask = np.zeros(high - low, bool)
+    place = tuple((indices - low).T)
+    mask[place] = True
+    pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    owner = pieces[place]
+    return [chosen[owner == piece] for piece in range(1, count + 1)]
+
+
+def _split(column: Column, piece: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Cut a piece that reaches along two discs where it is thinnest between them."""
+    along = column.along_mm[piece]
+    low, high = np.percentile(along, [2, 98])
+    if high - low < _FUSED_MM:
+        return [piece]
+    counts, edges = np.histogram(along, bins=max(3, round((high - low) / 2)))
+    third = max(1, len(counts) // 4)
+    cut = edges[third + int(counts[third:-third].argmin()) + 1]
+    above = along < cut
+    if not above.any() or above.all():
+        return [piece]
+    return [*_split(column, piece[above]), *_split(column, piece[~above])]
+
+
+def _merge(column: Column, pieces: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    ordered = sorted(pieces, key=lambda piece: float(column.along_mm[piece].mean()))
+    merged: list[NDArray[np.int64]] = []
+    for piece in ordered:
+        here = float(column.along_mm[piece].mean())
+        if merged and here - float(column.along_mm[merged[-1]].mean()) < _MERGE_MM:
+            merged[-1] = np.concatenate([merged[-1], piece])
+        else:
+            merged.append(piece)
+    return merged
+
+
+def _plane(column: Column, piece: NDArray[np.int64]) -> DiscPlane:
+    points = column.points_mm[piece]
+    along = float(column.along_mm[piece].mean())
+    centre = points.mean(axis=0)
+    ahead = column.direction(along)
+    back = np.array([-ahead[1], ahead[0]])
+    offset = points - centre
+    design = np.stack([offset[:, 1:] @ back, offset[:, 0], np.ones(len(piece))], 1)
+    slopes = np.linalg.lstsq(design, offset[:, 1:] @ ahead, rcond=None)[0]
+    slope, side = np.clip(slopes[:2], -_MAX_SLOPE, _MAX_SLOPE)
+    down = ahead - slope * back
+    whole = np.abs(column.along_mm - along) < _MERGE_MM
+    depth = column.beside_mm[whole & (column.tissue == Tissue.DISC), 1]
+    low, high = np.percentile(depth, [2, 98])
+    return DiscPlane(
+        centre_mm=centre,
+        along_mm=along,
+        down=down / np.linalg.norm(down),
+        side_slope=float(side),
+        depth_mm=float(high - low),
+    )
+
+
+def _with_missing(column: Column, planes: list[DiscPlane]) -> list[DiscPlane]:
+    """Put a plane wherever a step between two discs is long enough for a third."""
+    steps = np.diff([plane.along_mm for plane in planes])
+    if steps.size < 2:  # noqa: PLR2004 - one step has no neighbour to compare with
+        return planes
+    usual = float(np.median(steps))
+    filled = [planes[0]]
+    for step, plane in zip(steps, planes[1:], strict=True):
+        if step > max(_MISSING_RATIO * usual, _MISSING_MM):
+            filled.append(_between(column, filled[-1], plane))
+        filled.append(plane)
+    return filled
+
+
+def _between(column: Column, above: DiscPlane, below: DiscPlane) -> DiscPlane:
+    along = (above.along_mm + below.along_mm) / 2
+    return DiscPlane(
+        centre_mm=(above.centre_mm + below.centre_mm) / 2,
+        along_mm=along,
+        down=column.direction(along),
+        side_slope=(above.side_slope + below.side_slope) / 2,
+        depth_mm=(above.depth_mm + below.depth_mm) / 2,
+        inferred=True,
+    )

@@ -1,0 +1,213 @@
+"""Which disc is which: from a tissue map to named vertebrae and discs.
+
+Discs are found along the centre line of the spine, and bodies are what lies between
+their planes: touching bodies, fused discs and loose pieces then do no harm. Levels
+are counted upwards from the disc above S1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.errors import UnsuitableInput
+from analysis.contract.result import Notice
+from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
+from analysis.lumbar.column import Column, find_column
+from analysis.lumbar.discs import DiscPlane, find_discs
+from analysis.lumbar.segment import TissueMap
+
+MIN_DISCS = 2
+"""With one disc nothing tells a spine from a chance pattern."""
+_MIN_BODY_SHARE = 0.25
+"""Of the middle size of all bodies; less is a rim or a loose piece."""
+_MIN_S1_SHARE = 0.5
+"""Of the bone below the lowest disc that must be called S1 for a certain count."""
+_MIN_PIECE_SHARE = 0.1
+"""Pieces of a structure that are smaller than this share of its largest are noise."""
+_NEAR_DISC_MM = 12.0
+"""Disc voxels further from every disc's plane than half a vertebra are noise."""
+_EDGE_MM = 4.0
+"""A spine that comes this close to the edge of the picture goes on beyond it."""
+_MIN_CANAL_MM3 = 1500.0
+"""One level of a narrow canal: 10 mm x 8 mm x 20 mm."""
+_LUMBAR_DISCS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Levels:
+    """Named structures on the sagittal grid.
+
+    Parameters
+    ----------
+    names : ndarray, shape (K, R, C), uint8
+        Numbers of `anatomy.STRUCTURES`; 0 where there is none.
+    planes
+        Plane of each disc, by the disc's number.
+    column
+        The spine that they were found along.
+    reaches_top, reaches_bottom
+        Whether the spine runs out of the picture there.
+    warnings
+        What makes the numbering doubtful.
+    """
+
+    names: NDArray[np.uint8]
+    planes: dict[int, DiscPlane]
+    column: Column
+    reaches_top: bool
+    reaches_bottom: bool
+    warnings: tuple[Notice, ...] = ()
+
+
+def name_levels(tissues: TissueMap) -> Levels:
+    """Name the vertebrae and discs of a tissue map.
+
+    Raises
+    ------
+    UnsuitableInput
+        If there is no lumbar spine in the map, or its lower end is cut off so that
+        nothing tells the levels.
+    """
+    spacing = tissues.grid.frame.spacing_mm
+    column = find_column(tissues.tissue, spacing)
+    discs = [] if column is None else find_discs(column)
+    canal = int((tissues.tissue == Tissue.CANAL).sum()) * float(spacing.prod())
+    if column is None or len(discs) < MIN_DISCS or canal < _MIN_CANAL_MM3:
+        text = (
+            f"{len(discs)} discs in line and {canal / 1000:.1f} ml of spinal canal "
+            f"were found, at least {MIN_DISCS} and {_MIN_CANAL_MM3 / 1000} ml are "
+            "needed"
+        )
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+
+    slots = _slots(column, discs)
+    rows_mm = column.points_mm[:, 1]
+    height_mm = tissues.tissue.shape[1] * float(spacing[1])
+    reaches_top = bool(rows_mm.min() < _EDGE_MM)
+    reaches_bottom = bool(rows_mm.max() > height_mm - _EDGE_MM)
+    lowest, warnings = _anchor(column, discs, slots, reaches_bottom=reaches_bottom)
+
+    names = np.zeros(tissues.tissue.shape, np.uint8)
+    planes: dict[int, DiscPlane] = {}
+    of_disc = column.tissue == Tissue.DISC
+    nearest, distance_mm = _nearest_disc(column, discs)
+    for position, structure in enumerate(DISCS):
+        index = lowest - position
+        if index < 0 or discs[index].inferred:
+            continue
+        chosen = of_disc & (nearest == index) & (distance_mm < _NEAR_DISC_MM)
+        if _put(names, column.indices[chosen], structure.number):
+            planes[structure.number] = discs[index]
+    sizes = _areas(column, slots, ~of_disc, len(discs) + 1)
+    floor = _MIN_BODY_SHARE * float(np.median(sizes[sizes > 0]))
+    for position, structure in enumerate(VERTEBRAE):
+        slot = lowest + 1 - position
+        if slot >= 0 and sizes[slot] >= floor:
+            _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
+    _put_canal(names, tissues, column)
+    return Levels(
+        names=names,
+        planes=planes,
+        column=column,
+        reaches_top=reaches_top,
+        reaches_bottom=reaches_bottom,
+        warnings=warnings,
+    )
+
+
+def _slots(column: Column, discs: list[DiscPlane]) -> NDArray[np.int64]:
+    """Return for each voxel how many discs lie above it."""
+    below = [disc.is_above(column) for disc in discs]
+    return np.asarray(np.sum(below, axis=0), np.int64)
+
+
+def _nearest_disc(
+    column: Column, discs: list[DiscPlane]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each voxel the nearest disc's index and its distance (mm)."""
+    distances = np.abs([disc.distance_mm(column) for disc in discs])
+    return distances.argmin(axis=0), distances.min(axis=0)
+
+
+def _anchor(
+    column: Column,
+    discs: list[DiscPlane],
+    slots: NDArray[np.int64],
+    *,
+    reaches_bottom: bool,
+) -> tuple[int, tuple[Notice, ...]]:
+    """Return the index of the disc above S1, and what makes it doubtful."""
+    s1 = _areas(column, slots, column.tissue == Tissue.S1, len(discs) + 1)
+    body = _areas(column, slots, column.tissue == Tissue.BODY, len(discs) + 1)
+    usual = float(np.median(body[body > 0])) if body.any() else 0.0
+    doubts: list[str] = []
+    slot = int(s1.argmax())
+    if s1[slot] < _MIN_BODY_SHARE * usual or slot == 0:
+        if reaches_bottom:
+            text = "The spine runs out of the lower edge and no sacrum is in view"
+            raise UnsuitableInput(code="sacrum_not_in_view", text=text)
+        slot = len(discs)
+        doubts.append("S1 was not recognised; the lowest disc is taken for L5/S1")
+    elif s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
+        doubts.append("The body below the lowest disc looks like S1 in part only")
+    elif slot < len(discs):
+        doubts.append("A disc below S1 was found: S1 may be lumbarised")
+    if any(disc.inferred for disc in discs[:slot][-_LUMBAR_DISCS:]):
+        doubts.append("A disc is missing between two others and was counted in")
+    if not doubts and discs[slot - 1].is_rudimentary_below(discs[: slot - 1]):
+        doubts.append("The lowest disc is short: it may lie between S1 and S2")
+    if not doubts:
+        return slot - 1, ()
+    text = f"{'. '.join(doubts)}. All levels may be off by one: check the count"
+    return slot - 1, (Notice(code="level_uncertain", text=text),)
+
+
+def _areas(
+    column: Column, slots: NDArray[np.int64], member: NDArray[np.bool_], count: int
+) -> NDArray[np.float64]:
+    """Return for each slot the mean area (pixels) of its members where they occur."""
+    areas = np.zeros(count)
+    for slot in range(count):
+        chosen = member & (slots == slot)
+        slices = np.unique(column.indices[chosen, 0])
+        areas[slot] = chosen.sum() / max(1, slices.size)
+    return areas
+
+
+def _put(names: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> bool:
+    """Write one structure without its loose pieces; say whether it has any voxel."""
+    from scipy import ndimage
+
+    if len(indices) == 0:
+        return False
+    low, high = indices.min(axis=0), indices.max(axis=0) + 1
+    mask = np.zeros(high - low, bool)
+    mask[tuple((indices - low).T)] = True
+    pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept = np.flatnonzero(sizes >= _MIN_PIECE_SHARE * sizes.max())
+    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    names[window][np.isin(pieces, kept[kept > 0])] = number
+    return True
+
+
+def _put_canal(names: NDArray[np.uint8], tissues: TissueMap, column: Column) -> None:
+    """Write the canal: every piece of it that lies along the spine.
+
+    A severe stenosis cuts the canal in two, so that size alone does not tell a piece
+    of it from noise; being long does.
+    """
+    from scipy import ndimage
+
+    canal = tissues.tissue == Tissue.CANAL
+    pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
+    if count == 0:
+        return
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    kept = np.flatnonzero(sizes >= _MIN_PIECE_SHARE / 2 * sizes.max())
+    names[np.isin(pieces, kept[kept > 0])] = CANAL.number

@@ -1,0 +1,1 @@
+"""What is measured on each disc, and how; every quantity in its unit."""

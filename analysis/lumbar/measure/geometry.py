@@ -1,0 +1,133 @@
+"""Height and length of discs and bodies, from the slices that show their middle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.contract.measurement import Absence, Outline
+from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.measure.plane import Anatomy, outline_px
+from analysis.lumbar.measure.quantity import Missing, Quantity
+from analysis.lumbar.measure.slab import Slab, measure_slab
+
+DISC_HEIGHT_MM = (0.8, 25.0)
+DISC_LENGTH_MM = (15.0, 60.0)
+BODY_HEIGHT_MM = (10.0, 50.0)
+BODY_LENGTH_MM = (15.0, 60.0)
+"""Outside these limits it is not a lumbar disc or body that was measured: adult discs
+are 2 to 18 mm high and 25 to 45 mm long, bodies 20 to 35 mm high; children less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SlabMeasurement:
+    """One structure in the middle of its level.
+
+    Parameters
+    ----------
+    height_mm, length_mm
+        Median of the slices near the middle.
+    outline
+        In the slice nearest to the middle, on the grid of the series; None where the
+        structure was not found.
+    """
+
+    structure: Structure
+    height_mm: Quantity
+    length_mm: Quantity
+    outline: Outline | None = None
+
+
+def measure_disc(anatomy: Anatomy, disc: Structure) -> SlabMeasurement:
+    """Measure a disc; its direction comes from the bodies that face it."""
+    below = DISCS.index(disc)
+    facing = (VERTEBRAE[below + 1], VERTEBRAE[below])
+    limits = (DISC_HEIGHT_MM, DISC_LENGTH_MM)
+    return _measure(anatomy, disc, facing, limits)
+
+
+def measure_body(anatomy: Anatomy, vertebra: Structure) -> SlabMeasurement:
+    """Measure a vertebral body between its own end plates."""
+    return _measure(anatomy, vertebra, None, (BODY_HEIGHT_MM, BODY_LENGTH_MM))
+
+
+def _measure(
+    anatomy: Anatomy,
+    structure: Structure,
+    facing: tuple[Structure, Structure] | None,
+    limits: tuple[tuple[float, float], tuple[float, float]],
+) -> SlabMeasurement:
+    slices = anatomy.middle_slices(structure)
+    slabs = [_slab(anatomy, structure, facing, index) for index in slices]
+    found = [slab for slab in slabs if slab is not None]
+    missing = _missing(anatomy, structure, len(found))
+    if missing is not None:
+        height: Quantity = missing
+        length: Quantity = missing
+    else:
+        heights, lengths = zip(
+            *((s.height_mm, s.length_mm) for s in found), strict=True
+        )
+        height = _within(float(np.median(heights)), limits[0], "height")
+        length = _within(float(np.median(lengths)), limits[1], "length")
+    return SlabMeasurement(
+        structure=structure,
+        height_mm=height,
+        length_mm=length,
+        outline=_outline(anatomy, structure, slices),
+    )
+
+
+def _slab(
+    anatomy: Anatomy,
+    structure: Structure,
+    facing: tuple[Structure, Structure] | None,
+    index: int,
+) -> Slab | None:
+    field = anatomy.field(structure, index)
+    if field is None:
+        return None
+    down = anatomy.down(structure)
+    bodies = [anatomy.field(body, index) for body in facing or ()]
+    seen = [body for body in bodies if body is not None]
+    pair = (seen[0], seen[1]) if len(seen) == 2 else None  # noqa: PLR2004 - above, below
+    return measure_slab(field, down, pair)
+
+
+def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | None:
+    if anatomy.cut_off(structure):
+        text = f"{structure.label} is cut off by the edge of the picture"
+        return Missing(absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=text)
+    if found:
+        return None
+    if anatomy.levels.reaches_top and not anatomy.is_between_found(structure):
+        text = f"{structure.label} lies above the upper edge of the picture"
+        return Missing(
+            absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="outside_view", text=text
+        )
+    text = f"{structure.label} was not found"
+    return Missing(absence=Absence.STRUCTURE_MISSING, code="not_found", text=text)
+
+
+def _within(value: float, limits: tuple[float, float], name: str) -> Quantity:
+    low, high = limits
+    if low <= value <= high:
+        return value
+    text = f"{name} of {value:.1f} mm, plausible are {low} to {high:.0f} mm"
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code="implausible", text=text)
+
+
+def _outline(
+    anatomy: Anatomy, structure: Structure, slices: list[int]
+) -> Outline | None:
+    for index in slices:
+        field = anatomy.field(structure, index)
+        line = None if field is None else outline_px(field)
+        if line is not None:
+            grid = anatomy.tissues.grid
+            return Outline(
+                slice_index=grid.source_slice(index),
+                points=grid.to_source_indices(line),
+            )
+    return None

@@ -1,0 +1,134 @@
+"""Which slices show the middle of a level, and the fields of its structures there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.imaging.contours import outlines
+from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure
+from analysis.lumbar.levels import Levels
+from analysis.lumbar.measure.slab import Field
+from analysis.lumbar.segment import GROUPS, TissueMap
+
+HALF_WIDTH_MM = 4.0
+"""Slices within this distance of the middle are measured, and the median is taken: a
+disc's height changes by less than 2 % over 8 mm, and a single slice is noisy."""
+_REACH_MM = 15.0
+"""Half a level: rows this far above and below a structure tell where its middle is."""
+_MIN_CANAL_MM2 = 60.0
+"""Canal in fewer pixels than this does not tell the middle; the bone does then."""
+_GROW_PX = 2
+"""Pixels beside a structure in which its field is kept; its outline lies there."""
+_OUTSIDE = -255.0
+
+_BONE, _DISC, _ = GROUPS
+_DISC_NUMBERS = frozenset(disc.number for disc in DISCS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anatomy:
+    """A tissue map with its named structures."""
+
+    tissues: TissueMap
+    levels: Levels
+
+    @property
+    def pixel_mm(self) -> float:
+        """Distance of rows and of columns on the sagittal grid."""
+        return float(self.tissues.grid.frame.spacing_mm[1])
+
+    @property
+    def slice_mm(self) -> float:
+        """Distance of slices."""
+        return float(self.tissues.grid.frame.spacing_mm[0])
+
+    def middle_slice(self, structure: Structure) -> float | None:
+        """Return where between slices the middle of a structure lies.
+
+        It is the middle of the canal beside the structure, and of the structure
+        itself where there is no canal.
+        """
+        names = self.levels.names
+        mine = names == structure.number
+        rows = np.flatnonzero(mine.any(axis=(0, 2)))
+        if rows.size == 0:
+            return None
+        reach = round(_REACH_MM / self.pixel_mm)
+        centre = int(np.median(rows))
+        beside = slice(max(0, centre - reach), centre + reach + 1)
+        weights = (names[:, beside] == CANAL.number).sum(axis=(1, 2))
+        if weights.sum() * self.pixel_mm**2 < _MIN_CANAL_MM2:
+            weights = mine.sum(axis=(1, 2))
+        return float(np.average(np.arange(len(names)), weights=weights))
+
+    def middle_slices(self, structure: Structure) -> list[int]:
+        """Return the slices near the middle that show a structure; nearest first."""
+        middle = self.middle_slice(structure)
+        if middle is None:
+            return []
+        shown = (self.levels.names == structure.number).any(axis=(1, 2))
+        slices = np.flatnonzero(shown)
+        away_mm = np.abs(slices - middle) * self.slice_mm
+        order = np.argsort(away_mm, kind="stable")
+        near = [int(slices[i]) for i in order if away_mm[i] <= HALF_WIDTH_MM]
+        return near or [int(slices[order[0]])]
+
+    def field(self, structure: Structure, index: int) -> Field | None:
+        """Return the field of a structure in one slice; None where it is not shown."""
+        from scipy import ndimage
+
+        names = self.levels.names[index] == structure.number
+        if not names.any():
+            return None
+        rows, columns = np.nonzero(names)
+        pad = _GROW_PX + 1
+        top, left = max(0, rows.min() - pad), max(0, columns.min() - pad)
+        window = (
+            slice(int(top), int(rows.max()) + pad + 1),
+            slice(int(left), int(columns.max()) + pad + 1),
+        )
+        group = _DISC if structure.number in _DISC_NUMBERS else _BONE
+        if structure is CANAL:
+            group = GROUPS[2]
+        lead = self.tissues.margin(index, group, window)
+        near = ndimage.binary_dilation(
+            names[window], np.ones((3, 3), np.bool_), iterations=_GROW_PX
+        )
+        # A neighbour of the same tissue is not part of the structure.
+        others = (self.levels.names[index][window] != 0) & ~names[window]
+        lead = np.where(near & ~(others & (lead > 0)), lead, _OUTSIDE)
+        return Field(
+            values=lead.astype(np.float32),
+            corner_px=np.array([top, left], np.float64),
+            pixel_mm=self.pixel_mm,
+        )
+
+    def down(self, structure: Structure) -> NDArray[np.float64]:
+        """Return a first guess (row, column) of the direction across a structure."""
+        plane = self.levels.planes.get(structure.number)
+        if plane is not None:
+            return plane.down
+        mine = np.argwhere(self.levels.names == structure.number)
+        spacing = self.tissues.grid.frame.spacing_mm
+        return self.levels.column.direction_at((mine * spacing).mean(axis=0))
+
+    def is_between_found(self, structure: Structure) -> bool:
+        """Say whether a named structure lies above this one."""
+        present = set(np.unique(self.levels.names).tolist())
+        family = DISCS if structure in DISCS else VERTEBRAE
+        higher = family[family.index(structure) + 1 :]
+        return any(other.number in present for other in higher)
+
+    def cut_off(self, structure: Structure) -> bool:
+        """Say whether a structure touches the upper or lower edge of the picture."""
+        mine = self.levels.names == structure.number
+        return bool(mine[:, :2].any() or mine[:, -2:].any())
+
+
+def outline_px(field: Field) -> NDArray[np.float64] | None:
+    """Return the longest outline of a field as (row, column) of its slice."""
+    lines = outlines(field.values.astype(np.float64))
+    return lines[0] + field.corner_px if lines else None

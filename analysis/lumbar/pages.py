@@ -1,0 +1,147 @@
+"""The pictures for the reader: outlines on the middle slice, and the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.result import Notice, Page, Provenance
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, level_of
+from analysis.lumbar.measure.plane import Anatomy, outline_px
+from analysis.lumbar.measure.rows import Rows
+from analysis.lumbar.table import BRIGHT, draw_summary, draw_table, write
+from analysis.lumbar.view import View, view_spine
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+HEIGHT_PX = 1024
+_BAR_PX = 52
+_PANEL_PX = 660
+_GAP_PX = 24
+_FINER = 3
+"""Lines are drawn on a picture this much larger, then reduced: smooth edges."""
+_LINE_PX = 1.6
+_CANAL_LINE_PX = 1.0
+_FILL = 46
+"""Of 255: a breath of colour that leaves the grey values to be read."""
+_TITLE_PX, _LABEL_PX, _SMALL_LABEL_PX, _CAPTION_PX = 28, 24, 20, 20
+_DISC_LABEL_GAP_PX = 14
+_CAPTION = "AI result, not verified. Research use, not for primary diagnosis."
+_BLACK = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """All that the pages show."""
+
+    volume: Volume
+    anatomy: Anatomy
+    rows: Rows
+    warnings: tuple[Notice, ...]
+    provenance: Provenance
+
+
+def draw_pages(sheet: Sheet) -> tuple[Page, ...]:
+    """Draw the overlay with its summary beside it, and the full table."""
+    return (
+        Page(title="Overlay", pixels=np.asarray(_overlay_page(sheet))),
+        Page(title="Parameters", pixels=np.asarray(_table_page(sheet))),
+    )
+
+
+def _overlay_page(sheet: Sheet) -> Image:
+    from PIL import Image, ImageDraw
+
+    index = _best_slice(sheet)
+    view = view_spine(sheet.anatomy, index, HEIGHT_PX - 2 * _BAR_PX)
+    picture = Image.fromarray(view.picture(sheet.volume))
+    picture = _outlined(picture, sheet.anatomy, view)
+    page = Image.new("RGB", (picture.width + _PANEL_PX, HEIGHT_PX), _BLACK)
+    page.paste(picture, (0, _BAR_PX))
+    draw = ImageDraw.Draw(page)
+    number = sheet.anatomy.tissues.grid.source_slice(index) + 1
+    count = sheet.volume.voxels.shape[0]
+    _frame(draw, sheet, f"Lumbar discs, sagittal T2, slice {number} of {count}")
+    draw_summary(
+        draw,
+        (picture.width + _GAP_PX, _BAR_PX, _PANEL_PX - 2 * _GAP_PX),
+        sheet.rows,
+        sheet.warnings,
+    )
+    return page
+
+
+def _table_page(sheet: Sheet) -> Image:
+    from PIL import Image, ImageDraw
+
+    page = Image.new("RGB", (HEIGHT_PX, HEIGHT_PX), _BLACK)
+    draw = ImageDraw.Draw(page)
+    _frame(draw, sheet, "Lumbar discs, parameters")
+    box = (_GAP_PX, _BAR_PX, HEIGHT_PX - 2 * _GAP_PX)
+    draw_table(draw, box, sheet.rows, sheet.warnings)
+    return page
+
+
+def _frame(draw: ImageDraw, sheet: Sheet, title: str) -> None:
+    """Write the title above and what made the page below."""
+    write(draw, (_GAP_PX, 12), title, _TITLE_PX, BRIGHT)
+    made_by = f"{sheet.provenance.name} {sheet.provenance.version}"
+    caption = f"{_CAPTION}  {made_by}"
+    write(draw, (_GAP_PX, HEIGHT_PX - _BAR_PX + 16), caption, _CAPTION_PX, BRIGHT)
+
+
+def _best_slice(sheet: Sheet) -> int:
+    """Return the slice of the grid that is nearest to the middle of most discs."""
+    middles = [sheet.anatomy.middle_slice(row.disc) for row in sheet.rows.discs]
+    found = [middle for middle in middles if middle is not None]
+    return round(float(np.median(found)))
+
+
+def _outlined(picture: Image, anatomy: Anatomy, view: View) -> Image:
+    from PIL import Image, ImageDraw
+
+    fine = (picture.width * _FINER, picture.height * _FINER)
+    ink = Image.new("RGBA", fine, (0, 0, 0, 0))
+    pen = ImageDraw.Draw(ink)
+    places: dict[str, NDArray[np.float64]] = {}
+    for structure in STRUCTURES:
+        field = anatomy.field(structure, view.index)
+        line = None if field is None else outline_px(field)
+        if line is None:
+            continue
+        places[structure.label] = view.place(anatomy.tissues.grid, line)
+        points = [(x, y) for x, y in (places[structure.label] * _FINER).tolist()]
+        width = _CANAL_LINE_PX if structure is CANAL else _LINE_PX
+        if structure is not CANAL:
+            pen.polygon(points, fill=(*structure.colour, _FILL))
+        pen.line(
+            points,
+            fill=(*structure.colour, 255),
+            width=round(width * _FINER),
+            joint="curve",
+        )
+    ink = ink.resize(picture.size, Image.Resampling.LANCZOS)
+    drawn = Image.alpha_composite(picture.convert("RGBA"), ink).convert("RGB")
+    _name(ImageDraw.Draw(drawn), places)
+    return drawn
+
+
+def _name(draw: ImageDraw, places: dict[str, NDArray[np.float64]]) -> None:
+    """Write the vertebrae into their bodies, the discs before their front edge."""
+    for vertebra in VERTEBRAE:
+        line = places.get(vertebra.label)
+        if line is not None:
+            x, y = line.mean(axis=0).tolist()
+            write(draw, (x, y), vertebra.label, _LABEL_PX, BRIGHT, "mm")
+    for disc in DISCS:
+        line = places.get(disc.label)
+        if line is not None:
+            front = line[line[:, 0].argmin()]
+            spot = (float(front[0]) - _DISC_LABEL_GAP_PX, float(front[1]))
+            write(draw, spot, level_of(disc), _SMALL_LABEL_PX, disc.colour, "rm")

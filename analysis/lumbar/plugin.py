@@ -1,0 +1,198 @@
+"""The lumbar analysis: its steps in order, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.plugin import (
+    CONTRACT_VERSION,
+    Context,
+    Fit,
+    Role,
+    SeriesSummary,
+    Weighting,
+)
+from analysis.contract.result import AnalysisResult, Notice, Provenance
+from analysis.contract.volume import Volume
+from analysis.inference.card import MODELS, ModelCard, read_card
+from analysis.lumbar.anatomy import CLASSES
+from analysis.lumbar.segment import PIXEL_MM, Segmenter
+from analysis.lumbar.suitability import choose
+
+if TYPE_CHECKING:
+    from analysis.lumbar.measure.quantity import Missing
+
+ROLE = "t2_sagittal"
+_PACKAGE_VERSION = "0.1.0"
+_RESULTS_REVISION = 1
+"""Raised with every change of this package that may change a number."""
+_WEIGHTS_DIGITS = 8
+
+
+class CardedSegmenter(Segmenter, Protocol):
+    """A network with its card."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the network is."""
+
+
+def _load(threads: int) -> CardedSegmenter:
+    from analysis.inference.engine import load_segmenter
+
+    return load_segmenter("lumbar", threads=threads)
+
+
+class LumbarMri:
+    """Measures the lumbar discs on one sagittal T2 series.
+
+    Parameters
+    ----------
+    load
+        Loads the network for a number of threads; by default the one of this package.
+    """
+
+    name = "lumbar-mri"
+    contract_version = CONTRACT_VERSION
+    inputs: tuple[Role, ...] = (ROLE,)
+
+    def __init__(self, load: Callable[[int], CardedSegmenter] = _load) -> None:
+        self._load = load
+        self._segmenter: CardedSegmenter | None = None
+
+    @property
+    def version(self) -> str:
+        """Package, revision of the results, and the first digits of the weights."""
+        own = f"{_PACKAGE_VERSION}+r{_RESULTS_REVISION}"
+        try:
+            loaded = self._segmenter is not None
+            card = self._card if loaded else read_card("lumbar", MODELS)
+        except AnalysisFailed:  # `prepare` reports it; a version has to be had before
+            return own
+        return f"{own}.{card.weights_sha256[:_WEIGHTS_DIGITS]}"
+
+    @property
+    def _card(self) -> ModelCard:
+        if self._segmenter is None:
+            message = "the network is not loaded"
+            raise AnalysisFailed(message)
+        return self._segmenter.card
+
+    def accepts(self, summary: SeriesSummary) -> Fit:
+        """Take sagittal T2; refuse everything else with its reason."""
+        return choose(summary)
+
+    def prepare(self, *, threads: int) -> None:
+        """Load and verify the network.
+
+        Raises
+        ------
+        AnalysisFailed
+            If it is missing, damaged or not the network that this code was written
+            for.
+        """
+        if self._segmenter is not None:
+            return
+        segmenter = self._load(threads)
+        card = segmenter.card
+        if card.classes != CLASSES or card.spacing_mm != PIXEL_MM:
+            message = (
+                f"network {card.name} {card.version}: expected classes {CLASSES} at "
+                f"{PIXEL_MM} mm, got {card.classes} at {card.spacing_mm} mm"
+            )
+            raise AnalysisFailed(message)
+        self._segmenter = segmenter
+
+    def analyse(
+        self, inputs: Mapping[Role, Volume], context: Context
+    ) -> AnalysisResult:
+        """Measure one series.
+
+        Raises
+        ------
+        UnsuitableInput
+            If the series breaks a limit or shows no lumbar spine.
+        OutOfResources
+            If memory gave out.
+        AnalysisFailed
+            If the network cannot be loaded.
+        """
+        self.prepare(threads=context.threads)
+        volume = inputs[ROLE]
+        try:
+            return self._analyse(volume, context.summaries.get(ROLE))
+        except MemoryError as error:
+            shape = "x".join(str(n) for n in volume.voxels.shape)
+            message = f"memory gave out on a series of {shape} voxels"
+            raise OutOfResources(message) from error
+
+    def _analyse(self, volume: Volume, summary: SeriesSummary | None) -> AnalysisResult:
+        # scipy and Pillow come with these; an idle process does without.
+        from analysis.lumbar import report
+        from analysis.lumbar.levels import name_levels
+        from analysis.lumbar.measure.plane import Anatomy
+        from analysis.lumbar.measure.rows import measure_rows
+        from analysis.lumbar.pages import Sheet, draw_pages
+        from analysis.lumbar.segment import label_source, segment
+        from analysis.lumbar.suitability import examine
+
+        segmenter, card = self._segmenter, self._card
+        if segmenter is None:  # `_card` has raised
+            raise AnalysisFailed(card.name)
+        sagittal = examine(volume)
+        tissues = segment(sagittal, segmenter)
+        anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
+        labels = label_source(tissues, anatomy.levels.names)
+        rows = measure_rows(anatomy, volume, labels, _signal_unfit(summary))
+        if all(row.outline is None for row in rows.discs):
+            text = "None of the discs L1/L2 to L5/S1 was found"
+            raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        warnings = (
+            *sagittal.warnings,
+            *_series_warnings(summary),
+            *anatomy.levels.warnings,
+            *report.level_warnings(rows),
+        )
+        provenance = Provenance(
+            name=self.name, version=self.version, weights_sha256=card.weights_sha256
+        )
+        sheet = Sheet(
+            volume=volume,
+            anatomy=anatomy,
+            rows=rows,
+            warnings=warnings,
+            provenance=provenance,
+        )
+        numbers = report.numbers_in(labels)
+        return AnalysisResult(
+            segmentation=report.segmentation(labels),
+            findings=report.findings(rows, numbers),
+            pages=draw_pages(sheet),
+            provenance=provenance,
+            warnings=warnings,
+            details=report.details(rows),
+        )
+
+
+def _series_warnings(summary: SeriesSummary | None) -> tuple[Notice, ...]:
+    warnings = []
+    if summary is not None and summary.weighting is Weighting.T2_FAT_SUPPRESSED:
+        text = "Fat is suppressed: geometry is measured, signal is not"
+        warnings.append(Notice(code="fat_suppressed", text=text))
+    if summary is not None and summary.contrast_agent:
+        text = "The series names a contrast agent, which changes the signal"
+        warnings.append(Notice(code="contrast_agent", text=text))
+    return tuple(warnings)
+
+
+def _signal_unfit(summary: SeriesSummary | None) -> Missing | None:
+    from analysis.contract.measurement import Absence
+    from analysis.lumbar.measure.quantity import Missing
+
+    for warning in _series_warnings(summary):
+        return Missing(
+            absence=Absence.SIGNAL_UNFIT, code=warning.code, text=warning.text
+        )
+    return None

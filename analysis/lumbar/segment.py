@@ -1,0 +1,209 @@
+"""From a volume to the probability of each tissue, and back to the volume's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.imaging.grid import SagittalGrid, sagittal_grid, sample_picture
+from analysis.lumbar.anatomy import Tissue
+from analysis.lumbar.suitability import SagittalVolume
+
+PIXEL_MM = 0.8
+"""The grid that the network was trained on."""
+FULL = 255
+"""Probability 1 as it is kept, in eight bits: a step of 0.004 is far below what the
+network knows."""
+_BATCH = 4
+"""Slices that go through the network at once; bounds the memory."""
+
+
+class Segmenter(Protocol):
+    """A trained network, as `analysis.inference` loads it."""
+
+    def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map grey values (K, R, C) to probabilities (K, classes, R, C)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TissueMap:
+    """Probability of each tissue on the sagittal grid.
+
+    Parameters
+    ----------
+    grid
+        Square pixels, head up, front to the left.
+    probability : ndarray, shape (K, 6, R, C), uint8
+        In 255ths; channels in the order of `Tissue`.
+    tissue : ndarray, shape (K, R, C), uint8
+        The most probable one.
+    """
+
+    grid: SagittalGrid
+    probability: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
+
+    def margin(
+        self, index: int, group: tuple[Tissue, ...], window: tuple[slice, slice]
+    ) -> NDArray[np.float32]:
+        """Return by how much a group of tissues leads over all others, in 255ths.
+
+        Parameters
+        ----------
+        index
+            Slice of the grid.
+        group
+            Tissues that count as one.
+        window
+            Rows and columns.
+
+        Returns
+        -------
+        ndarray, shape of the window, float32
+            Positive where the group is the most probable; zero on its outline.
+        """
+        planes = self.probability[index, :, *window].astype(np.float32)
+        members = [int(tissue) for tissue in group]
+        others = [channel for channel in range(len(Tissue)) if channel not in members]
+        lead: NDArray[np.float32] = planes[members].sum(axis=0) - planes[others].max(0)
+        return lead
+
+
+def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
+    """Run the network over every slice of the volume."""
+    volume = sagittal.volume
+    source_shape = volume.voxels.shape
+    grid = sagittal_grid(
+        volume.frame,
+        (int(source_shape[0]), int(source_shape[1]), int(source_shape[2])),
+        PIXEL_MM,
+    )
+    count, rows, columns = grid.shape
+    probability = np.empty((count, len(Tissue), rows, columns), np.uint8)
+    for start in range(0, count, _BATCH):
+        indices = range(start, min(start + _BATCH, count))
+        pictures = np.stack([sample_picture(grid, volume.voxels, i) for i in indices])
+        planes = segmenter.probabilities(pictures)
+        np.rint(planes * FULL, out=planes)
+        probability[start : start + len(indices)] = planes
+    tissue = np.stack([planes.argmax(axis=0) for planes in probability])
+    return TissueMap(grid=grid, probability=probability, tissue=tissue.astype(np.uint8))
+
+
+# Tissues that share their named structures: where the network wavers between the
+# body of L5 and S1, the numbering of the levels has decided.
+GROUPS: tuple[tuple[Tissue, ...], ...] = (
+    (Tissue.BODY, Tissue.S1),
+    (Tissue.DISC,),
+    (Tissue.CANAL,),
+)
+_GROUP_OF_CHANNEL = np.array([0, 1, 2, 1, 3, 0], np.uint8)
+_MARGIN_PX = 3
+
+
+def label_source(tissues: TissueMap, names: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Carry named structures back to the voxels of the series.
+
+    Probabilities are interpolated, then the most probable tissue is taken; its name
+    is that of the structure at or beside the voxel.
+
+    Parameters
+    ----------
+    tissues
+        Probabilities on the sagittal grid.
+    names : ndarray, shape (K, R, C), uint8
+        Named structures on the sagittal grid; 0 where there is none.
+
+    Returns
+    -------
+    ndarray, shape of the series, uint8
+    """
+    grid = tissues.grid
+    labels = np.zeros(grid.source_shape, np.uint8)
+    for index in range(grid.shape[0]):
+        window = _source_window(grid, names[index])
+        if window is not None:
+            carry = _Carrier.onto(grid, window)
+            named = _named(carry, tissues, names[index], index)
+            labels[grid.source_slice(index), *window] = named
+    return labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Carrier:
+    """Samples planes of the grid on a window of a source slice."""
+
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    shape: tuple[int, int]
+
+    @classmethod
+    def onto(cls, grid: SagittalGrid, window: tuple[slice, slice]) -> _Carrier:
+        matrix, offset = grid.plane_map(to_source=False)
+        start = np.array([side.start for side in window])
+        rows, columns = (int(side.stop - side.start) for side in window)
+        return cls(matrix=matrix, offset=offset + matrix @ start, shape=(rows, columns))
+
+    def sample(
+        self, plane: NDArray[np.uint8], order: Literal[0, 1]
+    ) -> NDArray[np.float32]:
+        from scipy import ndimage
+
+        sampled: NDArray[np.float32] = ndimage.affine_transform(
+            plane.astype(np.float32),
+            self.matrix,
+            offset=self.offset,
+            output_shape=self.shape,
+            order=order,
+            mode="constant",
+        )
+        return sampled
+
+
+def _named(
+    carry: _Carrier, tissues: TissueMap, names: NDArray[np.uint8], index: int
+) -> NDArray[np.uint8]:
+    """Return the named structures in a window of a source slice."""
+    from scipy import ndimage
+
+    best = np.zeros(carry.shape, np.uint8)
+    lead = np.full(carry.shape, -1.0, np.float32)
+    for channel in range(len(Tissue)):
+        value = carry.sample(tissues.probability[index, channel], 1)
+        better = value > lead
+        lead[better] = value[better]
+        best[better] = channel
+    group = _GROUP_OF_CHANNEL[best]
+    own = _GROUP_OF_CHANNEL[tissues.tissue[index]]
+    named = np.zeros(carry.shape, np.uint8)
+    for number in range(1, len(GROUPS) + 1):
+        mine = np.where(own == number, names, 0)
+        grown = ndimage.maximum_filter(mine, size=3)
+        grown[mine > 0] = mine[mine > 0]
+        chosen = group == number
+        named[chosen] = carry.sample(grown, 0)[chosen].astype(np.uint8)
+    return named
+
+
+def _source_window(
+    grid: SagittalGrid, names: NDArray[np.uint8]
+) -> tuple[slice, slice] | None:
+    """Return rows and columns of the series that hold all named pixels."""
+    rows, columns = np.nonzero(names)
+    if rows.size == 0:
+        return None
+    low = np.array([rows.min(), columns.min()], np.float64) - _MARGIN_PX
+    high = np.array([rows.max(), columns.max()], np.float64) + _MARGIN_PX
+    corners = np.array(
+        [low, high, [low[0], high[1]], [high[0], low[1]]], dtype=np.float64
+    )
+    there = grid.to_source_indices(corners)
+    first = np.maximum(np.floor(there.min(axis=0)), 0).astype(int)
+    limit = np.array(grid.source_shape[1:])
+    last = np.minimum(np.ceil(there.max(axis=0)) + 1, limit).astype(int)
+    if (last <= first).any():
+        return None
+    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))

@@ -1,0 +1,171 @@
+"""Is this series fit to be measured? Else why not, with the number and the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.contract.errors import UnsuitableInput
+from analysis.contract.plugin import Fit, Plane, SeriesSummary, Weighting
+from analysis.contract.result import Notice
+from analysis.contract.volume import Volume
+
+MIN_SLICES = 3
+"""One slice does not tell whether it is mid-sagittal; it takes a neighbour on each
+side."""
+FEW_SLICES = 7
+"""Below this a warning: rescans of 21 men needed 7 slices or more to meet the error of
+all slices (Belavy 2012)."""
+MAX_TILT_DEG = 30.0
+"""Slices that lean further from the sagittal plane leave the canal within two levels:
+tan 30 deg x 35 mm is 20 mm, the width of the canal."""
+MAX_PIXEL_MM = 1.6
+"""A collapsed disc is 1.6 mm high or more; a coarser pixel cannot hold it."""
+MAX_SLICE_SPACING_MM = 10.0
+"""Wider gaps leave no slice within 5 mm of the middle of the canal."""
+MIN_HEIGHT_MM = 110.0
+"""From S1 up to L2/L3, three discs, in a small adult."""
+MIN_DEPTH_MM = 60.0
+"""A vertebral body, the canal and some margin on both sides."""
+MAX_FIELD_MM = 1100.0
+"""More than a whole spine; a larger statement of size is an error of the header."""
+MIN_GREY_LEVELS = 16
+"""A picture with fewer distinct values is blank or a mask."""
+
+_PLANE_CODES = {
+    Plane.AXIAL: "not_sagittal",
+    Plane.CORONAL: "not_sagittal",
+    Plane.OBLIQUE: "not_sagittal",
+    Plane.MIXED: "mixed_orientations",
+    Plane.UNKNOWN: "plane_unknown",
+}
+_FULL_PREFERENCE, _SUPPRESSED_PREFERENCE = 2.0, 1.0
+
+
+def choose(summary: SeriesSummary) -> Fit:
+    """Say from the attributes alone whether a series is sagittal T2 of usable size."""
+    refusal = _refusal(summary)
+    if refusal is not None:
+        return Fit(accepted=False, code=refusal[0], text=refusal[1])
+    suppressed = summary.weighting is Weighting.T2_FAT_SUPPRESSED
+    kind = _SUPPRESSED_PREFERENCE if suppressed else _FULL_PREFERENCE
+    # Among equals the series with more slices tells more; never above the kind.
+    return Fit(accepted=True, preference=kind + min(summary.slice_count, 500) / 1000)
+
+
+def _refusal(summary: SeriesSummary) -> tuple[str, str] | None:
+    """Return the first reason that speaks against a series."""
+    modality, plane = summary.modality or "not stated", summary.plane
+    weighting = summary.weighting
+    reasons = (
+        (modality != "MR", "not_mr", f"Modality is {modality}, needed is MR"),
+        (summary.localiser, "localiser", "The series is a localiser"),
+        (summary.derived, "derived", "The series is derived from another"),
+        (
+            plane is not Plane.SAGITTAL,
+            _PLANE_CODES.get(plane, ""),
+            f"The plane is {plane.value}, needed is sagittal",
+        ),
+        (
+            weighting not in (Weighting.T2, Weighting.T2_FAT_SUPPRESSED),
+            "not_t2",
+            f"The weighting is {weighting.value}, needed is T2",
+        ),
+        (
+            summary.slice_count < MIN_SLICES,
+            "too_few_slices",
+            _few(summary.slice_count),
+        ),
+    )
+    return next(((code, text) for broken, code, text in reasons if broken), None)
+
+
+def _few(count: int) -> str:
+    noun = "slice" if count == 1 else "slices"
+    return f"{count} {noun}, at least {MIN_SLICES} are needed to find the middle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SagittalVolume:
+    """A volume that `examine` has passed; the only thing that is segmented.
+
+    Parameters
+    ----------
+    volume
+        Sagittal within limits, fine and large enough.
+    warnings
+        What a reader must know of it.
+    """
+
+    volume: Volume
+    warnings: tuple[Notice, ...] = ()
+
+
+def examine(volume: Volume) -> SagittalVolume:
+    """Check the geometry and the grey values of a volume against named limits.
+
+    Raises
+    ------
+    UnsuitableInput
+        With the first limit that is broken.
+    """
+    for check in (_check_plane, _check_slices, _check_spacing, _check_field):
+        check(volume)
+    _check_signal(volume)
+    warnings = []
+    count = volume.voxels.shape[0]
+    if count < FEW_SLICES:
+        text = f"{count} slices: the middle of the spine is known less well than from"
+        warnings.append(Notice(code="few_slices", text=f"{text} {FEW_SLICES} or more"))
+    return SagittalVolume(volume=volume, warnings=tuple(warnings))
+
+
+def _check_plane(volume: Volume) -> None:
+    share = min(abs(float(volume.frame.directions[0, 0])), 1.0)
+    tilt = float(np.degrees(np.arccos(share)))
+    if tilt > MAX_TILT_DEG:
+        text = f"Slices lean {tilt:.0f} deg, limit"
+        raise UnsuitableInput(
+            code="not_sagittal", text=f"{text} {MAX_TILT_DEG:.0f} deg off sagittal"
+        )
+
+
+def _check_slices(volume: Volume) -> None:
+    count = volume.voxels.shape[0]
+    if count < MIN_SLICES:
+        raise UnsuitableInput(code="too_few_slices", text=_few(count))
+
+
+def _check_spacing(volume: Volume) -> None:
+    between, *in_plane = volume.frame.spacing_mm.tolist()
+    if max(in_plane) > MAX_PIXEL_MM:
+        text = f"Pixels of {max(in_plane):.2f} mm, limit {MAX_PIXEL_MM} mm"
+        raise UnsuitableInput(code="too_coarse", text=text)
+    if between > MAX_SLICE_SPACING_MM:
+        text = f"Slices {between:.1f} mm apart, limit {MAX_SLICE_SPACING_MM:.0f} mm"
+        raise UnsuitableInput(code="too_coarse", text=text)
+
+
+def _check_field(volume: Volume) -> None:
+    extent = volume.frame.spacing_mm[1:] * volume.voxels.shape[1:]
+    feet_ward = np.abs(volume.frame.directions[2, 1:])
+    height = float(extent[int(feet_ward.argmax())])
+    depth = float(extent[int(feet_ward.argmin())])
+    if height < MIN_HEIGHT_MM or depth < MIN_DEPTH_MM:
+        text = (
+            f"Field of view {height:.0f} mm high and {depth:.0f} mm deep, at least "
+            f"{MIN_HEIGHT_MM:.0f} mm and {MIN_DEPTH_MM:.0f} mm are needed"
+        )
+        raise UnsuitableInput(code="field_of_view_too_small", text=text)
+    if max(height, depth) > MAX_FIELD_MM:
+        text = f"Field of view {max(height, depth):.0f} mm, limit {MAX_FIELD_MM:.0f} mm"
+        raise UnsuitableInput(code="field_of_view_too_large", text=text)
+
+
+def _check_signal(volume: Volume) -> None:
+    middle = volume.voxels[volume.voxels.shape[0] // 2]
+    levels = np.unique(middle).size
+    if levels < MIN_GREY_LEVELS:
+        text = f"The middle slice has {levels} grey levels, at least {MIN_GREY_LEVELS}"
+        raise UnsuitableInput(code="blank", text=f"{text} are needed")

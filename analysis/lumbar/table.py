@@ -1,0 +1,215 @@
+"""The table of the parameters, drawn as text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from analysis.contract.result import Notice
+from analysis.lumbar.measure.quantity import Missing, Quantity
+from analysis.lumbar.measure.rows import DiscRow, Rows
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+Colour = tuple[int, int, int]
+Box = tuple[int, int, int]
+"""Left, top, width, in pixels."""
+
+BRIGHT: Colour = (240, 240, 240)
+_DIM: Colour = (160, 165, 170)
+_WARNING: Colour = (255, 200, 90)
+_RULE: Colour = (90, 95, 100)
+
+_HEAD_PX, _CELL_PX, _NOTE_PX = 20, 28, 18
+_ROW_PX, _LINE_PX = 54, 26
+_CHIP_PX = 14
+_RIM_PX = 2
+_NOT_HAD = "-"
+
+_DEFINITIONS = (
+    "Height: mean over the central 80 % of the disc, mid-sagittal.",
+    "Depth: front to back, along the disc.",
+    "DHI: height / mean height of the two bodies (L5/S1: of L5).",
+    "HDR: height / depth of the disc.",
+    "delta-SI: distance of the two peaks of the disc's grey values,",
+    "in 255ths of the CSF signal.",
+    "Levels are counted upwards from S1.",
+)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=size)
+
+
+def write(
+    draw: ImageDraw,
+    spot: tuple[float, float],
+    text: str,
+    size: int,
+    colour: Colour,
+    anchor: str = "la",
+) -> None:
+    """Write one line with a dark rim, which lifts it off a picture."""
+    draw.text(
+        spot,
+        text,
+        fill=colour,
+        font=_font(size),
+        anchor=anchor,
+        stroke_width=_RIM_PX,
+        stroke_fill=(0, 0, 0),
+    )
+
+
+def _shown(quantity: Quantity, decimals: int) -> str:
+    if isinstance(quantity, Missing):
+        return _NOT_HAD
+    return f"{quantity:.{decimals}f}"
+
+
+_Column = tuple[str, str]
+_SUMMARY: tuple[_Column, ...] = (
+    ("Level", ""),
+    ("Height", "mm"),
+    ("DHI", "ratio"),
+    ("HDR", "ratio"),
+    ("delta-SI", "1/255 CSF"),
+)
+
+
+def _cells(row: DiscRow) -> tuple[str, ...]:
+    return (
+        row.level,
+        _shown(row.disc_height_mm, 1),
+        _shown(row.disc_height_index, 2),
+        _shown(row.height_diameter_ratio, 2),
+        _shown(row.delta_si, 0),
+    )
+
+
+def draw_summary(
+    draw: ImageDraw, box: Box, rows: Rows, warnings: tuple[Notice, ...]
+) -> None:
+    """Draw the five levels, the reasons for what is missing, and the warnings."""
+    top = _grid(draw, box, _SUMMARY, [(row, _cells(row)) for row in rows.discs])
+    notes = [(f"{level}: {text}", _DIM) for level, text in _reasons(rows)]
+    notes += [(warning.text, _WARNING) for warning in warnings]
+    top = _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), notes)
+    definitions = [(text, _DIM) for text in _DEFINITIONS]
+    _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), definitions)
+
+
+def _reasons(rows: Rows) -> list[tuple[str, str]]:
+    """Return each reason once, with the levels and quantities that it concerns."""
+    found: dict[str, list[str]] = {}
+    for row in rows.discs:
+        asked = (
+            ("height", row.disc_height_mm),
+            ("DHI", row.disc_height_index),
+            ("HDR", row.height_diameter_ratio),
+            ("delta-SI", row.delta_si),
+        )
+        named: dict[str, list[str]] = {}
+        for name, quantity in asked:
+            if isinstance(quantity, Missing):
+                named.setdefault(quantity.text, []).append(name)
+        for text, names in named.items():
+            what = "all" if len(names) == len(asked) else ", ".join(names)
+            found.setdefault(f"{what}: {text}", []).append(row.level)
+    return [(", ".join(levels), text) for text, levels in found.items()]
+
+
+def _grid(
+    draw: ImageDraw,
+    box: Box,
+    columns: tuple[_Column, ...],
+    rows: list[tuple[DiscRow, tuple[str, ...]]],
+) -> int:
+    """Draw heads and cells; return where they end."""
+    left, top, width = box
+    step = width / len(columns)
+    rights = [left + step * (number + 1) for number in range(len(columns))]
+    for (head, unit), right in zip(columns[1:], rights[1:], strict=True):
+        write(draw, (right, top), head, _HEAD_PX, BRIGHT, "ra")
+        write(draw, (right, top + 24), unit, _NOTE_PX, _DIM, "ra")
+    write(draw, (left, top), columns[0][0], _HEAD_PX, BRIGHT)
+    top += 54
+    for row, cells in rows:
+        draw.line((left, top, left + width, top), fill=_RULE)
+        middle = top + _ROW_PX / 2
+        chip = (left, middle - _CHIP_PX / 2, left + _CHIP_PX, middle + _CHIP_PX / 2)
+        draw.rectangle(chip, fill=row.disc.colour)
+        write(draw, (left + 24, middle), cells[0], _CELL_PX, BRIGHT, "lm")
+        for cell, right in zip(cells[1:], rights[1:], strict=True):
+            write(draw, (right, middle), cell, _CELL_PX, BRIGHT, "rm")
+        top += _ROW_PX
+    draw.line((left, top, left + width, top), fill=_RULE)
+    return top
+
+
+def _lines(draw: ImageDraw, box: Box, notes: list[tuple[str, Colour]]) -> int:
+    """Write notes, broken to the width; return where they end."""
+    left, top, width = box
+    for text, colour in notes:
+        for line in _broken(text, width):
+            write(draw, (left, top), line, _NOTE_PX, colour)
+            top += _LINE_PX
+    return top
+
+
+def _broken(text: str, width: int) -> list[str]:
+    font = _font(_NOTE_PX)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+_FULL: tuple[_Column, ...] = (
+    ("Level", ""),
+    ("Height", "mm"),
+    ("Depth", "mm"),
+    ("DHI", "ratio"),
+    ("HDR", "ratio"),
+    ("delta-SI", "1/255 CSF"),
+    ("Pfirrmann", "grade"),
+)
+
+
+def draw_table(
+    draw: ImageDraw, box: Box, rows: Rows, warnings: tuple[Notice, ...]
+) -> None:
+    """Draw all quantities of the discs, the heights of the bodies, and the notes."""
+    cells = [
+        (
+            row,
+            (
+                *_cells(row)[:2],
+                _shown(row.disc_length_mm, 1),
+                *_cells(row)[2:],
+                _shown(row.pfirrmann_grade, 0),
+            ),
+        )
+        for row in rows.discs
+    ]
+    top = _grid(draw, box, _FULL, cells) + _LINE_PX // 2
+    heights = [
+        f"{body.structure.label} {_shown(body.height_mm, 1)}"
+        for body in reversed(rows.bodies)
+    ]
+    bodies = f"Height of the bodies (mm): {'   '.join(heights)}"
+    notes = [(bodies, BRIGHT)]
+    notes += [(f"{level}: {text}", _DIM) for level, text in _reasons(rows)]
+    notes.append((f"Pfirrmann: {rows.discs[0].pfirrmann_grade.text}", _DIM))
+    notes += [(warning.text, _WARNING) for warning in warnings]
+    top = _lines(draw, (box[0], top, box[2]), notes) + _LINE_PX // 2
+    _lines(draw, (box[0], top, box[2]), [(text, _DIM) for text in _DEFINITIONS])
