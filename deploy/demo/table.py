@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pydicom import Dataset
 
 MEASUREMENT_GROUP = "125007"
-FINDING_SITE = "363698007"
+FINDING, FINDING_SITE = "121071", "363698007"
+NOT_MEASURED = {"114006", "114007"}
+"""Members of CID 42: measurement failure, measurement not attempted."""
 
 
 def _code(item: Dataset) -> tuple[str, str]:
@@ -36,6 +38,10 @@ def _cells(group: Dataset) -> tuple[str, dict[str, str]]:
             site = str(item.ConceptCodeSequence[0].CodeMeaning)
         elif item.ValueType == "NUM":
             cells[meaning] = _number(item)
+        elif item.ValueType == "CODE" and value != FINDING:
+            answer = item.ConceptCodeSequence[0]
+            absent = answer.get("CodeValue") in NOT_MEASURED
+            cells[meaning] = "-" if absent else str(answer.CodeMeaning)
     return site, cells
 
 
