@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from analysis.inference.engine import Segmenter
 from analysis.training.grid import from_grid, to_grid
 from analysis.training.labels import Label
 from analysis.training.overlay import paint, save_sheet
-from analysis.training.scores import dice_of, outline_distance
+from analysis.training.scores import OutlineDistance, dice_of, outline_distance
 from analysis.training.sources import LabelledCase
 
 _FOREGROUND = tuple(label for label in Label if label is not Label.BACKGROUND)
@@ -34,15 +34,14 @@ class PatientFigures:
         Dice by class name; `vertebra` is body and posterior elements together.
         S1 only over slices where it is drawn; a class that occurs in neither mask
         is left out.
-    disc_outline_mm, disc_outline95_mm
-        In-plane distance between disc outlines, mean and 95th percentile within a
-        slice, median over the patient's slices (mm).
+    disc_outline
+        In-plane distance between disc outlines, median over the patient's slices;
+        None if no slice has discs in both masks.
     """
 
     patient: str
     dice: Mapping[str, float]
-    disc_outline_mm: float
-    disc_outline95_mm: float
+    disc_outline: OutlineDistance | None
 
 
 def segment_case(segmenter: Segmenter, case: LabelledCase) -> NDArray[np.uint8]:
@@ -80,8 +79,7 @@ def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> PatientFigures:
     return PatientFigures(
         patient=case.patient,
         dice=dice,
-        disc_outline_mm=float(np.median([o.mean_mm for o in found])),
-        disc_outline95_mm=float(np.median([o.percentile95_mm for o in found])),
+        disc_outline=_median(found),
     )
 
 
@@ -111,6 +109,17 @@ def evaluate_cases(
     return figures
 
 
+def _median(outlines: Sequence[OutlineDistance]) -> OutlineDistance | None:
+    if not outlines:
+        return None
+    return OutlineDistance(
+        mean_mm=float(np.median([outline.mean_mm for outline in outlines])),
+        percentile95_mm=float(
+            np.median([outline.percentile95_mm for outline in outlines])
+        ),
+    )
+
+
 def _table(figures: Sequence[PatientFigures]) -> str:
     lines = [
         "| class | patients | Dice mean | SD | worst (patient) |",
@@ -127,15 +136,15 @@ def _table(figures: Sequence[PatientFigures]) -> str:
             f"| {name} | {len(values)} | {np.mean(values):.3f} | {spread:.3f} "
             f"| {low:.3f} ({patient}) |"
         )
-    mean_mm = np.median([f.disc_outline_mm for f in figures])
-    tail_mm = np.median([f.disc_outline95_mm for f in figures])
-    lines += [
-        "",
-        "Disc outlines, in-plane, median over slices and then patients: mean distance "
-        f"{mean_mm:.2f} mm, 95th percentile {tail_mm:.2f} mm.",
-        "",
-    ]
-    return "\n".join(lines)
+    outline = _median([f.disc_outline for f in figures if f.disc_outline is not None])
+    if outline is not None:
+        lines += [
+            "",
+            "Disc outlines, in-plane, median over slices and then patients: "
+            f"mean distance {outline.mean_mm:.2f} mm, "
+            f"95th percentile {outline.percentile95_mm:.2f} mm.",
+        ]
+    return "\n".join([*lines, ""])
 
 
 def _plain(
@@ -149,8 +158,9 @@ def _plain(
             {
                 "patient": figure.patient,
                 "dice": {key: round(value, 4) for key, value in figure.dice.items()},
-                "disc_outline_mm": round(figure.disc_outline_mm, 3),
-                "disc_outline95_mm": round(figure.disc_outline95_mm, 3),
+                "disc_outline_mm": asdict(figure.disc_outline)
+                if figure.disc_outline
+                else None,
             }
             for figure in figures
         ],
