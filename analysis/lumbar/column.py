@@ -113,7 +113,7 @@ def _in_line(
     """Choose the largest piece, and those that continue it up or down."""
     sizes = np.bincount(piece)
     chosen = piece == int(sizes.argmax())
-    for other in np.argsort(sizes)[::-1][1:].tolist():
+    for other in np.argsort(-sizes)[1:].tolist():
         if sizes[other] < _MIN_PIECE_SHARE * sizes.max():
             break
         mine = piece == other
