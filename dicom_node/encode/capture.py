@@ -1,0 +1,121 @@
+"""Pages → Secondary Capture, and the page that says why there is no result."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from highdicom import SOPClass
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.encode.common import (
+    EncodeRequest,
+    Equipment,
+    contribution,
+    set_body_part,
+    settle_time,
+)
+from dicom_node.encode.source import UTF_8, Evidence
+from dicom_node.identifiers import MANUFACTURER
+
+_NOTE_SIZE = (512, 512)
+_NOTE_MARGIN = 32
+_NOTE_LINE_CHARS = 48
+_NOTE_TITLE_POINTS = 28
+_NOTE_TEXT_POINTS = 18
+_NOTE_WHITE = (235, 235, 235)
+
+
+def encode_capture(
+    pixels: NDArray[np.uint8],
+    number: int,
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+) -> SOPClass:
+    """Encode one page as an uncompressed RGB secondary capture.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+        Red, green, blue.
+    number
+        Instance number, from 1.
+
+    References
+    ----------
+    PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
+    """
+    encoded = SCImage.from_ref_dataset(
+        ref_dataset=evidence.first,
+        pixel_array=np.ascontiguousarray(pixels),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        series_instance_uid=request.series_uid("sc"),
+        series_number=request.number_of("sc"),
+        sop_instance_uid=request.instance_uid("sc", number),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        contributing_equipment=[contribution(equipment)],
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,
+        device_serial_number=equipment.serial_number,
+        series_description=request.describe("sc"),
+        patient_orientation=("L", "F"),  # wanted by the library; emptied below
+        specific_character_set=UTF_8,
+    )
+    encoded.copy_patient_and_study_information(evidence.first)
+    encoded.ConversionType = "WSD"
+    encoded["PatientOrientation"].clear()
+    encoded.BurnedInAnnotation = "NO"
+    encoded.DerivationDescription = "Drawn from an automatic analysis, not verified"
+    encoded.SourceImageSequence = [_reference(image) for image in evidence.images]
+    set_body_part(encoded, evidence.first, request)
+    settle_time(encoded, request)
+    return encoded
+
+
+def _reference(image: Dataset) -> Dataset:
+    purpose = Dataset()
+    code = codes.DCM.SourceImageForImageProcessingOperation
+    purpose.CodeValue = code.value
+    purpose.CodingSchemeDesignator = code.scheme_designator
+    purpose.CodeMeaning = code.meaning
+    item = Dataset()
+    item.ReferencedSOPClassUID = image.SOPClassUID
+    item.ReferencedSOPInstanceUID = image.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    return item
+
+
+def draw_note(title: str, text: str) -> NDArray[np.uint8]:
+    """Draw a page of text, white on black.
+
+    Returns
+    -------
+    ndarray, shape (512, 512, 3), uint8
+        Red, green, blue.
+    """
+    page = Image.new("RGB", _NOTE_SIZE)
+    pen = ImageDraw.Draw(page)
+    pen.text(
+        (_NOTE_MARGIN, _NOTE_MARGIN),
+        title,
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(_NOTE_TITLE_POINTS),
+    )
+    pen.multiline_text(
+        (_NOTE_MARGIN, 3 * _NOTE_MARGIN),
+        textwrap.fill(text, _NOTE_LINE_CHARS),
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(_NOTE_TEXT_POINTS),
+        spacing=8,
+    )
+    return np.asarray(page, dtype=np.uint8)

@@ -1,0 +1,198 @@
+"""What all our objects share: who made them, when, under which UIDs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from highdicom import (
+    AlgorithmIdentificationSequence,
+    ContributingEquipment,
+    SOPClass,
+)
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, DT, TM
+
+from analysis.contract.concepts import PRIVATE_SCHEME, Concept
+from analysis.contract.result import Notice, Provenance
+from dicom_node import __version__
+from dicom_node.identifiers import MANUFACTURER, derived_uid
+
+ROLES = ("seg", "sr", "sc")
+"""Kinds of result, in delivery order; each has a series of its own."""
+
+_SERIAL_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeRequest:
+    """What the job says about its results.
+
+    Parameters
+    ----------
+    job_id
+        All UIDs derive from it, so a retry makes the same objects.
+    content_time
+        When the job was accepted; written as the wall clock of its time zone.
+    series_number
+        Of the first result series; the next ones count up.
+    description
+        Begins the description of every result series; at most 40 characters.
+    revision
+        Above 1 for a series that came again with other content.
+    supersedes
+        Id of the job whose delivered report this one replaces.
+    objects
+        Which roles to make.
+    notices
+        What the node has to say beside the analysis, such as a wait that ran out.
+    body_part
+        Body Part Examined where the source has none.
+    """
+
+    job_id: str
+    content_time: datetime
+    series_number: int = 9000
+    description: str = "AI lumbar (not for primary diagnosis)"
+    revision: int = 1
+    supersedes: str | None = None
+    objects: tuple[str, ...] = ROLES
+    notices: tuple[Notice, ...] = ()
+    body_part: str = "LSPINE"
+
+    def series_uid(self, role: str) -> str:
+        """Return the UID of the result series of one role."""
+        return series_uid(self.job_id, role)
+
+    def instance_uid(self, role: str, number: int = 1) -> str:
+        """Return the UID of one result instance."""
+        return instance_uid(self.job_id, role, number)
+
+    def number_of(self, role: str) -> int:
+        """Return the series number of one role."""
+        return self.series_number + ROLES.index(role)
+
+    def describe(self, role: str) -> str:
+        """Return the description of the result series of one role."""
+        revision = f" rev {self.revision}" if self.revision > 1 else ""
+        return f"{self.description} {role.upper()}{revision}"
+
+
+def series_uid(job_id: str, role: str) -> str:
+    """Return the UID of a job's result series."""
+    return derived_uid("result series", job_id, role)
+
+
+def instance_uid(job_id: str, role: str, number: int = 1) -> str:
+    """Return the UID of one instance of a job's results."""
+    return derived_uid("result instance", job_id, role, str(number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """Our own equipment, as it stands in every object.
+
+    Parameters
+    ----------
+    device_uid
+        Changes whenever version or weights change (IHE AIR 6.5.3.1).
+    """
+
+    model_name: str
+    software_versions: tuple[str, ...]
+    serial_number: str
+    device_uid: str
+    algorithm_version: str
+
+
+def equipment_of(provenance: Provenance) -> Equipment:
+    """Describe the equipment that an analysis and this node make together."""
+    return Equipment(
+        model_name=provenance.name,
+        software_versions=(
+            f"lumbar-node {__version__}",
+            f"{provenance.name} {provenance.version}",
+        ),
+        serial_number=provenance.weights_sha256[:_SERIAL_CHARS] or "none",
+        device_uid=derived_uid(
+            "device", provenance.name, provenance.version, provenance.weights_sha256
+        ),
+        algorithm_version=provenance.version,
+    )
+
+
+def algorithm(equipment: Equipment) -> AlgorithmIdentificationSequence:
+    """Identify the algorithm (PS3.3 10.16, CID 7162)."""
+    return AlgorithmIdentificationSequence(
+        name=equipment.model_name,
+        family=codes.DCM.ArtificialIntelligence,
+        version=equipment.algorithm_version,
+        source=MANUFACTURER,
+    )
+
+
+def contribution(equipment: Equipment) -> ContributingEquipment:
+    """Name the algorithm as contributing equipment, with its Device UID."""
+    item = ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,
+        device_serial_number=equipment.serial_number,
+        contribution_description="Analysis that made this result",
+    )
+    item.DeviceUID = equipment.device_uid
+    return item
+
+
+def coded(concept: Concept) -> CodedConcept:
+    """Return a concept of the contract in the library's form."""
+    return CodedConcept(
+        value=concept.value,
+        scheme_designator=concept.scheme,
+        meaning=concept.meaning,
+    )
+
+
+def private_scheme() -> CodingSchemeIdentificationItem:
+    """Declare our private coding scheme (PS3.3 C.12.1.1.1)."""
+    return CodingSchemeIdentificationItem(
+        designator=PRIVATE_SCHEME,
+        name="lumbar-node private codes",
+        version="1",
+        responsible_organization="lumbar-node",
+    )
+
+
+def settle_time(dataset: SOPClass, request: EncodeRequest) -> None:
+    """Set every time that the library took from the clock to the job's time.
+
+    Changes `dataset`, which its caller has just made.
+    """
+    day = DA(request.content_time.date())
+    time = TM(request.content_time.time().replace(microsecond=0))
+    dataset.InstanceCreationDate = dataset.SeriesDate = day
+    dataset.InstanceCreationTime = dataset.SeriesTime = time
+    if "ContentDate" in dataset:
+        dataset.ContentDate, dataset.ContentTime = day, time
+    if "DateOfSecondaryCapture" in dataset:
+        dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = day, time
+    for item in dataset.get("ContributingEquipmentSequence", ()):
+        if item.PurposeOfReferenceCodeSequence[0].CodeValue == (
+            codes.DCM.ProcessingEquipment.value
+        ):
+            item.ContributionDateTime = DT(
+                request.content_time.replace(microsecond=0, tzinfo=None)
+            )
+
+
+def set_body_part(dataset: SOPClass, source: Dataset, request: EncodeRequest) -> None:
+    """Set Body Part Examined, which the library leaves out of images.
+
+    Without it a secondary capture wants a laterality (PS3.3 C.7.3.1). Changes
+    `dataset`, which its caller has just made.
+    """
+    dataset.BodyPartExamined = source.get("BodyPartExamined") or request.body_part

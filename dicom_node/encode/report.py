@@ -1,0 +1,360 @@
+"""Findings and measurements → Comprehensive 3D SR, TID 1500."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    SourceImageForRegion,
+    SourceSeriesForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+
+from analysis.contract.measurement import Absence, Outline, Unmeasured
+from analysis.contract.measurement import Measurement as Quantity
+from analysis.contract.result import AnalysisResult, Finding, Notice
+from dicom_node.encode.common import (
+    EncodeRequest,
+    Equipment,
+    coded,
+    contribution,
+    instance_uid,
+    private_scheme,
+    series_uid,
+    settle_time,
+)
+from dicom_node.encode.segmentation import segment_numbers, tracking_uid
+from dicom_node.encode.source import UTF_8, Evidence
+from dicom_node.identifiers import MANUFACTURER
+
+_QUALIFIERS = {
+    Absence.NOT_ATTEMPTED: codes.DCM.MeasurementNotAttempted,
+    Absence.OUTSIDE_FIELD_OF_VIEW: codes.DCM.MeasurementFailure,
+    Absence.STRUCTURE_MISSING: codes.DCM.MeasurementFailure,
+    Absence.SIGNAL_UNFIT: codes.DCM.MeasurementFailure,
+    Absence.GEOMETRY_UNFIT: codes.DCM.MeasurementFailure,
+}
+"""CID 42, Numeric Value Qualifier; the reason itself follows as text."""
+
+_LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")
+_LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
+
+_Group = (
+    PlanarROIMeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+    | MeasurementsAndQualitativeEvaluations
+)
+
+
+class _Writer:
+    """Turns findings into measurement groups; holds what all groups share."""
+
+    def __init__(
+        self,
+        result: AnalysisResult,
+        evidence: Evidence,
+        equipment: Equipment,
+        request: EncodeRequest,
+    ) -> None:
+        self._evidence = evidence
+        self._equipment = equipment
+        self._request = request
+        self._numbers = segment_numbers(result.segmentation)
+
+    def groups(self, finding: Finding) -> list[_Group]:
+        """Return a planar and a volumetric group with one tracking UID.
+
+        OHIF merges groups by tracking UID, draws the outline, and fails on a study
+        whose groups refer to segments alone (OHIF/Viewers issue 3390). A number stands
+        in one group only, else it is shown twice.
+        """
+        segment = self._segment(finding)
+        if finding.outline is not None:
+            planar = PlanarROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=self._tracking(finding),
+                referenced_region=self._region(finding.outline),
+                finding_type=coded(finding.site),
+                algorithm_id=self._algorithm(),
+                finding_sites=[FindingSite(coded(finding.site))],
+                measurements=self._measurements(finding.measurements),
+                qualitative_evaluations=_grades(finding),
+            )
+            _append_unmeasured(planar, finding.unmeasured)
+            if segment is None:
+                return [planar]
+            return [planar, self._volumetric(finding, segment)]
+        plain = MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=self._tracking(finding),
+            finding_type=coded(finding.site),
+            algorithm_id=self._algorithm(),
+            finding_sites=[FindingSite(coded(finding.site))],
+            measurements=self._measurements(finding.measurements),
+            qualitative_evaluations=_grades(finding),
+        )
+        _append_unmeasured(plain, finding.unmeasured)
+        return [plain]
+
+    def _volumetric(
+        self, finding: Finding, segment: ReferencedSegment
+    ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+        return VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=self._tracking(finding),
+            referenced_segment=segment,
+            finding_type=coded(finding.site),
+            algorithm_id=self._algorithm(),
+            finding_sites=[FindingSite(coded(finding.site))],
+        )
+
+    def _tracking(self, finding: Finding) -> TrackingIdentifier:
+        return TrackingIdentifier(
+            uid=tracking_uid(self._request, finding.label), identifier=finding.label
+        )
+
+    def _algorithm(self) -> AlgorithmIdentification:
+        return AlgorithmIdentification(
+            name=self._equipment.model_name, version=self._equipment.algorithm_version
+        )
+
+    def _segment(self, finding: Finding) -> ReferencedSegment | None:
+        if finding.segment_number is None or "seg" not in self._request.objects:
+            return None
+        return ReferencedSegment(
+            sop_class_uid=SegmentationStorage,
+            sop_instance_uid=self._request.instance_uid("seg"),
+            segment_number=self._numbers[finding.segment_number],
+            source_series=SourceSeriesForSegmentation(
+                self._evidence.first.SeriesInstanceUID
+            ),
+        )
+
+    def _region(self, outline: Outline) -> ImageRegion:
+        """Place an outline on its source image.
+
+        The contract counts from the centre of the first voxel, SCOORD from its
+        upper left corner (PS3.3 C.18.6.1.2), as (column, row).
+        """
+        image, frame = self._evidence.image_of(outline.slice_index)
+        points = np.stack([outline.points[:, 1], outline.points[:, 0]], axis=1) + 0.5
+        return ImageRegion(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=points.astype(np.float32),
+            source_image=SourceImageForRegion(
+                referenced_sop_class_uid=image.SOPClassUID,
+                referenced_sop_instance_uid=image.SOPInstanceUID,
+                referenced_frame_numbers=None if frame is None else [frame],
+            ),
+        )
+
+    def _measurements(self, quantities: Sequence[Quantity]) -> list[Measurement] | None:
+        measurements = []
+        for quantity in quantities:
+            measurement = Measurement(
+                name=coded(quantity.concept),
+                value=_decimal(quantity.value),
+                unit=coded(quantity.unit),
+            )
+            for name, value in quantity.modifiers:
+                _append(
+                    measurement[0],
+                    CodeContentItem(
+                        name=coded(name),
+                        value=coded(value),
+                        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+                    ),
+                )
+            measurements.append(measurement)
+        return measurements or None
+
+
+def encode_report(
+    result: AnalysisResult,
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+    referenced: Sequence[Dataset] = (),
+) -> Comprehensive3DSR:
+    """Encode findings as a measurement report.
+
+    Parameters
+    ----------
+    referenced
+        Other results of the job that the report refers to, such as the SEG.
+
+    References
+    ----------
+    PS3.16 TID 1500, 1410, 1411, 1501; PS3.3 A.35.13. IHE AI Results: Comprehensive
+    3D SR with root TID 1500.
+    """
+    writer = _Writer(result, evidence, equipment, request)
+    groups = [group for finding in result.findings for group in writer.groups(finding)]
+    report = MeasurementReport(
+        observation_context=ObservationContext(
+            observer_device_context=_observer(equipment)
+        ),
+        procedure_reported=_procedure(evidence.first, request),
+        imaging_measurements=groups,
+        referenced_images=_library(evidence),
+    )
+    notices = (*request.notices, *result.warnings)
+    for notice in notices:
+        _append(report[0], _comment(_sentence(notice)))
+    encoded = Comprehensive3DSR(
+        evidence=[*evidence.images, *referenced],
+        content=report[0],
+        series_instance_uid=request.series_uid("sr"),
+        series_number=request.number_of("sr"),
+        sop_instance_uid=request.instance_uid("sr"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,
+        device_serial_number=equipment.serial_number,
+        series_description=request.describe("sr"),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        previous_versions=_predecessor(evidence.first, request),
+        coding_schemes=[private_scheme()],
+        contributing_equipment=[contribution(equipment)],
+        specific_character_set=UTF_8,
+    )
+    settle_time(encoded, request)
+    return encoded
+
+
+def _grades(finding: Finding) -> list[QualitativeEvaluation] | None:
+    return [
+        QualitativeEvaluation(name=coded(grade.concept), value=coded(grade.value))
+        for grade in finding.grades
+    ] or None
+
+
+def _append_unmeasured(group: _Group, absent: Sequence[Unmeasured]) -> None:
+    """Say which quantities could not be had, coded, and why, in words.
+
+    A NUM without value would be the textbook form (PS3.3 C.18.1), yet viewers read
+    the first measured value unasked and fail; hence a coded evaluation.
+    """
+    for quantity in absent:
+        _append(
+            group[0],
+            CodeContentItem(
+                name=coded(quantity.concept),
+                value=_QUALIFIERS[quantity.reason],
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            ),
+        )
+        _append(group[0], _comment(f"{quantity.concept.meaning}: {quantity.text}"))
+
+
+def _comment(text: str) -> TextContentItem:
+    return TextContentItem(
+        name=codes.DCM.Comment,
+        value=text,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+
+
+def _sentence(notice: Notice) -> str:
+    return f"Warning ({notice.code}): {notice.text}"
+
+
+def _append(parent: Dataset, item: Dataset) -> None:
+    if "ContentSequence" not in parent:
+        parent.ContentSequence = ContentSequence()
+    parent.ContentSequence.append(item)
+
+
+def _decimal(value: float) -> float:
+    """Round to what DS can hold and a reader can use: six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def _observer(equipment: Equipment) -> ObserverContext:
+    return ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=equipment.device_uid,
+            name=MANUFACTURER,
+            manufacturer_name=MANUFACTURER,
+            model_name=equipment.model_name,
+            serial_number=equipment.serial_number,
+        ),
+    )
+
+
+def _procedure(source: Dataset, request: EncodeRequest) -> CodedConcept | Code:
+    for item in source.get("ProcedureCodeSequence") or ():
+        if all(
+            item.get(name)
+            for name in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+        ):
+            return CodedConcept(
+                value=item.CodeValue,
+                scheme_designator=item.CodingSchemeDesignator,
+                meaning=item.CodeMeaning,
+            )
+    part = source.get("BodyPartExamined") or request.body_part
+    return _LUMBAR_MR if part in _LUMBAR_PARTS else codes.LN.MRIUnspecifiedBodyRegion
+
+
+def _library(evidence: Evidence) -> list[Dataset]:
+    """Return the images in the form that the library's image library reads."""
+    images = []
+    for image in evidence.images:
+        entry = Dataset()
+        entry.update(image)
+        if "PixelSpacing" not in entry:
+            _flatten_first_frame(entry)
+        if not entry.get("SliceThickness"):
+            entry.SliceThickness = entry.get("SpacingBetweenSlices") or 0
+        images.append(entry)
+    return images
+
+
+def _flatten_first_frame(entry: Dataset) -> None:
+    """Lift geometry of the first frame to the top, where TID 1604 looks for it."""
+    shared = entry.SharedFunctionalGroupsSequence[0]
+    first = entry.PerFrameFunctionalGroupsSequence[0]
+    for sequence in (
+        "PixelMeasuresSequence",
+        "PlaneOrientationSequence",
+        "PlanePositionSequence",
+    ):
+        entry.update((first if sequence in first else shared)[sequence].value[0])
+
+
+def _predecessor(source: Dataset, request: EncodeRequest) -> list[Dataset] | None:
+    if request.supersedes is None:
+        return None
+    earlier = Dataset()
+    earlier.SOPClassUID = Comprehensive3DSRStorage
+    earlier.SOPInstanceUID = instance_uid(request.supersedes, "sr")
+    earlier.StudyInstanceUID = source.StudyInstanceUID
+    earlier.SeriesInstanceUID = series_uid(request.supersedes, "sr")
+    return [earlier]

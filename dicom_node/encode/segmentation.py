@@ -1,0 +1,128 @@
+"""Segmentation of the contract → Segmentation Storage, BINARY."""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom.color import CIELabColor
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    SegmentationTypeValues,
+    SegmentDescription,
+)
+from highdicom.seg import Segmentation as SegmentationObject
+from numpy.typing import NDArray
+from pydicom.sr.codedict import codes
+
+from analysis.contract.segmentation import Segment, Segmentation
+from dicom_node.encode.common import (
+    EncodeRequest,
+    Equipment,
+    algorithm,
+    coded,
+    contribution,
+    private_scheme,
+    set_body_part,
+    settle_time,
+)
+from dicom_node.encode.source import UTF_8, Evidence
+from dicom_node.identifiers import MANUFACTURER, derived_uid
+
+
+def tracking_uid(request: EncodeRequest, label: str) -> str:
+    """Return the UID by which SEG and SR speak of one structure."""
+    return derived_uid("tracking", request.job_id, label)
+
+
+def segment_numbers(segmentation: Segmentation) -> dict[int, int]:
+    """Map labels to segment numbers 1, 2, 3 … without gaps (PS3.3 C.8.20.4)."""
+    labels = sorted(segment.number for segment in segmentation.segments)
+    return {label: number for number, label in enumerate(labels, start=1)}
+
+
+def encode_segmentation(
+    segmentation: Segmentation,
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+) -> SegmentationObject:
+    """Encode a label map on its source's own grid and frames.
+
+    Frames without a voxel are left out, segments have none such by contract.
+
+    References
+    ----------
+    PS3.3 A.51, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
+    uncompressed, source grid, derivation references.
+    """
+    numbers = segment_numbers(segmentation)
+    table = np.zeros(256, dtype=np.uint8)
+    for label, number in numbers.items():
+        table[label] = number
+    segments = sorted(segmentation.segments, key=lambda segment: segment.number)
+    encoded = SegmentationObject(
+        source_images=evidence.images,
+        pixel_array=_in_source_order(table[segmentation.labels], evidence),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(segment, numbers[segment.number], equipment, request)
+            for segment in segments
+        ],
+        series_instance_uid=request.series_uid("seg"),
+        series_number=request.number_of("seg"),
+        sop_instance_uid=request.instance_uid("seg"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,  # type: ignore[arg-type]
+        device_serial_number=equipment.serial_number,
+        content_label="AI_SEGMENTATION",
+        content_description="Automatic segmentation, not verified",
+        content_creator_name="lumbar-node^",
+        series_description=request.describe("seg"),
+        omit_empty_frames=True,
+        contributing_equipment=[contribution(equipment)],
+        specific_character_set=UTF_8,
+    )
+    if any(segment.structure.scheme.startswith("99") for segment in segments):
+        encoded.CodingSchemeIdentificationSequence = [private_scheme()]
+    organisation = derived_uid("dimension organisation", request.job_id)
+    for item in (
+        *encoded.DimensionOrganizationSequence,
+        *encoded.DimensionIndexSequence,
+    ):
+        item.DimensionOrganizationUID = organisation
+    set_body_part(encoded, evidence.first, request)
+    settle_time(encoded, request)
+    return encoded
+
+
+def _in_source_order(
+    labels: NDArray[np.uint8], evidence: Evidence
+) -> NDArray[np.uint8]:
+    """Return the label map frame by frame, as the source's frames are numbered.
+
+    Frames of a multi-frame source that are not part of the volume stay empty.
+    """
+    if not evidence.frame_numbers:
+        return labels
+    frames = np.zeros(
+        (int(evidence.first.NumberOfFrames), *labels.shape[1:]), dtype=np.uint8
+    )
+    frames[np.array(evidence.frame_numbers) - 1] = labels
+    return frames
+
+
+def _description(
+    segment: Segment, number: int, equipment: Equipment, request: EncodeRequest
+) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=segment.label,
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=coded(segment.structure),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm(equipment),
+        tracking_id=segment.label,
+        tracking_uid=tracking_uid(request, segment.label),
+        display_color=CIELabColor.from_rgb(*segment.colour),
+    )

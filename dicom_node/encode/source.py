@@ -1,0 +1,182 @@
+"""What results copy from and refer to: the source series, made fit for that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
+from pydicom.valuerep import PersonName
+
+from analysis.contract.result import Notice
+from analysis.contract.volume import Volume
+from dicom_node.identifiers import derived_uid
+
+UTF_8 = "ISO_IR 192"
+
+_MUST_BE_THERE = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+"""Type 2 of Patient and General Study (PS3.3 C.7.1.1, C.7.2.1): empty, not absent."""
+
+_FORMS = {
+    "PatientSex": re.compile(r"[MFO]"),
+    "PatientBirthDate": re.compile(r"\d{8}"),
+    "StudyDate": re.compile(r"\d{8}"),
+    "StudyTime": re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"),
+    "PatientAge": re.compile(r"\d{3}[DWMY]"),
+    "BodyPartExamined": re.compile(r"[A-Z0-9 _]{1,16}"),
+}
+"""What PS3.5 6.2 allows; what breaks it is not copied into our objects."""
+
+_IMAGE_KEYWORDS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "SeriesNumber", "Modality", "FrameOfReferenceUID", "PositionReferenceIndicator",
+    "BodyPartExamined", "InstanceNumber", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "Rows", "Columns", "NumberOfFrames", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence",
+    "DimensionIndexSequence", "Manufacturer", "ManufacturerModelName",
+    "SoftwareVersions", "DeviceSerialNumber", "InstitutionName", "StationName",
+    "ProcedureCodeSequence",
+)  # fmt: skip
+"""All that results need of an image beside patient and study."""
+
+_PATIENT_GROUP = 0x0010
+_STUDY_KEYWORDS = frozenset(
+    {
+        "StudyDescription",
+        "StudyInstanceUID",
+        "IssuerOfAccessionNumberSequence",
+        "PhysiciansOfRecord",
+        "ReferencedStudySequence",
+        *_MUST_BE_THERE,
+    }
+)
+
+
+class SourceSeries(Protocol):
+    """A decoded series, as `dicom_node.decode` hands it over."""
+
+    @property
+    def volume(self) -> Volume:
+        """The voxels on their grid."""
+
+    @property
+    def sources(self) -> tuple[Dataset, ...]:
+        """One dataset per slice in K order, or one multi-frame dataset."""
+
+    @property
+    def frame_numbers(self) -> tuple[int, ...]:
+        """Frame (from 1) of each slice of a multi-frame source; else empty."""
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What a reader must know about the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """Source images with valid headers in UTF-8, to be copied from and referred to.
+
+    Parameters
+    ----------
+    images
+        As `SourceSeries.sources`; copies, the originals stay as they came.
+    frame_numbers
+        As `SourceSeries.frame_numbers`.
+    """
+
+    images: tuple[Dataset, ...]
+    frame_numbers: tuple[int, ...] = ()
+
+    @property
+    def first(self) -> Dataset:
+        """The image that stands for patient and study."""
+        return self.images[0]
+
+    def image_of(self, slice_index: int) -> tuple[Dataset, int | None]:
+        """Return the image that shows slice K, and its frame if it has several."""
+        if self.frame_numbers:
+            return self.images[0], self.frame_numbers[slice_index]
+        return self.images[slice_index], None
+
+
+def evidence_of(series: SourceSeries) -> Evidence:
+    """Prepare a decoded series for reference."""
+    return Evidence(images=prepare(series.sources), frame_numbers=series.frame_numbers)
+
+
+def prepare(sources: Sequence[Dataset]) -> tuple[Dataset, ...]:
+    """Return copies with the attributes that results need, decoded and valid.
+
+    Patient and study are those of the first, as they must be the same in one series.
+    """
+    patient_study = _patient_study(sources[0])
+    return tuple(_image(source, patient_study) for source in sources)
+
+
+def _patient_study(source: Dataset) -> Dataset:
+    copied = Dataset()
+    for tag in source.keys():  # noqa: SIM118 - iteration would convert every element
+        if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in _STUDY_KEYWORDS:
+            copied[tag] = source[tag]
+    charset = source.get("SpecificCharacterSet")
+    if charset:
+        copied.SpecificCharacterSet = charset
+    result = _as_utf_8(copied)
+    for keyword in _MUST_BE_THERE:
+        if keyword not in result or result[keyword].value is None:
+            setattr(result, keyword, "")
+    return result
+
+
+def _image(source: Dataset, patient_study: Dataset) -> Dataset:
+    copied = Dataset()
+    for keyword in ("SpecificCharacterSet", *_IMAGE_KEYWORDS):
+        if keyword in source:
+            copied[keyword] = source[keyword]
+    result = _as_utf_8(copied)
+    result.update(patient_study)
+    if not result.get("FrameOfReferenceUID"):
+        # A series without one shares no positions with another: it gets its own.
+        result.FrameOfReferenceUID = derived_uid(
+            "frame of reference", result.SeriesInstanceUID
+        )
+    result.Modality = "MR"
+    return result
+
+
+def _as_utf_8(dataset: Dataset) -> Dataset:
+    """Return a copy whose texts are decoded, and drop what breaks its form."""
+    dataset.decode()
+    for keyword, form in _FORMS.items():
+        if keyword in dataset and not form.fullmatch(str(dataset[keyword].value)):
+            del dataset[keyword]
+    for element in dataset.iterall():
+        if element.VR == "PN" and element.value:
+            element.value = (
+                [PersonName(str(name)) for name in element.value]
+                if isinstance(element.value, MultiValue)
+                else PersonName(str(element.value))
+            )
+    dataset.SpecificCharacterSet = UTF_8
+    return dataset
+
+
+def is_multiframe(image: Dataset) -> bool:
+    """Tell whether an image's SOP class holds frames in functional groups."""
+    return "PerFrameFunctionalGroupsSequence" in image and UID(image.SOPClassUID) != ""
