@@ -16,6 +16,10 @@ _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 """Every Storage SOP Class of PS3.4 B.5, also the retired ones and those to come."""
 
+_INVENTORY_ROOT = "1.2.840.10008.5.1.4.1.1.201."
+"""Inventories (PS3.4 YY to BBB): services in the middle of the storage classes, and one
+object that says what an archive holds and belongs to no study."""
+
 _STORAGE_ELSEWHERE = frozenset(
     {
         "1.2.840.10008.5.1.4.34.1",  # RT Beams Delivery Instruction (trial)
@@ -50,6 +54,8 @@ def is_storage(abstract_syntax: str) -> bool:
     one object that is not taken makes a whole auto-route fail.
     """
     if abstract_syntax.startswith(_STANDARD_ROOT):
+        if abstract_syntax.startswith(_INVENTORY_ROOT):
+            return False
         return (
             abstract_syntax.startswith(_STORAGE_ROOT)
             or abstract_syntax in _STORAGE_ELSEWHERE
