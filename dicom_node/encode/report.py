@@ -218,7 +218,7 @@ def encode_report(
         ),
         procedure_reported=_procedure(evidence.first, request),
         imaging_measurements=groups,
-        referenced_images=_library(evidence),
+        referenced_images=_library(evidence, result.findings),
     )
     notices = (*request.notices, *result.warnings)
     for notice in notices:
@@ -323,10 +323,16 @@ def _procedure(source: Dataset, request: EncodeRequest) -> CodedConcept | Code:
     return _LUMBAR_MR if part in _LUMBAR_PARTS else codes.LN.MRIUnspecifiedBodyRegion
 
 
-def _library(evidence: Evidence) -> list[Dataset]:
-    """Return the images in the form that the library's image library reads."""
+def _library(evidence: Evidence, findings: Sequence[Finding]) -> list[Dataset]:
+    """Return the images on which outlines are drawn, as the image library reads them.
+
+    All images of the series stand in the evidence sequence; an entry each in the
+    library would say it again at a cost.
+    """
+    shown = {f.outline.slice_index for f in findings if f.outline is not None} or {0}
+    used = {id(image): image for image, _ in map(evidence.image_of, sorted(shown))}
     images = []
-    for image in evidence.images:
+    for image in used.values():
         entry = Dataset()
         entry.update(image)
         if "PixelSpacing" not in entry:
