@@ -145,3 +145,32 @@ class AnalysisUnavailableError(NodeError):
         super().__init__(f"analysis {analysis}: {why}")
         self.analysis = analysis
         self.why = why
+
+
+class StartError(NodeError):
+    """The node cannot start: its port, its spool or its database cannot be had."""
+
+    code = "cannot-start"
+
+
+class JobDatabaseError(NodeError):
+    """The database of the jobs cannot be read or written."""
+
+    code = "job-database"
+    retryable = True
+
+
+class RouteUnknownError(NodeError):
+    """A job whose route is no longer in the settings."""
+
+    code = "route-unknown"
+
+    def __init__(self, route: str) -> None:
+        super().__init__(f"no route is named {route} any more")
+        self.route = route
+
+
+class AnalysisBrokeError(NodeError):
+    """The analysis itself or the machine is at fault, not the series."""
+
+    code = "analysis-failed"

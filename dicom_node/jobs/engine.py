@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 
 import sqlalchemy
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
 
 from dicom_node import log
+from dicom_node.errors import JobDatabaseError
 
 APPLICATION = "lumbar-node"
 APPLICATION_VERSION = "jobs-1"
@@ -42,13 +43,22 @@ def prepare_database(url: str) -> None:
 
     Only one process may do so: two that create one SQLite database at the same moment
     race. Workers then start with `run_migrations` off.
+
+    Raises
+    ------
+    JobDatabaseError
+        If that is impossible.
     """
     _quieten()
-    if url.startswith(_SQLITE):
-        path = Path(url.removeprefix(_SQLITE))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _use_write_ahead_log(url)
-    DBOS.migrate(url)
+    try:
+        if url.startswith(_SQLITE):
+            path = Path(url.removeprefix(_SQLITE))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _use_write_ahead_log(url)
+        DBOS.migrate(url)
+    except (sqlalchemy.exc.SQLAlchemyError, error.DBOSException, OSError) as fault:
+        message = f"the job database cannot be made: {type(fault).__name__}"
+        raise JobDatabaseError(message) from fault
 
 
 def open_client(url: str) -> DBOSClient:

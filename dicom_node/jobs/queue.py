@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import wraps
 from types import TracebackType
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from dbos import EnqueueOptions, WorkflowStatus
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.errors import JobNotFoundError, JobStateError
+from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.jobs import engine
 from dicom_node.jobs.names import DeliveryId
 from dicom_node.jobs.record import job_to_record
@@ -20,6 +23,25 @@ from dicom_node.model import Job, JobRow, JobState
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _asks_database(
+    method: Callable[Concatenate[JobQueue, _P], _R],
+) -> Callable[Concatenate[JobQueue, _P], _R]:
+    """Make an error of the database one of ours, without the URL that it quotes."""
+
+    @wraps(method)
+    def asked(self: JobQueue, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(self, *args, **kwargs)
+        except (SQLAlchemyError, dbos_error.DBOSException) as error:
+            message = f"the job database failed: {type(error).__name__}"
+            raise JobDatabaseError(message) from error
+
+    return asked
+
 
 class JobQueue:
     """A client of the job database; runs no workflow.
@@ -28,10 +50,19 @@ class JobQueue:
     ----------
     database_url
         A database that `engine.prepare_database` has made.
+
+    Raises
+    ------
+    JobDatabaseError
+        By every method, if the database cannot be read or written.
     """
 
     def __init__(self, database_url: str) -> None:
-        self._client = engine.open_client(database_url)
+        try:
+            self._client = engine.open_client(database_url)
+        except (SQLAlchemyError, dbos_error.DBOSException) as error:
+            message = f"the job database cannot be opened: {type(error).__name__}"
+            raise JobDatabaseError(message) from error
 
     def __enter__(self) -> Self:
         return self
@@ -48,6 +79,7 @@ class JobQueue:
         """Close the connections."""
         self._client.destroy()
 
+    @_asks_database
     def enqueue(self, job: Job) -> None:
         """Owe a job; an id that is known, in whatever state, changes nothing."""
         options: EnqueueOptions = {
@@ -57,6 +89,7 @@ class JobQueue:
         }
         self._client.enqueue(options, job_to_record(job))
 
+    @_asks_database
     def list(self, *, limit: int = 200) -> tuple[JobRow, ...]:
         """Return the jobs accepted last, the latest first."""
         jobs = self._client.list_workflows(
@@ -67,6 +100,7 @@ class JobQueue:
         deliveries = self._deliveries([status.workflow_id for status in jobs])
         return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
 
+    @_asks_database
     def show(self, job_id: str) -> JobRow:
         """Return one job; a unique beginning of its id is enough.
 
@@ -79,6 +113,7 @@ class JobQueue:
         full_id = status.workflow_id
         return job_row(status, self._deliveries([full_id])[full_id])
 
+    @_asks_database
     def job(self, job_id: str) -> Job:
         """Return one job as it was enqueued.
 
@@ -89,10 +124,21 @@ class JobQueue:
         """
         return job_of(self._find(job_id))
 
+    @_asks_database
     def of_series(self, series_uid: str) -> tuple[JobRow, ...]:
         """Return the jobs of one series, the latest first."""
         return tuple(row for row in self.list() if row.series_uid == series_uid)
 
+    @_asks_database
+    def unsettled(self) -> Mapping[str, str]:
+        """Return the digest of the series of every job that is not settled, by id."""
+        jobs = self._client.list_workflows(
+            name=[engine.JOB, engine.DELIVERY], status=list(ACTIVE), load_output=False
+        )
+        found = (job_of(status) for status in jobs)
+        return {job.id: job.series.digest for job in found}
+
+    @_asks_database
     def retry(self, job_id: str, *, results_kept: bool) -> JobRow:
         """Begin again what failed: the deliveries that did, or the whole job.
 
@@ -126,6 +172,7 @@ class JobQueue:
             self._begin_anew(job_id, deliveries, set(owed))
         return self.show(job_id)
 
+    @_asks_database
     def cancel(self, job_id: str) -> JobRow:
         """Give up a job that is not settled; a step that runs is not waited for.
 
@@ -142,6 +189,7 @@ class JobQueue:
         self._client.cancel_workflows([row.id, *self._active_deliveries(row.id)])
         return self.show(row.id)
 
+    @_asks_database
     def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:
         """Forget the jobs that were settled before a POSIX time, and return them."""
         until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()

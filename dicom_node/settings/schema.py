@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 from dicom_node.settings.model import Settings
 
@@ -16,3 +18,12 @@ def schema_text() -> str:
         "title": "node.yaml of lumbar-node",
     }
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def main() -> None:
+    """Write the schema to the file named on the command line."""
+    Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Arguments to one function; the only place that prints an error and exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicom_node import __version__
+from dicom_node.cli.console import complain
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
+
+_DEFAULT_CONFIG = Path("config/node.yaml")
+_DEBUG = "LUMBAR_NODE_DEBUG"
+_MAX_THREADS = 64
+_CONFIG_HELP = "settings of the node (default: %(default)s)"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    words
+        Those after the program's name; None takes them from the command line.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 failed, 2 wrong usage or settings, 3 a peer cannot be
+        reached, 4 no series is suitable.
+    """
+    arguments = _parser().parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except NodeError as error:
+        return _told(error, str(error), _code(error))
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except KeyboardInterrupt as error:
+        return _told(error, "interrupted", ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - nobody sees a traceback unasked
+        text = f"internal error: {type(error).__name__} (set {_DEBUG}=1 to see where)"
+        return _told(error, text, ExitCode.FAILED)
+
+
+def _code(error: NodeError) -> ExitCode:
+    if isinstance(error, SettingsError):
+        return ExitCode.WRONG_USAGE
+    if isinstance(error, PeerUnreachableError):
+        return ExitCode.UNREACHABLE
+    return ExitCode.FAILED
+
+
+def _told(error: BaseException, text: str, code: ExitCode) -> ExitCode:
+    if os.environ.get(_DEBUG):
+        traceback.print_exception(error)
+    complain(text if isinstance(error, SettingsError) else f"lumbar-node: {text}")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lumbar-node",
+        description="A DICOM node that measures lumbar discs on sagittal T2 MR. "
+        "Research use; not for primary diagnosis.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="receive, analyse and answer")
+    _add_config(serve)
+    serve.set_defaults(run=_serve)
+
+    analyse = commands.add_parser("analyse", help="measure a folder, without a PACS")
+    analyse.add_argument("series_dir", type=Path, metavar="SERIES_DIR")
+    analyse.add_argument("--out", type=Path, required=True, metavar="OUT")
+    analyse.add_argument("--analysis", default="lumbar-mri", help="(%(default)s)")
+    analyse.add_argument("--threads", type=_threads, default=2, help="(%(default)s)")
+    analyse.set_defaults(run=_analyse)
+
+    check = commands.add_parser("check", help="check installation and settings")
+    _add_config(check)
+    _add_json(check)
+    check.set_defaults(run=_check)
+
+    echo = commands.add_parser("echo", help="send a C-ECHO to a peer")
+    echo.add_argument("peer", metavar="PEER", help="its name in the settings")
+    _add_config(echo)
+    echo.set_defaults(run=_echo)
+
+    describe = commands.add_parser("describe", help="tell routes, peers and versions")
+    _add_config(describe)
+    _add_json(describe)
+    describe.set_defaults(run=_describe)
+
+    _add_jobs(commands.add_parser("jobs", help="look at jobs, retry or cancel them"))
+    return parser
+
+
+def _add_jobs(jobs: argparse.ArgumentParser) -> None:
+    commands = jobs.add_subparsers(required=True, metavar="COMMAND", dest="verb")
+    for verb, text in (
+        ("list", "the jobs accepted last"),
+        ("show", "everything about one job"),
+        ("retry", "begin again what failed"),
+        ("cancel", "give up a job"),
+    ):
+        command = commands.add_parser(verb, help=text)
+        if verb == "list":
+            command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
+        else:
+            command.add_argument("id", metavar="ID", help="or how it begins")
+        _add_config(command)
+        _add_json(command)
+        command.set_defaults(run=_jobs)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=Path, default=_DEFAULT_CONFIG, help=_CONFIG_HELP
+    )
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="for programs")
+
+
+def _threads(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MAX_THREADS:
+        message = f"{number} is not 1 to {_MAX_THREADS}"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+# Each command imports its own, so that `--help` and `jobs list` start quickly.
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.serve import run_serve
+
+    return run_serve(arguments)
+
+
+def _analyse(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.offline import run_analyse
+
+    return run_analyse(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.setup import run_check
+
+    return run_check(arguments)
+
+
+def _echo(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.setup import run_echo
+
+    return run_echo(arguments)
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.setup import run_describe
+
+    return run_describe(arguments)
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli import jobs
+
+    verbs = {
+        "list": jobs.run_list,
+        "show": jobs.run_show,
+        "retry": jobs.run_retry,
+        "cancel": jobs.run_cancel,
+    }
+    return verbs[arguments.verb](arguments)

@@ -1,0 +1,211 @@
+"""A folder without a PACS: the suitable series is chosen, analysed and encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from analysis.contract.errors import AnalysisError, UnsuitableInput
+from analysis.contract.plugin import Analysis
+from dicom_node.decode.folder import FolderSeries, scan
+from dicom_node.decode.select import reject, summarise
+from dicom_node.encode.common import EncodeRequest
+from dicom_node.errors import AnalysisBrokeError, SeriesRejectedError
+from dicom_node.identifiers import digest
+from dicom_node.pipeline.registry import Registry, installed
+from dicom_node.pipeline.report import measured_report, unsuitable_report, write_report
+from dicom_node.pipeline.results import REPORT, move_into, write_results
+from dicom_node.pipeline.run import Analysed, analyse_series, encode_series
+
+_ID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """A series that was not analysed, and why."""
+
+    series_uid: str
+    instances: int
+    reason: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderResult:
+    """What came of a folder.
+
+    Parameters
+    ----------
+    report
+        As written to `report.json`.
+    chosen
+        UID of the series that was measured; None if none was.
+    not_dicom
+        Files that are no DICOM instances.
+    """
+
+    report: dict[str, Any]
+    chosen: str | None
+    passed_over: tuple[PassedOver, ...]
+    not_dicom: int
+
+
+def analyse_folder(
+    folder: Path,
+    out: Path,
+    *,
+    analysis: str,
+    threads: int,
+    tell: Callable[[str], None],
+) -> FolderResult:
+    """Measure the most suitable series of a folder and write its results.
+
+    Parameters
+    ----------
+    out
+        An existing folder; what an earlier run left there is replaced.
+    analysis
+        Name of an installed analysis.
+    tell
+        Told what is going on.
+
+    Raises
+    ------
+    AnalysisUnavailableError
+        If there is no such analysis.
+    AnalysisBrokeError
+        If the analysis or the machine is at fault.
+    EncodingError
+        If a result breaks its IOD.
+    """
+    plugin = Registry(installed()).get(analysis)
+    tell(f"reading {folder}")
+    found = scan(folder)
+    candidates, passed_over = _sort_out(found.series, plugin)
+    for series in candidates:
+        tell(f"analysing {len(series.paths)} instances of {series.series_uid}")
+        try:
+            with _our_errors():
+                analysed = analyse_series(series.paths, plugin, threads=threads)
+        except (UnsuitableInput, SeriesRejectedError) as error:
+            passed_over.append(_passed_over(series, _reason(error)))
+            continue
+        tell("writing the results")
+        report = _write(out, series, analysed)
+        return FolderResult(
+            report=report,
+            chosen=series.series_uid,
+            passed_over=tuple(passed_over),
+            not_dicom=found.passed_over,
+        )
+    report = _unsuitable(folder, passed_over, len(candidates))
+    with _partial(out) as partial:
+        write_report(partial / REPORT, report)
+    return FolderResult(
+        report=report,
+        chosen=None,
+        passed_over=tuple(passed_over),
+        not_dicom=found.passed_over,
+    )
+
+
+def _sort_out(
+    found: Sequence[FolderSeries], plugin: Analysis
+) -> tuple[list[FolderSeries], list[PassedOver]]:
+    """Return the series to try, the best first, and those that need no try."""
+    candidates: list[tuple[float, FolderSeries]] = []
+    passed_over: list[PassedOver] = []
+    for series in found:
+        reason = reject(series.headers)
+        if reason is None:
+            fit = plugin.accepts(summarise(series.headers))
+            if fit.accepted:
+                candidates.append((-fit.preference, series))
+                continue
+            reason = (fit.code, fit.text)
+        passed_over.append(_passed_over(series, reason))
+    candidates.sort(key=lambda candidate: candidate[0])
+    return [series for _, series in candidates], passed_over
+
+
+def _passed_over(series: FolderSeries, reason: tuple[str, str]) -> PassedOver:
+    return PassedOver(
+        series_uid=series.series_uid, instances=len(series.paths), reason=reason
+    )
+
+
+def _reason(error: UnsuitableInput | SeriesRejectedError) -> tuple[str, str]:
+    code = error.code if isinstance(error, UnsuitableInput) else error.reason
+    return code, error.text
+
+
+def _unsuitable(
+    folder: Path, passed_over: Sequence[PassedOver], tried: int
+) -> dict[str, Any]:
+    """Return the report of a folder without a suitable series.
+
+    The reason is that of the only series, or of the best one that was tried.
+    """
+    if not passed_over:
+        text = f"{folder} holds no DICOM instance"
+        return unsuitable_report(series_uid=None, reason=("no_dicom", text))
+    if tried:
+        blamed = passed_over[len(passed_over) - tried]
+    elif len(passed_over) == 1:
+        blamed = passed_over[0]
+    else:
+        text = "; ".join(f"{one.series_uid}: {one.reason[1]}" for one in passed_over)
+        return unsuitable_report(series_uid=None, reason=("no_suitable_series", text))
+    return unsuitable_report(series_uid=blamed.series_uid, reason=blamed.reason)
+
+
+def _write(out: Path, series: FolderSeries, analysed: Analysed) -> dict[str, Any]:
+    provenance = analysed.result.provenance
+    # The files' own time and content, as in the node: a second run makes the same.
+    newest_s = max(path.stat().st_mtime for path in series.paths)
+    request = EncodeRequest(
+        job_id=digest(provenance.name, provenance.version, *_contents(series.paths))[
+            :_ID_DIGITS
+        ],
+        content_time=datetime.fromtimestamp(newest_s, UTC).astimezone(),
+    )
+    report = measured_report(
+        analysed.result,
+        series_uid=series.series_uid,
+        warnings=analysed.decoded.warnings,
+    )
+    with _partial(out) as partial:
+        objects = encode_series(analysed, request)
+        write_results(partial, objects, report, analysed.result.pages[0])
+    return report
+
+
+def _contents(paths: Sequence[Path]) -> list[str]:
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+
+
+@contextmanager
+def _partial(out: Path) -> Iterator[Path]:
+    """Give a folder for the results, which then replace those of an earlier run."""
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    try:
+        yield partial
+        move_into(partial, out)
+    finally:
+        shutil.rmtree(partial)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except UnsuitableInput:
+        raise
+    except (AnalysisError, MemoryError) as error:
+        raise AnalysisBrokeError(str(error) or "out of memory") from error

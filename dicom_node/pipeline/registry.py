@@ -1,0 +1,74 @@
+"""Analyses by entry point: only those that a route names are ever imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from analysis.contract.errors import AnalysisFailed
+from analysis.contract.plugin import CONTRACT_VERSION, Analysis
+from dicom_node.errors import AnalysisUnavailableError
+
+GROUP = "dicom_node.analyses"
+
+
+def installed() -> Mapping[str, EntryPoint]:
+    """Return every analysis that is installed, by name, without importing any."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+class Registry:
+    """Imports an analysis when it is first asked for, and remembers it."""
+
+    def __init__(self, points: Mapping[str, EntryPoint]) -> None:
+        self._points = points
+        self._loaded: dict[str, Analysis] = {}
+
+    def get(self, name: str) -> Analysis:
+        """Return an analysis.
+
+        Raises
+        ------
+        AnalysisUnavailableError
+            If it is not installed, cannot be imported or made, or was built for
+            another version of the contract.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def prepared(self, name: str, *, threads: int) -> Analysis:
+        """Return an analysis that has loaded and verified what it needs.
+
+        Raises
+        ------
+        AnalysisUnavailableError
+            If it cannot be had, or its weights are missing or wrong.
+        """
+        analysis = self.get(name)
+        try:
+            analysis.prepare(threads=threads)
+        except AnalysisFailed as error:
+            raise AnalysisUnavailableError(name, why=str(error)) from error
+        return analysis
+
+    def _load(self, name: str) -> Analysis:
+        if name not in self._points:
+            raise AnalysisUnavailableError(name, why="not installed")
+        point = self._points[name]
+        try:
+            analysis: Analysis = point.load()()
+            contract = analysis.contract_version
+        # A plugin is foreign code: whatever it raises must not stop the receiver.
+        except Exception as error:
+            why = f"cannot be loaded from {point.value}: {_first_line(error)}"
+            raise AnalysisUnavailableError(name, why=why) from error
+        if contract != CONTRACT_VERSION:
+            why = f"built for contract {contract}, this node has {CONTRACT_VERSION}"
+            raise AnalysisUnavailableError(name, why=why)
+        return analysis
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,0 +1,79 @@
+"""`report.json` and `overlay.png`: the result for programs and for the eye."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.contract.result import AnalysisResult, Notice, Page
+from dicom_node.spool.layout import write_durable
+
+REPORT_VERSION = 1
+
+
+def measured_report(
+    result: AnalysisResult, *, series_uid: str, warnings: Sequence[Notice]
+) -> dict[str, Any]:
+    """Return the report of a series that was measured.
+
+    Parameters
+    ----------
+    warnings
+        Those of the node; they go before those of the analysis.
+    """
+    provenance = result.provenance
+    return {
+        "version": REPORT_VERSION,
+        "status": "measured",
+        "series_uid": series_uid,
+        "analysis": {
+            "name": provenance.name,
+            "version": provenance.version,
+            "weights_sha256": provenance.weights_sha256,
+        },
+        "warnings": _notices((*warnings, *result.warnings)),
+        **result.details,
+    }
+
+
+def unsuitable_report(
+    *, series_uid: str | None, reason: tuple[str, str], warnings: Sequence[Notice] = ()
+) -> dict[str, Any]:
+    """Return the report of a series that cannot be measured, with the reason."""
+    code, text = reason
+    return {
+        "version": REPORT_VERSION,
+        "status": "unsuitable",
+        "series_uid": series_uid,
+        "reason": code,
+        "reason_text": text,
+        "warnings": _notices(warnings),
+        "levels": [],
+    }
+
+
+def _notices(warnings: Sequence[Notice]) -> list[dict[str, str]]:
+    return [{"code": notice.code, "text": notice.text} for notice in warnings]
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Write a report whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: absence is null with its reason.
+    """
+    text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
+    write_durable(path, (text + "\n").encode())
+
+
+def write_overlay(path: Path, page: Page) -> None:
+    """Write a page as PNG, whole or not at all."""
+    from PIL import Image
+
+    partial = path.with_name(f".{path.name}")
+    Image.fromarray(page.pixels).save(partial, format="PNG", compress_level=1)
+    partial.replace(path)

@@ -1,0 +1,66 @@
+"""The files of a result, in the outbox and in the folder of `analyse --out`."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.contract.result import Page
+from dicom_node.pipeline.report import write_overlay, write_report
+from dicom_node.spool.layout import sync_folder, write_durable
+
+if TYPE_CHECKING:
+    from dicom_node.encode.objects import EncodedObject
+
+REPORT = "report.json"
+OVERLAY = "overlay.png"
+_DELIVERED = ("seg.dcm", "sr.dcm", "sc_*.dcm")
+"""In the order in which a peer gets them: what is referred to goes first."""
+
+
+def write_results(
+    folder: Path,
+    objects: Sequence[EncodedObject],
+    report: Mapping[str, Any],
+    overlay: Page | None,
+) -> None:
+    """Write a result into a folder that is empty."""
+    for encoded in objects:
+        content = io.BytesIO()
+        encoded.dataset.save_as(content, enforce_file_format=True)
+        write_durable(folder / f"{encoded.name}.dcm", content.getvalue())
+    if overlay is not None:
+        write_overlay(folder / OVERLAY, overlay)
+    write_report(folder / REPORT, report)
+
+
+def deliverable(folder: Path) -> tuple[Path, ...]:
+    """Return the objects of a result in the order of delivery."""
+    return tuple(
+        path for pattern in _DELIVERED for path in sorted(folder.glob(pattern))
+    )
+
+
+def replace_folder(partial: Path, folder: Path) -> None:
+    """Put a complete folder in the place of what was there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    sync_folder(folder.parent)
+
+
+def move_into(partial: Path, folder: Path) -> None:
+    """Move a complete result over an older one, and remove what it does not have.
+
+    Other files in the folder stay. The report goes last: while it is missing, nobody
+    takes a half-replaced folder for a result.
+    """
+    (folder / REPORT).unlink(missing_ok=True)
+    for old in (*deliverable(folder), folder / OVERLAY):
+        old.unlink(missing_ok=True)
+    for path in sorted(partial.iterdir(), key=lambda path: path.name == REPORT):
+        path.replace(folder / path.name)
+    sync_folder(folder)

@@ -1,0 +1,88 @@
+"""One series from files to DICOM objects: decode, analyse, encode; no loops back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.contract.plugin import Analysis, Context
+from analysis.contract.result import AnalysisResult, Notice
+from dicom_node.decode.headers import read_headers
+from dicom_node.decode.select import summarise
+from dicom_node.decode.volume import DecodedSeries, read_volume
+from dicom_node.model import Completion, ReceivedSeries
+
+if TYPE_CHECKING:
+    from dicom_node.encode.common import EncodeRequest
+    from dicom_node.encode.objects import EncodedObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysed:
+    """A series and what was found in it."""
+
+    decoded: DecodedSeries
+    result: AnalysisResult
+
+
+def analyse_series(
+    paths: Sequence[Path], analysis: Analysis, *, threads: int
+) -> Analysed:
+    """Decode one series and run an analysis on it.
+
+    Raises
+    ------
+    SeriesRejectedError
+        If the instances do not form one uniform volume.
+    UnsuitableInput
+        If the picture cannot bear the analysis.
+    AnalysisError
+        If the analysis or the machine is at fault.
+    """
+    decoded = read_volume(paths)
+    (role,) = analysis.inputs
+    context = Context(
+        subject=decoded.subject,
+        summaries={role: summarise(read_headers(paths))},
+        threads=threads,
+    )
+    result = analysis.analyse({role: decoded.volume}, context)
+    return Analysed(decoded=decoded, result=result)
+
+
+def encode_series(
+    analysed: Analysed, request: EncodeRequest
+) -> tuple[EncodedObject, ...]:
+    """Turn a result into DICOM objects, in the order in which they are delivered.
+
+    Raises
+    ------
+    EncodingError
+        If an object breaks its IOD.
+    """
+    from dicom_node.encode.objects import encode_result
+
+    return encode_result(analysed.result, analysed.decoded, request)
+
+
+def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:
+    """Return what a reader must know of how the series came."""
+    notices = []
+    if series.completion is Completion.MAX_WAIT:
+        text = (
+            "The series was still arriving when the longest wait was over; "
+            f"{len(series.instances)} instances were analysed."
+        )
+        notices.append(Notice(code="maybe_incomplete", text=text))
+    if series.conflicts:
+        text = (
+            f"{len(series.conflicts)} instances came more than once with different "
+            "content; the one that came last was analysed."
+        )
+        notices.append(Notice(code="instance_conflict", text=text))
+    if series.revision > 1:
+        text = f"Revision {series.revision}: supersedes results of fewer instances."
+        notices.append(Notice(code="revised", text=text))
+    return tuple(notices)

@@ -1,0 +1,238 @@
+"""The stages of a job, each of which ends in an outcome, whatever happens in it."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.result import AnalysisResult, Page
+from dicom_node import log
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    NodeError,
+    RouteUnknownError,
+    SeriesRejectedError,
+)
+from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
+from dicom_node.model import Job
+from dicom_node.pipeline.registry import Registry
+from dicom_node.pipeline.results import replace_folder, write_results
+from dicom_node.settings.model import Route, Settings
+from dicom_node.spool.layout import SpoolLayout, write_durable
+
+if TYPE_CHECKING:
+    from dicom_node.encode.common import EncodeRequest
+    from dicom_node.encode.objects import EncodedObject
+    from dicom_node.pipeline.run import Analysed
+
+_RESULT = "result.pickle"
+_NOTE_TITLE = "No measurement"
+
+
+class Stages:
+    """Analyse, encode and deliver, on the spool of this node."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._layout = SpoolLayout(settings.spool.folder)
+        self._is_warm = False
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the science is in memory."""
+        return self._is_warm
+
+    def warm(self) -> None:
+        """Import and load all that a job needs, while the series is still arriving."""
+        from dicom_node.encode import objects as _objects  # noqa: F401
+        from dicom_node.network import send as _send  # noqa: F401
+        from dicom_node.pipeline import run as _run  # noqa: F401
+
+        self._is_warm = True
+        for name in dict.fromkeys(route.analysis for route in self._settings.routes):
+            try:
+                self._registry.prepared(name, threads=self._settings.work.threads)
+            except AnalysisUnavailableError as error:
+                log.error("analysis_unavailable", analysis=name, reason=str(error))
+
+    def analyse(self, job: Job) -> Outcome:
+        """Decode and analyse, leaving the result in the job's work folder."""
+        self._is_warm = True
+        try:
+            analysed = self._analyse(job)
+            self._keep(job, analysed.result)
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            return _ended_by(error, job)
+        return Outcome(verdict=Verdict.DONE)
+
+    def encode(self, job: Job, analysed: Outcome) -> Outcome:
+        """Turn the result into DICOM objects in the outbox, and say who gets them."""
+        try:
+            if analysed.verdict is Verdict.REJECTED:
+                return self._encode_note(job, analysed)
+            self._encode(job)
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            return _ended_by(error, job)
+        shutil.rmtree(self._layout.job_work(job.id), ignore_errors=True)
+        return Outcome(
+            verdict=Verdict.DONE, deliver_to=tuple(self._route(job).deliver_to)
+        )
+
+    def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+        """Send what is in the outbox, but for the instances already stored."""
+        from dicom_node.pipeline.deliver import deliver
+
+        if peer not in self._settings.peers:
+            text = f"no peer is named {peer} any more"
+            return DeliveryOutcome(
+                verdict=Verdict.FAILED, code="peer-unknown", text=text
+            )
+        try:
+            return deliver(
+                self._layout.job_outbox(job.id),
+                peer,
+                self._settings.peers[peer],
+                calling_ae=self._settings.node.ae_title,
+                stored=stored,
+            )
+        except Exception as error:  # noqa: BLE001 - the delivery loop
+            outcome = _ended_by(error, job)
+            return DeliveryOutcome(
+                verdict=Verdict.FAILED, code=outcome.code, text=outcome.text
+            )
+
+    def _analyse(self, job: Job) -> Analysed:
+        from dicom_node.pipeline.run import analyse_series
+
+        return analyse_series(
+            [instance.path for instance in job.series.instances],
+            self._registry.get(job.analysis),
+            threads=self._settings.work.threads,
+        )
+
+    def _keep(self, job: Job, result: AnalysisResult) -> None:
+        folder = self._layout.job_work(job.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durable(folder / _RESULT, pickle.dumps(result))
+
+    def _kept(self, job: Job) -> AnalysisResult | None:
+        """Return the result of `analyse`; None if it is gone or of an older version."""
+        try:
+            content = (self._layout.job_work(job.id) / _RESULT).read_bytes()
+            result = pickle.loads(content)  # noqa: S301 - our own file, mode 0700 folder
+        except (OSError, pickle.UnpicklingError, AttributeError, ImportError, EOFError):
+            return None
+        return result if isinstance(result, AnalysisResult) else None
+
+    def _encode(self, job: Job) -> None:
+        from dicom_node.decode.volume import read_volume
+        from dicom_node.pipeline.report import measured_report
+        from dicom_node.pipeline.run import Analysed, encode_series, notices_about
+
+        result = self._kept(job)
+        if result is None:
+            analysed = self._analyse(job)
+        else:
+            decoded = read_volume([one.path for one in job.series.instances])
+            analysed = Analysed(decoded=decoded, result=result)
+        objects = encode_series(analysed, self._request(job))
+        report = measured_report(
+            analysed.result,
+            series_uid=job.series.series_uid,
+            warnings=(*notices_about(job.series), *analysed.decoded.warnings),
+        )
+        self._publish(job, objects, report, analysed.result.pages[0])
+
+    def _encode_note(self, job: Job, analysed: Outcome) -> Outcome:
+        """Write a page that tells the reason, if the route wants one.
+
+        Only for a series that a route took: the CT beside it is nobody's business.
+        """
+        if not job.route or self._route(job).when_unsuitable == "silent":
+            return analysed
+        from pydicom import dcmread
+
+        from dicom_node.encode.objects import encode_note
+        from dicom_node.pipeline.report import unsuitable_report
+        from dicom_node.pipeline.run import notices_about
+
+        reason = (analysed.code, analysed.text)
+        note = encode_note(
+            title=_NOTE_TITLE,
+            text=analysed.text,
+            source=dcmread(job.series.instances[0].path, stop_before_pixels=True),
+            request=self._request(job),
+        )
+        report = unsuitable_report(
+            series_uid=job.series.series_uid,
+            reason=reason,
+            warnings=notices_about(job.series),
+        )
+        self._publish(job, [note], report, None)
+        return replace(analysed, deliver_to=tuple(self._route(job).deliver_to))
+
+    def _publish(
+        self,
+        job: Job,
+        objects: Sequence[EncodedObject],
+        report: Mapping[str, Any],
+        overlay: Page | None,
+    ) -> None:
+        """Put a result into the outbox, whole or not at all."""
+        folder = self._layout.job_outbox(job.id)
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
+        write_results(partial, objects, report, overlay)
+        replace_folder(partial, folder)
+
+    def _request(self, job: Job) -> EncodeRequest:
+        from dicom_node.encode.common import EncodeRequest
+        from dicom_node.pipeline.run import notices_about
+
+        route = self._route(job)
+        return EncodeRequest(
+            job_id=job.id,
+            content_time=datetime.fromtimestamp(job.accepted_at_s, UTC).astimezone(),
+            series_number=route.result_series.number,
+            description=route.result_series.description,
+            revision=job.series.revision,
+            supersedes=job.supersedes,
+            notices=notices_about(job.series),
+            objects=tuple(route.objects),
+        )
+
+    def _route(self, job: Job) -> Route:
+        for route in self._settings.routes:
+            if route.name == job.route:
+                return route
+        raise RouteUnknownError(job.route)
+
+
+def _ended_by(error: Exception, job: Job) -> Outcome:
+    """Say how a stage ended that an exception ended."""
+    if isinstance(error, UnsuitableInput):
+        return Outcome(verdict=Verdict.REJECTED, code=error.code, text=error.text)
+    if isinstance(error, SeriesRejectedError):
+        return Outcome(verdict=Verdict.REJECTED, code=error.reason, text=error.text)
+    if isinstance(error, OutOfResources | MemoryError):
+        text = str(error) or "out of memory"
+        return Outcome(verdict=Verdict.AGAIN, code="out-of-resources", text=text)
+    if isinstance(error, AnalysisFailed):
+        return Outcome(verdict=Verdict.FAILED, code="analysis-failed", text=str(error))
+    if isinstance(error, NodeError):
+        return Outcome(verdict=Verdict.FAILED, code=error.code, text=str(error))
+    # A bug of ours. Its message may quote the dataset, so only its kind and place go
+    # where an operator reads them.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+    log.error("stage_broke", job_id=job.id, error_code="internal-error", reason=text)
+    return Outcome(verdict=Verdict.FAILED, code="internal-error", text=text)

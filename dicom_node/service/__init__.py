@@ -1,0 +1,1 @@
+"""The composition root: builds everything, starts it, keeps it alive, stops it."""

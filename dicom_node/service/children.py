@@ -1,0 +1,172 @@
+"""Child processes that are started again when they die."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from dicom_node import log
+
+STOP = "stop"
+"""Said to a child: take nothing more, end what you can, go."""
+
+_SPAWN = multiprocessing.get_context("spawn")
+"""A fork would carry the threads, locks and database connections of the parent."""
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_HEALTHY_S = 60.0
+"""A child that lived this long starts again without a pause."""
+
+
+class Child:
+    """One process with a pipe to it, and the rule by which it is started again.
+
+    Parameters
+    ----------
+    name
+        In the log, such as `worker-0`.
+    target
+        Called in the child with its end of the pipe and then the arguments.
+    arguments
+        Makes them for the start of this number, counted from 1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Callable[..., None],
+        arguments: Callable[[int], tuple[Any, ...]],
+    ) -> None:
+        self.name = name
+        self.starts = 0
+        self.pipe: Connection | None = None
+        self._target = target
+        self._arguments = arguments
+        self._process: BaseProcess | None = None
+        self._started_s = 0.0
+        self._pause_s = 0.0
+        self._due_s = 0.0
+
+    @property
+    def sentinel(self) -> int | None:
+        """What becomes ready when the child has ended; None while there is none."""
+        return None if self._process is None else self._process.sentinel
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    def start(self) -> None:
+        """Start the process."""
+        self.starts += 1
+        ours, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=run_child,
+            args=(self._target, theirs, *self._arguments(self.starts)),
+            name=self.name,
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+        self.pipe = ours
+        self._started_s = time.monotonic()
+        log.event("process_started", process=self.name, pid=self.pid)
+
+    def tend(self, now_s: float) -> bool:
+        """Start the process again if it ended and its pause is over.
+
+        Parameters
+        ----------
+        now_s
+            Monotonic time.
+
+        Returns
+        -------
+        bool
+            Whether it was found dead just now.
+        """
+        if self._process is None:
+            if now_s >= self._due_s:
+                self.start()
+            return False
+        if self._process.is_alive():
+            return False
+        self._bury(self._process, now_s)
+        return True
+
+    def _bury(self, process: BaseProcess, now_s: float) -> None:
+        code = process.exitcode
+        process.join()
+        process.close()
+        self._process = None
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
+        if code == 0 or now_s - self._started_s > _HEALTHY_S:
+            self._pause_s = 0.0
+        else:
+            longer_s = max(self._pause_s * 2, _FIRST_PAUSE_S)
+            self._pause_s = min(longer_s, _LONGEST_PAUSE_S)
+        self._due_s = now_s + self._pause_s
+        log.event(
+            "process_ended",
+            level=logging.INFO if code == 0 else logging.ERROR,
+            process=self.name,
+            status=code,
+            retry_s=self._pause_s,
+        )
+
+    def tell(self, message: str) -> None:
+        """Send the child a word; one that has died does not hear it."""
+        if self.pipe is None:
+            return
+        try:
+            self.pipe.send(message)
+        except OSError:
+            return
+
+    def kill(self) -> None:
+        """End the child at once; safe in a signal handler."""
+        if self.is_alive and self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def end(self, timeout_s: float) -> None:
+        """Wait for the child to end, and kill it if it does not."""
+        if self._process is None:
+            return
+        self._process.join(max(0.0, timeout_s))
+        if self._process.is_alive():
+            log.warning("process_killed", process=self.name, pid=self.pid)
+            self._process.kill()
+            self._process.join()
+
+
+def run_child(target: Callable[..., None], pipe: Connection, *args: Any) -> None:
+    """Run in the child: end with the parent, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(
+            target=_end_with, args=(parent.sentinel,), name="parent", daemon=True
+        ).start()
+    target(pipe, *args)
+
+
+def _end_with(parent_sentinel: int) -> None:
+    wait([parent_sentinel])
+    os._exit(1)

@@ -1,0 +1,171 @@
+"""From an event of an acceptor to a job that is durably owed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dicom_node import log
+from dicom_node.errors import InstanceRefusedError, NodeError
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.model import JobState, ReceivedSeries, StoredInstance
+from dicom_node.pipeline.registry import Registry
+from dicom_node.pipeline.route import job_for
+from dicom_node.settings.model import Settings
+from dicom_node.spool.assembler import Assembler, CompletionRules, SeriesKey
+from dicom_node.spool.confirm import CountConfirmer
+from dicom_node.spool.events import InstanceStored, SpoolEvent
+from dicom_node.spool.layout import SpoolLayout
+from dicom_node.spool.manifest import mark_owed, write_pending
+from dicom_node.spool.scan import SpoolContent, read_instance
+
+_MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
+"""MR and Enhanced MR Image Storage (PS3.4 B.5): what an analysis may want."""
+
+_RETRY_S = 5.0
+_LOST_WORD_S = 60.0
+"""An acceptor that dies may leave unsaid what it stored; never older than this."""
+_UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING})
+
+
+class Intake:
+    """Assembles series, and owes a job for each one that is complete."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: JobQueue,
+        registry: Registry,
+        confirmer: CountConfirmer | None,
+    ) -> None:
+        self._settings = settings
+        self._layout = SpoolLayout(settings.spool.folder)
+        self._queue = queue
+        self._registry = registry
+        self._confirmer = confirmer
+        self._assembler = Assembler(
+            CompletionRules(
+                quiet_s=settings.series.quiet_s, max_wait_s=settings.series.max_wait_s
+            ),
+            ask=None if confirmer is None else confirmer.ask,
+        )
+        self._unwritten: list[ReceivedSeries] = []
+        self._retry_at_s = 0.0
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether a series is arriving, or complete and not yet owed."""
+        return self._assembler.collecting > 0 or bool(self._unwritten)
+
+    def restore(self, content: SpoolContent, now_s: float) -> None:
+        """Take up what lay on the disk when the node started."""
+        completed = (*content.pending, *content.owed)
+        self._assembler.restore(content.instances, completed, now_s)
+        self._unwritten.extend(content.pending)
+
+    def apply(self, event: SpoolEvent, now_s: float) -> bool:
+        """Take note of an event; tell whether a series may need the science soon."""
+        self._assembler.apply(event, now_s)
+        return (
+            isinstance(event, InstanceStored)
+            and event.instance.sop_class_uid in _MR_CLASSES
+        )
+
+    def acceptor_lost(self, name: str, now_s: float) -> None:
+        """Take up what a dead acceptor had stored and not yet told."""
+        self._assembler.acceptor_lost(name)
+        self._assembler.restore(self._stored_lately(), (), now_s)
+
+    def tick(self, now_s: float) -> None:
+        """Owe a job for every series that has become complete."""
+        if self._confirmer is not None:
+            for question, count in self._confirmer.answers():
+                self._assembler.counted(question, count)
+        fresh = self._assembler.tick(now_s)
+        self._unwritten.extend(fresh)
+        if fresh or (self._unwritten and now_s >= self._retry_at_s):
+            self._unwritten = [
+                series for series in self._unwritten if not self._try_to_owe(series)
+            ]
+            self._retry_at_s = now_s + _RETRY_S
+
+    def forget(self, key: SeriesKey) -> None:
+        """Drop a series that was deleted from the disk."""
+        self._assembler.forget(key)
+
+    def _try_to_owe(self, series: ReceivedSeries) -> bool:
+        try:
+            self._owe(series)
+        except NodeError as error:
+            log.error(
+                "series_not_owed",
+                series_uid=series.series_uid,
+                error_code=error.code,
+                reason=str(error),
+                retry_s=_RETRY_S,
+            )
+            return error.code == "series-rejected"
+        return True
+
+    def _owe(self, series: ReceivedSeries) -> None:
+        write_pending(self._layout, series)
+        older = self._supersede(series) if series.revision > 1 else None
+        job = job_for(
+            series,
+            self._settings.routes,
+            self._registry,
+            accepted_at_s=max(one.received_at_s for one in series.instances),
+        )
+        job = replace(job, supersedes=older)
+        self._queue.enqueue(job)
+        mark_owed(self._layout, series)
+        code = None if job.rejection is None else job.rejection[0]
+        log.event(
+            "series_complete",
+            series_uid=series.series_uid,
+            study_uid=series.study_uid,
+            calling_ae=series.calling_ae,
+            instances=len(series.instances),
+            completion=series.completion.value,
+            revision=series.revision,
+            job_id=job.id,
+            route=job.route or None,
+            error_code=code,
+        )
+
+    def _supersede(self, series: ReceivedSeries) -> str | None:
+        """Give up unsettled jobs of what the series held before.
+
+        Returns
+        -------
+        str or None
+            The latest of the older jobs whose results were delivered.
+        """
+        delivered = None
+        for row in self._queue.of_series(series.series_uid):
+            if row.study_uid != series.study_uid:
+                continue
+            if row.state in _UNSETTLED:
+                self._queue.cancel(row.id)
+                log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
+            if row.state is JobState.DONE and delivered is None:
+                delivered = row.id
+        return delivered
+
+    def _stored_lately(self) -> Iterable[StoredInstance]:
+        since_s = time.time() - _LOST_WORD_S
+        for path in self._layout.inbox.glob("*/*.dcm"):
+            instance = _instance_since(path, since_s)
+            if instance is not None:
+                yield instance
+
+
+def _instance_since(path: Path, since_s: float) -> StoredInstance | None:
+    try:
+        if path.stat().st_mtime < since_s:
+            return None
+        return read_instance(path)
+    except (InstanceRefusedError, OSError):
+        return None  # found again, and set aside, when the node starts
