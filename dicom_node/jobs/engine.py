@@ -31,8 +31,8 @@ MAX_CRASHES = 3
 """A job that was running when its worker died is begun anew this often, then failed."""
 _ANALYSES_PER_WORKER = 1
 _REJECTION_POLL_S = 1.0
-_UNUSED_POLL_S = 3600.0
-"""For parts of DBOS that we have no use for: schedules and notifications."""
+_SCHEDULE_POLL_S = 3600.0
+"""We have no schedules."""
 _DELIVERIES_PER_PEER = 2
 
 _SQLITE = "sqlite:///"
@@ -90,8 +90,10 @@ def open_engine(url: str, *, executor_id: str) -> DBOS:
         "serializer": DBOSPortableJSONSerializer(),
         "enable_otlp": False,
         "log_level": "WARNING",
-        "scheduler_polling_interval_sec": _UNUSED_POLL_S,
-        "notification_listener_polling_interval_sec": _UNUSED_POLL_S,
+        "scheduler_polling_interval_sec": _SCHEDULE_POLL_S,
+        # It asks the database nothing while no workflow waits for a message, and its
+        # thread ends within this time.
+        "notification_listener_polling_interval_sec": POLL_S,
     }
     return DBOS(config=config)
 

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 WARM = "warm"
 """Said to a worker when a series begins to arrive: load the science now."""
 
-_NICE = 5
-"""Receiving goes before computing."""
 _DRAIN_S = 6
-_RELEASE_AFTER_S = 300.0
+_RELEASE_AFTER_S = 60.0
 """A worker that has been idle this long ends, and a small one takes its place."""
 _LOOK_S = 5.0
 
@@ -47,7 +45,6 @@ def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
     """
     woken, wake = multiprocessing.Pipe(duplex=False)
     signal.signal(signal.SIGTERM, lambda *_: wake.send_bytes(b"x"))
-    os.nice(_NICE)
 
     from dicom_node.settings.model import Settings
 

@@ -8,7 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dicom_node import log
-from dicom_node.errors import InstanceRefusedError, NodeError
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    InstanceRefusedError,
+    NodeError,
+)
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.model import JobState, ReceivedSeries, StoredInstance
 from dicom_node.pipeline.registry import Registry
@@ -77,6 +81,17 @@ class Intake:
         """Take up what a dead acceptor had stored and not yet told."""
         self._assembler.acceptor_lost(name)
         self._assembler.restore(self._stored_lately(), (), now_s)
+
+    def warm(self) -> None:
+        """Import what choosing a route needs, while the series is still arriving."""
+        for route in self._settings.routes:
+            try:
+                self._registry.get(route.analysis)
+            except AnalysisUnavailableError as error:
+                log.error(
+                    "analysis_unavailable", analysis=route.analysis, reason=str(error)
+                )
+        from dicom_node.decode import select as _select  # noqa: F401
 
     def tick(self, now_s: float) -> None:
         """Owe a job for every series that has become complete."""

@@ -162,6 +162,7 @@ class _Service:
             self._warmed_at_s = now_s
             for worker in self._workers:
                 worker.tell(WARM)
+            self._intake.warm()
 
     def _hear_one(self, pipe: Connection, now_s: float) -> bool:
         is_needed = False
