@@ -14,7 +14,7 @@ from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
 from dicom_node.encode.capture import draw_note, encode_capture
 from dicom_node.encode.common import EncodeRequest, equipment_of
-from dicom_node.encode.report import encode_report
+from dicom_node.encode.report import encode_report, is_located
 from dicom_node.encode.segmentation import encode_segmentation
 from dicom_node.encode.source import (
     Evidence,
@@ -102,7 +102,7 @@ def _encode(
         )
         referenced.append(segmentation)
         yield EncodedObject(name="seg", dataset=segmentation)
-    if "sr" in request.objects and result.findings:
+    if "sr" in request.objects and any(map(is_located, result.findings)):
         report = encode_report(result, evidence, equipment, request, referenced)
         yield EncodedObject(name="sr", dataset=report)
     if "sc" in request.objects:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from highdicom.sr import (
@@ -17,7 +17,6 @@ from highdicom.sr import (
     ImageRegion,
     Measurement,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
@@ -30,14 +29,14 @@ from highdicom.sr import (
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
-from analysis.contract.measurement import Absence, Outline, Unmeasured
-from analysis.contract.measurement import Measurement as Quantity
-from analysis.contract.result import AnalysisResult, Finding, Notice
+from analysis.contract.measurement import Absence, Unmeasured
+from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.common import (
     EncodeRequest,
     Equipment,
@@ -67,7 +66,6 @@ _LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
 _Group = (
     PlanarROIMeasurementsAndQualitativeEvaluations
     | VolumetricROIMeasurementsAndQualitativeEvaluations
-    | MeasurementsAndQualitativeEvaluations
 )
 
 
@@ -81,6 +79,7 @@ class _Writer:
         equipment: Equipment,
         request: EncodeRequest,
     ) -> None:
+        self._segmentation = result.segmentation
         self._evidence = evidence
         self._equipment = equipment
         self._request = request
@@ -89,35 +88,24 @@ class _Writer:
     def groups(self, finding: Finding) -> list[_Group]:
         """Return a planar and a volumetric group with one tracking UID.
 
-        OHIF merges groups by tracking UID, draws the outline, and fails on a study
-        whose groups refer to segments alone (OHIF/Viewers issue 3390). A number stands
-        in one group only, else it is shown twice.
+        OHIF 3.13 merges groups by tracking UID, draws the region, and fails on the
+        whole study where a tracking UID has no region (OHIF/Viewers issue 3390). A
+        number stands in one group only, else it is shown twice.
         """
-        segment = self._segment(finding)
-        if finding.outline is not None:
-            planar = PlanarROIMeasurementsAndQualitativeEvaluations(
-                tracking_identifier=self._tracking(finding),
-                referenced_region=self._region(finding.outline),
-                finding_type=coded(finding.site),
-                algorithm_id=self._algorithm(),
-                finding_sites=[FindingSite(coded(finding.site))],
-                measurements=self._measurements(finding.measurements),
-                qualitative_evaluations=_grades(finding),
-            )
-            _append_unmeasured(planar, finding.unmeasured)
-            if segment is None:
-                return [planar]
-            return [planar, self._volumetric(finding, segment)]
-        plain = MeasurementsAndQualitativeEvaluations(
+        planar = PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=self._tracking(finding),
+            referenced_region=self._region(finding),
             finding_type=coded(finding.site),
             algorithm_id=self._algorithm(),
             finding_sites=[FindingSite(coded(finding.site))],
-            measurements=self._measurements(finding.measurements),
+            measurements=_measurements(finding),
             qualitative_evaluations=_grades(finding),
         )
-        _append_unmeasured(plain, finding.unmeasured)
-        return [plain]
+        _append_unmeasured(planar, finding.unmeasured)
+        segment = self._segment(finding)
+        if segment is None:
+            return [planar]
+        return [planar, self._volumetric(finding, segment)]
 
     def _volumetric(
         self, finding: Finding, segment: ReferencedSegment
@@ -152,17 +140,24 @@ class _Writer:
             ),
         )
 
-    def _region(self, outline: Outline) -> ImageRegion:
-        """Place an outline on its source image.
+    def _region(self, finding: Finding) -> ImageRegion:
+        """Place a finding on its source image: its outline, else its segment's centre.
 
         The contract counts from the centre of the first voxel, SCOORD from its
         upper left corner (PS3.3 C.18.6.1.2), as (column, row).
         """
-        image, frame = self._evidence.image_of(outline.slice_index)
-        points = np.stack([outline.points[:, 1], outline.points[:, 0]], axis=1) + 0.5
+        outline = finding.outline
+        if outline is None:
+            slice_index, points = self._centre(finding)
+            graphic = GraphicTypeValues.POINT
+        else:
+            slice_index, points = outline.slice_index, outline.points
+            graphic = GraphicTypeValues.POLYLINE
+        image, frame = self._evidence.image_of(slice_index)
+        corners = np.stack([points[:, 1], points[:, 0]], axis=1) + 0.5
         return ImageRegion(
-            graphic_type=GraphicTypeValues.POLYLINE,
-            graphic_data=points.astype(np.float32),
+            graphic_type=graphic,
+            graphic_data=corners.astype(np.float32),
             source_image=SourceImageForRegion(
                 referenced_sop_class_uid=image.SOPClassUID,
                 referenced_sop_instance_uid=image.SOPInstanceUID,
@@ -170,25 +165,12 @@ class _Writer:
             ),
         )
 
-    def _measurements(self, quantities: Sequence[Quantity]) -> list[Measurement] | None:
-        measurements = []
-        for quantity in quantities:
-            measurement = Measurement(
-                name=coded(quantity.concept),
-                value=_decimal(quantity.value),
-                unit=coded(quantity.unit),
-            )
-            for name, value in quantity.modifiers:
-                _append(
-                    measurement[0],
-                    CodeContentItem(
-                        name=coded(name),
-                        value=coded(value),
-                        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-                    ),
-                )
-            measurements.append(measurement)
-        return measurements or None
+    def _centre(self, finding: Finding) -> tuple[int, NDArray[np.float64]]:
+        """Return the slice that shows most of a segment, and its centre there."""
+        voxels = self._segmentation.labels == finding.segment_number
+        slice_index = int(np.argmax(voxels.sum(axis=(1, 2))))
+        centre = np.argwhere(voxels[slice_index]).mean(axis=0)
+        return slice_index, centre[np.newaxis, :]
 
 
 def encode_report(
@@ -199,6 +181,8 @@ def encode_report(
     referenced: Sequence[Dataset] = (),
 ) -> Comprehensive3DSR:
     """Encode findings as a measurement report.
+
+    At least one finding must be located; what the others say stands there in words.
 
     Parameters
     ----------
@@ -211,18 +195,19 @@ def encode_report(
     3D SR with root TID 1500.
     """
     writer = _Writer(result, evidence, equipment, request)
-    groups = [group for finding in result.findings for group in writer.groups(finding)]
+    located = [finding for finding in result.findings if is_located(finding)]
     report = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=_observer(equipment)
         ),
         procedure_reported=_procedure(evidence.first, request),
-        imaging_measurements=groups,
-        referenced_images=_library(evidence, result.findings),
+        imaging_measurements=[
+            group for finding in located for group in writer.groups(finding)
+        ],
+        referenced_images=_library(evidence, located),
     )
-    notices = (*request.notices, *result.warnings)
-    for notice in notices:
-        _append(report[0], _comment(_sentence(notice)))
+    for sentence in _sentences(result, request):
+        _append(report[0], _comment(sentence))
     encoded = Comprehensive3DSR(
         evidence=[*evidence.images, *referenced],
         content=report[0],
@@ -245,6 +230,32 @@ def encode_report(
     )
     settle_time(encoded, request)
     return encoded
+
+
+def is_located(finding: Finding) -> bool:
+    """Tell whether a finding can be shown on an image, as its group must be."""
+    return finding.outline is not None or finding.segment_number is not None
+
+
+def _measurements(finding: Finding) -> list[Measurement] | None:
+    measurements = []
+    for quantity in finding.measurements:
+        measurement = Measurement(
+            name=coded(quantity.concept),
+            value=_decimal(quantity.value),
+            unit=coded(quantity.unit),
+        )
+        for name, value in quantity.modifiers:
+            _append(
+                measurement[0],
+                CodeContentItem(
+                    name=coded(name),
+                    value=coded(value),
+                    relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+                ),
+            )
+        measurements.append(measurement)
+    return measurements or None
 
 
 def _grades(finding: Finding) -> list[QualitativeEvaluation] | None:
@@ -280,8 +291,20 @@ def _comment(text: str) -> TextContentItem:
     )
 
 
-def _sentence(notice: Notice) -> str:
-    return f"Warning ({notice.code}): {notice.text}"
+def _sentences(result: AnalysisResult, request: EncodeRequest) -> Iterator[str]:
+    """Yield what is said in words alone: warnings, and what has no place to show."""
+    for notice in (*request.notices, *result.warnings):
+        yield f"Warning ({notice.code}): {notice.text}"
+    for finding in result.findings:
+        if is_located(finding):
+            continue
+        for quantity in finding.measurements:
+            value = f"{_decimal(quantity.value)} {quantity.unit.value}"
+            yield f"{finding.label}, {quantity.concept.meaning}: {value}"
+        for grade in finding.grades:
+            yield f"{finding.label}, {grade.concept.meaning}: {grade.value.meaning}"
+        for absent in finding.unmeasured:
+            yield f"{finding.label}, {absent.concept.meaning}: {absent.text}"
 
 
 def _append(parent: Dataset, item: Dataset) -> None:
