@@ -66,7 +66,8 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
         settled_at_s=max(ends_ms) / _MS if settled else None,
         reason=reason,
         deliveries=tuple(
-            (peer, " ".join(_delivery(attempt))) for peer, attempt in attempts.items()
+            (peer, " ".join(_delivery(attempt)).strip())
+            for peer, attempt in attempts.items()
         ),
     )
 

@@ -1,0 +1,234 @@
+"""Jobs as durable workflows: real processes, a real database, real kill -9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node.errors import JobNotFoundError, JobStateError
+from dicom_node.jobs.engine import MAX_CRASHES
+from dicom_node.model import JobState
+from tests.support.peers import wait_until
+from tests.support.toy_worker import ATTEMPTS, Toy, toy_job
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """One worker for every test that does not kill it; each has its own job."""
+    toy = Toy(tmp_path_factory.mktemp("running"))
+    toy.start()
+    yield toy
+    toy.close()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Iterator[Toy]:
+    toy = Toy(tmp_path)
+    yield toy
+    toy.close()
+
+
+def test_a_job_is_analysed_encoded_and_delivered_to_each_peer_once(
+    running: Toy,
+) -> None:
+    running.queue.enqueue(toy_job("plain"))
+    running.queue.enqueue(toy_job("plain"))
+    row = running.settled("plain")
+    assert row.state is JobState.DONE
+    assert dict(row.deliveries) == {"alpha": "stored", "beta": "stored"}
+    done = {line: n for line, n in running.done().items() if " plain" in line}
+    assert done == {
+        "analyse plain": 1,
+        "encode plain": 1,
+        "deliver plain alpha": 1,
+        "stored plain alpha": 1,
+        "deliver plain beta": 1,
+        "stored plain beta": 1,
+    }
+    running.queue.enqueue(toy_job("plain"))
+    assert running.queue.show("plain").state is JobState.DONE
+
+
+def test_a_rejected_job_ends_at_once_beside_one_that_runs(running: Toy) -> None:
+    running.has("slow-long")
+    running.queue.enqueue(toy_job("long"))
+    running.wait_done("analyse long")
+    running.queue.enqueue(toy_job("ct", rejection=("not_mr", "modality CT")))
+    row = running.settled("ct")
+    assert (row.state, row.reason) == (JobState.REJECTED, "not_mr: modality CT")
+    assert running.queue.show("long").state is JobState.RUNNING
+    running.has_not("slow-long")
+
+
+def test_a_worker_killed_during_the_analysis_begins_it_anew(toy: Toy) -> None:
+    toy.has("slow-one")
+    toy.queue.enqueue(toy_job("one"))
+    toy.start()
+    toy.wait_done("analyse one")
+    toy.kill()
+    toy.has_not("slow-one")
+    toy.start()
+    assert toy.settled("one").state is JobState.DONE
+    done = toy.done()
+    assert (done["analyse one"], done["encode one"], done["stored one alpha"]) == (
+        2, 1, 1,
+    )  # fmt: skip
+
+
+def test_a_worker_killed_during_the_delivery_does_not_analyse_again(toy: Toy) -> None:
+    toy.queue.enqueue(toy_job("one"))
+    toy.has("down-beta-one")
+    toy.start()
+    toy.wait_done("encode one")
+    toy.has("slow-one")
+    toy.has_not("down-beta-one")
+    wait_until(
+        lambda: toy.queue.show("one").state is JobState.DELIVERING,
+        within_s=10,
+        what="delivery",
+    )
+    toy.kill()
+    toy.has_not("slow-one")
+    toy.start()
+    assert toy.settled("one").state is JobState.DONE
+    assert (toy.done()["analyse one"], toy.done()["encode one"]) == (1, 1)
+
+
+def test_a_peer_that_is_down_delays_no_other_and_is_served_when_it_is_up(
+    running: Toy,
+) -> None:
+    running.has("down-beta-delayed")
+    running.queue.enqueue(toy_job("delayed"))
+    running.wait_done("stored delayed alpha")
+    assert running.queue.show("delayed").state is JobState.DELIVERING
+    running.has_not("down-beta-delayed")
+    assert running.settled("delayed").state is JobState.DONE
+    assert running.done()["deliver delayed alpha"] == 1
+
+
+def test_a_delivery_is_given_up_after_its_attempts_and_a_retry_sends_the_rest_only(
+    running: Toy,
+) -> None:
+    running.has("down-beta-hopeless")
+    running.queue.enqueue(toy_job("hopeless"))
+    row = running.settled("hopeless")
+    assert row.state is JobState.FAILED
+    assert row.reason == f"beta: down: given up after {ATTEMPTS} attempts: is down"
+    assert running.done()["deliver hopeless beta"] == ATTEMPTS
+
+    running.has_not("down-beta-hopeless")
+    assert (
+        running.queue.retry("hopeless", results_kept=True).state is JobState.DELIVERING
+    )
+    assert running.settled("hopeless").state is JobState.DONE
+    done = running.done()
+    assert (done["analyse hopeless"], done["deliver hopeless alpha"]) == (1, 1)
+
+
+def test_a_refusal_is_not_tried_again_but_a_retry_sends_what_is_missing(
+    running: Toy,
+) -> None:
+    running.has("refusing-beta-refused")
+    running.queue.enqueue(toy_job("refused"))
+    row = running.settled("refused")
+    assert (row.state, row.reason) == (JobState.FAILED, "beta: refused: no SEG")
+    assert running.done()["deliver refused beta"] == 1
+    running.has_not("refusing-beta-refused")
+    running.queue.retry("refused", results_kept=True)
+    assert running.settled("refused").state is JobState.DONE
+    assert running.done()["stored refused beta 1.1"] == 1
+
+
+def test_a_retry_without_results_makes_them_anew_for_the_peer_that_lacks_them(
+    running: Toy,
+) -> None:
+    running.has("refusing-beta-anew")
+    running.queue.enqueue(toy_job("anew"))
+    running.settled("anew")
+    running.has_not("refusing-beta-anew")
+    running.queue.retry("anew", results_kept=False)
+    assert running.settled("anew").state is JobState.DONE
+    done = running.done()
+    assert (done["analyse anew"], done["deliver anew alpha"]) == (2, 1)
+
+
+def test_a_failed_job_is_retried_from_its_beginning_and_a_done_one_not_at_all(
+    running: Toy,
+) -> None:
+    running.has("broken-broken")
+    running.queue.enqueue(toy_job("broken"))
+    row = running.settled("broken")
+    assert (row.state, row.reason) == (JobState.FAILED, "broken: is broken")
+    running.has_not("broken-broken")
+    running.queue.retry("broken", results_kept=False)
+    assert running.settled("broken").state is JobState.DONE
+    with pytest.raises(JobStateError, match="done: nothing to retry"):
+        running.queue.retry("broken", results_kept=True)
+
+
+def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
+    toy: Toy,
+) -> None:
+    toy.has("poison-bad")
+    toy.queue.enqueue(toy_job("bad"))
+    toy.queue.enqueue(toy_job("good"))
+    settled = {JobState.DONE, JobState.FAILED}
+
+    def both_settled() -> bool:
+        toy.keep_alive()
+        return {toy.queue.show("bad").state, toy.queue.show("good").state} <= settled
+
+    wait_until(both_settled, within_s=60, what="both jobs settle")
+    bad = toy.queue.show("bad")
+    assert bad.state is JobState.FAILED
+    assert bad.reason.startswith("worker_crashed: ")
+    assert toy.done()["analyse bad"] == MAX_CRASHES + 1
+    assert toy.queue.show("good").state is JobState.DONE
+
+
+def test_a_cancelled_job_is_not_begun_by_enqueueing_it_again(toy: Toy) -> None:
+    toy.queue.enqueue(toy_job("one"))
+    assert toy.queue.cancel("one").state is JobState.CANCELLED
+    toy.queue.enqueue(toy_job("one"))
+    toy.queue.enqueue(toy_job("two"))
+    toy.start()
+    assert toy.settled("two").state is JobState.DONE
+    assert toy.queue.show("one").state is JobState.CANCELLED
+    assert toy.done()["analyse one"] == 0
+    toy.queue.retry("one", results_kept=False)
+    assert toy.settled("one").state is JobState.DONE
+
+
+def test_a_delivery_that_waits_for_its_peer_can_be_cancelled(running: Toy) -> None:
+    running.has("down-alpha-patient")
+    running.has("down-beta-patient")
+    running.queue.enqueue(toy_job("patient"))
+    running.wait_done("deliver patient beta")
+    running.reaches("patient", JobState.DELIVERING)
+    assert running.queue.cancel("patient").state is JobState.CANCELLED
+    with pytest.raises(JobStateError, match="cancelled: nothing to cancel"):
+        running.queue.cancel("patient")
+
+
+def test_settled_jobs_are_forgotten_and_others_stay(toy: Toy) -> None:
+    toy.queue.enqueue(toy_job("waiting"))
+    toy.queue.enqueue(toy_job("given-up"))
+    toy.queue.cancel("given-up")
+    in_a_day_s = toy.queue.show("waiting").accepted_at_s + 86400
+    assert [row.id for row in toy.queue.prune(settled_before_s=0)] == []
+    assert [row.id for row in toy.queue.prune(settled_before_s=in_a_day_s)] == [
+        "given-up"
+    ]
+    assert [row.id for row in toy.queue.list()] == ["waiting"]
+    assert toy.queue.unsettled() == {"waiting": "waiting"}
+
+
+def test_a_job_is_found_by_the_beginning_of_its_id_if_that_is_unique(toy: Toy) -> None:
+    toy.queue.enqueue(toy_job("abc1"))
+    toy.queue.enqueue(toy_job("abd2"))
+    assert toy.queue.show("abc").id == "abc1"
+    for unclear in ("ab", "x", ""):
+        with pytest.raises(JobNotFoundError):
+            toy.queue.show(unclear)

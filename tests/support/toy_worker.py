@@ -1,0 +1,188 @@
+"""A worker whose work is to append lines to a file: for tests of the jobs alone.
+
+Its behaviour follows from files in its folder, so that a test changes it at any time:
+`down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
+`slow-JOB` holds an analysis or a delivery, `poison-JOB` kills the process, `broken-JOB`
+fails the job.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node import log
+from dicom_node.jobs.engine import prepare_database
+from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.worker import Executor
+from dicom_node.jobs.workflow import Patience
+from dicom_node.model import Completion, Job, JobRow, JobState, ReceivedSeries
+from tests.support.peers import wait_until
+
+PEERS = ("alpha", "beta")
+ATTEMPTS = 3
+BACKOFF_S = 0.2
+ROOT = Path(__file__).resolve().parents[2]
+SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
+
+
+def toy_job(name: str, *, rejection: tuple[str, str] | None = None) -> Job:
+    """Return a job of a series without instances, with its name as its id."""
+    series = ReceivedSeries(
+        study_uid="1.2.3",
+        series_uid=f"1.2.3.{len(name)}",
+        calling_ae="PACS",
+        instances=(),
+        digest=name,
+        completion=Completion.RELEASED_AND_QUIET,
+    )
+    return Job(
+        id=name,
+        series=series,
+        route="toy",
+        analysis="toy",
+        analysis_version="1",
+        accepted_at_s=time.time(),
+        rejection=rejection,
+    )
+
+
+class ToyWork:
+    """Writes down what it was asked to do."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def analyse(self, job: Job) -> Outcome:
+        self._note(f"analyse {job.id}")
+        if self._has(f"poison-{job.id}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._hold(job)
+        if self._has(f"broken-{job.id}"):
+            return Outcome(verdict=Verdict.FAILED, code="broken", text="is broken")
+        return Outcome(verdict=Verdict.DONE)
+
+    def encode(self, job: Job, analysed: Outcome) -> Outcome:
+        if analysed.verdict is not Verdict.DONE:
+            return analysed
+        self._note(f"encode {job.id}")
+        return Outcome(verdict=Verdict.DONE, deliver_to=PEERS)
+
+    def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+        self._note(f"deliver {job.id} {peer}")
+        if self._has(f"down-{peer}-{job.id}"):
+            return DeliveryOutcome(verdict=Verdict.AGAIN, code="down", text="is down")
+        if self._has(f"refusing-{peer}-{job.id}"):
+            return DeliveryOutcome(
+                verdict=Verdict.FAILED, code="refused", text="no SEG", stored=("1.1",)
+            )
+        self._hold(job)
+        self._note(f"stored {job.id} {peer} {','.join(stored)}".strip())
+        return DeliveryOutcome(verdict=Verdict.DONE, stored=("1.1", "1.2"))
+
+    def _has(self, name: str) -> bool:
+        return (self._folder / name).exists()
+
+    def _hold(self, job: Job) -> None:
+        while self._has(f"slow-{job.id}"):
+            time.sleep(0.02)
+
+    def _note(self, line: str) -> None:
+        with (self._folder / "done.txt").open("a") as file:
+            file.write(f"{line}\n")
+
+
+@dataclass
+class Toy:
+    """The jobs of one database, and the worker processes on it."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.url = f"sqlite:///{self.folder / 'jobs.sqlite'}"
+        prepare_database(self.url)
+        self.queue = JobQueue(self.url)
+
+    def start(self) -> None:
+        """Start the worker of slot 0, without waiting for it."""
+        with (self.folder / "worker.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.toy_worker", str(self.folder)],
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
+
+    def kill(self) -> None:
+        """Kill -9 the worker."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """End the worker and close the database."""
+        self.kill()
+        self.queue.close()
+
+    def keep_alive(self) -> None:
+        """Start the worker again if it has died, as the supervisor does."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
+    def has(self, name: str) -> None:
+        """Create one of the files by which the work behaves."""
+        (self.folder / name).touch()
+
+    def has_not(self, name: str) -> None:
+        """Remove it again."""
+        (self.folder / name).unlink()
+
+    def done(self) -> Counter[str]:
+        """Return what was done, and how often."""
+        path = self.folder / "done.txt"
+        return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+
+    def wait_done(self, line: str) -> None:
+        """Return once something was done."""
+        wait_until(lambda: self.done()[line] > 0, within_s=30, what=line)
+
+    def settled(self, job_id: str) -> JobRow:
+        """Return a job once it has come to an end."""
+        return self.reaches(job_id, *SETTLED)
+
+    def reaches(self, job_id: str, *states: JobState) -> JobRow:
+        """Return a job once it is in one of the states."""
+        wait_until(
+            lambda: self.queue.show(job_id).state in states,
+            within_s=30,
+            what=f"{job_id} reaches {[state.value for state in states]}",
+        )
+        return self.queue.show(job_id)
+
+
+def main() -> None:
+    """Run as the worker of slot 0 on the folder of the command line."""
+    folder = Path(sys.argv[1])
+    log.configure()
+    executor = Executor(
+        f"sqlite:///{folder / 'jobs.sqlite'}",
+        slot=0,
+        work=ToyWork(folder),
+        patience=Patience(attempts=ATTEMPTS, backoff_s=(BACKOFF_S,)),
+    )
+    executor.start()
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main()
