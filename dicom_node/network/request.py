@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import build_context
 from pynetdicom.transport import AssociationSocket
 
 from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
@@ -44,20 +44,42 @@ def association(
     DeliveryRefusedError
         If it rejects the association for good, such as an AE title unknown to it.
     """
-    opened = _open(name, peer, calling_ae, proposals)
+    sockets: list[socket.socket] = []
     try:
-        yield opened
-    except BaseException:
-        opened.abort()
-        raise
+        opened = _open(name, peer, calling_ae, proposals, sockets)
+        try:
+            yield opened
+        finally:
+            if opened.is_established:
+                opened.release()
     finally:
-        if opened.is_established:
-            opened.release()
+        # pynetdicom leaves its socket open if the peer was the first to close.
+        for connection in sockets:
+            connection.close()
 
 
 def _open(
-    name: str, peer: Peer, calling_ae: str, proposals: Sequence[Proposal]
+    name: str,
+    peer: Peer,
+    calling_ae: str,
+    proposals: Sequence[Proposal],
+    sockets: list[socket.socket],
 ) -> Association:
+    try:
+        opened = _entity(peer, calling_ae).associate(
+            peer.host,
+            peer.port,
+            contexts=[build_context(kind, list(kept)) for kind, kept in proposals],
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _connected, [sockets])],
+        )
+    except OSError as error:
+        raise _unreachable(name, peer, error.strerror or "no such host") from error
+    _check_accepted(opened, name, peer, calling_ae)
+    return opened
+
+
+def _entity(peer: Peer, calling_ae: str) -> AE:
     _config.LOG_HANDLER_LEVEL = "none"  # what happens is told by our own log
     entity = AE(ae_title=calling_ae)
     entity.implementation_class_uid = IMPLEMENTATION_UID
@@ -66,18 +88,14 @@ def _open(
     entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = peer.timeout_s
     entity.network_timeout = peer.timeout_s
-    try:
-        opened = entity.associate(
-            peer.host,
-            peer.port,
-            contexts=_contexts(proposals),
-            ae_title=peer.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
-        )
-    except OSError as error:
-        raise _unreachable(name, peer, error.strerror or "no such host") from error
+    return entity
+
+
+def _check_accepted(
+    opened: Association, name: str, peer: Peer, calling_ae: str
+) -> None:
     if opened.is_established or opened.rejected_contexts:
-        return opened
+        return
     if not opened.is_rejected:
         why = "no connection, no answer in time, or aborted"
         raise _unreachable(name, peer, why)
@@ -89,17 +107,12 @@ def _open(
     raise _unreachable(name, peer, f"rejected for now: {reason}")
 
 
-def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:
-    return [
-        build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposals
-    ]
-
-
-def _send_at_once(event: evt.Event) -> None:
+def _connected(event: evt.Event, sockets: list[socket.socket]) -> None:
     # A request ends in a small segment; Nagle would hold it until the peer's delayed
     # acknowledgement, some 40 ms for each instance.
     wrapped = cast(AssociationSocket, event.assoc.dul.socket)
     if wrapped.socket is not None:
+        sockets.append(wrapped.socket)
         wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -1,0 +1,418 @@
+"""Acceptor processes against DCMTK, pynetdicom, port scans and noise."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+)
+from pynetdicom.association import Association
+
+from dicom_node.spool.events import AssociationClosed, AssociationOpened
+from dicom_node.spool.scan import scan
+from tests.support.acceptors import OPTIONS, Acceptors
+from tests.support.dicom_files import (
+    dataset_bytes,
+    dcmtk_convert,
+    encoded,
+    gdcmconv,
+    mr_instance,
+    write_instances,
+)
+from tests.support.peers import (
+    HOST,
+    dcmsend,
+    echo,
+    run_dcmtk,
+    send,
+    storescu,
+    wait_until,
+)
+from tests.support.raw_association import (
+    MR,
+    associate_request,
+    opened,
+    read_pdu,
+    store_pdus,
+    store_raw,
+)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acceptors]:
+    """Two acceptors for the tests that leave nothing behind but instances."""
+    folder = tmp_path_factory.mktemp("spool")
+    with Acceptors(folder, processes=2) as running:
+        yield running
+
+
+def _converted(source: Path, folder: Path, name: str) -> Path:
+    """Return the file in the transfer syntax of this name."""
+    target = folder / f"{name}.dcm"
+    gdcm = {
+        "jpeg-lossless": "--jpeg",
+        "jpeg-ls": "--jpegls",
+        "jpeg-2000": "--j2k",
+        "rle": "--rle",
+    }
+    dcmtk = {
+        "jpeg-lossless-57": ("dcmcjpeg", "+el"),
+        "jpeg-extended": ("dcmcjpeg", "+ee"),
+        "rle-dcmtk": ("dcmcrle",),
+        "jpeg-ls-dcmtk": ("dcmcjpls",),
+        "implicit": ("dcmconv", "+ti"),
+        "deflated": ("dcmconv", "+td"),
+        "big-endian": ("dcmconv", "+tb"),
+    }
+    if name in gdcm:
+        return gdcmconv(source, target, gdcm[name])
+    if name in dcmtk:
+        return dcmtk_convert(source, target, *dcmtk[name])
+    return source
+
+
+SYNTAXES = {
+    "explicit": "1.2.840.10008.1.2.1",
+    "implicit": "1.2.840.10008.1.2",
+    "deflated": str(DeflatedExplicitVRLittleEndian),
+    "big-endian": str(ExplicitVRBigEndian),
+    "rle": "1.2.840.10008.1.2.5",
+    "rle-dcmtk": "1.2.840.10008.1.2.5",
+    "jpeg-extended": "1.2.840.10008.1.2.4.51",
+    "jpeg-lossless": "1.2.840.10008.1.2.4.70",
+    "jpeg-lossless-57": "1.2.840.10008.1.2.4.57",
+    "jpeg-ls": "1.2.840.10008.1.2.4.80",
+    "jpeg-ls-dcmtk": "1.2.840.10008.1.2.4.80",
+    "jpeg-2000": "1.2.840.10008.1.2.4.90",
+}
+
+
+STORESCU_PROPOSES = {
+    "explicit": "-xe",
+    "implicit": "-xi",
+    "deflated": "-xd",
+    "big-endian": "-xb",
+    "rle": "-xr",
+    "jpeg-extended": "-xx",
+    "jpeg-lossless": "-xs",
+    "jpeg-ls": "-xt",
+    "jpeg-2000": "-xv",
+}
+
+
+def _source(folder: Path, name: str, study: str) -> Path:
+    (plain,) = write_instances(folder / "plain", 1, study=study)
+    sent = folder / "sent"
+    sent.mkdir()
+    return _converted(plain, sent, name)
+
+
+def _is_kept_as(node: Acceptors, before: int, sent: Path, syntax: str) -> bool:
+    """Check the one instance that came, and return whether its bytes are the same."""
+    node.wait_for(before + 1)
+    (stored,) = node.stored[before:]
+    found = dcmread(stored.path)
+    assert stored.transfer_syntax_uid == syntax
+    assert found.file_meta.TransferSyntaxUID == syntax
+    assert found.SOPInstanceUID == dcmread(sent).SOPInstanceUID
+    return dataset_bytes(stored.path) == dataset_bytes(sent)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", SYNTAXES)
+def test_what_dcmsend_sends_lies_on_the_disk(
+    node: Acceptors, tmp_path: Path, name: str
+) -> None:
+    sent = _source(tmp_path, name, f"dcmsend-{name}")
+    before = len(node.stored)
+    dcmsend(sent, node.port, options=("-dn",))
+    # It makes explicit little endian of what is not compressed, and deflates anew.
+    is_converted = name in ("implicit", "big-endian")
+    syntax = SYNTAXES["explicit" if is_converted else name]
+    is_same = _is_kept_as(node, before, sent, syntax)
+    assert is_same or is_converted or name == "deflated"
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", STORESCU_PROPOSES)
+def test_what_storescu_sends_lies_on_the_disk(
+    node: Acceptors, tmp_path: Path, name: str
+) -> None:
+    sent = _source(tmp_path, name, f"storescu-{name}")
+    before = len(node.stored)
+    storescu(sent, node.port, options=(STORESCU_PROPOSES[name],))
+    is_same = _is_kept_as(node, before, sent, SYNTAXES[name])
+    assert is_same or name == "deflated"
+
+
+@pytest.mark.parametrize(
+    "sop_class", ["1.2.840.10008.5.1.4.1.1.88.22", "1.3.12.2.1107.5.9.1", "1.2.3.4.5"]
+)
+def test_a_class_that_nobody_analyses_is_kept_too(
+    node: Acceptors, sop_class: str
+) -> None:
+    found = mr_instance(study=f"other-{sop_class}")
+    found.SOPClassUID = UID(sop_class)
+    found.file_meta.MediaStorageSOPClassUID = UID(sop_class)
+    assert send([found], node.port) == [0x0000]
+
+
+def test_dcmtk_echoes(node: Acceptors) -> None:
+    done = run_dcmtk(
+        "echoscu", "-aet", "PACS", "-aec", "LUMBAR_AI", HOST, str(node.port)
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _rejection(association: Association) -> tuple[int | None, ...]:
+    """Return result, source and reason (PS3.8 table 9-21)."""
+    answer = association.acceptor.primitive
+    assert association.is_rejected
+    assert answer is not None
+    return (answer.result, answer.result_source, answer.diagnostic)
+
+
+@pytest.mark.parametrize(
+    ("calling", "called", "answer"),
+    [("STRANGER", "LUMBAR_AI", (1, 1, 3)), ("PACS", "OTHER", (1, 1, 7))],
+)
+def test_a_title_that_is_not_known_is_rejected_for_good(
+    node: Acceptors, calling: str, called: str, answer: tuple[int, int, int]
+) -> None:
+    with opened(node.port, calling=calling, called=called) as association:
+        assert _rejection(association) == answer
+
+
+def test_a_service_that_we_are_not_is_rejected(node: Acceptors) -> None:
+    find = "1.2.840.10008.5.1.4.1.2.2.1"
+    with opened(node.port, sop_class=find) as association:
+        assert _rejection(association) == (1, 1, 1)
+
+
+def test_a_title_padded_with_nul_is_served(node: Acceptors) -> None:
+    """As old workstations do (pynetdicom#921)."""
+    request = associate_request(calling=b"PACS".ljust(16, b"\0"))
+    with socket.create_connection((HOST, node.port), timeout=5) as connection:
+        connection.sendall(request)
+        assert connection.recv(1) == b"\x02"
+
+
+def test_one_association_too_many_is_rejected_for_now(tmp_path: Path) -> None:
+    options = replace(OPTIONS, max_associations=2)
+    with Acceptors(tmp_path, options=options, processes=2) as node:
+        wait_until(
+            lambda: sum(isinstance(e, AssociationClosed) for e in node.events) >= 1,
+            within_s=5,
+        )
+        with opened(node.port), opened(node.port) as second:
+            with opened(node.port) as third:
+                assert _rejection(third) == (2, 3, 2)
+            second.release()
+            wait_until(lambda: echo(node.port), within_s=5, what="a slot is free")
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 0xC210),
+        (b"no DICOM at all, and of even length.", 0xC210),
+        (bytes(4000), 0xC210),
+        (encoded(mr_instance())[:200], 0xC210),
+        (encoded(mr_instance(2)), 0xA900),
+    ],
+    ids=["empty", "text", "zeros", "cut before the UIDs", "another instance"],
+)
+def test_an_unusable_dataset_has_its_status_and_leaves_nothing(
+    node: Acceptors, content: bytes, status: int
+) -> None:
+    before = node.files()
+    uid = str(mr_instance(1).SOPInstanceUID)
+    assert store_raw(content, node.port, sop_uid=uid) == status
+    assert node.files() == before
+    assert echo(node.port)
+
+
+def test_the_good_ones_of_an_association_are_kept_beside_a_bad_one(
+    node: Acceptors,
+) -> None:
+    good, bad, last = (mr_instance(number, study="mixed") for number in (1, 2, 3))
+    del bad.SeriesInstanceUID
+    assert send([good, bad, last], node.port) == [0x0000, 0xC210, 0x0000]
+
+
+def test_a_uid_with_path_characters_harms_nothing(node: Acceptors) -> None:
+    uid = "../../../../tmp/evil"
+    dataset = mr_instance(study="path")
+    own = str(dataset.SOPInstanceUID).encode()
+    content = encoded(dataset).replace(own, uid.encode().ljust(len(own), b"\0"))
+    assert store_raw(content, node.port, sop_uid=uid) == 0x0000
+    wait_until(
+        lambda: any(item.sop_instance_uid == uid for item in node.stored), within_s=5
+    )
+    assert all(path.is_relative_to(node.layout.inbox) for path in node.files())
+
+
+def test_others_are_served_beside_silent_clients_and_a_port_scan(
+    tmp_path: Path,
+) -> None:
+    with Acceptors(tmp_path) as node, ExitStack() as clients:
+        for _ in range(200):  # more than an acceptor holds
+            silent = socket.create_connection((HOST, node.port), timeout=5)
+            clients.enter_context(silent)
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\x01\x00"):
+            noisy = socket.create_connection((HOST, node.port), timeout=5)
+            clients.enter_context(noisy).sendall(noise)
+        for _ in range(50):
+            socket.create_connection((HOST, node.port), timeout=5).close()
+        assert echo(node.port)
+        assert send([mr_instance()], node.port) == [0x0000]
+
+
+def test_bytes_that_no_library_would_write_are_kept_too(node: Acceptors) -> None:
+    """Odd padding, an undefined VR after the UIDs, and a pixel element cut off."""
+    dataset = mr_instance(study="odd")
+    odd = encoded(dataset)[:-77] + b"\xe0\x7f\x10\0??"
+    uid = str(dataset.SOPInstanceUID)
+    before = len(node.stored)
+    assert store_raw(odd, node.port, sop_uid=uid) == 0x0000
+    node.wait_for(before + 1)
+    assert dataset_bytes(node.stored[-1].path) == odd
+
+
+def test_a_client_that_stays_silent_is_closed(tmp_path: Path) -> None:
+    options = replace(OPTIONS, association_timeout_s=0.3, idle_timeout_s=0.3)
+    with Acceptors(tmp_path, options=options) as node:
+        with socket.create_connection((HOST, node.port), timeout=5) as silent:
+            assert silent.recv(1) == b""
+        with socket.create_connection((HOST, node.port), timeout=5) as idle:
+            idle.sendall(associate_request())
+            assert read_pdu(idle)[:1] == b"\x02"
+            assert read_pdu(idle)[:1] == b"\x07"  # A-ABORT
+
+
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        struct.pack(">BxI", 4, 0xFFFFFFFF),
+        struct.pack(">BxI", 0x63, 4) + bytes(4),
+        struct.pack(">BxI", 1, 4) + bytes(4),
+        struct.pack(">BxIIBB", 4, 6, 2, 9, 3),  # a context that was not accepted
+        struct.pack(">BxIIBB", 4, 6, 2, 1, 2),  # a dataset without a command
+    ],
+    ids=["4 GiB", "unknown type", "second request", "context", "dataset"],
+)
+def test_what_breaks_the_protocol_is_aborted(node: Acceptors, pdu: bytes) -> None:
+    with socket.create_connection((HOST, node.port), timeout=5) as connection:
+        connection.sendall(associate_request())
+        assert read_pdu(connection)[:1] == b"\x02"
+        connection.sendall(pdu)
+        assert read_pdu(connection)[:1] == b"\x07"
+    assert echo(node.port)
+
+
+def test_echo_is_answered_while_a_store_is_stuck(node: Acceptors) -> None:
+    """A sender stalls in the middle of a dataset; every acceptor has one such."""
+    with ExitStack() as clients:
+        for _ in range(6):
+            connection = socket.create_connection((HOST, node.port), timeout=5)
+            clients.enter_context(connection).sendall(associate_request())
+            read_pdu(connection)
+            request = store_pdus(encoded(mr_instance(study="stuck")), "1.2.3")
+            connection.sendall(request[:-500])
+        assert echo(node.port)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
+def test_a_full_disk_is_told_and_heals(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("NO MOUNT: this container may not mount a small disk")
+    try:
+        with Acceptors(small / "spool") as node:
+            large = [mr_instance(n, study="full", size=512) for n in (1, 2, 3)]
+            statuses = send(large, node.port)
+            assert statuses[0] == 0x0000
+            assert statuses[1:] == [0xA700, 0xA700]
+            assert len(node.files()) == 1
+            assert list(node.layout.tmp.iterdir()) == []
+            assert echo(node.port)
+            node.files()[0].unlink()
+            assert send(large[1:2], node.port) == [0x0000]
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_less_disk_than_is_to_be_kept_is_told(tmp_path: Path) -> None:
+    with Acceptors(tmp_path, min_free_bytes=2**62) as node:
+        assert send([mr_instance()], node.port) == [0xA700]
+        assert echo(node.port)
+        assert node.files() == []
+
+
+def test_a_killed_acceptor_has_acknowledged_nothing_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    acknowledged = []
+    with Acceptors(tmp_path) as node, opened(node.port, sop_class=MR) as association:
+        for number in range(1, 40):
+            if number == 20:
+                os.kill(node.running[0].pid or 0, signal.SIGKILL)
+            if not association.is_established:
+                break
+            found = mr_instance(number, size=256)
+            if association.send_c_store(found).get("Status") == 0x0000:
+                acknowledged.append(str(found.SOPInstanceUID))
+    assert len(acknowledged) >= 19
+    content = scan(node.layout)
+    held = {item.sop_instance_uid for item in content.instances}
+    assert set(acknowledged) <= held
+    assert list(node.layout.unreadable.iterdir()) == []
+
+
+def test_a_stop_lets_an_open_association_end(tmp_path: Path) -> None:
+    with Acceptors(tmp_path) as node:
+        with opened(node.port, sop_class=MR) as association:
+            association.send_c_store(mr_instance(1))
+            node.running[0].terminate()
+            assert association.send_c_store(mr_instance(2)).Status == 0x0000
+        node.running[0].join(10)
+        assert node.running[0].exitcode == 0
+        node.wait_for(2)
+
+
+def test_a_stop_does_not_wait_for_a_silent_sender(tmp_path: Path) -> None:
+    with Acceptors(tmp_path) as node, opened(node.port):
+        node.stop(within_s=9)
+        assert node.running[0].exitcode == 0
+
+
+def test_events_come_in_the_order_in_which_things_happened(tmp_path: Path) -> None:
+    with Acceptors(tmp_path) as node:
+        before = len(node.events)
+        send([mr_instance(1), mr_instance(2)], node.port)
+        wait_until(
+            lambda: (
+                isinstance(node.events[-1], AssociationClosed)
+                and len(node.events) >= before + 4
+            ),
+            within_s=5,
+        )
+        opened, first, second, closed = node.events[-4:]
+        assert isinstance(opened, AssociationOpened)
+        assert isinstance(closed, AssociationClosed)
+        names = {event.association_id for event in (opened, first, second, closed)}
+        assert len(names) == 1

@@ -1,0 +1,128 @@
+"""Acceptor processes as the supervisor starts them, and what they tell."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dicom_node.model import StoredInstance
+from dicom_node.network.receive import ReceiverOptions, open_listener, shared_counts
+from dicom_node.service.acceptor import AcceptorPlan, run_acceptor
+from dicom_node.service.children import run_child
+from dicom_node.spool.events import InstanceStored, SpoolEvent
+from dicom_node.spool.layout import SpoolLayout
+from tests.support.peers import HOST, echo, wait_until
+
+OPTIONS = ReceiverOptions(
+    called_ae="LUMBAR_AI",
+    calling_aes=frozenset({"PACS"}),
+    max_associations=8,
+    association_timeout_s=5.0,
+    idle_timeout_s=20.0,
+)
+
+
+class Acceptors:
+    """One port, some acceptor processes, and the events that they send."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: ReceiverOptions = OPTIONS,
+        processes: int = 1,
+        min_free_bytes: int = 0,
+    ) -> None:
+        self.layout = SpoolLayout(folder)
+        self.layout.prepare()
+        self.events: list[SpoolEvent] = []
+        self._options = options
+        self._min_free_bytes = min_free_bytes
+        self._listener = open_listener(HOST, 0)
+        self._counts = shared_counts(processes)
+        self.running: list[SpawnProcess] = [
+            self._start(index) for index in range(processes)
+        ]
+
+    @property
+    def port(self) -> int:
+        """Where they listen."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    @property
+    def stored(self) -> Sequence[StoredInstance]:
+        """Every instance of which an acceptor told, in that order."""
+        return [
+            event.instance
+            for event in list(self.events)
+            if isinstance(event, InstanceStored)
+        ]
+
+    def files(self) -> list[Path]:
+        """Return every instance that lies in the inbox."""
+        return sorted(self.layout.inbox.glob("*/*.dcm"))
+
+    def wait_for(self, count: int, *, within_s: float = 20) -> None:
+        """Return once so many instances were told of."""
+        wait_until(lambda: len(self.stored) >= count, within_s=within_s, what="stored")
+
+    def stop(self, *, within_s: float = 10) -> None:
+        """Stop as the supervisor does, and wait for the end."""
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.join(within_s)
+
+    def __enter__(self) -> Self:
+        wait_until(lambda: echo(self.port), within_s=20, what="an acceptor answers")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._listener.close()
+        for process in self.running:
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+
+    def _start(self, index: int) -> SpawnProcess:
+        context = multiprocessing.get_context("spawn")
+        plan = AcceptorPlan(
+            name=f"acceptor-{index}",
+            index=index,
+            options=self._options,
+            spool_folder=self.layout.folder,
+            min_free_bytes=self._min_free_bytes,
+            log_level="error",
+            log_uids="plain",
+        )
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=run_child,
+            args=(run_acceptor, theirs, plan, self._listener, self._counts),
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        threading.Thread(target=self._follow, args=(ours,), daemon=True).start()
+        return process
+
+    def _follow(self, events: Connection) -> None:
+        try:
+            while True:
+                self.events.append(events.recv())
+        except (EOFError, OSError):
+            events.close()
