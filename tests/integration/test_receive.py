@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import (
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
 )
