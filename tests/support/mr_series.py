@@ -1,6 +1,6 @@
-"""DICOM MR series for tests: synthetic ones, and re-headered RSNA files.
+"""Synthetic DICOM MR series for tests; real ones are in `mr_sources`.
 
-`phantom_spine()` gives voxels whose truth is known; `build_series()` puts them into
+`spine_phantom.phantom_spine()` gives voxels whose truth is known; `build_series()` puts them into
 datasets, and takes any attribute as a keyword; `write_series()` writes them.
 
     voxels, frame, labels = phantom_spine()
@@ -9,111 +9,27 @@ datasets, and takes any attribute as a keyword; `write_series()` writes them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
     MRImageStorage,
 )
 
 from analysis.contract.geometry import Frame
 from dicom_node.identifiers import derived_uid
-
-# Directions along which slice, row and column index grow, as columns, for slices in the
-# three planes of the patient as scanners write them.
-SAGITTAL = np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-"""Column to the back, row to the feet; slices then run to the patient's right."""
-CORONAL = np.array([[0.0, 0, 1], [1, 0, 0], [0, -1, 0]])
-"""Column to the left, row to the feet; slices then run to the back."""
-AXIAL = np.array([[0.0, 0, 1], [0, 1, 0], [1, 0, 0]])
-"""Column to the left, row to the back; slices then run to the head."""
-
-DISC_LABELS = ("L5/S1 disc", "L4/L5 disc", "L3/L4 disc", "L2/L3 disc", "L1/L2 disc")
-BODY_LABELS = ("S1", "L5", "L4", "L3", "L2", "L1")
-
-_BODY_MM = 26.0
-_DISC_MM = 10.0
-_DEPTH_MM = 34.0
-_HALF_WIDTH_MM = 22.0
-_CANAL_MM = (19.0, 33.0)
-_LORDOSIS_MM = 6.0
-"""Depth of the bow of the column, towards the front."""
-
-BACKGROUND, BODY, DISC, CANAL = 40.0, 180.0, 320.0, 900.0
-
-
-def turned(directions: NDArray[np.float64], *, angle_deg: float) -> NDArray[np.float64]:
-    """Return directions turned about the patient's x and z axis by one angle each."""
-    angle = np.deg2rad(angle_deg)
-    cos, sin = np.cos(angle), np.sin(angle)
-    about_z = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    about_x = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    return np.asarray(about_x @ about_z @ directions)
-
-
-def frame_of(
-    shape: tuple[int, int, int],
-    spacing_mm: tuple[float, float, float] = (4.0, 1.0, 1.0),
-    directions: NDArray[np.float64] = SAGITTAL,
-) -> Frame:
-    """Return a frame whose grid has its centre at the origin of the patient."""
-    half = (np.array(shape) - 1) / 2 * np.array(spacing_mm)
-    return Frame(
-        origin_mm=-directions @ half,
-        directions=directions,
-        spacing_mm=np.array(spacing_mm),
-    )
-
-
-def phantom_spine(
-    shape: tuple[int, int, int] = (11, 256, 160),
-    spacing_mm: tuple[float, float, float] = (4.0, 1.0, 1.0),
-    directions: NDArray[np.float64] = SAGITTAL,
-) -> tuple[NDArray[np.float32], Frame, NDArray[np.uint8]]:
-    """Draw a lumbar spine of boxes in the patient, whatever grid samples it.
-
-    Discs are 10 mm high, bodies 26 mm, both 34 mm deep and 44 mm wide; the canal lies
-    behind. The column is bowed, so head and feet, front and back can be told apart.
-
-    Returns
-    -------
-    voxels : ndarray, shape (K, R, C), float32
-        A T2 picture: canal bright, discs brighter than bodies, faint texture.
-    frame
-        Its grid.
-    labels : ndarray, shape (K, R, C), uint8
-        1 to 6: S1, L5 … L1. 11 to 15: discs from L5/S1 up. 20: canal.
-    """
-    frame = frame_of(shape, spacing_mm, directions)
-    indices = np.moveaxis(np.indices(shape), 0, -1)
-    left, back, head = np.moveaxis(frame.to_mm(indices), -1, 0)
-    back = back + _LORDOSIS_MM * np.cos(head / 60.0)
-    pitch = _BODY_MM + _DISC_MM
-    height = head + 3 * pitch
-    number = np.floor(height / pitch).astype(int)
-    in_disc = height - number * pitch >= _BODY_MM
-    inside = (np.abs(left) <= _HALF_WIDTH_MM) & (np.abs(back) <= _DEPTH_MM / 2)
-    labels = np.zeros(shape, dtype=np.uint8)
-    column = inside & (number >= 0) & (number <= len(DISC_LABELS))
-    labels[column & ~in_disc] = (number + 1)[column & ~in_disc]
-    discs = column & in_disc & (number < len(DISC_LABELS))
-    labels[discs] = (number + 11)[discs]
-    canal = (np.abs(left) <= 8.0) & (back >= _CANAL_MM[0]) & (back <= _CANAL_MM[1])
-    labels[canal & (number >= 0) & (number <= len(DISC_LABELS))] = 20
-    voxels = np.full(shape, BACKGROUND, dtype=np.float32)
-    voxels[(labels > 0) & (labels <= len(BODY_LABELS))] = BODY
-    voxels[(labels > 10) & (labels < 20)] = DISC
-    voxels[labels == 20] = CANAL
-    texture = 8 * np.sin(left / 3) * np.sin(back / 4) * np.sin(head / 5)
-    return np.round(voxels + texture).astype(np.float32), frame, labels
 
 
 def _common(seed: str) -> Dataset:
@@ -395,33 +311,68 @@ def _frame_groups(frame: Frame, k: int, number: int) -> Dataset:
     )
 
 
-def write_series(folder: Path, datasets: Sequence[FileDataset]) -> list[Path]:
-    """Write instances as `001.dcm` … into a folder, made if need be."""
+def write_series(
+    folder: Path, datasets: Sequence[FileDataset], *, syntax: str | None = None
+) -> list[Path]:
+    """Write instances as `001.dcm` … into a folder, made if need be.
+
+    Parameters
+    ----------
+    syntax
+        Transfer syntax to write in; Explicit VR Little Endian if left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, dataset in enumerate(datasets, start=1):
         path = folder / f"{number:03d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
+        if syntax is not None:
+            transcode(path, UID(syntax))
         paths.append(path)
     return paths
 
 
-def reheader_rsna(source: Path, *, seed: str = "rsna") -> list[FileDataset]:
-    """Give the files of one raw RSNA series what a PACS demands.
+def transcode(path: Path, syntax: UID) -> None:
+    """Write a file again in another transfer syntax, without loss."""
+    if syntax in _GDCM_SYNTAXES:
+        _transcode_with_gdcm(path, _GDCM_SYNTAXES[syntax])
+        return
+    dataset = dcmread(path)
+    if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
+        dataset.compress(syntax, generate_instance_uid=False)
+    else:
+        dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(
+        path,
+        implicit_vr=syntax.is_implicit_VR,
+        little_endian=True,
+        enforce_file_format=True,
+    )
 
-    The raw files have neither SOP Class UID nor Modality, their UIDs are no UIDs and
-    collide between series. Pixels stay RLE as they are, geometry stays as it is.
-    """
-    datasets = []
-    for path in sorted(source.glob("*.dcm"), key=lambda each: int(each.stem)):
-        raw = dcmread(path)
-        dataset = copy.deepcopy(raw)
-        dataset.SOPClassUID = MRImageStorage
-        dataset.Modality = "MR"
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-            setattr(dataset, keyword, derived_uid(seed, str(raw[keyword].value)))
-        dataset.SOPInstanceUID = derived_uid(seed, source.name, path.stem)
-        dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
-        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        datasets.append(dataset)
-    return datasets
+
+_GDCM_SYNTAXES = {
+    JPEGLossless: gdcm.TransferSyntax.JPEGLosslessProcess14,
+    JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+}
+"""pydicom has no encoder for these."""
+
+
+def _transcode_with_gdcm(path: Path, syntax: int) -> None:
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    if not reader.Read():
+        message = f"GDCM cannot read {path}"
+        raise ValueError(message)
+    change.SetInput(reader.GetImage())
+    if not change.Change():
+        message = f"GDCM cannot transcode {path}"
+        raise ValueError(message)
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    if not writer.Write():
+        message = f"GDCM cannot write {path}"
+        raise ValueError(message)
