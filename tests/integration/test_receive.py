@@ -15,9 +15,6 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-)
 from pynetdicom.association import Association
 
 from dicom_node.spool.events import AssociationClosed, AssociationOpened
