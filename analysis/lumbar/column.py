@@ -121,8 +121,10 @@ def _in_line(
             near = chosen & (
                 np.abs(points_mm[:, 1] - end(points_mm[mine, 1])) < _GAP_MM
             )
+            if not near.any():
+                continue
             apart = points_mm[mine, 2].mean() - points_mm[near, 2].mean()
-            if near.any() and abs(apart) < _GAP_MM:
+            if abs(apart) < _GAP_MM:
                 chosen = chosen | mine
                 break
     return np.asarray(chosen)

@@ -33,6 +33,11 @@ _EDGE_MM = 4.0
 """A spine that comes this close to the edge of the picture goes on beyond it."""
 _MIN_CANAL_MM3 = 1500.0
 """One level of a narrow canal: 10 mm x 8 mm x 20 mm."""
+_MIN_CANAL_SHARE = 0.05
+"""Of the largest piece of canal; one level is about a tenth of what is in view."""
+_BEHIND_MM = (10.0, 48.0)
+"""How far behind the middle of the bodies the canal runs: half a body and half a
+canal are 17 to 32 mm."""
 _LUMBAR_DISCS = 5
 
 
@@ -74,12 +79,15 @@ def name_levels(tissues: TissueMap) -> Levels:
     spacing = tissues.grid.frame.spacing_mm
     column = find_column(tissues.tissue, spacing)
     discs = [] if column is None else find_discs(column)
-    canal = int((tissues.tissue == Tissue.CANAL).sum()) * float(spacing.prod())
-    if column is None or len(discs) < MIN_DISCS or canal < _MIN_CANAL_MM3:
+    if column is None or len(discs) < MIN_DISCS:
+        text = f"{len(discs)} discs in line were found, at least {MIN_DISCS} are needed"
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    canal = _canal(tissues, column)
+    canal_mm3 = float(canal.sum() * spacing.prod())
+    if canal_mm3 < _MIN_CANAL_MM3:
         text = (
-            f"{len(discs)} discs in line and {canal / 1000:.1f} ml of spinal canal "
-            f"were found, at least {MIN_DISCS} and {_MIN_CANAL_MM3 / 1000} ml are "
-            "needed"
+            f"{canal_mm3 / 1000:.1f} ml of spinal canal behind {len(discs)} discs, at "
+            f"least {_MIN_CANAL_MM3 / 1000} ml are needed"
         )
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
 
@@ -107,7 +115,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         slot = lowest + 1 - position
         if slot >= 0 and sizes[slot] >= floor:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
-    _put_canal(names, tissues, column)
+    names[canal & (names == 0)] = CANAL.number
     return Levels(
         names=names,
         planes=planes,
@@ -195,19 +203,31 @@ def _put(names: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> b
     return True
 
 
-def _put_canal(names: NDArray[np.uint8], tissues: TissueMap, column: Column) -> None:
-    """Write the canal: every piece of it that lies along the spine.
+def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
+    """Return the canal: every large piece of it that runs behind the spine.
 
     A severe stenosis cuts the canal in two, so that size alone does not tell a piece
-    of it from noise; being long does.
+    of it from noise; its place does.
     """
     from scipy import ndimage
 
     canal = tissues.tissue == Tissue.CANAL
     pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
     if count == 0:
-        return
+        return canal
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
-    kept = np.flatnonzero(sizes >= _MIN_PIECE_SHARE / 2 * sizes.max())
-    names[np.isin(pieces, kept[kept > 0])] = CANAL.number
+    kept = np.zeros(count + 1, np.bool_)
+    floor = _MIN_CANAL_SHARE * sizes.max()
+    points = np.argwhere(canal) * tissues.grid.frame.spacing_mm
+    owner = pieces[canal]
+    line = column.line_mm
+    for piece in np.flatnonzero(sizes >= floor):
+        rows, columns = points[owner == piece, 1:].T
+        level = (rows > line[0, 1]) & (rows < line[-1, 1])
+        if not level.any():
+            continue
+        behind = columns[level] - np.interp(rows[level], line[:, 1], line[:, 2])
+        low, high = _BEHIND_MM
+        kept[piece] = low < float(np.median(behind)) < high
+    return kept[pieces]

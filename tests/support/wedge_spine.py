@@ -1,0 +1,244 @@
+"""A spine of straight edges, whose every height and length is known in closed form.
+
+It is drawn in the patient's mm (LPS): vertebrae and discs are quadrangles in the
+median plane, extruded to both sides, stacked from S1 upwards with a lordosis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.geometry import Frame
+from analysis.contract.volume import Volume
+from analysis.imaging.grid import SagittalGrid, sagittal_grid
+from analysis.lumbar.anatomy import Tissue
+from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
+
+Vector = NDArray[np.float64]
+
+BODY_HEIGHT_MM = 27.0
+BODY_DEPTH_MM = 34.0
+GAP_MM = 0.8
+"""End plate and cortex: neither body nor disc."""
+GREY = {
+    Tissue.BACKGROUND: 12.0,
+    Tissue.BODY: 90.0,
+    Tissue.S1: 90.0,
+    Tissue.DISC: 60.0,
+    Tissue.CANAL: 200.0,
+    Tissue.POSTERIOR: 40.0,
+}
+_BODY_SIDE_MM, _CANAL_SIDE_MM = 22.0, 9.0
+_CANAL_BEHIND_MM = (20.0, 34.0)
+_S1_HEIGHT_MM, _S1_DEPTH_MM = 24.0, 32.0
+_SUBPIXELS = 5
+_NOISE = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WedgeDisc:
+    """A disc: height in its middle, length, and how much it opens to the front."""
+
+    height_mm: float
+    length_mm: float = 36.0
+    wedge_deg: float = 0.0
+
+
+DISCS = (
+    WedgeDisc(height_mm=9.0, length_mm=33.0, wedge_deg=12.0),
+    WedgeDisc(height_mm=11.0, length_mm=36.0, wedge_deg=9.0),
+    WedgeDisc(height_mm=10.0, length_mm=37.0, wedge_deg=6.0),
+    WedgeDisc(height_mm=8.5, length_mm=35.0, wedge_deg=3.0),
+    WedgeDisc(height_mm=7.0, length_mm=34.0),
+    WedgeDisc(height_mm=6.0, length_mm=33.0),
+)
+"""From L5/S1 upwards to T12/L1."""
+
+Polygon = tuple[Tissue, Vector, float]
+"""Tissue, corners (y, z) in mm, half width to the sides (mm)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WedgeSpine:
+    """The stack, in its own frame and turned as a whole in the patient.
+
+    Parameters
+    ----------
+    discs
+        From L5/S1 upwards.
+    sacral_slope_deg
+        Tilt of the upper end plate of S1.
+    turn : ndarray, shape (3, 3)
+        Rotation of the whole spine in the patient.
+    s1_as
+        What S1 is called: a network may take it for a body.
+    """
+
+    discs: tuple[WedgeDisc, ...] = DISCS
+    sacral_slope_deg: float = 35.0
+    turn: Vector = field(default_factory=lambda: np.eye(3))
+    s1_as: Tissue = Tissue.S1
+
+    def polygons(self) -> list[Polygon]:
+        """Return all quadrangles, S1 first."""
+        angle = np.deg2rad(self.sacral_slope_deg)
+        up = np.array([-np.sin(angle), np.cos(angle)])
+        spot = np.array([0.0, -95.0])
+        base = spot - up * _S1_HEIGHT_MM
+        sacrum = _box(base, up, _S1_HEIGHT_MM, _S1_DEPTH_MM)
+        shapes: list[Polygon] = [(self.s1_as, sacrum, _BODY_SIDE_MM)]
+        behind = [_behind(base, up)]
+        for disc in self.discs:
+            half = np.deg2rad(disc.wedge_deg) / 2
+            up = _rotated(up, half)
+            spot = spot + up * GAP_MM
+            shapes.append((Tissue.DISC, _wedge(spot, up, disc), _BODY_SIDE_MM))
+            behind.append(_behind(spot, up))
+            spot = spot + up * (disc.height_mm + GAP_MM)
+            up = _rotated(up, half)
+            body = _box(spot, up, BODY_HEIGHT_MM, BODY_DEPTH_MM)
+            shapes.append((Tissue.BODY, body, _BODY_SIDE_MM))
+            spot = spot + up * BODY_HEIGHT_MM
+        behind.append(_behind(spot, up))
+        for low, high in zip(behind[:-1], behind[1:], strict=True):
+            quad = np.array([low[0], low[1], high[1], high[0]])
+            shapes.append((Tissue.CANAL, quad, _CANAL_SIDE_MM))
+        return shapes
+
+    def coverage(
+        self, frame: Frame, shape: tuple[int, int, int], index: int
+    ) -> NDArray[np.float64]:
+        """Return the share of each tissue in the pixels of one slice (6, R, C)."""
+        shares = np.zeros((len(Tissue), *shape[1:]))
+        rows, columns = np.mgrid[0 : shape[1], 0 : shape[2]]
+        pixels = np.stack([np.full(rows.shape, index), rows, columns], axis=-1)
+        centres = frame.to_mm(pixels) @ self.turn
+        reach = float(frame.spacing_mm[1:].max())
+        steps = (np.arange(_SUBPIXELS) + 0.5) / _SUBPIXELS - 0.5
+        offsets = [(0.0, row, column) for row in steps for column in steps]
+        for kind, corners, side_mm in self.polygons():
+            low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
+            yz = centres[..., 1:]
+            near = ((yz > low) & (yz < high)).all(axis=-1)
+            near &= np.abs(centres[..., 0]) <= side_mm
+            for offset in offsets:
+                points = frame.to_mm(pixels[near] + offset) @ self.turn
+                shares[kind][near] += _inside(points[:, 1:], corners)
+        shares = np.minimum(shares / _SUBPIXELS**2, 1.0)
+        shares[Tissue.BACKGROUND] = np.maximum(1 - shares[1:].sum(axis=0), 0)
+        return shares
+
+    def volume(self, frame: Frame, shape: tuple[int, int, int]) -> Volume:
+        """Return a picture in which each tissue has a grey value of its own."""
+        greys = np.array([GREY[kind] for kind in Tissue])
+        slices = [
+            np.tensordot(greys, self.coverage(frame, shape, index), axes=1)
+            for index in range(shape[0])
+        ]
+        noise = np.random.default_rng(7).normal(0.0, _NOISE, shape)
+        voxels = (np.stack(slices) + noise).astype(np.float32)
+        return Volume(voxels=voxels, frame=frame, series_uid="1.2.3")
+
+    def tissue_map(self, frame: Frame, shape: tuple[int, int, int]) -> TissueMap:
+        """Return what a network without fault would answer for a series."""
+        grid = sagittal_grid(frame, shape, PIXEL_MM)
+        return map_of(grid, self._planes(grid))
+
+    def _planes(self, grid: SagittalGrid) -> NDArray[np.uint8]:
+        slices = [
+            np.rint(self.coverage(grid.frame, grid.shape, index) * FULL)
+            for index in range(grid.shape[0])
+        ]
+        return np.stack(slices).astype(np.uint8)
+
+
+def map_of(grid: SagittalGrid, planes: NDArray[np.uint8]) -> TissueMap:
+    """Return the tissue map of probabilities (K, 6, R, C) in 255ths."""
+    tissue = planes.argmax(axis=1).astype(np.uint8)
+    return TissueMap(grid=grid, probability=planes, tissue=tissue)
+
+
+def _rotated(vector: Vector, angle: float) -> Vector:
+    """Turn (y, z) so that what points up leans backwards."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    y, z = vector
+    return np.array([cos * y + sin * z, -sin * y + cos * z])
+
+
+def _back(up: Vector) -> Vector:
+    return np.array([up[1], -up[0]])
+
+
+def _box(spot: Vector, up: Vector, height: float, depth: float) -> Vector:
+    half = _back(up) * depth / 2
+    top = spot + up * height
+    return np.array([spot - half, spot + half, top + half, top - half])
+
+
+def _wedge(spot: Vector, up: Vector, disc: WedgeDisc) -> Vector:
+    middle = spot + up * disc.height_mm / 2
+    half_length = disc.length_mm / 2
+    open_mm = half_length * np.tan(np.deg2rad(disc.wedge_deg) / 2)
+    back = _back(up)
+    front_half = up * (disc.height_mm / 2 + open_mm)
+    rear_half = up * (disc.height_mm / 2 - open_mm)
+    front, rear = middle - back * half_length, middle + back * half_length
+    return np.array(
+        [front - front_half, rear - rear_half, rear + rear_half, front + front_half]
+    )
+
+
+def _behind(spot: Vector, up: Vector) -> tuple[Vector, Vector]:
+    near, far = _CANAL_BEHIND_MM
+    return spot + _back(up) * near, spot + _back(up) * far
+
+
+def _inside(points: Vector, corners: Vector) -> NDArray[np.bool_]:
+    """Say whether points (y, z) lie in a convex polygon of either sense."""
+    sides = []
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge, offset = end - start, points - start
+        sides.append(edge[0] * offset[..., 1] - edge[1] * offset[..., 0])
+    stack = np.stack(sides)
+    return np.asarray((stack >= 0).all(axis=0) | (stack <= 0).all(axis=0))
+
+
+HEAD, FEET = np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0])
+FRONT, BACK = np.array([0.0, -1.0, 0.0]), np.array([0.0, 1.0, 0.0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """How a series lies in the patient; by default straight, 0.8 mm pixels."""
+
+    rows_to: Vector = field(default_factory=lambda: FEET)
+    columns_to: Vector = field(default_factory=lambda: BACK)
+    turn: Vector = field(default_factory=lambda: np.eye(3))
+    spacing_mm: tuple[float, float, float] = (4.0, 0.8, 0.8)
+    size_mm: tuple[float, float, float] = (36.0, 290.0, 150.0)
+
+    def frame(self) -> tuple[Frame, tuple[int, int, int]]:
+        """Return the frame and the shape of a series centred on the phantom."""
+        slices_to = np.cross(self.columns_to, self.rows_to)
+        directions = self.turn @ np.stack([slices_to, self.rows_to, self.columns_to], 1)
+        thick, high, deep = self.size_mm
+        upright = np.array([abs(self.rows_to[2]), abs(self.columns_to[2])])
+        extent = np.array([thick, *(upright * high + (1 - upright) * deep)])
+        spacing = np.array(self.spacing_mm)
+        shape = np.rint(extent / spacing).astype(int)
+        origin = -directions @ (spacing * (shape - 1) / 2)
+        frame = Frame(origin_mm=origin, directions=directions, spacing_mm=spacing)
+        return frame, (int(shape[0]), int(shape[1]), int(shape[2]))
+
+
+def rotation(axis: str, angle_deg: float) -> Vector:
+    """Return the rotation matrix about a patient axis, `x`, `y` or `z`."""
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[first, first] = matrix[second, second] = cos
+    matrix[first, second], matrix[second, first] = -sin, sin
+    return matrix
