@@ -28,6 +28,9 @@ FIELDS = frozenset(
 _UID_FIELDS = frozenset({"study_uid", "series_uid", "sop_uid"})
 _LOGGER = logging.getLogger("lumbar-node")
 
+_LIBRARIES_THAT_QUOTE = ("pydicom", "highdicom")
+"""Their warnings repeat values of the dataset, such as a name: never to our output."""
+
 FieldValue = str | int | float | None
 
 
@@ -44,6 +47,10 @@ def configure(
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False
+    for library in _LIBRARIES_THAT_QUOTE:
+        logger = logging.getLogger(library)
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = False
 
 
 def event(name: str, /, *, level: int = logging.INFO, **fields: FieldValue) -> None:
