@@ -223,6 +223,7 @@ def frame_groups(dataset: Dataset) -> tuple[Dataset, ...]:
             "PixelMeasuresSequence",
             "PlanePositionSequence",
             "PlaneOrientationSequence",
+            "PixelValueTransformationSequence",
         ):
             setattr(classic, keyword, [dataset])
         return (classic,)

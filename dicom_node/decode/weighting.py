@@ -33,7 +33,7 @@ _NO_CONTRAST = frozenset({"", "UNKNOWN", "MIXED"})
 
 _INVERSION_WORDS = re.compile(r"STIR|FLAIR|\bTIRM?\b|\bT2 ?IR\b")
 _FAT_WORDS = re.compile(r"SPAIR|SPIR|FAT[-_ ]?SAT|\bFS\b|T2FS|\bWATER\b|DIXON[-_ ]W")
-_OTHER_WORDS = re.compile(r"MYELO|\bDWI|\bDIFF|\bMEDIC\b|T2\*|\bSWI\b|MAVRIC")
+_OTHER_WORDS = re.compile(r"MYELO|\bDWI|\bDIFF(USION)?\b|\bMEDIC\b|T2\*|\bSWI\b|MAVRIC")
 _T1_WORD = re.compile(r"(?<![A-Z0-9])T1(?![0-9])")
 _T2_WORD = re.compile(r"(?<![A-Z0-9])T2(?![0-9*])")
 _PD_WORD = re.compile(r"(?<![A-Z0-9])PD(?![A-Z0-9])")

@@ -1,7 +1,7 @@
 """Synthetic DICOM MR series for tests; real ones are in `mr_sources`.
 
-`spine_phantom.phantom_spine()` gives voxels whose truth is known; `build_series()` puts them into
-datasets, and takes any attribute as a keyword; `write_series()` writes them.
+`spine_phantom.phantom_spine()` gives voxels whose truth is known; `build_series()` puts
+them into datasets, and takes any attribute as a keyword; `write_series()` writes them.
 
     voxels, frame, labels = phantom_spine()
     write_series(tmp_path, build_series(voxels, frame, EchoTime=None))
@@ -362,8 +362,6 @@ def _transcode_with_gdcm(path: Path, syntax: int) -> None:
     reader.SetFileName(str(path))
     change = gdcm.ImageChangeTransferSyntax()
     change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
     if not reader.Read():
         message = f"GDCM cannot read {path}"
         raise ValueError(message)
@@ -371,6 +369,8 @@ def _transcode_with_gdcm(path: Path, syntax: int) -> None:
     if not change.Change():
         message = f"GDCM cannot transcode {path}"
         raise ValueError(message)
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))  # empties the file, so not before it is read
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
     if not writer.Write():

@@ -49,6 +49,15 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Return whether a TCP connection is accepted."""
+    try:
+        socket.create_connection((HOST, port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 def wait_until(
     condition: Callable[[], bool], *, within_s: float, what: str = "condition"
 ) -> None:
@@ -146,11 +155,12 @@ class Archive:
         with self._lock:
             return [str(dataset.SOPClassUID) for dataset in self.received]
 
-    def results_of(self, series_uid: str) -> list[Dataset]:
-        """Return the results received that refer to this source series."""
+    def results_of(self, series: Iterable[Dataset]) -> list[Dataset]:
+        """Return the results received that refer to these source instances."""
+        sources = {str(instance.SOPInstanceUID) for instance in series}
         with self._lock:
             received = list(self.received)
-        return [found for found in received if series_uid in referenced_series(found)]
+        return [found for found in received if sources & referenced_instances(found)]
 
     def __enter__(self) -> Self:
         self.start()
@@ -165,15 +175,13 @@ class Archive:
         self.stop()
 
 
-def referenced_series(dataset: Dataset) -> set[str]:
-    """Return every Series Instance UID that an object mentions but its own."""
-    own = str(dataset.SeriesInstanceUID)
-    mentioned = {
+def referenced_instances(dataset: Dataset) -> set[str]:
+    """Return the SOP Instance UIDs to which an object refers."""
+    return {
         str(element.value)
         for element in dataset.iterall()
-        if element.keyword == "SeriesInstanceUID"
+        if element.keyword == "ReferencedSOPInstanceUID"
     }
-    return mentioned - {own}
 
 
 def send(
@@ -219,6 +227,9 @@ def echo(
     port: int, *, calling: str = "PACS", called: str = "LUMBAR_AI", within_s: float = 5
 ) -> bool:
     """Return whether a C-ECHO is answered with success."""
+    # pynetdicom forgets its socket when the connection is refused.
+    if not listens(port):
+        return False
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = within_s
     ae.connection_timeout = within_s

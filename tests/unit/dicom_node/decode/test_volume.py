@@ -1,0 +1,437 @@
+"""Reading a series: what becomes a volume, and what is refused with its numbers."""
+
+from __future__ import annotations
+
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from analysis.contract.geometry import Frame
+from dicom_node.decode import volume as volume_module
+from dicom_node.decode.volume import read_volume
+from dicom_node.errors import GeometryError, PixelDataError, SeriesRejectedError
+from tests.support.mr_series import build_enhanced, build_series, write_series
+from tests.support.spine_phantom import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    frame_of,
+    mirrored,
+    phantom_spine,
+    turned,
+)
+
+SHAPE = (5, 24, 16)
+
+
+def ramp(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.float32]:
+    """12-bit voxels, each unlike its neighbours: none can be mistaken for another."""
+    return (np.arange(np.prod(shape)) % 4096).astype(np.float32).reshape(shape)
+
+
+def same_place(frame: Frame, other: Frame, corner: tuple[int, int, int]) -> bool:
+    """Tell whether first and last voxel lie at the same place in both frames."""
+    return all(
+        np.allclose(frame.to_mm(index), other.to_mm(index), atol=1e-3)
+        for index in ([0, 0, 0], [n - 1 for n in corner])
+    )
+
+
+@pytest.mark.parametrize("directions", [SAGITTAL, CORONAL, AXIAL])
+@pytest.mark.parametrize("angle_deg", [0.0, 17.0])
+def test_voxels_lie_where_they_were_written(
+    tmp_path: Path, directions: NDArray[np.float64], angle_deg: float
+) -> None:
+    frame = frame_of(SHAPE, (4.0, 0.5, 0.75), turned(directions, angle_deg=angle_deg))
+    decoded = read_volume(write_series(tmp_path, build_series(ramp(), frame)))
+    assert np.array_equal(decoded.volume.voxels, ramp())
+    assert same_place(decoded.volume.frame, frame, SHAPE)
+    assert np.allclose(decoded.volume.frame.spacing_mm, [4.0, 0.5, 0.75])
+
+
+def test_files_may_come_in_any_order(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    shuffled = [paths[index] for index in (3, 0, 4, 2, 1)]
+    decoded = read_volume(shuffled)
+    assert np.array_equal(decoded.volume.voxels, ramp())
+    assert [int(each.InstanceNumber) for each in decoded.sources] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("axes", [(0, 2), (0, 1), (1, 2)])
+def test_a_mirrored_grid_shows_the_same_patient(
+    tmp_path: Path, axes: tuple[int, int]
+) -> None:
+    """Columns to the front, rows to the head: other indices, same places."""
+    voxels, frame, _ = phantom_spine((5, 40, 24), (6.0, 7.0, 6.0))
+    other, other_frame = mirrored(voxels, frame, axes)
+    decoded = read_volume(write_series(tmp_path, build_series(other, other_frame)))
+    places = frame.to_mm(np.argwhere(voxels > 600))
+    indices = np.rint(decoded.volume.frame.to_index(places)).astype(int)
+    assert (decoded.volume.voxels[tuple(indices.T)] > 600).all()
+
+
+def test_the_frame_is_right_handed_whatever_the_acquisition_order(
+    tmp_path: Path,
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    for number, dataset in enumerate(reversed(datasets), start=1):
+        dataset.InstanceNumber = number
+    decoded = read_volume(write_series(tmp_path, datasets))
+    slice_axis, row_axis, column_axis = decoded.volume.frame.directions.T
+    assert np.cross(column_axis, row_axis) @ slice_axis == pytest.approx(1.0)
+    assert np.array_equal(decoded.volume.voxels, ramp())
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEGLossless,
+        JPEGLosslessSV1,
+        JPEGLSLossless,
+        JPEG2000Lossless,
+    ],
+    ids=lambda syntax: str(syntax.name),
+)
+def test_every_transfer_syntax_gives_the_same_voxels(
+    tmp_path: Path, syntax: str
+) -> None:
+    datasets = build_series(ramp((2, 64, 48)), frame_of((2, 64, 48)))
+    paths = write_series(tmp_path, datasets, syntax=syntax)
+    assert np.array_equal(read_volume(paths).volume.voxels, ramp((2, 64, 48)))
+
+
+def test_high_throughput_jpeg_2000_has_a_decoder() -> None:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    assert get_decoder(HTJ2KLossless).is_available
+
+
+def test_no_decoder_under_the_gpl_is_installed() -> None:
+    owners = {
+        name.lower() for names in packages_distributions().values() for name in names
+    }
+    assert "pylibjpeg-libjpeg" not in owners
+
+
+@pytest.mark.parametrize(
+    ("bits_stored", "signed", "lowest", "highest"),
+    [
+        (8, False, 0, 255),
+        (12, False, 0, 4095),
+        (16, False, 0, 65535),
+        (12, True, -2048, 2047),
+        (16, True, -32768, 32767),
+    ],
+)
+def test_stored_values_of_any_width_and_sign(
+    tmp_path: Path, bits_stored: int, signed: bool, lowest: int, highest: int
+) -> None:
+    shape = (2, 5, 3)
+    voxels = np.linspace(lowest, highest, 30).round().reshape(shape).astype(np.float32)
+    datasets = build_series(
+        voxels, frame_of(shape), bits_stored=bits_stored, signed=signed
+    )
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert np.array_equal(decoded.volume.voxels, voxels)
+
+
+def test_each_slice_has_its_own_rescale(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    for k, dataset in enumerate(datasets):
+        dataset.RescaleSlope, dataset.RescaleIntercept = k + 1, -10 * k
+    decoded = read_volume(write_series(tmp_path, datasets))
+    for k in range(SHAPE[0]):
+        assert np.array_equal(decoded.volume.voxels[k], ramp()[k] * (k + 1) - 10 * k)
+
+
+@pytest.mark.parametrize("value", ["0", "NaN", "many"])
+def test_a_rescale_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    paths = write_series(tmp_path, datasets)
+    _spoil(paths[0], "RescaleSlope", value)
+    with pytest.raises(PixelDataError) as caught:
+        read_volume(paths)
+    assert caught.value.reason == "bad_rescale"
+
+
+def _spoil(path: Path, keyword: str, value: str) -> None:
+    """Write text that its VR forbids, as careless senders do."""
+    from pydicom import config, dcmread
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.dataelem import RawDataElement
+    from pydicom.tag import Tag
+
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    raw = value.encode() + b" " * (len(value) % 2)
+    with config.disable_value_validation():
+        dataset = dcmread(path)
+        dataset[tag] = RawDataElement(
+            tag, dictionary_VR(tag), len(raw), raw, 0, is_implicit_VR=False,
+            is_little_endian=True, is_raw=True,
+        )  # fmt: skip
+        dataset.save_as(path)
+
+
+def test_monochrome1_is_mirrored_so_that_bright_stays_bright(tmp_path: Path) -> None:
+    datasets = build_series(
+        ramp(), frame_of(SHAPE), PhotometricInterpretation="MONOCHROME1"
+    )
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert np.array_equal(decoded.volume.voxels, 4095 - ramp())
+    assert [notice.code for notice in decoded.warnings] == ["monochrome1_mirrored"]
+
+
+def test_a_file_that_came_twice_is_used_once(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    copy = tmp_path / "again.dcm"
+    copy.write_bytes(paths[2].read_bytes())
+    decoded = read_volume([*paths, copy])
+    assert decoded.volume.voxels.shape == SHAPE
+    assert [notice.code for notice in decoded.warnings] == ["duplicate_instances"]
+
+
+def test_the_same_picture_under_two_uids_is_used_once(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    again = build_series(ramp(), frame_of(SHAPE))[2]
+    again.SOPInstanceUID = UID("2.25.99")
+    again.file_meta.MediaStorageSOPInstanceUID = UID("2.25.99")
+    decoded = read_volume(write_series(tmp_path, [*datasets, again]))
+    assert decoded.volume.voxels.shape == SHAPE
+
+
+def test_lossy_compression_is_mentioned(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), LossyImageCompression="01")
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert [notice.code for notice in decoded.warnings] == ["lossy_compression"]
+
+
+def test_a_lone_slice_takes_its_thickness_as_spacing(tmp_path: Path) -> None:
+    shape = (1, 24, 16)
+    decoded = read_volume(
+        write_series(tmp_path, build_series(ramp(shape), frame_of(shape)))
+    )
+    assert decoded.volume.frame.spacing_mm[0] == pytest.approx(4.0)
+
+
+def _refusal(paths: list[Path]) -> SeriesRejectedError:
+    with pytest.raises(SeriesRejectedError) as caught:
+        read_volume(paths)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"ImageOrientationPatient": None}, "missing_orientation"),
+        ({"ImagePositionPatient": None}, "missing_position"),
+        ({"PixelSpacing": None}, "missing_spacing"),
+        ({"PixelSpacing": [0.0, 0.5]}, "bad_spacing"),
+        ({"ImageOrientationPatient": [0, 2, 0, 0, 0, -1]}, "bad_orientation"),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0.5, -0.9]}, "bad_orientation"),
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "bad_orientation"),
+        ({"PixelData": None}, "no_pixel_data"),
+        ({"BitsAllocated": 32}, "unsupported_pixels"),
+        ({"SamplesPerPixel": 3}, "unsupported_pixels"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "unsupported_pixels"),
+    ],
+)
+def test_attributes_that_make_no_volume(
+    tmp_path: Path, attributes: dict[str, Any], reason: str
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), **attributes)
+    assert _refusal(write_series(tmp_path, datasets)).reason == reason
+
+
+def test_one_slice_without_orientation_is_counted(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    del datasets[3].ImageOrientationPatient
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.text == "1 of 5 slices have no Image Orientation (Patient)"
+
+
+def test_mixed_orientations_are_refused(tmp_path: Path) -> None:
+    sagittal = build_series(ramp(), frame_of(SHAPE))
+    axial = build_series(ramp() + 1, frame_of(SHAPE, directions=AXIAL), seed="other")
+    error = _refusal(write_series(tmp_path, [*sagittal, *axial]))
+    assert error.reason == "mixed_orientation"
+    assert "5 of 10" in error.text
+
+
+def test_a_missing_slice_is_named_with_its_distance(tmp_path: Path) -> None:
+    datasets = build_series(ramp((8, 24, 16)), frame_of((8, 24, 16)))
+    error = _refusal(write_series(tmp_path, datasets[:3] + datasets[4:]))
+    assert error.reason == "uneven_spacing"
+    assert "slices 3 and 4 of 7 are 8.00 mm apart, the others 4.00 mm" in error.text
+
+
+def test_positions_rounded_to_a_tenth_are_even(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE, (4.44, 1.0, 1.0)))
+    for dataset in datasets:
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [round(x, 1), y, z]
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert decoded.volume.frame.spacing_mm[0] == pytest.approx(4.44, abs=0.03)
+
+
+def test_two_echoes_at_each_position_are_refused(tmp_path: Path) -> None:
+    first = build_series(ramp(), frame_of(SHAPE), EchoTime=20)
+    second = build_series(ramp() + 7, frame_of(SHAPE), EchoTime=100, seed="echo 2")
+    error = _refusal(write_series(tmp_path, [*first, *second]))
+    assert error.reason == "several_volumes"
+    assert "2 pictures at each of 5 positions" in error.text
+
+
+def test_one_doubled_position_with_another_picture_is_refused(tmp_path: Path) -> None:
+    first = build_series(ramp(), frame_of(SHAPE))
+    second = build_series(ramp() + 7, frame_of(SHAPE), seed="re-scan")
+    error = _refusal(write_series(tmp_path, [*first, second[2]]))
+    assert error.reason == "doubled_position"
+
+
+def test_different_pictures_under_one_uid_are_refused(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    datasets[1].SOPInstanceUID = datasets[0].SOPInstanceUID
+    datasets[1].file_meta.MediaStorageSOPInstanceUID = datasets[0].SOPInstanceUID
+    assert _refusal(write_series(tmp_path, datasets)).reason == "colliding_uids"
+
+
+def test_slices_of_different_size_are_refused(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    datasets[2].Rows, datasets[2].Columns = 16, 24
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.reason == "mixed_matrix"
+    assert "16 x 24, 24 x 16" in error.text
+
+
+def test_different_pixel_spacing_is_refused_with_both(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    datasets[2].PixelSpacing = [1.25, 1.25]
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.reason == "mixed_spacing"
+    assert "1.0000 to 1.2500 mm" in error.text
+
+
+def test_slices_stacked_askew_are_refused_with_the_angle(tmp_path: Path) -> None:
+    """4 mm along the normal and 4 mm along the columns a slice: 45 degrees."""
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    for k, dataset in enumerate(datasets):
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y + 4.0 * k, z]
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.reason == "sheared_stack"
+    assert "45.00 degrees" in error.text
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    content = paths[2].read_bytes()
+    paths[2].write_bytes(content[:-100])
+    assert _refusal(paths).reason == "unreadable_pixels"
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEGLosslessSV1])
+@pytest.mark.parametrize("kept", [0.6, 0.97])
+def test_truncated_compressed_pixels_are_refused(
+    tmp_path: Path, syntax: str, kept: float
+) -> None:
+    shape = (2, 64, 48)
+    datasets = build_series(ramp(shape), frame_of(shape))
+    paths = write_series(tmp_path, datasets, syntax=syntax)
+    content = paths[1].read_bytes()
+    paths[1].write_bytes(content[: int(len(content) * kept)])
+    assert isinstance(_refusal(paths), PixelDataError)
+
+
+def test_a_file_cut_in_its_header_is_refused(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    paths[2].write_bytes(paths[2].read_bytes()[:300])
+    assert isinstance(_refusal(paths), PixelDataError)
+
+
+def test_a_file_that_is_not_dicom_is_refused(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    paths[2].write_text("this is a letter")
+    assert _refusal(paths).reason == "unreadable_instance"
+
+
+def test_an_absurd_size_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(volume_module, "MAX_VOXELS", 1919)
+    error = _refusal(write_series(tmp_path, build_series(ramp(), frame_of(SHAPE))))
+    assert error.reason == "too_large"
+    assert error.text == "1920 voxels in 5 slices; the limit is 1919"
+
+
+def test_a_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), Rows=65535, Columns=65535)
+    assert _refusal(write_series(tmp_path, datasets)).reason == "too_large"
+
+
+def test_no_file_at_all_is_refused() -> None:
+    assert _refusal([]).reason == "too_large"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 4, 1, 3, 0)])
+def test_enhanced_frames_are_sorted_along_the_normal(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    frame = frame_of(SHAPE, (4.0, 0.5, 0.75), turned(SAGITTAL, angle_deg=11))
+    dataset = build_enhanced(ramp(), frame, frame_order=order)
+    decoded = read_volume(write_series(tmp_path, [dataset]))
+    assert np.array_equal(decoded.volume.voxels, ramp())
+    assert same_place(decoded.volume.frame, frame, SHAPE)
+    assert decoded.frame_numbers == tuple(order.index(k) + 1 for k in range(5))
+    assert len(decoded.sources) == 1
+
+
+def test_two_enhanced_instances_in_a_series_are_refused(tmp_path: Path) -> None:
+    first = build_enhanced(ramp(), frame_of(SHAPE))
+    second = build_enhanced(ramp() + 1, frame_of(SHAPE), seed="second")
+    error = _refusal(write_series(tmp_path, [first, second]))
+    assert error.reason == "several_multiframe"
+
+
+def test_two_stacks_in_one_enhanced_instance_are_refused(tmp_path: Path) -> None:
+    dataset = build_enhanced(
+        np.concatenate([ramp(), ramp() + 1]), frame_of((10, *SHAPE[1:]))
+    )
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    for frame, other in zip(frames[5:], frames[:5], strict=True):
+        frame.PlanePositionSequence = other.PlanePositionSequence
+    error = _refusal(write_series(tmp_path, [dataset]))
+    assert error.reason == "several_volumes"
+
+
+def test_the_sources_keep_their_headers_and_lose_their_pixels(tmp_path: Path) -> None:
+    decoded = read_volume(write_series(tmp_path, build_series(ramp(), frame_of(SHAPE))))
+    assert all("PixelData" not in source for source in decoded.sources)
+    assert {source.AccessionNumber for source in decoded.sources} == {"ACC0001"}
+
+
+def test_a_refusal_carries_no_patient_data(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), ImagePositionPatient=None)
+    error = _refusal(write_series(tmp_path, datasets))
+    assert isinstance(error, GeometryError)
+    for secret in ("Phantom", "PHANTOM1", "ACC0001", "19800615"):
+        assert secret not in str(error)
