@@ -1,0 +1,124 @@
+"""A toy anatomy that the node serves end to end, without the science of the lumbar.
+
+`make_installed` writes what a distribution of its own would have installed; a process
+that gets the environment returned finds it as the analysis `phantom-mri`.
+
+The toy measures the brightest half of a picture. With PHANTOM_POISON set to a series
+UID it kills its process on that series; one with fewer slices than PHANTOM_MIN_SLICES
+is unsuitable.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from analysis.contract.concepts import MILLIMETRE, PRIVATE_SCHEME, Concept
+from analysis.contract.errors import UnsuitableInput
+from analysis.contract.measurement import Measurement, Outline
+from analysis.contract.plugin import (
+    CONTRACT_VERSION,
+    Context,
+    Fit,
+    Plane,
+    Role,
+    SeriesSummary,
+)
+from analysis.contract.result import AnalysisResult, Finding, Page, Provenance
+from analysis.contract.segmentation import Segment, Segmentation
+from analysis.contract.volume import Volume
+
+NAME = "phantom-mri"
+ROLE = "any_mr"
+ROOT = Path(__file__).resolve().parents[2]
+
+_HALF = Concept("PHANTOM", PRIVATE_SCHEME, "Brightest half of a phantom")
+_LENGTH = Concept("PHANTOM-LENGTH", PRIVATE_SCHEME, "Length of a phantom")
+
+
+class PhantomMri:
+    """Takes every sagittal series and finds one thing in it."""
+
+    name = NAME
+    version = "1"
+    contract_version = CONTRACT_VERSION
+    inputs: tuple[Role, ...] = (ROLE,)
+
+    def accepts(self, summary: SeriesSummary) -> Fit:
+        """Take what is sagittal."""
+        if summary.plane is not Plane.SAGITTAL:
+            return Fit(accepted=False, code="not_sagittal", text="is not sagittal")
+        return Fit(accepted=True)
+
+    def prepare(self, *, threads: int) -> None:
+        """Need nothing."""
+
+    def analyse(
+        self, inputs: Mapping[Role, Volume], context: Context
+    ) -> AnalysisResult:
+        """Label the brightest half, and call the slice spacing its length."""
+        volume = inputs[ROLE]
+        if volume.series_uid == os.environ.get("PHANTOM_POISON"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        least = int(os.environ.get("PHANTOM_MIN_SLICES", "1"))
+        if len(volume.voxels) < least:
+            text = f"{len(volume.voxels)} slices, {least} are needed"
+            raise UnsuitableInput(code="too_few_slices", text=text)
+        labels = (volume.voxels > np.median(volume.voxels)).astype(np.uint8)
+        middle = len(labels) // 2
+        square = np.array([[1.0, 1.0], [1.0, 9.0], [9.0, 9.0], [9.0, 1.0], [1.0, 1.0]])
+        finding = Finding(
+            site=_HALF,
+            label="Phantom",
+            segment_number=1,
+            outline=Outline(slice_index=middle, points=square),
+            measurements=(
+                Measurement(
+                    concept=_LENGTH,
+                    value=float(volume.frame.spacing_mm[0]),
+                    unit=MILLIMETRE,
+                ),
+            ),
+        )
+        shade = (255 * labels[middle]).astype(np.uint8)
+        return AnalysisResult(
+            segmentation=Segmentation(
+                labels=labels,
+                segments=(
+                    Segment(
+                        number=1,
+                        label="Phantom",
+                        structure=_HALF,
+                        colour=(255, 0, 0),
+                    ),
+                ),
+            ),
+            findings=(finding,),
+            pages=(Page(title="Overlay", pixels=np.stack([shade] * 3, axis=-1)),),
+            provenance=Provenance(name=NAME, version="1", weights_sha256="0" * 64),
+            details={"levels": [{"level": "phantom", "unmeasured": {}}]},
+        )
+
+
+def make_installed(folder: Path, *, target: str = "") -> dict[str, str]:
+    """Install the toy into a folder, and return the environment that finds it.
+
+    Parameters
+    ----------
+    target
+        What its entry point names instead of the toy.
+    """
+    info = folder / "phantom_mri-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: phantom-mri\n")
+    plugin = target or "tests.support.phantom_plugin:PhantomMri"
+    entry = f"[dicom_node.analyses]\n{NAME} = {plugin}\n"
+    (info / "entry_points.txt").write_text(entry)
+    # The suite runs against the installed wheel; whatever finds the packages here must
+    # find them there.
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), *sys.path[1:]])}
