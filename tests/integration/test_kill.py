@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import variants
+from tests.support import phantom_plugin, variants
 from tests.support.node_process import Node, node_for
 from tests.support.peers import Archive, send, wait_until
 from tests.support.variants import Series, fresh
@@ -25,7 +25,14 @@ def bundled(demo_series: Path) -> Series:
 
 @pytest.fixture
 def series(bundled: Series) -> Series:
+    """Return a real series, whose analysis takes seconds."""
     return fresh(bundled)
+
+
+@pytest.fixture
+def little(bundled: Series) -> Series:
+    """Return a series for the toy analysis, which takes no time."""
+    return variants.small(bundled)
 
 
 @pytest.fixture
@@ -37,6 +44,19 @@ def archive() -> Iterator[Archive]:
 @pytest.fixture
 def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
     node = node_for(tmp_path, archive)
+    with node:
+        yield node
+
+
+@pytest.fixture
+def quick_node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
+    """Return a node whose analysis is the toy."""
+    node = node_for(
+        tmp_path,
+        archive,
+        analysis=phantom_plugin.NAME,
+        environment=phantom_plugin.make_installed(tmp_path / "installed"),
+    )
     with node:
         yield node
 
@@ -76,26 +96,26 @@ def test_the_worker_dies_during_the_analysis(
 
 
 def test_the_node_dies_while_it_receives(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series
 ) -> None:
-    send(series[:5], node.port, release=False)
-    node.kill()
-    node.start()
-    send(series[5:], node.port)
-    jobs = node.wait_settled(1, within_s=WITHIN_S)
+    send(little[:5], quick_node.port, release=False)
+    quick_node.kill()
+    quick_node.start()
+    send(little[5:], quick_node.port)
+    jobs = quick_node.wait_settled(1, within_s=WITHIN_S)
     # Whole, or in two revisions when the first half was called complete meanwhile.
     latest = max(jobs, key=lambda job: job["instances"])
-    assert (latest["instances"], latest["state"]) == (len(series), "done")
+    assert (latest["instances"], latest["state"]) == (len(little), "done")
 
 
 def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series
 ) -> None:
-    send(series, node.port)
-    node.kill()
-    node.start()
-    assert_results_arrived_once(node, archive)
-    assert node.jobs()[0]["instances"] == len(series)
+    send(little, quick_node.port)
+    quick_node.kill()
+    quick_node.start()
+    assert_results_arrived_once(quick_node, archive)
+    assert quick_node.jobs()[0]["instances"] == len(little)
 
 
 def test_the_node_dies_during_the_analysis(
@@ -111,51 +131,51 @@ def test_the_node_dies_during_the_analysis(
 
 
 def test_the_node_dies_during_the_delivery(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series
 ) -> None:
     archive.abort_at = 2
-    send(series, node.port)
+    send(little, quick_node.port)
     wait_until(lambda: archive.requests >= 2, within_s=60, what="delivery begins")
-    node.kill()
+    quick_node.kill()
     archive.abort_at = None
-    node.start()
-    assert_results_arrived_once(node, archive)
+    quick_node.start()
+    assert_results_arrived_once(quick_node, archive)
 
 
 def test_a_peer_that_is_down_gets_its_results_when_it_comes_up(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series
 ) -> None:
     archive.stop()
-    send(series, node.port)
+    send(little, quick_node.port)
     wait_until(
-        lambda: state_of_only_job(node) == "delivering",
+        lambda: state_of_only_job(quick_node) == "delivering",
         within_s=60,
         what="delivery begins",
     )
     archive.start()
-    assert_results_arrived_once(node, archive)
+    assert_results_arrived_once(quick_node, archive)
 
 
 def test_late_instances_make_a_second_job_that_says_its_revision(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series
 ) -> None:
-    send(series[:7], node.port)
-    node.wait_settled(1, within_s=WITHIN_S)
-    send(series[7:], node.port)
-    wait_until(lambda: len(node.jobs()) == 2, within_s=30, what="a second job")
-    jobs = node.wait_settled(2, within_s=WITHIN_S)
-    assert {job["instances"] for job in jobs} == {7, len(series)}
+    send(little[:7], quick_node.port)
+    quick_node.wait_settled(1, within_s=WITHIN_S)
+    send(little[7:], quick_node.port)
+    wait_until(lambda: len(quick_node.jobs()) == 2, within_s=30, what="a second job")
+    jobs = quick_node.wait_settled(2, within_s=WITHIN_S)
+    assert {job["instances"] for job in jobs} == {7, len(little)}
     reports = [found for found in archive.received if found.Modality == "SR"]
     assert len({str(found.SOPInstanceUID) for found in reports}) == 2
     assert any("rev 2" in str(found.SeriesDescription) for found in reports)
 
 
-def test_sigterm_ends_the_node_within_ten_seconds(node: Node) -> None:
+def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:
     start = time.monotonic()
-    assert node.stop() == 0
+    assert quick_node.stop() == 0
     # A promise of the command line, not a measurement.
     assert time.monotonic() - start < 10
     # Python's own resource tracker ends by itself, once it sees that the node has.
     wait_until(
-        lambda: node.processes_left() == [], within_s=5, what="no process is left"
+        lambda: quick_node.processes_left() == [], within_s=5, what="no process is left"
     )

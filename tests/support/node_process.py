@@ -134,10 +134,7 @@ class Node:
         """Send SIGTERM, wait for the end, and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(20)
-        finally:
-            self._kill_group()
+        return self.process.wait(20)
 
     def kill(self) -> None:
         """Kill -9 every process of the node at once."""
