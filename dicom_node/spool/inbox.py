@@ -1,4 +1,11 @@
-"""Write, fsync, rename: an instance is there whole or not at all."""
+"""Write, rename, fsync: an instance is there whole or not at all.
+
+The name comes before the two fsync, of the file and of its folder, since then one
+commit of the file system's journal holds both: with the usual order there are two, and
+they are what a sender waits for. Nobody hears of an instance, neither the sender nor
+the assembler, before both have returned. A machine that loses power in between may come
+up with a torn file, which was never acknowledged: the scan checks content against name.
+"""
 
 from __future__ import annotations
 
@@ -81,14 +88,13 @@ class Inbox:
         if head.sop_class_uid != request.sop_class_uid:
             message = "SOP Class UID differs between C-STORE request and dataset"
             raise InstanceMismatchError(message)
-        incoming.sync()
         folder = self._layout.series_folder(head.study_uid, head.series_uid)
         path = folder / instance_name(head.sop_instance_uid, sha256)
         received_at_s = self._clock()
         # The time of the file says which version of an instance came last, also after
         # a restart, and also if the same content comes a second time.
         os.utime(incoming.path, (received_at_s, received_at_s))
-        self._move(incoming.path, path)
+        self._move(incoming, path)
         self._stored(
             request,
             StoredInstance(
@@ -109,14 +115,25 @@ class Inbox:
         """Return a context in which an OSError becomes an error of ours."""
         return _disk_errors(self._layout.folder, self._min_free_bytes)
 
-    def _move(self, source: Path, path: Path) -> None:
+    def _move(self, incoming: IncomingInstance, path: Path) -> None:
+        if path.exists():
+            # It was acknowledged before, so it must not be exchanged for bytes that
+            # are not yet durable.
+            _touch_durably(path, incoming.path.stat().st_mtime)
+            incoming.path.unlink()
+            return
         try:
-            source.replace(path)
+            incoming.path.rename(path)
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             sync_folder(path.parent.parent)
-            source.replace(path)
-        sync_folder(path.parent)
+            incoming.path.rename(path)
+        try:
+            incoming.sync()
+            sync_folder(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 class IncomingInstance:
@@ -211,6 +228,16 @@ class IncomingInstance:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _touch_durably(path: Path, time_s: float) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.utime(descriptor, (time_s, time_s))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _free_bytes(folder: Path) -> int:
