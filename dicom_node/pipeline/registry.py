@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from analysis.contract.errors import AnalysisFailed
-from analysis.contract.plugin import CONTRACT_VERSION, Analysis
 from dicom_node.errors import AnalysisUnavailableError
+
+if TYPE_CHECKING:
+    from analysis.contract.plugin import Analysis
 
 GROUP = "dicom_node.analyses"
 
@@ -53,6 +56,9 @@ class Registry:
         return analysis
 
     def _load(self, name: str) -> Analysis:
+        # Here, because it brings numpy, which an idle supervisor does without.
+        from analysis.contract.plugin import CONTRACT_VERSION
+
         if name not in self._points:
             raise AnalysisUnavailableError(name, why="not installed")
         point = self._points[name]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from analysis.contract.plugin import SeriesSummary
 from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
 from dicom_node.identifiers import digest
 from dicom_node.model import Job, ReceivedSeries
 from dicom_node.pipeline.registry import Registry
 from dicom_node.settings.model import Accept, Route
+
+if TYPE_CHECKING:
+    from analysis.contract.plugin import SeriesSummary
 
 _ID_DIGITS = 32
 _NO_VERSION = "unavailable"

@@ -105,6 +105,20 @@ class PhantomMri:
         )
 
 
+class OfAnotherTime(PhantomMri):
+    """Built for another contract."""
+
+    contract_version = 99
+
+
+class Broken:
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        message = "no weights"
+        raise RuntimeError(message)
+
+
 def make_installed(folder: Path, *, target: str = "") -> dict[str, str]:
     """Install the toy into a folder, and return the environment that finds it.
 

@@ -1,0 +1,179 @@
+"""What each command says, and the code with which it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dicom_node.cli import main as cli
+from dicom_node.cli.main import main
+from dicom_node.jobs.engine import prepare_database
+from dicom_node.jobs.queue import JobQueue
+from tests.support.peers import free_port
+from tests.support.toy_worker import toy_job
+
+DONE, FAILED, WRONG_USAGE, UNREACHABLE, UNSUITABLE = 0, 1, 2, 3, 4
+
+SETTINGS = """\
+version: 1
+node: {{port: 11112}}
+peers:
+  pacs: {{ae_title: PACS, host: 127.0.0.1, port: {port}, timeout_s: 1}}
+spool: {{folder: spool, min_free_gb: 0.001}}
+routes: [{{name: lumbar, deliver_to: [pacs]}}]
+"""
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "node.yaml"
+    path.write_text(SETTINGS.format(port=free_port()))
+    return str(path)
+
+
+@pytest.fixture
+def config_with_jobs(config: str) -> str:
+    folder = Path(config).parent / "spool"
+    url = f"sqlite:///{folder / 'node.sqlite'}"
+    prepare_database(url)
+    with JobQueue(url) as queue:
+        queue.enqueue(toy_job("0123456789abcdef"))
+    return config
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["dance"],
+        ["jobs"],
+        ["analyse", "x"],
+        ["analyse", "x", "--out", "y", "--threads", "0"],
+    ],
+)
+def test_wrong_words_are_answered_with_usage(
+    words: list[str], capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == WRONG_USAGE
+    assert "usage: lumbar-node" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "describe"])
+def test_wrong_settings_are_told_all_at_once(
+    command: str, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("version: 1\nnode: {port: 0}\nspool: {}\n")
+    assert main([command, "--config", str(path)]) == WRONG_USAGE
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}:1 routes: is missing",
+        f"{path}:2 node.port: 0 is not a TCP port (1 to 65535)",
+        f"{path}:3 spool.folder: is missing",
+    ]
+
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_echo_that_nobody_answers_ends_with_3(config: str, capsys: Captured) -> None:
+    assert main(["echo", "pacs", "--config", config]) == UNREACHABLE
+    assert capsys.readouterr().err.startswith("lumbar-node: no association with PACS")
+
+
+def test_an_echo_to_an_unknown_peer_names_the_known_ones(
+    config: str, capsys: Captured
+) -> None:
+    assert main(["echo", "moon", "--config", config]) == WRONG_USAGE
+    assert "no peer is named moon (peers: pacs)" in capsys.readouterr().err
+
+
+def test_jobs_of_a_node_that_never_ran_are_told_so(
+    config: str, capsys: Captured
+) -> None:
+    assert main(["jobs", "list", "--config", config]) == FAILED
+    assert "there are no jobs yet" in capsys.readouterr().err
+
+
+def test_jobs_are_listed_shown_and_cancelled(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    configured = ["--config", config_with_jobs]
+    assert main(["jobs", "list", *configured]) == DONE
+    assert "0123456789ab  waiting" in capsys.readouterr().out
+    assert main(["jobs", "cancel", "0123", *configured, "--json"]) == DONE
+    cancelled = json.loads(capsys.readouterr().out)
+    assert (cancelled["id"], cancelled["state"]) == ("0123456789abcdef", "cancelled")
+    assert main(["jobs", "show", "0123", *configured]) == DONE
+    assert "state:      cancelled" in capsys.readouterr().out
+    assert main(["jobs", "cancel", "0123", *configured]) == FAILED
+    assert "is cancelled: nothing to cancel" in capsys.readouterr().err
+    assert main(["jobs", "retry", "0123", *configured]) == DONE
+    assert "state:      waiting" in capsys.readouterr().out
+
+
+def test_a_job_that_is_not_there_is_told(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    assert main(["jobs", "show", "ffff", "--config", config_with_jobs]) == FAILED
+    assert "no job begins with 'ffff'" in capsys.readouterr().err
+
+
+def test_describe_tells_routes_peers_and_what_is_accepted(
+    config: str, capsys: Captured
+) -> None:
+    assert main(["describe", "--config", config]) == DONE
+    said = capsys.readouterr().out
+    for word in ("LUMBAR_AI on", "pacs", "lumbar-mri", "seg sr sc", "JPEG 2000"):
+        assert word in said
+    assert main(["describe", "--config", config, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["settings"]["peers"]["pacs"]
+
+
+def test_a_folder_that_does_not_exist_is_wrong_usage(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    nowhere, out = tmp_path / "nowhere", tmp_path / "out"
+    assert main(["analyse", str(nowhere), "--out", str(out)]) == WRONG_USAGE
+    assert "does not exist" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_without_dicom_is_unsuitable_and_its_files_are_counted(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("hello")
+    (folder / "a.dcm").write_bytes(b"no dicom" * 100)
+    out.mkdir()
+    (out / "seg.dcm").write_text("of an earlier run")
+    assert main(["analyse", str(folder), "--out", str(out)]) == UNSUITABLE
+    said = capsys.readouterr()
+    assert "2 files that are not DICOM" in said.out
+    assert "holds no DICOM instance" in said.err
+    report = json.loads((out / "report.json").read_text())
+    assert (report["status"], report["reason"]) == ("unsuitable", "no_dicom")
+    assert [path.name for path in out.iterdir()] == ["report.json"]
+
+
+def test_a_bug_of_ours_shows_no_traceback_unless_asked(
+    config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_arguments: object) -> int:
+        message = "Doe^John"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(cli, "_check", broken)
+    assert main(["check", "--config", config]) == FAILED
+    said = capsys.readouterr().err
+    assert said.startswith("lumbar-node: internal error: RuntimeError")
+    assert "Traceback" not in said
+    assert "Doe" not in said
+    monkeypatch.setenv("LUMBAR_NODE_DEBUG", "1")
+    main(["check", "--config", config])
+    assert "Traceback" in capsys.readouterr().err

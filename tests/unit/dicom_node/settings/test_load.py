@@ -1,0 +1,206 @@
+"""Every mistake of `node.yaml` at once, each with file, line, path and limit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from dicom_node.errors import SettingsError
+from dicom_node.settings.load import load
+from dicom_node.settings.model import Settings
+from dicom_node.settings.schema import schema_text
+
+GOOD = """\
+version: 1
+peers:
+  pacs: {ae_title: PACS, host: 10.0.0.5, port: 104}
+spool: {folder: spool}
+routes:
+  - name: lumbar
+    deliver_to: [pacs]
+"""
+ANALYSES = ("lumbar-mri",)
+
+
+def loaded(folder: Path, text: str) -> Settings:
+    path = folder / "node.yaml"
+    path.write_text(text)
+    return load(path, analyses=ANALYSES)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """Return what is wrong, without the name of the file."""
+    with pytest.raises(SettingsError) as caught:
+        loaded(folder, text)
+    prefix = f"{folder / 'node.yaml'}:"
+    assert all(problem.startswith(prefix) for problem in caught.value.problems)
+    return [problem.removeprefix(prefix) for problem in caught.value.problems]
+
+
+def test_a_good_file_is_read_and_what_it_leaves_out_has_a_default(
+    tmp_path: Path,
+) -> None:
+    settings = loaded(tmp_path, GOOD)
+    assert settings.peers["pacs"].host == "10.0.0.5"
+    assert settings.node.port == 11112
+    assert settings.routes[0].objects == ["seg", "sr", "sc"]
+
+
+def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
+    tmp_path: Path,
+) -> None:
+    settings = loaded(tmp_path, GOOD)
+    assert settings.spool.folder == tmp_path / "spool"
+    assert settings.database_url == f"sqlite:///{tmp_path}/spool/node.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "port: 104",
+            "port: 70000",
+            "3 peers.pacs.port: 70000 is not a TCP port (1 to 65535)",
+        ),
+        (
+            "port: 104",
+            "port: x",
+            "3 peers.pacs.port: x is not a TCP port (1 to 65535)",
+        ),
+        (
+            "port: 104",
+            "prot: 104",
+            "3 peers.pacs.prot: unknown key (did you mean port?)",
+        ),
+        (
+            "ae_title: PACS",
+            "ae_title: A_TITLE_OF_17_CHR",
+            "3 peers.pacs.ae_title: A_TITLE_OF_17_CHR is not an AE title "
+            "(1 to 16 printable ASCII characters, no backslash)",
+        ),
+        (
+            "ae_title: PACS",
+            "ae_title: NO",
+            "3 peers.pacs.ae_title: false is not an AE title (1 to 16 printable ASCII "
+            "characters, no backslash); put it in quotes",
+        ),
+        ("host: 10.0.0.5, ", "", "3 peers.pacs.host: is missing"),
+        ("folder: spool", "keep_days: 0", "4 spool.folder: is missing"),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: [pasc]",
+            "7 routes.0.deliver_to.0: no peer is named pasc (peers: pacs)",
+        ),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: []",
+            "7 routes.0.deliver_to: an empty list is not a list (1 or more entries)",
+        ),
+        (
+            "name: lumbar\n",
+            "name: lumbar\n    analysis: knee-mri\n",
+            "7 routes.0.analysis: no analysis knee-mri is installed "
+            "(installed: lumbar-mri)",
+        ),
+        (
+            "routes:\n",
+            "routes:\n  - {name: lumbar, deliver_to: [pacs]}\n",
+            "7 routes.1.name: lumbar is also the route in line 6",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\njobs: {backoff_s: [30, -1]}\n",
+            "2 jobs.backoff_s.1: -1 is not a time in seconds (above 0)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nlog: {level: loud}\n",
+            "2 log.level: loud is not one of debug, info, warning, error",
+        ),
+        (
+            "version: 1\n",
+            "version: 2\n",
+            "1 version: 2 is not 1, the only value that is known",
+        ),
+        (
+            "pacs: {",
+            "PACS: {",
+            "3 peers.PACS: PACS is not a name (1 to 63 of a-z, 0-9, - and _; a letter "
+            "or digit first)",
+        ),
+        (
+            "spool: {folder: spool}",
+            "spool: {folder: spool}\nspool: {folder: b}",
+            "5 spool: occurs twice, first in line 4",
+        ),
+        (
+            "spool: {folder: spool}",
+            "spool:",
+            "4 spool: an empty value is not a section with keys",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_line_path_value_and_limit(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in GOOD
+    assert problem in problems(tmp_path, GOOD.replace(old, new))
+
+
+def test_a_spool_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("folder: spool", "folder: node.yaml/a"))
+    spool, file = tmp_path / "node.yaml" / "a", tmp_path / "node.yaml"
+    assert found == f"4 spool.folder: {spool} cannot be a folder: {file} is a file"
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
+    tmp_path: Path,
+) -> None:
+    text = (
+        GOOD.replace("104", "0").replace("[pacs]", "[nobody]") + "jobs: {atempts: 3}\n"
+    )
+    found = problems(tmp_path, text)
+    assert [line.split(" ")[0] for line in found] == ["3", "7", "8"]
+
+
+def test_a_password_in_the_database_url_is_not_repeated(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, f"{GOOD}database: mysql://me:secret@host/db\n")
+    assert "secret" not in found
+    assert found.startswith("8 database: the value is not a database URL")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [1\nb: 2\n", "2 is not YAML: "),
+        ("", "1 expected sections"),
+        ("- 1\n", "1 expected sections"),
+        ("a: !!python/object:os.system {}\n", ""),
+    ],
+)
+def test_what_is_no_mapping_of_plain_values_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    found = problems(tmp_path, text)
+    assert found[0].startswith(problem)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        load(tmp_path / "nowhere.yaml", analyses=ANALYSES)
+
+
+def test_the_examples_are_good_and_agree_with_the_schema(root: Path) -> None:
+    examples = sorted((root / "config").rglob("*.yaml"))
+    assert {path.name for path in examples} > {"node.yaml", "two-pacs.yaml"}
+    for path in examples:
+        load(path, analyses=ANALYSES)
+        jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(schema_text()))
+
+
+def test_the_schema_in_config_is_the_one_that_the_model_makes(root: Path) -> None:
+    assert (root / "config" / "node.schema.json").read_text() == schema_text()
