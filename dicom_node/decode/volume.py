@@ -19,8 +19,15 @@ from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.decode import pixels, values
 from dicom_node.decode.geometry import Slice, arrange
-from dicom_node.decode.headers import frame_groups, orientation_of, position_of
+from dicom_node.decode.headers import (
+    InstanceHeader,
+    frame_groups,
+    orientation_of,
+    position_of,
+    read_header,
+)
 from dicom_node.decode.subject import subject_of
+from dicom_node.decode.weighting import is_stated
 from dicom_node.errors import GeometryError, PixelDataError
 
 MAX_VOXELS = 2**26
@@ -77,7 +84,7 @@ def read_volume(paths: Sequence[Path]) -> DecodedSeries:
 def _read(paths: Sequence[Path]) -> DecodedSeries:
     instances, notices = _distinct([_open(path) for path in paths])
     groups = [frame_groups(instance) for instance in instances]
-    multiframe = any(len(frames) > 1 for frames in groups)
+    multiframe = any("PerFrameFunctionalGroupsSequence" in each for each in instances)
     if multiframe and len(instances) > 1:
         text = f"{len(instances)} multi-frame instances in one series; expected 1"
         raise GeometryError(reason="several_multiframe", text=text)
@@ -113,7 +120,7 @@ def _read(paths: Sequence[Path]) -> DecodedSeries:
             tuple(slices[index].frame + 1 for index in order) if multiframe else ()
         ),
         subject=subject_of(first),
-        warnings=(*notices, *_doubts(first)),
+        warnings=(*notices, *_doubts(first, read_header(paths[0]))),
     )
 
 
@@ -191,8 +198,11 @@ def _decoded(
     return stored
 
 
-def _doubts(first: Dataset) -> tuple[Notice, ...]:
+def _doubts(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
     notices = []
+    if not is_stated(header):
+        text = "echo and repetition time are missing; the description gave the contrast"
+        notices.append(Notice(code="weighting_from_description", text=text))
     if values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
         text = "stored values were mirrored: MONOCHROME1 shows the minimum white"
         notices.append(Notice(code="monochrome1_mirrored", text=text))

@@ -360,8 +360,6 @@ def _library(evidence: Evidence, findings: Sequence[Finding]) -> list[Dataset]:
         entry.update(image)
         if "PixelSpacing" not in entry:
             _flatten_first_frame(entry)
-        if not entry.get("SliceThickness"):
-            entry.SliceThickness = entry.get("SpacingBetweenSlices") or 0
         images.append(entry)
     return images
 

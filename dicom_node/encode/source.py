@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Protocol
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 
 from analysis.contract.result import Notice
@@ -129,11 +129,51 @@ def prepare(sources: Sequence[Dataset]) -> tuple[Dataset, ...]:
     return tuple(_image(source, patient_study) for source in sources)
 
 
+def _share_geometry(images: Sequence[Dataset], thickness_mm: float) -> None:
+    """Write the geometry of the first slice into all.
+
+    Decoding has found them alike but for rounding; the library wants them equal, and
+    a thickness, which senders may leave empty (PS3.3 C.8.3.1).
+    """
+    first = images[0]
+    if not first.get("SliceThickness"):
+        first.SliceThickness = round(thickness_mm, 4)
+    for image in images:
+        for keyword in (
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "SliceThickness",
+            "FrameOfReferenceUID",
+        ):
+            image[keyword] = first[keyword]
+
+
+def _share_groups(image: Dataset, thickness_mm: float) -> None:
+    """Move measures and orientation to the shared groups, where the library looks.
+
+    Some scanners write them frame by frame, equal in all.
+    """
+    frames = image.PerFrameFunctionalGroupsSequence
+    shared = image.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    common = Dataset()
+    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        common[keyword] = (frames[0] if keyword in frames[0] else shared[0])[keyword]
+    measures = common.PixelMeasuresSequence[0]
+    if not measures.get("SliceThickness"):
+        measures.SliceThickness = round(thickness_mm, 4)
+    for frame in frames:
+        if "PlanePositionSequence" not in frame:
+            frame["PlanePositionSequence"] = shared[0]["PlanePositionSequence"]
+        for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+            frame.pop(keyword, None)
+    image.SharedFunctionalGroupsSequence = [common]
+
+
 def _patient_study(source: Dataset) -> Dataset:
     copied = Dataset()
     for tag in source.keys():  # noqa: SIM118 - iteration would convert every element
         if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in _STUDY_KEYWORDS:
-            copied[tag] = source[tag]
+            copied[tag] = copy.deepcopy(source[tag])
     charset = source.get("SpecificCharacterSet")
     if charset:
         copied.SpecificCharacterSet = charset
@@ -148,7 +188,7 @@ def _image(source: Dataset, patient_study: Dataset) -> Dataset:
     copied = Dataset()
     for keyword in ("SpecificCharacterSet", *_IMAGE_KEYWORDS):
         if keyword in source:
-            copied[keyword] = source[keyword]
+            copied[keyword] = copy.deepcopy(source[keyword])
     result = _as_utf_8(copied)
     result.update(patient_study)
     if not result.get("FrameOfReferenceUID"):
@@ -161,7 +201,7 @@ def _image(source: Dataset, patient_study: Dataset) -> Dataset:
 
 
 def _as_utf_8(dataset: Dataset) -> Dataset:
-    """Return a copy whose texts are decoded, and drop what breaks its form."""
+    """Decode all texts of a fresh copy, and drop what breaks its form."""
     dataset.decode()
     for keyword, form in _FORMS.items():
         if keyword in dataset and not form.fullmatch(str(dataset[keyword].value)):
@@ -175,8 +215,3 @@ def _as_utf_8(dataset: Dataset) -> Dataset:
             )
     dataset.SpecificCharacterSet = UTF_8
     return dataset
-
-
-def is_multiframe(image: Dataset) -> bool:
-    """Tell whether an image's SOP class holds frames in functional groups."""
-    return "PerFrameFunctionalGroupsSequence" in image and UID(image.SOPClassUID) != ""

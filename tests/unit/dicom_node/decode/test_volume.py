@@ -225,6 +225,12 @@ def test_lossy_compression_is_mentioned(tmp_path: Path) -> None:
     assert [notice.code for notice in decoded.warnings] == ["lossy_compression"]
 
 
+def test_a_contrast_known_from_words_alone_is_mentioned(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), EchoTime=None)
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert [each.code for each in decoded.warnings] == ["weighting_from_description"]
+
+
 def test_a_lone_slice_takes_its_thickness_as_spacing(tmp_path: Path) -> None:
     shape = (1, 24, 16)
     decoded = read_volume(

