@@ -122,13 +122,21 @@ class Node:
                 start_new_session=True,
             )
         if wait:
+            self._wait_for_echo()
+
+    def _wait_for_echo(self) -> None:
+        try:
             wait_until(self._answers, within_s=60, what="the node answers C-ECHO")
+        except (TimeoutError, RuntimeError):
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             message = f"the node ended: {self.log.read_text()[-2000:]}"
             raise RuntimeError(message)
-        return echo(self.port)
+        caller = next(iter(self.settings["peers"].values()))["ae_title"]
+        return echo(self.port, calling=caller)
 
     def stop(self) -> int:
         """Send SIGTERM, wait for the end, and return the exit code."""
@@ -214,10 +222,15 @@ class Node:
 
     def wait_settled(self, count: int, *, within_s: float = 60) -> list[dict[str, Any]]:
         """Return the jobs once this many exist and all have come to an end."""
-        wait_until(
-            lambda: self.settled(count), within_s=within_s, what=f"{count} jobs settle"
-        )
+        # The log is cheap to look at; the command starts an interpreter each time.
+        what = f"{count} jobs settle"
+        wait_until(lambda: self._told() >= count, within_s=within_s, what=what)
+        wait_until(lambda: self.settled(count), within_s=within_s, what=what)
         return self.jobs()
+
+    def _told(self) -> int:
+        told = {e["job_id"] for e in self.events() if e["event"] == "job_settled"}
+        return len(told)
 
 
 def _group(process: psutil.Process) -> int:
