@@ -117,7 +117,13 @@ class Evidence:
 
 def evidence_of(series: SourceSeries) -> Evidence:
     """Prepare a decoded series for reference."""
-    return Evidence(images=prepare(series.sources), frame_numbers=series.frame_numbers)
+    images = prepare(series.sources)
+    thickness_mm = float(series.volume.frame.spacing_mm[0])
+    if series.frame_numbers:
+        _share_groups(images[0], thickness_mm)
+    else:
+        _share_geometry(images, thickness_mm)
+    return Evidence(images=images, frame_numbers=series.frame_numbers)
 
 
 def prepare(sources: Sequence[Dataset]) -> tuple[Dataset, ...]:
