@@ -24,7 +24,7 @@ class FolderSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderScan:
+class FolderContent:
     """What lies in a folder.
 
     Parameters
@@ -40,7 +40,7 @@ class FolderScan:
     passed_over: int
 
 
-def scan(folder: Path) -> FolderScan:
+def read_folder(folder: Path) -> FolderContent:
     """Walk a folder and group its DICOM instances by series.
 
     Raises
@@ -70,4 +70,4 @@ def scan(folder: Path) -> FolderScan:
         for (_, series_uid), headers in groups.items()
     ]
     series.sort(key=lambda each: (each.headers[0].series_number or 0, each.series_uid))
-    return FolderScan(series=tuple(series), passed_over=passed_over)
+    return FolderContent(series=tuple(series), passed_over=passed_over)

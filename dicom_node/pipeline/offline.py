@@ -14,7 +14,7 @@ from typing import Any
 
 from analysis.contract.errors import AnalysisError, UnsuitableInput
 from analysis.contract.plugin import Analysis
-from dicom_node.decode.folder import FolderSeries, scan
+from dicom_node.decode.folder import FolderSeries, read_folder
 from dicom_node.decode.select import reject, summarise
 from dicom_node.encode.common import EncodeRequest
 from dicom_node.errors import AnalysisBrokeError, SeriesRejectedError
@@ -86,7 +86,7 @@ def analyse_folder(
     """
     plugin = Registry(installed()).get(analysis)
     tell(f"reading {folder}")
-    found = scan(folder)
+    found = read_folder(folder)
     candidates, passed_over = _sort_out(found.series, plugin)
     for series in candidates:
         tell(f"analysing {len(series.paths)} instances of {series.series_uid}")

@@ -34,7 +34,7 @@ class Child:
     ----------
     name
         In the log, such as `worker-0`.
-    target
+    entry
         Called in the child with its end of the pipe and then the arguments.
     arguments
         Makes them for the start of this number, counted from 1.
@@ -43,13 +43,13 @@ class Child:
     def __init__(
         self,
         name: str,
-        target: Callable[..., None],
+        entry: Callable[..., None],
         arguments: Callable[[int], tuple[Any, ...]],
     ) -> None:
         self.name = name
         self.starts = 0
         self.pipe: Connection | None = None
-        self._target = target
+        self._entry = entry
         self._arguments = arguments
         self._process: BaseProcess | None = None
         self._started_s = 0.0
@@ -77,7 +77,7 @@ class Child:
         ours, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
             target=run_child,
-            args=(self._target, theirs, *self._arguments(self.starts)),
+            args=(self._entry, theirs, *self._arguments(self.starts)),
             name=self.name,
             daemon=True,
         )
@@ -156,7 +156,7 @@ class Child:
             self._process.join()
 
 
-def run_child(target: Callable[..., None], pipe: Connection, *args: Any) -> None:
+def run_child(entry: Callable[..., None], pipe: Connection, *args: Any) -> None:
     """Run in the child: end with the parent, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -164,7 +164,7 @@ def run_child(target: Callable[..., None], pipe: Connection, *args: Any) -> None
         threading.Thread(
             target=_end_with, args=(parent.sentinel,), name="parent", daemon=True
         ).start()
-    target(pipe, *args)
+    entry(pipe, *args)
 
 
 def _end_with(parent_sentinel: int) -> None:

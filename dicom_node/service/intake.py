@@ -20,10 +20,10 @@ from dicom_node.pipeline.route import job_for
 from dicom_node.settings.model import Settings
 from dicom_node.spool.assembler import Assembler, CompletionRules, SeriesKey
 from dicom_node.spool.confirm import CountConfirmer
+from dicom_node.spool.content import SpoolContent, read_instance
 from dicom_node.spool.events import InstanceStored, SpoolEvent
 from dicom_node.spool.layout import SpoolLayout
 from dicom_node.spool.manifest import mark_owed, write_pending
-from dicom_node.spool.scan import SpoolContent, read_instance
 
 _MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
 """MR and Enhanced MR Image Storage (PS3.4 B.5): what an analysis may want."""

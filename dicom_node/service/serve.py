@@ -27,8 +27,8 @@ from dicom_node.service.counting import count_confirmer
 from dicom_node.service.housekeeping import Housekeeping
 from dicom_node.service.intake import Intake
 from dicom_node.settings.model import Settings
+from dicom_node.spool.content import read_spool
 from dicom_node.spool.layout import SpoolLayout
-from dicom_node.spool.scan import scan
 
 if TYPE_CHECKING:
     import socket
@@ -120,7 +120,7 @@ class _Service:
         started_s = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
-        content = scan(SpoolLayout(self._settings.spool.folder))
+        content = read_spool(SpoolLayout(self._settings.spool.folder))
         self._intake.restore(content, time.monotonic())
         for child in (*self._acceptors, *self._workers):
             child.start()

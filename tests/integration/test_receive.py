@@ -17,8 +17,8 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
+from dicom_node.spool.content import read_spool
 from dicom_node.spool.events import AssociationClosed, AssociationOpened
-from dicom_node.spool.scan import scan
 from tests.support.acceptors import OPTIONS, Acceptors
 from tests.support.dicom_files import (
     dataset_bytes,
@@ -374,7 +374,7 @@ def test_a_killed_acceptor_has_acknowledged_nothing_that_is_not_there(
             if association.send_c_store(found).get("Status") == 0x0000:
                 acknowledged.append(str(found.SOPInstanceUID))
     assert len(acknowledged) >= 19
-    content = scan(node.layout)
+    content = read_spool(node.layout)
     held = {item.sop_instance_uid for item in content.instances}
     assert set(acknowledged) <= held
     assert list(node.layout.unreadable.iterdir()) == []

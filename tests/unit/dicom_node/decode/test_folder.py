@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_node.decode.folder import scan
+from dicom_node.decode.folder import read_folder
 from dicom_node.decode.select import reject, summarise
 from dicom_node.decode.volume import read_volume
 from tests.support.mr_series import build_series, write_series
@@ -28,14 +28,14 @@ def test_series_are_told_apart_and_the_rest_is_counted(tmp_path: Path) -> None:
     write_series(tmp_path / "axial", axial)
     (tmp_path / "letter.txt").write_text("Dear colleague")
     (tmp_path / "deep" / "empty").touch()
-    found = scan(tmp_path)
+    found = read_folder(tmp_path)
     assert [series.headers[0].series_number for series in found.series] == [2, 7]
     assert [len(series.paths) for series in found.series] == [3, 3]
     assert found.passed_over == 2
 
 
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
-    found = scan(tmp_path)
+    found = read_folder(tmp_path)
     assert (found.series, found.passed_over) == ((), 0)
 
 
@@ -43,7 +43,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with pytest.raises(NotADirectoryError):
-        scan(path)
+        read_folder(path)
 
 
 @pytest.mark.shared
@@ -51,7 +51,7 @@ def test_raw_rsna_files_are_told_apart_and_refused_by_name() -> None:
     """Their UIDs collide between series, and SOP Class UID and Modality are missing."""
     if not RSNA.is_dir():
         pytest.skip(f"needs {RSNA}")
-    found = scan(RSNA)
+    found = read_folder(RSNA)
     assert sorted(len(series.paths) for series in found.series) == [18, 18, 60]
     for series in found.series:
         assert reject(series.headers) == (
@@ -66,7 +66,7 @@ def test_reheadered_rsna_files_become_volumes(tmp_path: Path) -> None:
     if not source.is_dir():
         pytest.skip(f"needs {source}")
     write_series(tmp_path, reheader_rsna(source))
-    (series,) = scan(tmp_path).series
+    (series,) = read_folder(tmp_path).series
     assert reject(series.headers) is None
     assert summarise(series.headers).plane.value == "sagittal"
     decoded = read_volume(series.paths)

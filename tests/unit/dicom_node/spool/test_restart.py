@@ -15,6 +15,7 @@ from dicom_node.model import (
     StoredInstance,
     StoreRequest,
 )
+from dicom_node.spool.content import read_instance, read_spool
 from dicom_node.spool.inbox import Inbox
 from dicom_node.spool.layout import SpoolLayout
 from dicom_node.spool.manifest import (
@@ -23,7 +24,6 @@ from dicom_node.spool.manifest import (
     series_to_json,
     write_pending,
 )
-from dicom_node.spool.scan import read_instance, scan
 from tests.support.dicom_files import encoded, mr_instance
 
 
@@ -85,7 +85,7 @@ def test_json_of_another_form_is_refused(
 
 def test_a_start_finds_every_instance_as_it_was_told_of(layout: SpoolLayout) -> None:
     stored = _keep(layout, 1, 2, 3)
-    found = {item.sop_instance_uid: item for item in scan(layout).instances}
+    found = {item.sop_instance_uid: item for item in read_spool(layout).instances}
     for item in stored:
         again = found[item.sop_instance_uid]
         # The file system keeps the time to the microsecond or so.
@@ -96,9 +96,9 @@ def test_a_start_finds_every_instance_as_it_was_told_of(layout: SpoolLayout) -> 
 def test_a_manifest_is_pending_until_its_job_is_durable(layout: SpoolLayout) -> None:
     series = _series(_keep(layout, 1))
     write_pending(layout, series)
-    assert scan(layout).pending == (series,)
+    assert read_spool(layout).pending == (series,)
     mark_owed(layout, series)
-    content = scan(layout)
+    content = read_spool(layout)
     assert (content.pending, content.owed) == ((), (series,))
 
 
@@ -114,7 +114,7 @@ def test_half_written_files_are_dropped(layout: SpoolLayout) -> None:
     (layout.tmp / "123-1").write_bytes(b"half")
     partial = stored.path.parent / "pending-1.json.partial"
     partial.write_bytes(b"{")
-    assert len(scan(layout).instances) == 1
+    assert len(read_spool(layout).instances) == 1
     assert not partial.exists()
     assert list(layout.tmp.iterdir()) == []
 
@@ -134,7 +134,7 @@ def test_foreign_and_damaged_files_are_set_aside_and_stop_nothing(
     (folder / "owed-2.json").write_text("no JSON")
     (layout.inbox / "stray.dcm").write_bytes(bytes(200))
     (folder / "folder.dcm").mkdir()
-    content_found = scan(layout)
+    content_found = read_spool(layout)
     assert [item.path for item in content_found.instances] == [good.path]
     assert (content_found.pending, content_found.owed) == ((), ())
     assert len(list(layout.unreadable.iterdir())) == 8

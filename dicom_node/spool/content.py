@@ -38,7 +38,7 @@ class SpoolContent:
     owed: tuple[ReceivedSeries, ...]
 
 
-def scan(layout: SpoolLayout) -> SpoolContent:
+def read_spool(layout: SpoolLayout) -> SpoolContent:
     """Read the inbox; move away what is not ours, and drop what was half written.
 
     To be called before an acceptor runs.
