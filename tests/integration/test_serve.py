@@ -1,0 +1,117 @@
+"""`lumbar-node serve` starts, refuses to start, is supervised, and stops."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import variants
+from tests.support.node_process import Node, node_for
+from tests.support.peers import HOST, Archive, echo, send, wait_until
+from tests.support.phantom_plugin import NAME, make_installed
+from tests.support.variants import Series, fresh
+
+FAILED = 1
+
+
+@pytest.fixture(scope="module")
+def bundled(demo_series: Path) -> Series:
+    return variants.read_bundled(demo_series)
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with Archive() as archive:
+        yield archive
+
+
+@pytest.fixture
+def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
+    environment = make_installed(tmp_path / "site")
+    node = node_for(tmp_path / "node", archive, analysis=NAME, environment=environment)
+    with node:
+        yield node
+
+
+def pid_of(node: Node, name: str) -> int:
+    """Return the id of the process that the node last started under a name."""
+    pids = [
+        event["pid"]
+        for event in node.events()
+        if event["event"] == "process_started" and event["process"] == name
+    ]
+    return int(pids[-1])
+
+
+def test_a_port_that_is_taken_is_told_and_ends_the_start(tmp_path: Path) -> None:
+    node = node_for(tmp_path, Archive())
+    with socket.socket() as other:
+        other.bind((HOST, node.port))
+        other.listen()
+        node.start(wait=False)
+        assert node.process.wait(30) == FAILED
+    said = node.log.read_text()
+    assert f"lumbar-node: {HOST} port {node.port}: Address already in use" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_node_on_the_same_spool_does_not_start(
+    node: Node, tmp_path: Path
+) -> None:
+    second = node_for(tmp_path / "second", Archive(), analysis=NAME)
+    second.environment = node.environment
+    second.settings["spool"] = node.settings["spool"]
+    second.start(wait=False)
+    assert second.process.wait(30) == FAILED
+    assert "another lumbar-node is running on it" in second.log.read_text()
+    assert echo(node.port)
+
+
+def test_a_second_sigterm_ends_the_node_at_once_with_its_processes(node: Node) -> None:
+    left = node.processes()
+    # Suspended, it cannot drain, so the first signal alone would take 9 s.
+    psutil.Process(pid_of(node, "worker-0")).suspend()
+    node.process.send_signal(signal.SIGTERM)
+    wait_until(
+        lambda: any(row["event"] == "node_stopping" for row in node.events()),
+        within_s=10,
+        what="the node stops",
+    )
+    node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(3) == FAILED
+    gone, alive = psutil.wait_procs(left, timeout=3)
+    assert (len(gone), alive) == (len(left), [])
+
+
+def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
+    node: Node, archive: Archive, bundled: Series
+) -> None:
+    series = fresh(bundled)
+    half = len(series) // 2
+    assert set(send(series[:half], node.port, release=False)) == {0x0000}
+    before = {name: pid_of(node, name) for name in ("acceptor-0", "worker-0")}
+    for pid in before.values():
+        psutil.Process(pid).kill()
+    wait_until(
+        lambda: all(pid_of(node, name) != pid for name, pid in before.items()),
+        within_s=20,
+        what="both are replaced",
+    )
+    wait_until(lambda: echo(node.port), within_s=20, what="C-ECHO is answered")
+    send(series[half:], node.port)
+    rows = node.wait_settled(1, within_s=60)
+    # Whole, or in two revisions when the first half was called complete meanwhile.
+    latest = max(rows, key=lambda row: row["instances"])
+    assert (latest["instances"], latest["state"]) == (len(series), "done")
+
+
+def test_a_node_that_loses_its_supervisor_leaves_no_process_behind(node: Node) -> None:
+    everyone = node.processes()
+    node.process.kill()
+    _, alive = psutil.wait_procs(everyone, timeout=10)
+    assert alive == []
