@@ -15,7 +15,7 @@ MANIFESTS := pyproject.toml constraints.txt
 # One line a package, so that a person sees that it moves; all of it is in pip.log.
 PIP_LOG := $(VENV)/pip.log
 SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Installing)/ \
-    {print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
+    {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
 .PHONY: help install demo test lint schema suite peers benchmark train pictures lock clean
