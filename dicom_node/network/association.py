@@ -17,6 +17,9 @@ _MAX_COMMAND_BYTES = 16 * 1024
 """A command set of C-STORE or C-ECHO has some 300 bytes."""
 
 
+_SEND_TIMEOUT_S = 30.0
+
+
 class Incoming(Protocol):
     """A dataset on its way to where it is kept."""
 
@@ -148,7 +151,7 @@ class Association:
                 for context_id, control, data in pdu.fragments(body):
                     self._fragment(context_id, control, data)
             elif kind == pdu.A_RELEASE_RQ:
-                self._connection.sendall(pdu.release_reply_pdu())
+                self._send(pdu.release_reply_pdu())
                 return Closing.RELEASED
             elif kind == pdu.A_ABORT:
                 return Closing.ABORTED
@@ -277,13 +280,18 @@ class Association:
         self, request: command.Command, context_id: int, code: int, comment: str = ""
     ) -> None:
         answer = command.response(request, code, comment=comment)
-        self._connection.sendall(pdu.command_pdu(context_id, answer))
+        self._send(pdu.command_pdu(context_id, answer))
 
     def _abort(self, reason: int) -> None:
         try:
-            self._connection.sendall(pdu.abort_pdu(reason))
+            self._send(pdu.abort_pdu(reason))
         except OSError:
             return
+
+    def _send(self, data: bytes) -> None:
+        # The reader has left what was left of its own deadline.
+        self._connection.settimeout(_SEND_TIMEOUT_S)
+        self._connection.sendall(data)
 
 
 def negotiate(

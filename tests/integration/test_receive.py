@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dicom_node.spool.scan import scan
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
-from dicom_node.spool.content import read_spool
 from dicom_node.spool.events import AssociationClosed, AssociationOpened
 from tests.support.acceptors import OPTIONS, Acceptors
 from tests.support.dicom_files import (
@@ -42,6 +42,7 @@ from tests.support.raw_association import (
     associate_request,
     opened,
     read_pdu,
+    status_of,
     store_pdus,
     store_raw,
 )
@@ -201,7 +202,7 @@ def test_a_service_that_we_are_not_is_rejected(node: Acceptors) -> None:
 def test_a_title_padded_with_nul_is_served(node: Acceptors) -> None:
     """As old workstations do (pynetdicom#921)."""
     request = associate_request(calling=b"PACS".ljust(16, b"\0"))
-    with socket.create_connection((HOST, node.port), timeout=5) as connection:
+    with socket.create_connection((HOST, node.port), timeout=20) as connection:
         connection.sendall(request)
         assert connection.recv(1) == b"\x02"
 
@@ -311,7 +312,7 @@ def test_a_client_that_stays_silent_is_closed(tmp_path: Path) -> None:
     ids=["4 GiB", "unknown type", "second request", "context", "dataset"],
 )
 def test_what_breaks_the_protocol_is_aborted(node: Acceptors, pdu: bytes) -> None:
-    with socket.create_connection((HOST, node.port), timeout=5) as connection:
+    with socket.create_connection((HOST, node.port), timeout=20) as connection:
         connection.sendall(associate_request())
         assert read_pdu(connection)[:1] == b"\x02"
         connection.sendall(pdu)
@@ -363,20 +364,27 @@ def test_less_disk_than_is_to_be_kept_is_told(tmp_path: Path) -> None:
 def test_a_killed_acceptor_has_acknowledged_nothing_that_is_not_there(
     tmp_path: Path,
 ) -> None:
-    acknowledged = []
-    with Acceptors(tmp_path) as node, opened(node.port, sop_class=MR) as association:
-        for number in range(1, 40):
-            if number == 20:
-                os.kill(node.running[0].pid or 0, signal.SIGKILL)
-            if not association.is_established:
-                break
-            found = mr_instance(number, size=256)
-            if association.send_c_store(found).get("Status") == 0x0000:
-                acknowledged.append(str(found.SOPInstanceUID))
-    assert len(acknowledged) >= 19
-    content = read_spool(node.layout)
-    held = {item.sop_instance_uid for item in content.instances}
-    assert set(acknowledged) <= held
+    acknowledged = set()
+    with (
+        Acceptors(tmp_path) as node,
+        socket.create_connection((HOST, node.port), timeout=20) as connection,
+    ):
+        connection.sendall(associate_request())
+        read_pdu(connection)
+        for number in range(1, 20):
+            found = mr_instance(number)
+            uid = str(found.SOPInstanceUID)
+            connection.sendall(store_pdus(encoded(found), uid))
+            assert status_of(read_pdu(connection)) == 0x0000
+            acknowledged.add(uid)
+        connection.sendall(store_pdus(encoded(found), uid)[:-100])
+        wait_until(lambda: any(node.layout.tmp.iterdir()), within_s=5)
+        os.kill(node.running[0].pid or 0, signal.SIGKILL)
+        with pytest.raises((EOFError, ConnectionError)):
+            read_pdu(connection)
+    content = scan(node.layout)
+    assert {item.sop_instance_uid for item in content.instances} == acknowledged
+    assert list(node.layout.tmp.iterdir()) == []
     assert list(node.layout.unreadable.iterdir()) == []
 
 

@@ -35,7 +35,7 @@ def opened(
             sockets.append(wrapped.socket)
 
     ae = AE(ae_title=calling)
-    ae.dimse_timeout = 5
+    ae.dimse_timeout = 20  # a shared disk may take seconds for one fsync
     ae.add_requested_context(sop_class, "1.2.840.10008.1.2.1")
     association = ae.associate(
         HOST, port, ae_title=called, evt_handlers=[(evt.EVT_CONN_OPEN, remember)]
@@ -51,7 +51,7 @@ def opened(
 
 def store_raw(content: bytes, port: int, *, sop_uid: str) -> int:
     """Send bytes as the dataset of one C-STORE and return the status."""
-    with socket.create_connection((HOST, port), timeout=10) as connection:
+    with socket.create_connection((HOST, port), timeout=20) as connection:
         connection.sendall(associate_request())
         read_pdu(connection)
         connection.sendall(store_pdus(content, sop_uid))
@@ -100,8 +100,16 @@ def store_pdus(content: bytes, sop_uid: str) -> bytes:
 
 
 def read_pdu(connection: socket.socket) -> bytes:
-    """Return the next PDU, with its header."""
+    """Return the next PDU, with its header.
+
+    Raises
+    ------
+    EOFError
+        If the other side has closed.
+    """
     header = connection.recv(6, socket.MSG_WAITALL)
+    if len(header) < 6:
+        raise EOFError
     return header + connection.recv(
         int.from_bytes(header[2:6], "big"), socket.MSG_WAITALL
     )
