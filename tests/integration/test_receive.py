@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dicom_node.spool.scan import scan
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
+from dicom_node.spool.content import read_spool
 from dicom_node.spool.events import AssociationClosed, AssociationOpened
 from tests.support.acceptors import OPTIONS, Acceptors
 from tests.support.dicom_files import (
@@ -382,7 +382,7 @@ def test_a_killed_acceptor_has_acknowledged_nothing_that_is_not_there(
         os.kill(node.running[0].pid or 0, signal.SIGKILL)
         with pytest.raises((EOFError, ConnectionError)):
             read_pdu(connection)
-    content = scan(node.layout)
+    content = read_spool(node.layout)
     assert {item.sop_instance_uid for item in content.instances} == acknowledged
     assert list(node.layout.tmp.iterdir()) == []
     assert list(node.layout.unreadable.iterdir()) == []
