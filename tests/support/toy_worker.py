@@ -102,13 +102,14 @@ class ToyWork:
 
 @dataclass
 class Toy:
-    """The jobs of one database, and the worker processes on it."""
+    """The jobs of one database, by default an SQLite file, and a worker on it."""
 
     folder: Path
+    url: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.url = f"sqlite:///{self.folder / 'jobs.sqlite'}"
+        self.url = self.url or f"sqlite:///{self.folder / 'jobs.sqlite'}"
         prepare_database(self.url)
         self.queue = JobQueue(self.url)
 
@@ -116,7 +117,13 @@ class Toy:
         """Start the worker of slot 0, without waiting for it."""
         with (self.folder / "worker.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.toy_worker", str(self.folder)],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.support.toy_worker",
+                    str(self.folder),
+                    self.url,
+                ],
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
@@ -172,10 +179,10 @@ class Toy:
 
 def main() -> None:
     """Run as the worker of slot 0 on the folder of the command line."""
-    folder = Path(sys.argv[1])
+    folder, url = Path(sys.argv[1]), sys.argv[2]
     log.configure()
     executor = Executor(
-        f"sqlite:///{folder / 'jobs.sqlite'}",
+        url,
         slot=0,
         work=ToyWork(folder),
         patience=Patience(attempts=ATTEMPTS, backoff_s=(BACKOFF_S,)),
