@@ -1,15 +1,35 @@
-"""Pixel data of one instance → rescaled values."""
+"""Pixel data of the instances → rescaled values."""
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.encaps import generate_frames
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
-from dicom_node.decode import values
+from dicom_node.decode import isolated, values
 from dicom_node.errors import PixelDataError
 
 _UNDECODABLE = (
@@ -20,6 +40,27 @@ _UNDECODABLE = (
     MemoryError,
 )
 """What pydicom and its decoders (GDCM, CharLS, OpenJPEG) raise on broken pixel data."""
+
+_PLUGINS = {
+    RLELossless: "pydicom",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+    HTJ2KLossless: "pylibjpeg",
+    HTJ2KLosslessRPCL: "pylibjpeg",
+    HTJ2K: "pylibjpeg",
+}
+"""One decoder each: left to choose, pydicom tries the next on broken data, and GDCM
+then ends the process."""
+_ISOLATED = frozenset(
+    {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1}
+)
+_CODESTREAM_END = b"\xff\xd9"
+"""EOI of JPEG and JPEG-LS, EOC of JPEG 2000: without it the picture was cut, and a
+decoder may fill the rest in silence."""
+_MAX_PADDING_BYTES = 16
+_ISOLATED_TIMEOUT_S = 120.0
 
 _BITS_ALLOCATED = (8, 16)
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2")
@@ -38,7 +79,7 @@ def check_description(dataset: Dataset) -> None:
     PS3.3 C.8.3.1.1, MR Image module: one sample, MONOCHROME1 or MONOCHROME2, 16 bits
     allocated; 8 bits occur in derived pictures.
     """
-    if "PixelData" not in dataset:
+    if not isinstance(values.raw(dataset, "PixelData"), bytes):
         raise PixelDataError(
             reason="no_pixel_data", text="an instance has no pixel data"
         )
@@ -57,11 +98,16 @@ def check_description(dataset: Dataset) -> None:
         raise PixelDataError(reason="unsupported_pixels", text=text)
 
 
-def decode(dataset: Dataset) -> NDArray[np.generic]:
-    """Decode the stored values of all frames of one instance.
+def decode(instances: Sequence[Dataset]) -> Iterator[NDArray[np.generic]]:
+    """Decode the stored values of each instance in turn.
 
-    Returns
-    -------
+    Parameters
+    ----------
+    instances
+        As read from their files, which must still be there.
+
+    Yields
+    ------
     ndarray, shape (frames, rows, columns)
         Stored values, as integers.
 
@@ -71,18 +117,70 @@ def decode(dataset: Dataset) -> NDArray[np.generic]:
         `unreadable_pixels` if they are truncated or broken, or their transfer syntax
         has no decoder.
     """
-    syntax = UID(values.text(dataset.file_meta, "TransferSyntaxUID"))
+    apart = [each for each in instances if _syntax(each) in _ISOLATED]
+    decoded_apart = iter(_decode_isolated(apart) if apart else ())
+    for instance in instances:
+        if _syntax(instance) in _ISOLATED:
+            stored = next(decoded_apart)
+        else:
+            stored = _decode_here(instance)
+        yield stored.reshape(-1, *stored.shape[-2:])
+
+
+def _syntax(instance: Dataset) -> UID:
+    return UID(values.text(instance.file_meta, "TransferSyntaxUID"))
+
+
+def _unreadable(syntax: UID, why: str) -> PixelDataError:
+    text = f"pixel data ({syntax.name}) cannot be decoded: {why}"
+    return PixelDataError(reason="unreadable_pixels", text=text)
+
+
+def _decode_here(instance: Dataset) -> NDArray[np.generic]:
+    syntax = _syntax(instance)
     try:
+        _check_complete(instance, syntax)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored: NDArray[np.generic] = dataset.pixel_array
+            instance.pixel_array_options(decoding_plugin=_PLUGINS.get(syntax, ""))
+            stored: NDArray[np.generic] = instance.pixel_array
     except _UNDECODABLE as error:
-        text = (
-            f"pixel data ({syntax.name}) cannot be decoded: truncated, broken or "
-            f"without a decoder here ({type(error).__name__})"
+        raise _unreadable(syntax, type(error).__name__) from error
+    return stored
+
+
+def _check_complete(instance: Dataset, syntax: UID) -> None:
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return
+    frames = values.whole(instance, "NumberOfFrames") or 1
+    for codestream in generate_frames(instance.PixelData, number_of_frames=frames):
+        end = codestream[-_MAX_PADDING_BYTES:].rstrip(b"\0")
+        if not end.endswith(_CODESTREAM_END):
+            raise _unreadable(syntax, "truncated")
+
+
+def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
+    """Decode in a child process, which may die of what it reads."""
+    syntax = _syntax(instances[0])
+    try:
+        for instance in instances:
+            _check_complete(instance, _syntax(instance))
+        child = subprocess.run(  # noqa: S603 - our own script; paths, no shell
+            [
+                *(sys.executable, "-I", isolated.__file__),
+                *(str(Path(str(each.filename)).absolute()) for each in instances),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_ISOLATED_TIMEOUT_S,
+            check=True,
         )
-        raise PixelDataError(reason="unreadable_pixels", text=text) from error
-    return stored.reshape(-1, *stored.shape[-2:])
+        arrays = io.BytesIO(child.stdout)
+        return [np.load(arrays, allow_pickle=False) for _ in instances]
+    except subprocess.SubprocessError as error:
+        raise _unreadable(syntax, "the decoder gave up") from error
+    except _UNDECODABLE as error:
+        raise _unreadable(syntax, type(error).__name__) from error
 
 
 def rescale(

@@ -11,6 +11,7 @@ import struct
 from collections.abc import MutableSequence, Sized
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 UNREADABLE = (
     ValueError,
@@ -20,6 +21,7 @@ UNREADABLE = (
     AttributeError,
     NotImplementedError,
     struct.error,
+    BytesLengthException,
 )
 """What pydicom raises when the bytes of an element do not fit its VR."""
 

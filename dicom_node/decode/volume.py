@@ -34,6 +34,9 @@ MAX_VOXELS = 2**26
 """A series above this is refused before decoding: 256 MiB as float32. A 3D lumbar
 sequence of 120 slices of 640 x 640 has 2**25.5."""
 MAX_INSTANCES = 4096
+MAX_BYTES = 2**29
+"""Of all files together, before any is read: 512 MiB, twice the voxels in 16 bits and
+room for headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +80,10 @@ def read_volume(paths: Sequence[Path]) -> DecodedSeries:
     if not 0 < len(paths) <= MAX_INSTANCES:
         text = f"{len(paths)} instances; expected 1 to {MAX_INSTANCES}"
         raise GeometryError(reason="too_large", text=text)
+    size = sum(path.stat().st_size for path in paths)
+    if size > MAX_BYTES:
+        text = f"{size} bytes in {len(paths)} files; the limit is {MAX_BYTES}"
+        raise GeometryError(reason="too_large", text=text)
     with config.disable_value_validation():
         return _read(paths)
 
@@ -98,8 +105,9 @@ def _read(paths: Sequence[Path]) -> DecodedSeries:
     voxels = np.empty((len(order), *slices[0].shape), dtype=np.float32)
     depth = {index: k for k, index in enumerate(order)}
     position = 0
-    for instance, frames in zip(instances, groups, strict=True):
-        stored = _decoded(instance, len(frames), slices[0].shape)
+    decoded = pixels.decode(instances)
+    for instance, frames, stored in zip(instances, groups, decoded, strict=True):
+        _check_shape(stored, (len(frames), *slices[0].shape))
         for number, frame in enumerate(frames):
             voxels[depth[position]] = pixels.rescale(stored[number], instance, frame)
             position += 1
@@ -188,14 +196,10 @@ def _check_size(slices: Sequence[Slice]) -> None:
         raise GeometryError(reason="too_large", text=text)
 
 
-def _decoded(
-    instance: Dataset, frames: int, shape: tuple[int, int]
-) -> NDArray[np.generic]:
-    stored = pixels.decode(instance)
-    if stored.shape != (frames, *shape):
-        text = f"pixel data hold {stored.shape}, the header tells {(frames, *shape)}"
+def _check_shape(stored: NDArray[np.generic], shape: tuple[int, int, int]) -> None:
+    if stored.shape != shape:
+        text = f"pixel data hold {stored.shape}, the header tells {shape}"
         raise PixelDataError(reason="unreadable_pixels", text=text)
-    return stored
 
 
 def _doubts(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:

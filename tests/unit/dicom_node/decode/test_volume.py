@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -368,6 +370,36 @@ def test_truncated_compressed_pixels_are_refused(
     assert isinstance(_refusal(paths), PixelDataError)
 
 
+def test_a_broken_lossless_jpeg_does_not_end_this_process(tmp_path: Path) -> None:
+    """GDCM dies of a frame header that claims 124 bits a sample."""
+    shape = (3, 64, 48)
+    datasets = build_series(ramp(shape), frame_of(shape))
+    paths = write_series(tmp_path, datasets, syntax=JPEGLosslessSV1)
+    content = bytearray(paths[1].read_bytes())
+    frame_header = content.index(b"\xff\xc3")
+    content[frame_header + 4] = 124
+    paths[1].write_bytes(content)
+    error = _refusal(paths)
+    assert error.reason == "unreadable_pixels"
+    assert "JPEG Lossless" in error.text
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, JPEGLosslessSV1])
+def test_a_frame_cut_inside_an_intact_file_is_refused(
+    tmp_path: Path, syntax: str
+) -> None:
+    """A decoder would fill what is missing in silence."""
+    shape = (1, 64, 48)
+    datasets = build_series(ramp(shape), frame_of(shape))
+    (path,) = write_series(tmp_path, datasets, syntax=syntax)
+    dataset = dcmread(path)
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
+    dataset.save_as(path)
+    error = _refusal([path])
+    assert error.text.endswith("cannot be decoded: truncated")
+
+
 def test_a_file_cut_in_its_header_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
     paths[2].write_bytes(paths[2].read_bytes()[:300])
@@ -387,6 +419,15 @@ def test_an_absurd_size_is_refused_before_it_is_decoded(
     error = _refusal(write_series(tmp_path, build_series(ramp(), frame_of(SHAPE))))
     assert error.reason == "too_large"
     assert error.text == "1920 voxels in 5 slices; the limit is 1919"
+
+
+def test_files_that_would_fill_the_memory_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    size = sum(path.stat().st_size for path in paths)
+    monkeypatch.setattr(volume_module, "MAX_BYTES", size - 1)
+    assert _refusal(paths).text == f"{size} bytes in 5 files; the limit is {size - 1}"
 
 
 def test_a_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
