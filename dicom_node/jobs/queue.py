@@ -161,8 +161,8 @@ class JobQueue:
         if row.state not in _RETRYABLE:
             raise JobStateError(job_id, state=row.state, wanted="retry")
         owed = {
-            peer: attempt
-            for peer, attempt in latest_attempts(deliveries).items()
+            which.peer: attempt
+            for which, attempt in latest_attempts(deliveries).items()
             if not _stored(attempt)
         }
         if owed and results_kept:

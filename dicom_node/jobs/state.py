@@ -31,15 +31,24 @@ def job_of(status: WorkflowStatus) -> Job:
     return job_from_record(status.input["args"][0])
 
 
-def latest_attempts(deliveries: Iterable[WorkflowStatus]) -> dict[str, WorkflowStatus]:
-    """Return the last attempt for each peer, by the name of the peer."""
-    latest: dict[str, tuple[int, WorkflowStatus]] = {}
+def latest_attempts(
+    deliveries: Iterable[WorkflowStatus],
+) -> dict[DeliveryId, WorkflowStatus]:
+    """Return the last attempt for each peer, in the order of the peers' names."""
+    latest: dict[str, tuple[DeliveryId, WorkflowStatus]] = {}
     for status in deliveries:
         which = DeliveryId.parse(status.workflow_id)
-        number, _ = latest.get(which.peer, (0, status))
-        if which.number > number:
-            latest[which.peer] = (which.number, status)
-    return {peer: status for peer, (_, status) in sorted(latest.items())}
+        if which.peer not in latest or which.number > latest[which.peer][0].number:
+            latest[which.peer] = (which, status)
+    return {which: status for _, (which, status) in sorted(latest.items())}
+
+
+def verdict_of(attempt: WorkflowStatus) -> Verdict | None:
+    """Return how a last attempt ended; None if it has not."""
+    if attempt.status in ACTIVE:
+        return None
+    word, _ = _delivery(attempt)
+    return Verdict.DONE if word == "stored" else Verdict.FAILED
 
 
 def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> JobRow:
@@ -66,14 +75,14 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
         settled_at_s=max(ends_ms) / _MS if settled else None,
         reason=reason,
         deliveries=tuple(
-            (peer, " ".join(_delivery(attempt)).strip())
-            for peer, attempt in attempts.items()
+            (which.peer, " ".join(_delivery(attempt)).strip())
+            for which, attempt in attempts.items()
         ),
     )
 
 
 def _state(
-    status: WorkflowStatus, attempts: dict[str, WorkflowStatus]
+    status: WorkflowStatus, attempts: dict[DeliveryId, WorkflowStatus]
 ) -> tuple[JobState, str]:
     if status.status in _UNFINISHED:
         return _UNFINISHED[status.status], ""
@@ -87,8 +96,8 @@ def _state(
     return _delivery_state(attempts)
 
 
-def _delivery_state(attempts: dict[str, WorkflowStatus]) -> tuple[JobState, str]:
-    states = {peer: _delivery(attempt) for peer, attempt in attempts.items()}
+def _delivery_state(attempts: dict[DeliveryId, WorkflowStatus]) -> tuple[JobState, str]:
+    states = {which.peer: _delivery(attempt) for which, attempt in attempts.items()}
     words = {word for word, _ in states.values()}
     reasons = "; ".join(
         f"{peer}: {text}" for peer, (word, text) in states.items() if word == "failed"

@@ -8,6 +8,7 @@ survives any restart, and does not count as a crash.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from dicom_node.jobs.outcome import (
     to_record,
 )
 from dicom_node.jobs.record import Record, job_from_record
+from dicom_node.jobs.state import latest_attempts, verdict_of
 from dicom_node.model import Job
 
 _ANALYSE_ATTEMPTS = 3
@@ -85,6 +87,8 @@ class _Workflows:
     def __init__(self, work: Work, patience: Patience) -> None:
         self._work = work
         self._patience = patience
+        self._lock = threading.Lock()
+        self._settled: dict[DeliveryId, Verdict] = {}
         self.enqueue_delivery: Callable[..., Any]
 
     def job(self, record: Record) -> Record:
@@ -151,7 +155,7 @@ class _Workflows:
                 text=text,
                 stored=outcome.stored,
             )
-        DBOS.run_step({"name": "settle"}, _settle, job, peer, outcome)
+        DBOS.run_step({"name": "settle"}, self._settle, job, peer, outcome)
         return to_record(outcome)
 
     def _send(self, job: Job, peer: str, earlier: tuple[int, Sequence[str]]) -> Record:
@@ -174,6 +178,38 @@ class _Workflows:
         )
         return to_record(outcome)
 
+    def _settle(self, job: Job, peer: str, outcome: DeliveryOutcome) -> None:
+        log.event(
+            "delivery_settled",
+            peer=peer,
+            state=outcome.verdict.value,
+            error_code=outcome.code or None,
+            instances=len(outcome.stored),
+            **_fields(job),
+        )
+        with self._lock:
+            self._settled[DeliveryId.parse(str(DBOS.workflow_id))] = outcome.verdict
+            self._settle_job(job)
+
+    def _settle_job(self, job: Job) -> None:
+        """Write the job's line once its last delivery has ended.
+
+        Two deliveries that end at once still see each other as active in the database.
+        """
+        attempts = latest_attempts(
+            DBOS.list_workflows(workflow_id_prefix=f"{job.id}:", load_input=False)
+        )
+        verdicts = {
+            which: self._settled.get(which, verdict_of(attempt))
+            for which, attempt in attempts.items()
+        }
+        if None in verdicts.values():
+            return
+        for which in verdicts:
+            self._settled.pop(which, None)
+        is_done = set(verdicts.values()) == {Verdict.DONE}
+        _log_settled(job, (Verdict.DONE if is_done else Verdict.FAILED).value, "")
+
     def _enqueue(
         self, which: DeliveryId, record: Record, *, attempt: int, stored: list[str]
     ) -> None:
@@ -190,25 +226,6 @@ class _Workflows:
                 attempt,
                 stored,
             )
-
-
-def _settle(job: Job, peer: str, outcome: DeliveryOutcome) -> None:
-    log.event(
-        "delivery_settled",
-        peer=peer,
-        state=outcome.verdict.value,
-        error_code=outcome.code or None,
-        instances=len(outcome.stored),
-        **_fields(job),
-    )
-    others = DBOS.list_workflows(
-        workflow_id_prefix=f"{job.id}:",
-        status=["DELAYED", "ENQUEUED", "PENDING"],
-        load_input=False,
-        load_output=False,
-    )
-    if all(DeliveryId.parse(other.workflow_id).peer == peer for other in others):
-        _log_settled(job, outcome.verdict.value, outcome.code)
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -232,3 +232,19 @@ def test_a_job_is_found_by_the_beginning_of_its_id_if_that_is_unique(toy: Toy) -
     for unclear in ("ab", "x", ""):
         with pytest.raises(JobNotFoundError):
             toy.queue.show(unclear)
+
+
+def test_one_line_of_the_log_settles_a_job_whichever_peer_is_last(
+    running: Toy,
+) -> None:
+    running.has("refusing-alpha-line")
+    running.queue.enqueue(toy_job("line"))
+    running.queue.enqueue(toy_job("other-line"))
+    running.settled("line")
+    running.settled("other-line")
+    states = [
+        (row["job_id"], row["state"])
+        for row in running.events("job_settled")
+        if row["job_id"].endswith("line")
+    ]
+    assert sorted(states) == [("line", "failed"), ("other-line", "done")]

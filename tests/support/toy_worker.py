@@ -8,6 +8,7 @@ fails the job.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dicom_node import log
 from dicom_node.jobs.engine import prepare_database
@@ -158,6 +160,12 @@ class Toy:
         """Return what was done, and how often."""
         path = self.folder / "done.txt"
         return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return what the worker logged under a name."""
+        lines = (self.folder / "worker.log").read_text().splitlines()
+        rows = [json.loads(line) for line in lines if line.startswith("{")]
+        return [row for row in rows if row["event"] == name]
 
     def wait_done(self, line: str) -> None:
         """Return once something was done."""
