@@ -80,7 +80,7 @@ def read_volume(paths: Sequence[Path]) -> DecodedSeries:
     if not 0 < len(paths) <= MAX_INSTANCES:
         text = f"{len(paths)} instances; expected 1 to {MAX_INSTANCES}"
         raise GeometryError(reason="too_large", text=text)
-    size = sum(path.stat().st_size for path in paths)
+    size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > MAX_BYTES:
         text = f"{size} bytes in {len(paths)} files; the limit is {MAX_BYTES}"
         raise GeometryError(reason="too_large", text=text)
