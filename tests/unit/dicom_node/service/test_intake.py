@@ -1,0 +1,193 @@
+"""From events of an acceptor to jobs that are durably owed, and their removal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.engine import prepare_database
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.model import Job, JobState, StoredInstance
+from dicom_node.pipeline.registry import GROUP, Registry
+from dicom_node.service.housekeeping import Housekeeping
+from dicom_node.service.intake import Intake
+from dicom_node.settings.model import Settings
+from dicom_node.spool.content import read_spool
+from dicom_node.spool.events import InstanceStored
+from dicom_node.spool.layout import SpoolLayout
+from tests.support.phantom_plugin import NAME
+
+QUIET_S = 5.0
+LONG_AGO_S = 1_700_000_000.0
+PLUGIN = EntryPoint(
+    name=NAME, value="tests.support.phantom_plugin:PhantomMri", group=GROUP
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(tmp_path / "spool")},
+            "series": {"quiet_s": QUIET_S},
+            "routes": [{"name": "toy", "analysis": NAME, "deliver_to": ["pacs"]}],
+        }
+    )
+    SpoolLayout(settings.spool.folder).prepare()
+    prepare_database(settings.database_url)
+    return settings
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[JobQueue]:
+    with JobQueue(settings.database_url) as queue:
+        yield queue
+
+
+def intake_for(settings: Settings, queue: JobQueue) -> Intake:
+    return Intake(settings, queue, Registry({NAME: PLUGIN}), None)
+
+
+def stored(settings: Settings, path: Path) -> InstanceStored:
+    """Return the event of an instance that was just put into the inbox."""
+    dataset = dcmread(path, stop_before_pixels=True)
+    study_uid, series_uid = dataset.StudyInstanceUID, dataset.SeriesInstanceUID
+    layout = SpoolLayout(settings.spool.folder)
+    folder = layout.series_folder(study_uid, series_uid)
+    folder.mkdir(exist_ok=True)
+    shutil.copy(path, folder)
+    return InstanceStored(
+        "acceptor-0-1-1",
+        StoredInstance(
+            path=folder / path.name,
+            sop_class_uid=dataset.SOPClassUID,
+            sop_instance_uid=dataset.SOPInstanceUID,
+            study_uid=study_uid,
+            series_uid=series_uid,
+            transfer_syntax_uid=dataset.file_meta.TransferSyntaxUID,
+            calling_ae="PACS",
+            sha256=path.name,
+            size_bytes=path.stat().st_size,
+            received_at_s=LONG_AGO_S,
+        ),
+    )
+
+
+@pytest.fixture
+def events(settings: Settings, demo_series: Path) -> list[InstanceStored]:
+    return [stored(settings, path) for path in sorted(demo_series.glob("*.dcm"))]
+
+
+def test_a_series_is_owed_once_it_was_quiet(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    assert all(intake.apply(event, 0.0) for event in events)
+    intake.tick(QUIET_S - 0.1)
+    assert queue.list() == ()
+    intake.tick(QUIET_S)
+    (row,) = queue.list()
+    assert (row.route, row.instances) == ("toy", len(events))
+    assert queue.job(row.id).accepted_at_s == LONG_AGO_S
+    folder = events[0].instance.path.parent
+    assert [path.name.split("-")[0] for path in folder.glob("*.json")] == ["owed"]
+    assert not intake.is_collecting
+
+
+def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events[:-1]:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    intake.apply(events[-1], 100.0)
+    intake.tick(100.0 + QUIET_S)
+    latest, older = queue.list()
+    assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
+    assert queue.job(latest.id).series.revision == 2
+
+
+def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_queue: JobQueue, _job: Job) -> None:
+        raise JobDatabaseError
+
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobQueue, "enqueue", broken)
+        intake.tick(QUIET_S)
+    folder = events[0].instance.path.parent
+    assert [path.name.split("-")[0] for path in folder.glob("*.json")] == ["pending"]
+    assert intake.is_collecting
+    intake.tick(QUIET_S + 60)
+    assert len(queue.list()) == 1
+
+
+def test_what_was_pending_when_the_node_died_is_owed_after_the_restart(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(_queue: JobQueue, _job: Job) -> None:
+        raise KeyboardInterrupt
+
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobQueue, "enqueue", dies)
+        with pytest.raises(KeyboardInterrupt):
+            intake.tick(QUIET_S)
+    restarted = intake_for(settings, queue)
+    content = read_spool(SpoolLayout(settings.spool.folder))
+    assert len(content.pending) == 1
+    restarted.restore(content, 0.0)
+    restarted.tick(0.0)
+    assert [row.instances for row in queue.list()] == [len(events)]
+
+
+def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (row,) = queue.list()
+    layout = SpoolLayout(settings.spool.folder)
+    series, outbox = events[0].instance.path.parent, layout.job_outbox(row.id)
+    outbox.mkdir()
+    for folder in (series, outbox):
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+    housekeeping = Housekeeping(settings, queue, intake)
+
+    housekeeping.turn(0.0)
+    assert series.exists()
+    queue.cancel(row.id)
+    housekeeping.turn(1.0)
+    assert series.exists()  # not yet an hour
+    housekeeping.clean(before_s=LONG_AGO_S + 1)
+    assert not series.exists()
+    assert not outbox.exists()
+    assert len(queue.list()) == 1  # its row is as young as its end
+    tomorrow_s = queue.list()[0].accepted_at_s + 10 * 365 * 86400
+    housekeeping.clean(before_s=tomorrow_s)
+    assert queue.list() == ()
