@@ -95,12 +95,6 @@ class LumbarMri:
         """
         if self._segmenter is not None:
             return
-        # Called while the series is still arriving: what `_analyse` needs is imported
-        # now, not while someone waits for the result.
-        from analysis.lumbar import pages as _pages  # noqa: F401
-        from analysis.lumbar import report as _report  # noqa: F401
-        from analysis.lumbar.measure import rows as _rows  # noqa: F401
-
         segmenter = self._load(threads)
         card = segmenter.card
         if card.classes != CLASSES or card.spacing_mm != PIXEL_MM:
