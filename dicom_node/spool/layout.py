@@ -59,7 +59,7 @@ class SpoolLayout:
         Both UIDs count: a series UID that two studies share, as sloppy anonymisation
         makes them, must never mix two patients.
         """
-        return self.inbox / folder_name(digest(study_uid, series_uid))
+        return self.inbox / digest(study_uid, series_uid)[:_DIGEST_DIGITS]
 
     def job_work(self, job_id: str) -> Path:
         """Return the folder of a job's intermediate files."""
