@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.uid import MRImageStorage, generate_uid
+from pydicom.uid import generate_uid
 
 from tests.support import phantom_plugin, variants
 from tests.support.node_process import SETTLED, Node, node_for
-from tests.support.peers import HOST, Archive, echo, send, send_bytes, wait_until
+from tests.support.peers import HOST, Archive, echo, send, wait_until
+from tests.support.raw_association import store_raw
 from tests.support.variants import AXIAL, CORONAL, T1, Series, fresh, saying, without
 
 SUCCESS = 0x0000
@@ -122,7 +123,8 @@ def jobs_of(
             row["state"] in SETTLED for row in found
         )
 
-    wait_until(settled, within_s=within_s, what=f"the jobs of {series_uids}")
+    what = f"the jobs of {series_uids}"
+    wait_until(settled, within_s=within_s, what=what, every_s=0.7)
     return found
 
 
@@ -177,9 +179,7 @@ def test_bytes_that_are_no_dataset_are_refused_and_make_no_job(
 ) -> None:
     before = len(node.jobs())
     for content in (b"MZ\x90\x00 no dicom at all" * 50, b"\x08\x00\x16\x00UI"):
-        status = send_bytes(
-            content, node.port, sop_class=MRImageStorage, sop_uid=generate_uid()
-        )
+        status = store_raw(content, node.port, sop_uid=generate_uid())
         assert status == CANNOT_UNDERSTAND
     assert len(node.jobs()) == before
     assert_still_serves(node, archive, little)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +24,6 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
 HOST = "127.0.0.1"
@@ -59,9 +57,19 @@ def listens(port: int) -> bool:
 
 
 def wait_until(
-    condition: Callable[[], bool], *, within_s: float, what: str = "condition"
+    condition: Callable[[], bool],
+    *,
+    within_s: float,
+    what: str = "condition",
+    every_s: float = 0.1,
 ) -> None:
     """Return once the condition holds.
+
+    Parameters
+    ----------
+    every_s
+        Pause between two looks; longer where a look starts a process, which would
+        take the processor from what is waited for.
 
     Raises
     ------
@@ -73,7 +81,7 @@ def wait_until(
         if time.monotonic() > end:
             message = f"{what}: not within {within_s:g} s"
             raise TimeoutError(message)
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 @dataclass
@@ -272,33 +280,3 @@ def dcmsend(folder: Path, port: int, *, options: Sequence[str] = ()) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def send_bytes(
-    content: bytes, port: int, *, sop_class: str, sop_uid: str, calling: str = "PACS"
-) -> int | None:
-    """Send bytes as the dataset of one C-STORE, whatever they are.
-
-    Returns
-    -------
-    int or None
-        The status of the response; None without a response.
-    """
-    ae = AE(ae_title=calling)
-    ae.dimse_timeout = 15
-    ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
-    association = ae.associate(HOST, port, ae_title="LUMBAR_AI")
-    if not association.is_established:
-        message = f"no association on {port}"
-        raise ConnectionError(message)
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID = sop_class
-    request.AffectedSOPInstanceUID = sop_uid
-    request.Priority = 2
-    request.DataSet = BytesIO(content)
-    context = association.accepted_contexts[0].context_id or 1
-    association.dimse.send_msg(request, context)
-    _, response = association.dimse.get_msg(block=True)
-    association.release()
-    return response.Status if isinstance(response, C_STORE) else None
