@@ -310,7 +310,7 @@ def test_whatever_happens_the_last_revision_holds_every_instance(
             stored.setdefault(str(series), set()).add(str(uid))
         else:
             last |= {found.series_uid: found for found in desk.tick(now_s)}
-    last |= {found.series_uid: found for found in desk.tick(now_s + 60)}
+    last |= {found.series_uid: found for found in desk.tick(now_s + 61)}
     held = {
         series: {found.sop_instance_uid for found in last[series].instances}
         for series in stored
