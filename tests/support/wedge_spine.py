@@ -124,10 +124,13 @@ class WedgeSpine:
             yz = centres[..., 1:]
             near = ((yz > low) & (yz < high)).all(axis=-1)
             near &= np.abs(centres[..., 0]) <= side_mm
-            for offset in offsets:
-                points = frame.to_mm(pixels[near] + offset) @ self.turn
-                shares[kind][near] += _inside(points[:, 1:], corners)
-        shares = np.minimum(shares / _SUBPIXELS**2, 1.0)
+            depth_mm = _depth(yz[near], corners)
+            share = (depth_mm > 0).astype(np.float64)
+            edge = np.abs(depth_mm) < reach
+            points = [frame.to_mm(pixels[near][edge] + o) @ self.turn for o in offsets]
+            share[edge] = (_depth(np.stack(points)[..., 1:], corners) > 0).mean(axis=0)
+            shares[kind][near] += share
+        shares = np.minimum(shares, 1.0)
         shares[Tissue.BACKGROUND] = np.maximum(1 - shares[1:].sum(axis=0), 0)
         return shares
 
@@ -196,14 +199,16 @@ def _behind(spot: Vector, up: Vector) -> tuple[Vector, Vector]:
     return spot + _back(up) * near, spot + _back(up) * far
 
 
-def _inside(points: Vector, corners: Vector) -> NDArray[np.bool_]:
-    """Say whether points (y, z) lie in a convex polygon of either sense."""
-    sides = []
+def _depth(points: Vector, corners: Vector) -> Vector:
+    """Return how deep points (y, z) lie in a convex polygon; negative outside (mm)."""
+    middle = corners.mean(axis=0)
+    depths = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        edge, offset = end - start, points - start
-        sides.append(edge[0] * offset[..., 1] - edge[1] * offset[..., 0])
-    stack = np.stack(sides)
-    return np.asarray((stack >= 0).all(axis=0) | (stack <= 0).all(axis=0))
+        along = (end - start) / np.linalg.norm(end - start)
+        across = np.array([-along[1], along[0]])
+        inward = across if (middle - start) @ across > 0 else -across
+        depths.append((points - start) @ inward)
+    return np.asarray(np.min(depths, axis=0))
 
 
 HEAD, FEET = np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0])
