@@ -7,7 +7,6 @@ from typing import Any
 
 from dbos import WorkflowStatus
 
-from dicom_node.jobs.engine import MAX_CRASHES
 from dicom_node.jobs.names import DeliveryId
 from dicom_node.jobs.outcome import Verdict
 from dicom_node.jobs.record import job_from_record
@@ -22,7 +21,6 @@ _UNFINISHED = {
     "CANCELLED": JobState.CANCELLED,
 }
 _WAITING = {"DELAYED": "waiting", "ENQUEUED": "waiting", "PENDING": "sending"}
-_CRASHED = f"the worker ended {MAX_CRASHES + 1} times while it worked on this"
 
 
 def job_of(status: WorkflowStatus) -> Job:
@@ -137,6 +135,6 @@ def _reason(outcome: dict[str, Any]) -> str:
 
 
 def _error(status: WorkflowStatus) -> str:
-    if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        return f"worker_crashed: {_CRASHED}"
+    if status.error is None:
+        return f"internal_error: {status.status}"
     return f"internal_error: {type(status.error).__name__}"

@@ -77,9 +77,12 @@ def register(work: Work, patience: Patience) -> None:
     def delivery(record: Record, peer: str, attempt: int, stored: list[str]) -> Record:
         return workflows.delivery(record, peer, attempt, stored)
 
-    DBOS.workflow(name=engine.JOB, max_recovery_attempts=engine.MAX_CRASHES)(job)
+    # Steps count crashes themselves, so that a job that is given up is settled and
+    # logged as any other; DBOS' own limit is for a crash outside of every step.
+    last_resort = 2 * engine.MAX_CRASHES
+    DBOS.workflow(name=engine.JOB, max_recovery_attempts=last_resort)(job)
     workflows.enqueue_delivery = DBOS.workflow(
-        name=engine.DELIVERY, max_recovery_attempts=engine.MAX_CRASHES
+        name=engine.DELIVERY, max_recovery_attempts=last_resort
     )(delivery)
 
 
@@ -122,13 +125,13 @@ class _Workflows:
     def _analyse(self, job: Job, attempt: int) -> Record:
         log.event("job_started", stage="analyse", attempt=attempt, **_fields(job))
         started = time.monotonic()
-        outcome = self._work.analyse(job)
+        outcome = _CRASHED if _has_crashed_often() else self._work.analyse(job)
         _log_stage(job, "analyse", outcome, started)
         return to_record(outcome)
 
     def _encode(self, job: Job, analysed: Outcome) -> Record:
         started = time.monotonic()
-        outcome = self._work.encode(job, analysed)
+        outcome = _CRASHED if _has_crashed_often() else self._work.encode(job, analysed)
         _log_stage(job, "encode", outcome, started)
         return to_record(outcome)
 
@@ -161,7 +164,12 @@ class _Workflows:
     def _send(self, job: Job, peer: str, earlier: tuple[int, Sequence[str]]) -> Record:
         attempt, stored = earlier
         started = time.monotonic()
-        outcome = self._work.deliver(job, peer, stored)
+        if _has_crashed_often():
+            outcome = DeliveryOutcome(
+                verdict=Verdict.FAILED, code=_CRASHED.code, text=_CRASHED.text
+            )
+        else:
+            outcome = self._work.deliver(job, peer, stored)
         again = outcome.verdict is Verdict.AGAIN
         last = attempt >= self._patience.attempts
         log.event(
@@ -226,6 +234,24 @@ class _Workflows:
                 attempt,
                 stored,
             )
+
+
+_CRASHED = Outcome(
+    verdict=Verdict.FAILED,
+    code="worker_crashed",
+    text=f"the worker ended {engine.MAX_CRASHES + 1} times while it worked on this",
+)
+
+
+def _has_crashed_often() -> bool:
+    """Tell, within a step, whether the workflow was begun too often without an end.
+
+    Within a step, because what a workflow itself asks is checkpointed, and would be
+    answered with the count of its first start.
+    """
+    status = DBOS.get_workflow_status(str(DBOS.workflow_id))
+    attempts = 0 if status is None else status.recovery_attempts or 0
+    return attempts > engine.MAX_CRASHES + 1
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -186,6 +186,8 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
     assert bad.reason.startswith("worker_crashed: ")
     assert toy.done()["analyse bad"] == MAX_CRASHES + 1
     assert toy.queue.show("good").state is JobState.DONE
+    settled_lines = {row["job_id"]: row["state"] for row in toy.events("job_settled")}
+    assert settled_lines == {"bad": "failed", "good": "done"}
 
 
 def test_a_cancelled_job_is_not_begun_by_enqueueing_it_again(toy: Toy) -> None:
