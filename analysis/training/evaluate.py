@@ -158,7 +158,7 @@ def _plain(
             {
                 "patient": figure.patient,
                 "dice": {key: round(value, 4) for key, value in figure.dice.items()},
-                "disc_outline_mm": asdict(figure.disc_outline)
+                "disc_outline": asdict(figure.disc_outline)
                 if figure.disc_outline
                 else None,
             }

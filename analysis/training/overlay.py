@@ -19,6 +19,7 @@ _COLOURS = {
     Label.POSTERIOR: (220, 70, 220),
 }
 _OPACITY = 0.4
+_SHEET_COLOURS = 128  # a sheet is looked at, not measured
 
 
 def paint(grey: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -49,4 +50,5 @@ def save_sheet(
         np.pad(strip, ((0, 0), (0, widest - strip.shape[1]), (0, 0)))
         for strip in strips
     ]
-    Image.fromarray(np.concatenate(padded)).save(path, optimize=True)
+    sheet = Image.fromarray(np.concatenate(padded)).quantize(_SHEET_COLOURS)
+    sheet.save(path, optimize=True)
