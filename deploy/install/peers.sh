@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The peers of the integration tests: DCMTK, Orthanc with its DICOMweb plugin, and
-# PostgreSQL, without which one test is skipped. As root on Debian they are installed; elsewhere the tests that need them are skipped,
-# and this says so. With CI=true a missing peer is a failure.
+# PostgreSQL, without which one test is skipped. As root on Debian they are installed;
+# elsewhere the tests that need them are skipped, and this says so. With CI=true a
+# missing peer is a failure.
 set -euo pipefail
 packages=(dcmtk orthanc orthanc-dicomweb postgresql)
 
