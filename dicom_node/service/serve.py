@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,7 +163,9 @@ class _Service:
             self._warmed_at_s = now_s
             for worker in self._workers:
                 worker.tell(WARM)
-            self._intake.warm()
+            # Not here: while it imports, nothing would be heard, and a series would be
+            # called quiet that much later.
+            threading.Thread(target=self._intake.warm, daemon=True).start()
 
     def _hear_one(self, pipe: Connection, now_s: float) -> bool:
         is_needed = False
