@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from analysis.training.graph import build_graph
 from analysis.training.network import UNet, stride_of
 from analysis.training.run import Progress
-from analysis.training.settings import Settings
+from analysis.training.settings import Settings, settings_digest
 
 _DATA = {
     "name": "SPIDER, T2 SPACE subset",
@@ -108,12 +108,6 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
             },
         },
     }
-
-
-def settings_digest(settings: Settings) -> str:
-    """Return the SHA-256 of the settings, whatever their layout in YAML."""
-    text = json.dumps(asdict(settings), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from analysis.training.batches import Batches
 from analysis.training.loss import marginal_loss
 from analysis.training.network import UNet
-from analysis.training.settings import Settings, TrainingSettings
+from analysis.training.settings import Settings, TrainingSettings, settings_digest
 from analysis.training.validation import Fold
 
 _LAST, _BEST, _HISTORY = "last.pt", "best.pt", "history.json"
@@ -56,6 +56,11 @@ class Run:
         Training batches and the validation patients.
     clock
         Seconds, monotonic.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a run that was begun with other settings.
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class Run:
 
     def _save(self, name: str) -> None:
         state: dict[str, Any] = {
+            "settings_sha256": settings_digest(self._settings),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -167,6 +173,9 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self._folder / _LAST, weights_only=True)
+        if state["settings_sha256"] != settings_digest(self._settings):
+            message = f"{self._folder}: begun with other settings; take another folder"
+            raise ValueError(message)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,6 +149,12 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
         message = f"{path}: give either training.minutes or training.steps"
         raise ValueError(message)
     return settings
+
+
+def settings_digest(settings: Settings) -> str:
+    """Return the SHA-256 of the settings, whatever their layout in YAML."""
+    text = json.dumps(asdict(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _section(kind: type[_Section], raw: Mapping[str, Any], name: str) -> _Section:

@@ -21,9 +21,14 @@ from analysis.training.validation import FOREGROUND, Fold  # noqa: E402
 
 
 class _Noise:
-    """Batches of noise, the same for the same step."""
+    """Batches of noise, the same for the same step; may be interrupted at one."""
+
+    def __init__(self, interrupted_at: int | None = None) -> None:
+        self.interrupted_at = interrupted_at
 
     def draw(self, step: int) -> Any:
+        if step == self.interrupted_at:
+            raise KeyboardInterrupt
         generator = torch.Generator().manual_seed(step)
         grey = torch.randn((2, 1, 32, 32), generator=generator)
         allowed = torch.zeros((2, 6, 32, 32), dtype=torch.bool)
@@ -35,7 +40,7 @@ class _Rising:
     """A fold on which each network is better than the one before."""
 
     def __init__(self) -> None:
-        self.scores: Sequence[float] = (0.1, 0.2, 0.3, 0.4)
+        self.scores: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
         self.asked = 0
 
     def dice(self, network: object) -> dict[Label, float]:
@@ -48,12 +53,15 @@ def _settings(steps: int) -> Settings:
     return replace(
         settings,
         network=NetworkSettings(widths=(4, 6, 8)),
-        training=replace(settings.training, minutes=None, steps=steps),
+        training=replace(
+            settings.training, minutes=None, steps=steps, validate_every_minutes=0.0
+        ),
     )
 
 
-def _run(folder: Path, steps: int) -> Run:
-    batches, fold = cast("Batches", _Noise()), cast("Fold", _Rising())
+def _run(folder: Path, steps: int, interrupted_at: int | None = None) -> Run:
+    batches = cast("Batches", _Noise(interrupted_at))
+    fold = cast("Fold", _Rising())
     return Run(_settings(steps), folder, batches, fold)
 
 
@@ -64,10 +72,21 @@ def test_a_run_ends_after_its_steps(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    _run(tmp_path, 2).train()
-    again = _run(tmp_path, 4)
+    whole = _run(tmp_path / "whole", 4)
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path / "parts", 4, interrupted_at=2).train()
+    again = _run(tmp_path / "parts", 4)
     assert again.progress.step == 2
-    assert len(again.train().losses) == 4
+    again.train()
+    assert again.progress.losses == whole.progress.losses
+    assert torch.equal(again.average.head.weight, whole.average.head.weight)
+
+
+def test_a_run_does_not_go_on_with_other_settings(tmp_path: Path) -> None:
+    _run(tmp_path, 2).train()
+    with pytest.raises(ValueError, match="other settings"):
+        _run(tmp_path, 3)
 
 
 def test_the_averaged_network_follows_the_trained_one(tmp_path: Path) -> None:
