@@ -34,6 +34,8 @@ _MISSING_MM = 44.0
 """A shorter step is one tall vertebra."""
 _MAX_SLOPE = 0.7
 """Steepest plane against the centre line; beyond it the fit followed noise."""
+_MAX_DEPTH_MM = 65.0
+"""No lumbar disc is as deep from front to back; a pattern that is, is no spine."""
 _RUDIMENTARY_SHARE = 0.68
 """A disc below this share of the depth of the three above it looks like S1/S2."""
 
@@ -99,8 +101,9 @@ def find_discs(column: Column) -> list[DiscPlane]:
     floor = max(_MIN_SHARE * usual, _MIN_MM2_A_SLICE / pixel_mm2 * min(slices, 3))
     kept = [piece for piece, size in zip(pieces, sizes, strict=True) if size >= floor]
     planes = [_plane(column, piece) for piece in kept]
+    planes = [plane for plane in planes if plane.depth_mm <= _MAX_DEPTH_MM]
     planes.sort(key=lambda plane: plane.along_mm)
-    return _with_missing(column, planes)
+    return _with_missing(column, planes) if planes else []
 
 
 def _core(column: Column) -> NDArray[np.int64]:

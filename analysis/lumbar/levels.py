@@ -19,8 +19,13 @@ from analysis.lumbar.column import Column, find_column
 from analysis.lumbar.discs import DiscPlane, find_discs
 from analysis.lumbar.segment import TissueMap
 
-MIN_DISCS = 2
-"""With one disc nothing tells a spine from a chance pattern."""
+MIN_BODIES = 2
+"""Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine
+from a chance pattern; in smoothed noise the network finds up to one."""
+MIN_BODY_MM2 = 250.0
+"""Mean area of such a body in sagittal slices: 20 mm x 13 mm, a small child's."""
+_MIN_DISCS_ALONE = 4
+"""Without S1 the discs alone must make a spine."""
 _MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
 _MIN_S1_SHARE = 0.5
@@ -79,8 +84,19 @@ def name_levels(tissues: TissueMap) -> Levels:
     spacing = tissues.grid.frame.spacing_mm
     column = find_column(tissues.tissue, spacing)
     discs = [] if column is None else find_discs(column)
-    if column is None or len(discs) < MIN_DISCS:
-        text = f"{len(discs)} discs in line were found, at least {MIN_DISCS} are needed"
+    if column is None or not discs:
+        text = "No column of vertebral bodies and discs was found"
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    slots = _slots(column, discs)
+    of_disc = column.tissue == Tissue.DISC
+    areas = _areas(column, slots, ~of_disc, len(discs) + 1)
+    pixel_mm2 = float(spacing[1] * spacing[2])
+    whole = int((areas[1:-1] * pixel_mm2 >= MIN_BODY_MM2).sum())
+    if whole < MIN_BODIES:
+        text = (
+            f"{whole} whole vertebral bodies between discs were found, at least "
+            f"{MIN_BODIES} are needed"
+        )
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
     canal = _canal(tissues, column)
     canal_mm3 = float(canal.sum() * spacing.prod())
@@ -91,7 +107,6 @@ def name_levels(tissues: TissueMap) -> Levels:
         )
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
 
-    slots = _slots(column, discs)
     rows_mm = column.points_mm[:, 1]
     height_mm = tissues.tissue.shape[1] * float(spacing[1])
     reaches_top = bool(rows_mm.min() < _EDGE_MM)
@@ -100,7 +115,6 @@ def name_levels(tissues: TissueMap) -> Levels:
 
     names = np.zeros(tissues.tissue.shape, np.uint8)
     planes: dict[int, DiscPlane] = {}
-    of_disc = column.tissue == Tissue.DISC
     nearest, distance_mm = _nearest_disc(column, discs)
     for position, structure in enumerate(DISCS):
         index = lowest - position
@@ -109,11 +123,10 @@ def name_levels(tissues: TissueMap) -> Levels:
         chosen = of_disc & (nearest == index) & (distance_mm < _NEAR_DISC_MM)
         if _put(names, column.indices[chosen], structure.number):
             planes[structure.number] = discs[index]
-    sizes = _areas(column, slots, ~of_disc, len(discs) + 1)
-    floor = _MIN_BODY_SHARE * float(np.median(sizes[sizes > 0]))
+    floor = _MIN_BODY_SHARE * float(np.median(areas[areas > 0]))
     for position, structure in enumerate(VERTEBRAE):
         slot = lowest + 1 - position
-        if slot >= 0 and sizes[slot] >= floor:
+        if slot >= 0 and areas[slot] >= floor:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
     names[canal & (names == 0)] = CANAL.number
     return Levels(
@@ -157,6 +170,9 @@ def _anchor(
         if reaches_bottom:
             text = "The spine runs out of the lower edge and no sacrum is in view"
             raise UnsuitableInput(code="sacrum_not_in_view", text=text)
+        if len(discs) < _MIN_DISCS_ALONE:
+            text = f"Neither S1 nor {_MIN_DISCS_ALONE} discs in line were recognised"
+            raise UnsuitableInput(code="no_lumbar_spine", text=text)
         slot = len(discs)
         doubts.append("S1 was not recognised; the lowest disc is taken for L5/S1")
     elif s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
@@ -214,7 +230,7 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     canal = tissues.tissue == Tissue.CANAL
     pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
     if count == 0:
-        return canal
+        return np.asarray(canal)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
     kept = np.zeros(count + 1, np.bool_)

@@ -119,7 +119,7 @@ def pairs(patients: Mapping[str, tuple[Reading, Reading]], quantity: str) -> lis
 
 def table(patients: Mapping[str, tuple[Reading, Reading]]) -> Iterable[str]:
     """Yield the comparison as lines of Markdown."""
-    yield "| quantity | n | drawn mean | bias | mean abs. diff. | SD of diff. | ICC(A,1) |"
+    yield "| quantity | n | drawn mean | bias | mean abs. diff. | SD of diff. | ICC |"
     yield "|---|---|---|---|---|---|---|"
     for quantity in QUANTITIES:
         found = pairs(patients, quantity)

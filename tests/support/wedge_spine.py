@@ -7,6 +7,7 @@ median plane, extruded to both sides, stacked from S1 upwards with a lordosis.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ class WedgeSpine:
             shapes.append((Tissue.BODY, body, _BODY_SIDE_MM))
             spot = spot + up * BODY_HEIGHT_MM
         behind.append(_behind(spot, up))
-        for low, high in zip(behind[:-1], behind[1:], strict=True):
+        for low, high in pairwise(behind):
             quad = np.array([low[0], low[1], high[1], high[0]])
             shapes.append((Tissue.CANAL, quad, _CANAL_SIDE_MM))
         return shapes

@@ -59,8 +59,7 @@ def _measure(
     limits: tuple[tuple[float, float], tuple[float, float]],
 ) -> SlabMeasurement:
     slices = anatomy.middle_slices(structure)
-    slabs = [_slab(anatomy, structure, facing, index) for index in slices]
-    found = [slab for slab in slabs if slab is not None]
+    found = _slabs(anatomy, structure, facing, slices)
     missing = _missing(anatomy, structure, len(found))
     if missing is not None:
         height: Quantity = missing
@@ -79,20 +78,27 @@ def _measure(
     )
 
 
-def _slab(
+def _slabs(
     anatomy: Anatomy,
     structure: Structure,
     facing: tuple[Structure, Structure] | None,
-    index: int,
-) -> Slab | None:
-    field = anatomy.field(structure, index)
-    if field is None:
-        return None
+    slices: list[int],
+) -> list[Slab]:
+    if not slices:
+        return []
     down = anatomy.down(structure)
-    bodies = [anatomy.field(body, index) for body in facing or ()]
-    seen = [body for body in bodies if body is not None]
-    pair = (seen[0], seen[1]) if len(seen) == 2 else None  # noqa: PLR2004 - above, below
-    return measure_slab(field, down, pair)
+    found = []
+    for index in slices:
+        field = anatomy.field(structure, index)
+        if field is None:
+            continue
+        bodies = [anatomy.field(body, index) for body in facing or ()]
+        seen = [body for body in bodies if body is not None]
+        pair = (seen[0], seen[1]) if len(seen) == 2 else None  # noqa: PLR2004 - above, below
+        slab = measure_slab(field, down, pair)
+        if slab is not None:
+            found.append(slab)
+    return found
 
 
 def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | None:

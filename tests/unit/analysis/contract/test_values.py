@@ -13,7 +13,7 @@ from analysis.contract.volume import Volume
 
 HEIGHT = Concept("121207", "DCM", "Height")
 FRAME = Frame(
-    origin_mm=np.zeros(3), directions=np.eye(3)[:, [2, 1, 0]], spacing_mm=[1] * 3
+    origin_mm=np.zeros(3), directions=np.eye(3)[:, [2, 1, 0]], spacing_mm=np.ones(3)
 )
 DISC = Segment(number=1, label="L4/L5 disc", structure=HEIGHT, colour=(255, 0, 0))
 

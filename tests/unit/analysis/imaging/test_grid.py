@@ -66,6 +66,8 @@ def test_points_go_to_the_series_and_back() -> None:
 
 def test_an_axial_series_has_no_sagittal_grid() -> None:
     axial = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    frame = Frame(origin_mm=np.zeros(3), directions=axial, spacing_mm=[4.0, 1.0, 1.0])
+    frame = Frame(
+        origin_mm=np.zeros(3), directions=axial, spacing_mm=np.array([4.0, 1.0, 1.0])
+    )
     with pytest.raises(ValueError, match="not sagittal"):
         sagittal_grid(frame, (3, 10, 10), 0.8)

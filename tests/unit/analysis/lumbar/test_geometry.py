@@ -1,0 +1,144 @@
+"""Heights and lengths against a spine that is known in closed form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from analysis.contract.measurement import Absence
+from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Tissue
+from analysis.lumbar.levels import name_levels
+from analysis.lumbar.measure.geometry import measure_body, measure_disc
+from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.quantity import Missing, Quantity, ratio
+from analysis.lumbar.segment import TissueMap
+from tests.support import wedge_spine as phantom
+from tests.support.wedge_spine import Layout, WedgeSpine, rotation
+
+SIZE = (12.0, 290.0, 150.0)
+HEIGHT_TOLERANCE_MM = 0.12
+LENGTH_TOLERANCE_MM = 0.5
+"""An end of a disc lies between two rays that are 0.4 mm apart, at either side."""
+
+LAYOUTS = {
+    "straight": Layout(size_mm=SIZE),
+    "fine": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.4, 0.4)),
+    "coarse": Layout(size_mm=SIZE, spacing_mm=(4.0, 1.2, 1.2)),
+    "oblong pixels": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.5, 1.0)),
+    "feet up": Layout(size_mm=SIZE, rows_to=phantom.HEAD),
+    "front at the right": Layout(size_mm=SIZE, columns_to=phantom.FRONT),
+    "rows to the back": Layout(
+        size_mm=SIZE, rows_to=phantom.BACK, columns_to=phantom.FEET
+    ),
+    "tilted": Layout(size_mm=SIZE, turn=rotation("x", 15.0)),
+}
+TURNS = {
+    "oblique 6 deg": rotation("z", 6.0),
+    "double oblique": rotation("z", 12.0) @ rotation("y", 9.0),
+    "triple oblique": rotation("z", 12.0) @ rotation("y", -9.0) @ rotation("x", 12.0),
+}
+
+
+def anatomy_of(tissues: TissueMap) -> Anatomy:
+    return Anatomy(tissues=tissues, levels=name_levels(tissues))
+
+
+def in_mm(quantity: Quantity) -> float:
+    assert isinstance(quantity, float)
+    return quantity
+
+
+def check_against_truth(anatomy: Anatomy, spine: WedgeSpine) -> None:
+    for disc, truth in zip(DISCS, spine.discs, strict=False):
+        measured = measure_disc(anatomy, disc)
+        assert in_mm(measured.height_mm) == pytest.approx(
+            truth.height_mm, abs=HEIGHT_TOLERANCE_MM
+        )
+        assert in_mm(measured.length_mm) == pytest.approx(
+            truth.length_mm, abs=LENGTH_TOLERANCE_MM
+        )
+    for vertebra in VERTEBRAE[1:6]:
+        body = measure_body(anatomy, vertebra)
+        assert in_mm(body.height_mm) == pytest.approx(
+            phantom.BODY_HEIGHT_MM, abs=HEIGHT_TOLERANCE_MM
+        )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_heights_and_lengths_are_true_however_the_series_lies(layout: Layout) -> None:
+    spine = WedgeSpine()
+    check_against_truth(anatomy_of(spine.tissue_map(*layout.frame())), spine)
+
+
+@pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
+def test_heights_and_lengths_are_true_in_slices_that_follow_an_oblique_spine(
+    turn: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+) -> None:
+    spine = WedgeSpine(turn=turn)
+    layout = Layout(size_mm=SIZE, turn=turn)
+    check_against_truth(anatomy_of(spine.tissue_map(*layout.frame())), spine)
+
+
+def test_a_wedge_is_measured_in_its_middle() -> None:
+    # 20 deg over 36 mm: 16.3 mm in front, 3.7 mm behind, 10 mm on average.
+    discs = list(phantom.DISCS)
+    discs[1] = phantom.WedgeDisc(height_mm=10.0, length_mm=36.0, wedge_deg=20.0)
+    spine = WedgeSpine(discs=tuple(discs))
+    anatomy = anatomy_of(spine.tissue_map(*Layout(size_mm=SIZE).frame()))
+    height = measure_disc(anatomy, DISCS[1]).height_mm
+    assert in_mm(height) == pytest.approx(10.0, abs=HEIGHT_TOLERANCE_MM)
+
+
+def test_a_collapsed_disc_is_measured() -> None:
+    discs = [
+        dataclasses.replace(d, height_mm=2.0, wedge_deg=0.0) for d in phantom.DISCS
+    ]
+    spine = WedgeSpine(discs=tuple(discs), sacral_slope_deg=5.0)
+    check_against_truth(
+        anatomy_of(spine.tissue_map(*Layout(size_mm=SIZE).frame())), spine
+    )
+
+
+def test_the_outline_of_a_disc_lies_on_its_edges_in_the_series_own_pixels() -> None:
+    layout = LAYOUTS["front at the right"]
+    frame, shape = layout.frame()
+    anatomy = anatomy_of(WedgeSpine().tissue_map(frame, shape))
+    outline = measure_disc(anatomy, DISCS[4]).outline
+    assert outline is not None
+    assert outline.slice_index == shape[0] // 2
+    indices = np.insert(outline.points, 0, outline.slice_index, axis=1)
+    drawn = frame.to_mm(indices)[:, 1:]
+    corners = [c for kind, c, _ in WedgeSpine().polygons() if kind is Tissue.DISC][4]
+    for corner in corners:
+        assert np.linalg.norm(drawn - corner, axis=1).min() < 0.8
+    middle = np.linalg.norm(corners.mean(axis=0) - drawn, axis=1)
+    assert middle.max() < np.linalg.norm(corners[0] - corners[2]) / 2 + 0.8
+
+
+def test_a_level_above_the_picture_says_so() -> None:
+    frame, shape = Layout(size_mm=SIZE).frame()
+    cut = WedgeSpine().tissue_map(
+        dataclasses.replace(frame, origin_mm=frame.origin_mm - [0.0, 0.0, 145.0]),
+        (shape[0], 180, shape[2]),
+    )
+    missing = measure_disc(anatomy_of(cut), DISCS[4]).height_mm
+    assert isinstance(missing, Missing)
+    assert missing.absence is Absence.OUTSIDE_FIELD_OF_VIEW
+
+
+def test_an_implausible_length_is_not_reported() -> None:
+    discs = list(phantom.DISCS)
+    discs[2] = phantom.WedgeDisc(height_mm=10.0, length_mm=12.0)
+    anatomy = anatomy_of(
+        WedgeSpine(discs=tuple(discs)).tissue_map(*Layout(size_mm=SIZE).frame())
+    )
+    length = measure_disc(anatomy, DISCS[2]).length_mm
+    assert isinstance(length, Missing)
+    assert length.code == "implausible"
+
+
+def test_a_ratio_is_missing_where_a_part_is() -> None:
+    missing = Missing(absence=Absence.STRUCTURE_MISSING, code="not_found", text="x")
+    assert ratio(6.0, 3.0) == 2.0
+    assert ratio(missing, 3.0) is missing
+    assert ratio(6.0, missing) is missing

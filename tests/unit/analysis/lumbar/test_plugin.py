@@ -1,0 +1,192 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.measurement import Absence
+from analysis.contract.plugin import (
+    CONTRACT_VERSION,
+    Analysis,
+    Context,
+    Plane,
+    SeriesSummary,
+    Subject,
+    Weighting,
+)
+from analysis.contract.result import AnalysisResult
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import CLASSES
+from analysis.lumbar.plugin import LumbarMri
+from tests.support import wedge_spine as phantom
+from tests.support.lumbar_stand_in import CARD, PhantomSegmenter
+from tests.support.wedge_spine import Layout, WedgeSpine
+
+LAYOUT = Layout(size_mm=(28.0, 290.0, 150.0))
+LEVELS = ["L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"]
+KEYS = {
+    "level",
+    "disc_height_mm",
+    "disc_height_index",
+    "height_diameter_ratio",
+    "delta_si",
+    "pfirrmann_grade",
+    "unmeasured",
+}
+
+
+def context(weighting: Weighting = Weighting.T2) -> Context:
+    summary = SeriesSummary(
+        modality="MR",
+        body_part="LSPINE",
+        plane=Plane.SAGITTAL,
+        weighting=weighting,
+        slice_count=7,
+        rows=362,
+        columns=188,
+    )
+    return Context(subject=Subject(), summaries={"t2_sagittal": summary})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    volume: Volume
+    segmenter: PhantomSegmenter
+
+    def analyse(self, weighting: Weighting = Weighting.T2) -> AnalysisResult:
+        plugin = LumbarMri(lambda _: self.segmenter)
+        return plugin.analyse({"t2_sagittal": self.volume}, context(weighting))
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    frame, shape = LAYOUT.frame()
+    spine = WedgeSpine()
+    planes = spine.tissue_map(frame, shape).probability
+    return Case(spine.volume(frame, shape), PhantomSegmenter(planes))
+
+
+@pytest.fixture(scope="module")
+def result(case: Case) -> AnalysisResult:
+    return case.analyse()
+
+
+def rows(result: AnalysisResult) -> list[dict[str, object]]:
+    levels = result.details["levels"]
+    assert isinstance(levels, list)
+    return levels
+
+
+def test_it_is_what_the_node_asks_for() -> None:
+    plugin: Analysis = LumbarMri()
+    assert (plugin.name, plugin.inputs) == ("lumbar-mri", ("t2_sagittal",))
+    assert plugin.contract_version == CONTRACT_VERSION
+
+
+def test_its_version_names_the_weights(result: AnalysisResult) -> None:
+    assert result.provenance.version.endswith("55555555")
+    assert result.provenance.weights_sha256 == CARD.weights_sha256
+
+
+def test_the_report_has_the_five_levels_in_order(result: AnalysisResult) -> None:
+    assert [row["level"] for row in rows(result)] == LEVELS
+    assert all(set(row) == KEYS for row in rows(result))
+
+
+def test_the_report_agrees_with_the_phantom(result: AnalysisResult) -> None:
+    measured = rows(result)
+    for row, truth in zip(measured, phantom.DISCS[4::-1], strict=True):
+        assert row["disc_height_mm"] == pytest.approx(truth.height_mm, abs=0.12)
+        assert row["disc_height_index"] == pytest.approx(
+            truth.height_mm / phantom.BODY_HEIGHT_MM, abs=0.006
+        )
+        assert row["height_diameter_ratio"] == pytest.approx(
+            truth.height_mm / truth.length_mm, abs=0.008
+        )
+
+
+def test_what_is_not_offered_is_null_with_a_reason(result: AnalysisResult) -> None:
+    for row in rows(result):
+        assert row["pfirrmann_grade"] is None
+        unmeasured = row["unmeasured"]
+        assert isinstance(unmeasured, dict)
+        assert set(unmeasured) == {key for key in row if row[key] is None}
+        assert "not offered" in unmeasured["pfirrmann_grade"]
+
+
+def test_every_finding_lies_in_the_segmentation(result: AnalysisResult) -> None:
+    labels = {s.number: s.label for s in result.segmentation.segments}
+    assert [f.label for f in result.findings[:5]] == [f"{n} disc" for n in LEVELS]
+    for finding in result.findings:
+        assert finding.segment_number is not None
+        assert labels[finding.segment_number] == finding.label
+        assert finding.outline is not None
+
+
+def test_the_same_series_gives_the_same_result(
+    case: Case, result: AnalysisResult
+) -> None:
+    again = case.analyse()
+    assert again.details == result.details
+    assert (again.segmentation.labels == result.segmentation.labels).all()
+    for page, other in zip(again.pages, result.pages, strict=True):
+        assert (page.pixels == other.pixels).all()
+
+
+def test_suppressed_fat_leaves_geometry_and_takes_signal(case: Case) -> None:
+    result = case.analyse(Weighting.T2_FAT_SUPPRESSED)
+    assert "fat_suppressed" in [warning.code for warning in result.warnings]
+    for row in rows(result):
+        assert row["disc_height_mm"] is not None
+        assert row["delta_si"] is None
+    reasons = [u.reason for u in result.findings[0].unmeasured]
+    assert Absence.SIGNAL_UNFIT in reasons
+
+
+def test_the_overlay_comes_first_and_is_legible(result: AnalysisResult) -> None:
+    assert [page.title for page in result.pages] == ["Overlay", "Parameters"]
+    for page in result.pages:
+        assert page.pixels.shape[0] == 1024
+        assert page.pixels.max() > 200
+
+
+def test_the_overlay_shows_the_spine_head_up_and_front_left(
+    result: AnalysisResult,
+) -> None:
+    colour = {s.label: np.array(s.colour) for s in result.segmentation.segments}
+    pixels = result.pages[0].pixels[:, :600].astype(int)
+
+    def place(label: str) -> list[float]:
+        near = np.abs(pixels - colour[label]).sum(axis=2) < 24
+        return [float(axis.mean()) for axis in np.nonzero(near)]
+
+    assert place("L1")[0] < place("L3")[0] < place("L5")[0]
+    assert place("L3")[1] < place("Spinal canal")[1]
+
+
+def test_a_picture_without_a_spine_is_unsuitable(case: Case) -> None:
+    nothing = np.zeros_like(case.segmenter.planes)
+    nothing[:, 0] = 255
+    plugin = LumbarMri(lambda _: PhantomSegmenter(nothing))
+    with pytest.raises(UnsuitableInput) as outcome:
+        plugin.analyse({"t2_sagittal": case.volume}, context())
+    assert outcome.value.code == "no_lumbar_spine"
+
+
+def test_a_network_of_other_classes_is_refused_when_it_is_loaded(case: Case) -> None:
+    other = dataclasses.replace(CARD, classes=CLASSES[:-1])
+    planes = case.segmenter.planes
+    plugin = LumbarMri(lambda _: PhantomSegmenter(planes, card=other))
+    with pytest.raises(AnalysisFailed, match="expected classes"):
+        plugin.prepare(threads=1)
+
+
+def test_memory_that_gives_out_may_be_tried_again(case: Case) -> None:
+    class Greedy(PhantomSegmenter):
+        def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+            raise MemoryError
+
+    plugin = LumbarMri(lambda _: Greedy(case.segmenter.planes))
+    with pytest.raises(OutOfResources, match="7x362x188"):
+        plugin.analyse({"t2_sagittal": case.volume}, context())

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
+from analysis.lumbar.levels import name_levels
+from analysis.lumbar.segment import FULL, label_source, segment
+from analysis.lumbar.suitability import SagittalVolume
+from tests.support.lumbar_stand_in import PhantomSegmenter
+from tests.support.wedge_spine import BACK, FEET, FRONT, HEAD, Layout, WedgeSpine
+
+SIZE = (12.0, 290.0, 150.0)
+LAYOUTS = {
+    "straight": Layout(size_mm=SIZE),
+    "fine": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.5, 0.5)),
+    "oblong pixels": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.5, 1.0)),
+    "feet up": Layout(size_mm=SIZE, rows_to=HEAD),
+    "front at the right": Layout(size_mm=SIZE, columns_to=FRONT),
+    "rows to the back": Layout(size_mm=SIZE, rows_to=BACK, columns_to=FEET),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_labels_lie_where_the_structures_lie_in_the_patient(layout: Layout) -> None:
+    frame, shape = layout.frame()
+    spine = WedgeSpine()
+    tissues = spine.tissue_map(frame, shape)
+    labels = label_source(tissues, name_levels(tissues).names)
+    truth = np.stack(
+        [
+            spine.coverage(frame, shape, index).argmax(axis=0)
+            for index in range(shape[0])
+        ]
+    )
+    groups = (
+        (Tissue.DISC, DISCS),
+        (Tissue.BODY, VERTEBRAE[1:]),
+        (Tissue.S1, VERTEBRAE[:1]),
+        (Tissue.CANAL, (CANAL,)),
+    )
+    for kind, structures in groups:
+        named = np.isin(labels, [structure.number for structure in structures])
+        drawn = truth == kind
+        overlap = 2 * (named & drawn).sum() / (named.sum() + drawn.sum())
+        assert overlap > 0.97
+
+
+def test_the_network_sees_every_slice_once_and_in_order() -> None:
+    frame, shape = Layout(size_mm=(28.0, 290.0, 150.0)).frame()
+    spine = WedgeSpine()
+    expected = spine.tissue_map(frame, shape)
+    volume = spine.volume(frame, shape)
+    answered = segment(
+        SagittalVolume(volume=volume), PhantomSegmenter(expected.probability)
+    )
+    assert (answered.probability == expected.probability).all()
+    assert (answered.tissue == expected.tissue).all()
+
+
+def test_the_margin_is_positive_inside_and_negative_outside() -> None:
+    tissues = WedgeSpine().tissue_map(*Layout(size_mm=SIZE).frame())
+    window = (slice(0, tissues.tissue.shape[1]), slice(0, tissues.tissue.shape[2]))
+    lead = tissues.margin(1, (Tissue.DISC,), window)
+    assert lead.max() == FULL
+    assert lead.min() == -FULL
+    assert ((lead > 0) <= (tissues.tissue[1] == Tissue.DISC)).all()
