@@ -17,7 +17,7 @@ from analysis.contract.result import Notice
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.column import Column, find_column
 from analysis.lumbar.discs import DiscPlane, find_discs
-from analysis.lumbar.segment import TissueMap
+from analysis.lumbar.segment import FULL, TissueMap
 
 MIN_BODIES = 2
 """Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine
@@ -26,6 +26,12 @@ MIN_BODY_MM2 = 250.0
 """Mean area of such a body in sagittal slices: 20 mm x 13 mm, a small child's."""
 _MIN_DISCS_ALONE = 4
 """Without S1 the discs alone must make a spine."""
+MIN_CONFIDENCE = 0.87
+"""Mean probability of the named bodies and discs. In 32 pictures of smoothed noise the
+network reached 0.86, in 35 real series (two of another hospital, one fat-suppressed,
+one T1) 0.92 or more."""
+LOW_CONFIDENCE = 0.90
+"""Below this the reader is warned."""
 _MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
 _MIN_S1_SHARE = 0.5
@@ -128,6 +134,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         slot = lowest + 1 - position
         if slot >= 0 and areas[slot] >= floor:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
+    warnings += _doubts(tissues, names)
     names[canal & (names == 0)] = CANAL.number
     return Levels(
         names=names,
@@ -187,6 +194,26 @@ def _anchor(
         return slot - 1, ()
     text = f"{'. '.join(doubts)}. All levels may be off by one: check the count"
     return slot - 1, (Notice(code="level_uncertain", text=text),)
+
+
+def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Notice, ...]:
+    """Say how sure the network is of the named structures.
+
+    Raises
+    ------
+    UnsuitableInput
+        If it is no surer than in a picture without a spine.
+    """
+    best = tissues.probability.max(axis=1)[names > 0]
+    confidence = float(best.mean()) / FULL if best.size else 0.0
+    text = f"The network is {confidence:.2f} sure of what it found"
+    if confidence < MIN_CONFIDENCE:
+        text = f"{text}, at least {MIN_CONFIDENCE} is needed"
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    if confidence < LOW_CONFIDENCE:
+        text = f"{text}, usual is {LOW_CONFIDENCE} or more: check the outlines"
+        return (Notice(code="low_confidence", text=text),)
+    return ()
 
 
 def _areas(

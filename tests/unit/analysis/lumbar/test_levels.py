@@ -176,3 +176,26 @@ def test_a_spine_without_a_canal_behind_it_is_none(spine: TissueMap) -> None:
     with pytest.raises(UnsuitableInput) as outcome:
         name_levels(redrawn(spine, tissue))
     assert outcome.value.code == "no_lumbar_spine"
+
+
+@pytest.mark.parametrize(("sure", "expected"), [(0.89, ["low_confidence"]), (0.91, [])])
+def test_an_unsure_network_is_said_to_be(
+    spine: TissueMap, sure: float, expected: list[str]
+) -> None:
+    assert codes(name_levels(with_doubt(spine, sure))) == expected
+
+
+def test_a_network_that_is_no_surer_than_by_chance_finds_no_spine(
+    spine: TissueMap,
+) -> None:
+    with pytest.raises(UnsuitableInput) as outcome:
+        name_levels(with_doubt(spine, 0.86))
+    assert outcome.value.code == "no_lumbar_spine"
+
+
+def with_doubt(tissues: TissueMap, sure: float) -> TissueMap:
+    """Return the same tissues, each with the given probability, background the rest."""
+    certain = redrawn(tissues, tissues.tissue).probability / FULL
+    doubtful = certain * sure
+    doubtful[:, 0] += 1 - sure
+    return map_of(tissues.grid, np.rint(doubtful * FULL).astype(np.uint8))
