@@ -122,13 +122,16 @@ class LumbarMri:
         self.prepare(threads=context.threads)
         volume = inputs[ROLE]
         try:
-            return self._analyse(volume, context.summaries.get(ROLE))
+            summary = context.summaries.get(ROLE)
+            return self._analyse(volume, summary, threads=context.threads)
         except MemoryError as error:
             shape = "x".join(str(n) for n in volume.voxels.shape)
             message = f"memory gave out on a series of {shape} voxels"
             raise OutOfResources(message) from error
 
-    def _analyse(self, volume: Volume, summary: SeriesSummary | None) -> AnalysisResult:
+    def _analyse(
+        self, volume: Volume, summary: SeriesSummary | None, *, threads: int
+    ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
         from analysis.lumbar.levels import name_levels
@@ -144,7 +147,7 @@ class LumbarMri:
         sagittal = examine(volume)
         tissues = segment(sagittal, segmenter)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
-        labels = label_source(tissues, anatomy.levels.names)
+        labels = label_source(tissues, anatomy.levels.names, threads=threads)
         rows = measure_rows(anatomy, volume, labels, _signal_unfit(summary))
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -104,7 +105,9 @@ _GROUP_OF_CHANNEL = np.array([0, 1, 2, 1, 3, 0], np.uint8)
 _MARGIN_PX = 3
 
 
-def label_source(tissues: TissueMap, names: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def label_source(
+    tissues: TissueMap, names: NDArray[np.uint8], *, threads: int = 1
+) -> NDArray[np.uint8]:
     """Carry named structures back to the voxels of the series.
 
     Probabilities are interpolated, then the most probable tissue is taken; its name
@@ -116,6 +119,8 @@ def label_source(tissues: TissueMap, names: NDArray[np.uint8]) -> NDArray[np.uin
         Probabilities on the sagittal grid.
     names : ndarray, shape (K, R, C), uint8
         Named structures on the sagittal grid; 0 where there is none.
+    threads
+        That share the slices; resampling lets other threads run meanwhile.
 
     Returns
     -------
@@ -123,12 +128,16 @@ def label_source(tissues: TissueMap, names: NDArray[np.uint8]) -> NDArray[np.uin
     """
     grid = tissues.grid
     labels = np.zeros(grid.source_shape, np.uint8)
-    for index in range(grid.shape[0]):
+
+    def carry_back(index: int) -> None:
         window = _source_window(grid, names[index])
         if window is not None:
             carry = _Carrier.onto(grid, window)
             named = _named(carry, tissues, names[index], index)
             labels[grid.source_slice(index), *window] = named
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(carry_back, range(grid.shape[0])))
     return labels
 
 
