@@ -19,6 +19,10 @@ BODY_LENGTH_MM = (15.0, 60.0)
 """Outside these limits it is not a lumbar disc or body that was measured: adult discs
 are 2 to 18 mm high and 25 to 45 mm long, bodies 20 to 35 mm high; children less."""
 
+MIN_FILLED = 0.75
+"""A disc that was outlined over less of the space between its bodies was not found as
+a whole: its height would be that of a part."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SlabMeasurement:
@@ -60,7 +64,7 @@ def _measure(
 ) -> SlabMeasurement:
     slices = anatomy.middle_slices(structure)
     found = _slabs(anatomy, structure, facing, slices)
-    missing = _missing(anatomy, structure, len(found))
+    missing = _missing(anatomy, structure, len(found)) or _incomplete(found)
     if missing is not None:
         height: Quantity = missing
         length: Quantity = missing
@@ -114,6 +118,17 @@ def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | No
         )
     text = f"{structure.label} was not found"
     return Missing(absence=Absence.STRUCTURE_MISSING, code="not_found", text=text)
+
+
+def _incomplete(found: list[Slab]) -> Missing | None:
+    filled = float(np.median([slab.filled for slab in found]))
+    if filled >= MIN_FILLED:
+        return None
+    text = (
+        f"outlined over {filled:.0%} of the space between its bodies, at least "
+        f"{MIN_FILLED:.0%} are needed"
+    )
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code="incomplete", text=text)
 
 
 def _within(value: float, limits: tuple[float, float], name: str) -> Quantity:

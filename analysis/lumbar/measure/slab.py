@@ -75,10 +75,20 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slab:
-    """Measures of one slab in one slice (mm)."""
+    """Measures of one slab in one slice.
+
+    Parameters
+    ----------
+    height_mm, length_mm
+        Of the slab.
+    filled
+        Share of the central 80 % of the space between the facing bodies that it
+        reaches over; 1 where no bodies were given.
+    """
 
     height_mm: float
     length_mm: float
+    filled: float
 
 
 def measure_slab(
@@ -118,14 +128,7 @@ def measure_slab(
             return None
         slope = None
         if facing is not None:
-            upper, lower = (body.sample(rays.points_mm) for body in facing)
-            far = np.abs(rays.across_mm) > _FACING_MM
-            upper[:, far] = lower[:, far] = -1.0
-            slope = rays.mean_slope(
-                rays.surface(upper, lowest=True),
-                rays.surface(lower, lowest=False),
-                extent,
-            )
+            slope = rays.mean_slope(*rays.facing_surfaces(facing), extent)
         if slope is None:
             slope = rays.mean_slope(
                 rays.surface(own, lowest=False), rays.surface(own, lowest=True), extent
@@ -134,7 +137,12 @@ def measure_slab(
             break
         down = _turned(down, slope)
     rays = _Rays.of(centre, down)
-    return _read_off(rays.heights(field.sample(rays.points_mm)))
+    heights = rays.heights(field.sample(rays.points_mm))
+    between = np.zeros(len(heights), np.bool_)
+    if facing is not None:
+        above, below = rays.facing_surfaces(facing)
+        between = np.isfinite(above) & np.isfinite(below)
+    return _read_off(heights, between)
 
 
 def _turned(down: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
@@ -153,7 +161,7 @@ def _extent(heights: NDArray[np.float64]) -> tuple[int, int] | None:
     return int(rays[0]), int(rays[-1])
 
 
-def _read_off(heights: NDArray[np.float64]) -> Slab | None:
+def _read_off(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> Slab | None:
     extent = _extent(heights)
     if extent is None:
         return None
@@ -168,7 +176,16 @@ def _read_off(heights: NDArray[np.float64]) -> Slab | None:
     return Slab(
         height_mm=float((high - low) / (2 * half)),
         length_mm=float((last - first) * _STEP_MM),
+        filled=_filled(heights, between),
     )
+
+
+def _filled(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> float:
+    space = np.flatnonzero(between)
+    if space.size == 0:
+        return 1.0
+    cut = round((1 - CENTRAL_SHARE) / 2 * space.size)
+    return float((heights[space[cut : space.size - cut]] > 0).mean())
 
 
 def _ends(heights: NDArray[np.float64], extent: tuple[int, int]) -> tuple[float, float]:
@@ -229,6 +246,15 @@ class _Rays:
         step = (there - here)[rays] * at / (at - beyond)
         places[rays] = self.across_mm[here[rays]] + step * _STEP_MM
         return places
+
+    def facing_surfaces(
+        self, facing: tuple[Field, Field]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lower surface of the body above, the upper one of that below."""
+        upper, lower = (body.sample(self.points_mm) for body in facing)
+        far = np.abs(self.across_mm) > _FACING_MM
+        upper[:, far] = lower[:, far] = -1.0
+        return self.surface(upper, lowest=True), self.surface(lower, lowest=False)
 
     def mean_slope(
         self,

@@ -13,7 +13,7 @@ from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing, Quantity, ratio
 from analysis.lumbar.segment import TissueMap
 from tests.support import wedge_spine as phantom
-from tests.support.wedge_spine import Layout, WedgeSpine, rotation
+from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 
 SIZE = (12.0, 290.0, 150.0)
 HEIGHT_TOLERANCE_MM = 0.12
@@ -142,3 +142,16 @@ def test_a_ratio_is_missing_where_a_part_is() -> None:
     assert ratio(6.0, 3.0) == 2.0
     assert ratio(missing, 3.0) is missing
     assert ratio(6.0, missing) is missing
+
+
+def test_a_disc_that_was_found_in_part_is_not_measured() -> None:
+    # Of the disc only what lies in front of its middle is outlined.
+    tissues = WedgeSpine().tissue_map(*Layout(size_mm=SIZE).frame())
+    names = name_levels(tissues).names == DISCS[3].number
+    middle = round(float(np.argwhere(names)[:, 2].mean()))
+    half = tissues.probability.copy()
+    rows = np.flatnonzero(names.any(axis=(0, 2)))
+    half[:, Tissue.DISC, rows[0] - 1 : rows[-1] + 2, middle:] = 0
+    height = measure_disc(anatomy_of(map_of(tissues.grid, half)), DISCS[3]).height_mm
+    assert isinstance(height, Missing)
+    assert height.code == "incomplete"
