@@ -47,8 +47,8 @@ _MIN_CANAL_MM3 = 1500.0
 _MIN_CANAL_SHARE = 0.05
 """Of the largest piece of canal; one level is about a tenth of what is in view."""
 _BEHIND_MM = (10.0, 48.0)
-"""How far behind the middle of the bodies the canal runs: half a body and half a
-canal are 17 to 32 mm."""
+"""Distance of the canal behind the middle of the bodies: half a body and half a canal
+are 17 to 32 mm."""
 _LUMBAR_DISCS = 5
 
 
@@ -253,6 +253,7 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     of it from noise; its place does.
     """
     from scipy import ndimage
+    from scipy.spatial import cKDTree
 
     canal = tissues.tissue == Tissue.CANAL
     pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
@@ -265,12 +266,9 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     points = np.argwhere(canal) * tissues.grid.frame.spacing_mm
     owner = pieces[canal]
     line = column.line_mm
+    near_mm, nearest = cKDTree(line[:, 1:]).query(points[:, 1:])
+    behind_mm = np.where(points[:, 2] > line[nearest, 2], near_mm, -near_mm)
+    low, high = _BEHIND_MM
     for piece in np.flatnonzero(sizes >= floor):
-        rows, columns = points[owner == piece, 1:].T
-        level = (rows > line[0, 1]) & (rows < line[-1, 1])
-        if not level.any():
-            continue
-        behind = columns[level] - np.interp(rows[level], line[:, 1], line[:, 2])
-        low, high = _BEHIND_MM
-        kept[piece] = low < float(np.median(behind)) < high
-    return kept[pieces]
+        kept[piece] = low < float(np.median(behind_mm[owner == piece])) < high
+    return np.asarray(kept[pieces])

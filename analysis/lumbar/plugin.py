@@ -182,7 +182,7 @@ class LumbarMri:
 def _series_warnings(summary: SeriesSummary | None) -> tuple[Notice, ...]:
     warnings = []
     if summary is not None and summary.weighting is Weighting.T2_FAT_SUPPRESSED:
-        text = "Fat is suppressed: geometry is measured, signal is not"
+        text = "Fat is suppressed; geometry is measured, signal is not"
         warnings.append(Notice(code="fat_suppressed", text=text))
     if summary is not None and summary.contrast_agent:
         text = "The series names a contrast agent, which changes the signal"

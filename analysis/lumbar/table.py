@@ -121,7 +121,11 @@ def _reasons(rows: Rows) -> list[tuple[str, str]]:
         for text, names in named.items():
             what = "all" if len(names) == len(asked) else ", ".join(names)
             found.setdefault(f"{what}: {text}", []).append(row.level)
-    return [(", ".join(levels), text) for text, levels in found.items()]
+    everywhere = len(rows.discs)
+    return [
+        ("All levels" if len(levels) == everywhere else ", ".join(levels), text)
+        for text, levels in found.items()
+    ]
 
 
 def _grid(
@@ -206,7 +210,7 @@ def draw_table(
         f"{body.structure.label} {_shown(body.height_mm, 1)}"
         for body in reversed(rows.bodies)
     ]
-    bodies = f"Height of the bodies (mm): {'   '.join(heights)}"
+    bodies = f"Height of the bodies (mm): {', '.join(heights)}"
     notes = [(bodies, BRIGHT)]
     notes += [(f"{level}: {text}", _DIM) for level, text in _reasons(rows)]
     notes.append((f"Pfirrmann: {rows.discs[0].pfirrmann_grade.text}", _DIM))

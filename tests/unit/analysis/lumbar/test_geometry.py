@@ -126,7 +126,7 @@ def test_a_level_above_the_picture_says_so() -> None:
     assert missing.absence is Absence.OUTSIDE_FIELD_OF_VIEW
 
 
-def test_an_implausible_length_is_not_reported() -> None:
+def test_a_disc_far_shorter_than_its_bodies_is_not_measured() -> None:
     discs = list(phantom.DISCS)
     discs[2] = phantom.WedgeDisc(height_mm=10.0, length_mm=12.0)
     anatomy = anatomy_of(
@@ -134,7 +134,7 @@ def test_an_implausible_length_is_not_reported() -> None:
     )
     length = measure_disc(anatomy, DISCS[2]).length_mm
     assert isinstance(length, Missing)
-    assert length.code == "implausible"
+    assert length.code == "incomplete"
 
 
 def test_a_ratio_is_missing_where_a_part_is() -> None:
