@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +30,17 @@ _PACKAGE_VERSION = "0.1.0"
 _RESULTS_REVISION = 1
 """Raised with every change of this package that may change a number."""
 _WEIGHTS_DIGITS = 8
+_IMPORTED_AT_FIRST_USE = (
+    "PIL.ImageDraw",
+    "PIL.ImageFont",
+    "scipy.ndimage",
+    "scipy.spatial",
+    "analysis.lumbar.measure.rows",
+    "analysis.lumbar.pages",
+    "analysis.lumbar.report",
+)
+"""An idle process does without; `prepare`, called while the series is still arriving,
+imports them, so that nobody waits for it."""
 
 
 class CardedSegmenter(Segmenter, Protocol):
@@ -95,6 +107,8 @@ class LumbarMri:
         """
         if self._segmenter is not None:
             return
+        for module in _IMPORTED_AT_FIRST_USE:
+            importlib.import_module(module)
         segmenter = self._load(threads)
         card = segmenter.card
         if card.classes != CLASSES or card.spacing_mm != PIXEL_MM:
