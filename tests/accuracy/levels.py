@@ -1,7 +1,7 @@
 """Compares level names with those that other hospitals' T2 series were labelled with.
 
-Run as `python -m tests.accuracy.levels`. The series are those of `fcs_ivd`, `fcs_vb1` and
-`fcs_vb2` in the split `train`; none of them has trained the network.
+Run as `python -m tests.accuracy.levels`. The series are those of `fcs_ivd`, `fcs_vb1`
+and `fcs_vb2` in the split `train`; none of them has trained the network.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ from analysis.lumbar.plugin import LumbarMri
 from tests.support import spider
 
 SOURCES = ("fcs_ivd/", "fcs_vb1/", "fcs_vb2/")
-# `mask_level` of the data folder's MANIFEST.md: 1 S1 upwards to 8 T11, 21 L5/S1 upwards.
-NAMED = {code: structure for code, structure in enumerate(VERTEBRAE, start=1)} | {
-    code: structure for code, structure in enumerate(DISCS[:5], start=21)
-}
+# `mask_level` of the data folder's MANIFEST.md: S1 is 1, L5/S1 is 21, then upwards.
+NAMED = dict(enumerate(VERTEBRAE, start=1)) | dict(enumerate(DISCS[:5], start=21))
 _MIN_VOXELS = 20
 
 
