@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.contract.plugin import Weighting
 from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
 from dicom_node.identifiers import digest
 from dicom_node.model import Job, ReceivedSeries
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _ID_DIGITS = 32
 _NO_VERSION = "unavailable"
+_WEIGHTINGS = {"T2": frozenset({Weighting.T2, Weighting.T2_FAT_SUPPRESSED})}
+"""With fat suppressed it is a T2 series still; the analysis says what it can bear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ def _filtered_out(summary: SeriesSummary, accept: Accept) -> tuple[str, str] | N
     if summary.plane.value != accept.plane:
         text = f"slices are {summary.plane.value}, not {accept.plane}"
         return f"not_{accept.plane}", text
-    if summary.weighting.value != accept.weighting:
+    if summary.weighting not in _WEIGHTINGS[accept.weighting]:
         found = summary.weighting.value
         text = f"weighting is {found}, not {accept.weighting}"
         return f"not_{accept.weighting.lower()}", text
