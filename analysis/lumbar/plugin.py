@@ -162,7 +162,8 @@ class LumbarMri:
         tissues = segment(sagittal, segmenter)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
         labels = label_source(tissues, anatomy.levels.names, threads=threads)
-        rows = measure_rows(anatomy, volume, labels, _signal_unfit(summary))
+        unfit = _signal_unfit(summary)
+        rows = measure_rows(anatomy, volume, labels, unfit, threads=threads)
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,8 @@ def measure_rows(
     volume: Volume,
     labels: NDArray[np.uint8],
     signal_unfit: Missing | None,
+    *,
+    threads: int = 1,
 ) -> Rows:
     """Measure every level that a report has a row for.
 
@@ -82,17 +86,22 @@ def measure_rows(
         The series, and its named structures on its own grid.
     signal_unfit
         Why no signal of this series can be used; None where it can.
+    threads
+        That share the structures.
     """
     measured = [disc for disc in DISCS if level_of(disc) in MEASURED_LEVELS]
-    bodies = {body.label: measure_body(anatomy, body) for body in VERTEBRAE}
+    with ThreadPoolExecutor(threads) as pool:
+        slabs = tuple(pool.map(partial(measure_disc, anatomy), reversed(measured)))
+        spine = tuple(pool.map(partial(measure_body, anatomy), VERTEBRAE))
+    bodies = {body.structure.label: body for body in spine}
     csf = (
         CsfReference(signal=signal_unfit)
         if signal_unfit
         else _csf(anatomy, volume, labels)
     )
     rows = []
-    for disc in reversed(measured):
-        slab = measure_disc(anatomy, disc)
+    for slab in slabs:
+        disc = slab.structure
         upper, lower = (bodies[name].height_mm for name in level_of(disc).split("/"))
         # The sacrum's first body is a wedge; its height is no height of a vertebra.
         body = upper if level_of(disc).endswith(_S1.label) else _mean(upper, lower)
