@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.contract.concepts import Concept
 
+_PER_CENT = 100
+
 
 class Absence(Enum):
     """Why a quantity has no value."""
@@ -42,6 +44,38 @@ class Unmeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NormPlace:
+    """Where a value stands among people of the same level, sex and age.
+
+    Parameters
+    ----------
+    z_score
+        Distance from the median of the norm, in its standard deviations.
+    percentile
+        0 to 100.
+    count
+        People whose values made this part of the norm.
+    population
+        Who they are, such as `women, 40-49 years`, and the source.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite or the percentile is outside 0 to 100.
+    """
+
+    z_score: float
+    percentile: float
+    count: int
+    population: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.z_score) and 0 <= self.percentile <= _PER_CENT):
+            message = f"norm: z {self.z_score}, percentile {self.percentile}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """A quantity with its value and unit.
 
@@ -55,30 +89,50 @@ class Measurement:
         Its unit, UCUM.
     modifiers
         Pairs of (name, value) that narrow the concept, such as a derivation.
+    uncertainty
+        Standard uncertainty in the same unit, above 0; None where it is not known.
+    norm
+        Its place among the norms; None where none applies.
 
     Raises
     ------
     ValueError
-        If the value is not finite: absence is `Unmeasured`, never NaN.
+        If a number is not finite: absence is `Unmeasured`, never NaN.
     """
 
     concept: Concept
     value: float
     unit: Concept
     modifiers: tuple[tuple[Concept, Concept], ...] = ()
+    uncertainty: float | None = None
+    norm: NormPlace | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             message = f"{self.concept.meaning}: not finite: {self.value}"
             raise ValueError(message)
+        if self.uncertainty is not None and not 0 < self.uncertainty < math.inf:
+            message = f"{self.concept.meaning}: uncertainty {self.uncertainty}"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """A member of a published scale."""
+    """A member of a published scale.
+
+    Parameters
+    ----------
+    concept
+        The scale, such as Pfirrmann grade.
+    value
+        The member.
+    probabilities
+        Calibrated probability of each member, summing to 1; empty where not known.
+    """
 
     concept: Concept
     value: Concept
+    probabilities: tuple[tuple[Concept, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
