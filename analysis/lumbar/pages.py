@@ -126,7 +126,7 @@ def _outlined(picture: Image, anatomy: Anatomy, view: View) -> Image:
             width=round(width * _FINER),
             joint="curve",
         )
-    ink = ink.resize(picture.size, Image.Resampling.LANCZOS)
+    ink = ink.reduce(_FINER)
     drawn = Image.alpha_composite(picture.convert("RGBA"), ink).convert("RGB")
     _name(ImageDraw.Draw(drawn), places)
     return drawn

@@ -40,7 +40,7 @@ class Work(Protocol):
     """What the workflow calls; every method ends in a value, whatever happens."""
 
     def analyse(self, job: Job) -> Outcome:
-        """Decode and analyse, leaving the result in the job's work folder."""
+        """Decode and analyse, holding the result for `encode`."""
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
         """Turn the result into DICOM objects in the outbox, and say who gets them."""

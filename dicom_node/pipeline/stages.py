@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
-from analysis.contract.result import AnalysisResult, Page
+from analysis.contract.result import Page
 from dicom_node import log
 from dicom_node.errors import (
     AnalysisUnavailableError,
@@ -25,14 +24,13 @@ from dicom_node.model import Job
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.results import replace_folder, write_results
 from dicom_node.settings.model import Route, Settings
-from dicom_node.spool.layout import SpoolLayout, write_durable
+from dicom_node.spool.layout import SpoolLayout
 
 if TYPE_CHECKING:
     from dicom_node.encode.common import EncodeRequest
     from dicom_node.encode.objects import EncodedObject
     from dicom_node.pipeline.run import Analysed
 
-_RESULT = "result.pickle"
 _NOTE_TITLE = "No measurement"
 
 
@@ -44,6 +42,7 @@ class Stages:
         self._registry = registry
         self._layout = SpoolLayout(settings.spool.folder)
         self._is_warm = False
+        self._held: tuple[str, Analysed] | None = None
 
     @property
     def is_warm(self) -> bool:
@@ -64,11 +63,14 @@ class Stages:
                 log.error("analysis_unavailable", analysis=name, reason=str(error))
 
     def analyse(self, job: Job) -> Outcome:
-        """Decode and analyse, leaving the result in the job's work folder."""
+        """Decode and analyse, holding the result for `encode`.
+
+        In memory alone: what a killed worker held is had again in seconds from the
+        series itself, and no copy of its pixels lies about.
+        """
         self._is_warm = True
         try:
-            analysed = self._analyse(job)
-            self._keep(job, analysed.result)
+            self._held = (job.id, self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
             return _ended_by(error, job)
         return Outcome(verdict=Verdict.DONE)
@@ -81,7 +83,6 @@ class Stages:
             self._encode(job)
         except Exception as error:  # noqa: BLE001 - the worker's loop
             return _ended_by(error, job)
-        shutil.rmtree(self._layout.job_work(job.id), ignore_errors=True)
         return Outcome(
             verdict=Verdict.DONE, deliver_to=tuple(self._route(job).deliver_to)
         )
@@ -118,31 +119,16 @@ class Stages:
             threads=self._settings.work.threads,
         )
 
-    def _keep(self, job: Job, result: AnalysisResult) -> None:
-        folder = self._layout.job_work(job.id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durable(folder / _RESULT, pickle.dumps(result))
-
-    def _kept(self, job: Job) -> AnalysisResult | None:
-        """Return the result of `analyse`; None if it is gone or of an older version."""
-        try:
-            content = (self._layout.job_work(job.id) / _RESULT).read_bytes()
-            result = pickle.loads(content)  # noqa: S301 - our own file, mode 0700 folder
-        except (OSError, pickle.UnpicklingError, AttributeError, ImportError, EOFError):
-            return None
-        return result if isinstance(result, AnalysisResult) else None
+    def _taken(self, job: Job) -> Analysed | None:
+        """Return what `analyse` left in this process, and let go of it."""
+        held, self._held = self._held, None
+        return held[1] if held is not None and held[0] == job.id else None
 
     def _encode(self, job: Job) -> None:
-        from dicom_node.decode.volume import read_volume
         from dicom_node.pipeline.report import measured_report
-        from dicom_node.pipeline.run import Analysed, encode_series, notices_about
+        from dicom_node.pipeline.run import encode_series, notices_about
 
-        result = self._kept(job)
-        if result is None:
-            analysed = self._analyse(job)
-        else:
-            decoded = read_volume([one.path for one in job.series.instances])
-            analysed = Analysed(decoded=decoded, result=result)
+        analysed = self._taken(job) or self._analyse(job)
         objects = encode_series(analysed, self._request(job))
         report = measured_report(
             analysed.result,

@@ -39,18 +39,13 @@ class SpoolLayout:
         return self.folder / "unreadable"
 
     @property
-    def work(self) -> Path:
-        """Intermediate files of running jobs."""
-        return self.folder / "work"
-
-    @property
     def outbox(self) -> Path:
         """Encoded results that wait for delivery."""
         return self.folder / "outbox"
 
     def prepare(self) -> None:
         """Make the folders, readable by the node alone."""
-        for folder in (self.tmp, self.inbox, self.unreadable, self.work, self.outbox):
+        for folder in (self.tmp, self.inbox, self.unreadable, self.outbox):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def series_folder(self, study_uid: str, series_uid: str) -> Path:
@@ -60,10 +55,6 @@ class SpoolLayout:
         makes them, must never mix two patients.
         """
         return self.inbox / digest(study_uid, series_uid)[:_DIGEST_DIGITS]
-
-    def job_work(self, job_id: str) -> Path:
-        """Return the folder of a job's intermediate files."""
-        return self.work / job_id
 
     def job_outbox(self, job_id: str) -> Path:
         """Return the folder of a job's results."""

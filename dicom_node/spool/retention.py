@@ -50,7 +50,7 @@ def sweep_series(
 def sweep_jobs(
     layout: SpoolLayout, *, before_s: float, unsettled: Collection[str]
 ) -> tuple[str, ...]:
-    """Delete the work and the results of settled jobs; return their ids.
+    """Delete the results of settled jobs; return their ids.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def sweep_jobs(
     unsettled
         Ids of jobs that are not settled.
     """
-    deleted: dict[str, None] = {}
-    for folder in (*_folders(layout.work), *_folders(layout.outbox)):
+    deleted = []
+    for folder in _folders(layout.outbox):
         if folder.name not in unsettled and _touched_at_s(folder) < before_s:
             shutil.rmtree(folder)
-            deleted[folder.name] = None
+            deleted.append(folder.name)
     return tuple(deleted)
 
 

@@ -99,13 +99,13 @@ def test_a_manifest_that_cannot_be_read_keeps_its_series(layout: SpoolLayout) ->
     assert sweep_series(layout, before_s=BEFORE_S, unsettled=()) == ()
 
 
-def test_work_and_results_of_settled_jobs_go(layout: SpoolLayout) -> None:
+def test_results_of_settled_jobs_go(layout: SpoolLayout) -> None:
     for job in ("settled", "running", "young"):
-        for folder in (layout.job_work(job), layout.job_outbox(job)):
-            folder.mkdir()
-            (folder / "seg.dcm").write_bytes(b"result")
-            if job != "young":
-                _age(folder)
+        folder = layout.job_outbox(job)
+        folder.mkdir()
+        (folder / "seg.dcm").write_bytes(b"result")
+        if job != "young":
+            _age(folder)
     gone = sweep_jobs(layout, before_s=BEFORE_S, unsettled={"running"})
     assert gone == ("settled",)
     assert {path.name for path in layout.outbox.iterdir()} == {"running", "young"}
