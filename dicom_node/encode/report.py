@@ -208,6 +208,10 @@ def encode_report(
     )
     for sentence in _sentences(result, request):
         _append(report[0], _comment(sentence))
+    # The document copies its content and searches it, three times over: half a second
+    # for nothing, as every image that we refer to stands in the evidence. So it is
+    # given an empty tree first.
+    tree, report[0].ContentSequence = report[0].ContentSequence, ContentSequence()
     encoded = Comprehensive3DSR(
         evidence=[*evidence.images, *referenced],
         content=report[0],
@@ -228,6 +232,7 @@ def encode_report(
         contributing_equipment=[contribution(equipment)],
         specific_character_set=UTF_8,
     )
+    encoded.ContentSequence = tree
     settle_time(encoded, request)
     return encoded
 
