@@ -68,7 +68,8 @@ class ReceivedSeries:
     Parameters
     ----------
     digest
-        Of the contents of all instances: the same content gives the same digest.
+        Of the contents of all instances: the same content gives the same digest, but
+        where another content was complete in between: then of the predecessor's too.
     revision
         1 for the first completion of this series, 2 for the next with other content.
     conflicts
@@ -146,7 +147,13 @@ class InstanceOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as an operator sees it; no patient data."""
+    """A job as an operator sees it; no patient data.
+
+    Parameters
+    ----------
+    digest, revision
+        Of the series, as in `ReceivedSeries`.
+    """
 
     id: str
     state: JobState
@@ -158,4 +165,6 @@ class JobRow:
     accepted_at_s: float
     settled_at_s: float | None
     reason: str
+    digest: str
+    revision: int
     deliveries: tuple[tuple[str, str], ...] = ()

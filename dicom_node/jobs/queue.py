@@ -14,11 +14,12 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
+from dicom_node.identifiers import digest
 from dicom_node.jobs import engine
 from dicom_node.jobs.names import DeliveryId
 from dicom_node.jobs.record import job_to_record
 from dicom_node.jobs.state import ACTIVE, job_of, job_row, latest_attempts
-from dicom_node.model import Job, JobRow, JobState
+from dicom_node.model import Job, JobRow, JobState, ReceivedSeries
 
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
@@ -86,6 +87,8 @@ class JobQueue:
             "workflow_name": engine.JOB,
             "queue_name": engine.REJECTIONS if job.rejection else engine.ANALYSES,
             "workflow_id": job.id,
+            # The only word of ours by which both databases find workflows.
+            "authenticated_user": _series_key(job.series),
         }
         self._client.enqueue(options, job_to_record(job))
 
@@ -125,9 +128,21 @@ class JobQueue:
         return job_of(self._find(job_id))
 
     @_asks_database
-    def of_series(self, series_uid: str) -> tuple[JobRow, ...]:
-        """Return the jobs of one series, the latest first."""
-        return tuple(row for row in self.list() if row.series_uid == series_uid)
+    def of_series(self, series: ReceivedSeries) -> tuple[JobRow, ...]:
+        """Return the jobs of one series, in whatever revision, the latest first."""
+        jobs = self._client.list_workflows(
+            name=engine.JOB, user=_series_key(series), sort_desc=True
+        )
+        if not jobs:
+            # Version 0.1.0 enqueued without the key.
+            return tuple(
+                row
+                for row in self.list()
+                if (row.study_uid, row.series_uid)
+                == (series.study_uid, series.series_uid)
+            )
+        deliveries = self._deliveries([status.workflow_id for status in jobs])
+        return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
 
     @_asks_database
     def unsettled(self) -> Mapping[str, str]:
@@ -262,6 +277,10 @@ class JobQueue:
         if forgotten:
             self._client.delete_workflows(forgotten)
         self._client.rewind_workflow(job_id, queue_name=engine.ANALYSES)
+
+
+def _series_key(series: ReceivedSeries) -> str:
+    return digest(series.study_uid, series.series_uid)
 
 
 def _stored(attempt: WorkflowStatus) -> bool:

@@ -72,6 +72,8 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
         accepted_at_s=job.accepted_at_s,
         settled_at_s=max(ends_ms) / _MS if settled else None,
         reason=reason,
+        digest=job.series.digest,
+        revision=job.series.revision,
         deliveries=tuple(
             (which.peer, " ".join(_delivery(attempt)).strip())
             for which, attempt in attempts.items()

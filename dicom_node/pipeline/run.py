@@ -83,6 +83,9 @@ def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:
         )
         notices.append(Notice(code="instance_conflict", text=text))
     if series.revision > 1:
-        text = f"Revision {series.revision}: supersedes results of fewer instances."
+        text = (
+            f"Revision {series.revision} of this series: supersedes the results of "
+            "what it held before."
+        )
         notices.append(Notice(code="revised", text=text))
     return tuple(notices)

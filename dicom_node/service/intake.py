@@ -14,7 +14,7 @@ from dicom_node.errors import (
     NodeError,
 )
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.model import JobState, ReceivedSeries, StoredInstance
+from dicom_node.model import JobRow, JobState, ReceivedSeries, StoredInstance
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.route import job_for
 from dicom_node.settings.model import Settings
@@ -67,7 +67,14 @@ class Intake:
         """Take up what lay on the disk when the node started."""
         completed = (*content.pending, *content.owed)
         self._assembler.restore(content.instances, completed, now_s)
-        self._unwritten.extend(content.pending)
+        for series in sorted(content.pending, key=lambda series: series.revision):
+            # Asked by content, for the id of a job changes with an analysis that was
+            # upgraded before this start.
+            rows = self._queue.of_series(series)
+            if any(row.digest == series.digest for row in rows):
+                mark_owed(self._layout, series)
+            else:
+                self._unwritten.append(series)
 
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
         """Take note of an event; tell whether a series may need the science soon."""
@@ -156,16 +163,16 @@ class Intake:
         Returns
         -------
         str or None
-            The latest of the older jobs whose results were delivered.
+            The latest of the older jobs whose results a peer holds.
         """
         delivered = None
-        for row in self._queue.of_series(series.series_uid):
-            if row.study_uid != series.study_uid:
-                continue
+        for row in self._queue.of_series(series):
+            if row.revision >= series.revision:
+                continue  # enqueued before the node was killed
             if row.state in _UNSETTLED:
                 self._queue.cancel(row.id)
                 log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
-            if row.state is JobState.DONE and delivered is None:
+            if delivered is None and _is_with_a_peer(row):
                 delivered = row.id
         return delivered
 
@@ -175,6 +182,12 @@ class Intake:
             instance = _instance_since(path, since_s)
             if instance is not None:
                 yield instance
+
+
+def _is_with_a_peer(row: JobRow) -> bool:
+    if row.state is JobState.REJECTED:
+        return False  # a note at most
+    return any(state == "stored" for _, state in row.deliveries)
 
 
 def _instance_since(path: Path, since_s: float) -> StoredInstance | None:

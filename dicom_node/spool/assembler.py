@@ -73,7 +73,7 @@ class _Arrival:
     last_at_s: float = 0.0
     counted_at_s: float = float("-inf")
     is_confirmed: bool = False
-    completed: list[str] = field(default_factory=list)
+    completed: list[ReceivedSeries] = field(default_factory=list)
 
     def add(self, instance: StoredInstance) -> bool:
         """Take an instance; tell whether what the series now holds has changed."""
@@ -90,19 +90,11 @@ class _Arrival:
             for _, versions in sorted(self.versions.items())
         )
 
-    def content(self) -> str:
-        """Return the digest of what the series now holds."""
-        return digest(
-            *(
-                part
-                for instance in self.instances()
-                for part in (instance.sop_instance_uid, instance.sha256)
-            )
-        )
-
     def is_known(self) -> bool:
         """Tell whether the series holds what it held when it was last complete."""
-        return bool(self.completed) and self.completed[-1] == self.content()
+        if not self.completed:
+            return False
+        return _content(self.completed[-1].instances) == _content(self.instances())
 
     def close(self, completion: Completion) -> ReceivedSeries | None:
         """End the round; None if the content is the one that was complete before."""
@@ -111,23 +103,34 @@ class _Arrival:
         if self.is_known():
             return None
         instances = self.instances()
-        content = self.content()
-        self.completed.append(content)
         latest = max(instances, key=lambda instance: instance.received_at_s)
-        return ReceivedSeries(
+        series = ReceivedSeries(
             study_uid=self.key.study_uid,
             series_uid=self.key.series_uid,
             calling_ae=latest.calling_ae,
             instances=instances,
-            digest=content,
+            digest=self._digest(),
             completion=completion,
-            revision=len(self.completed),
+            revision=self.completed[-1].revision + 1 if self.completed else 1,
             conflicts=tuple(
                 uid
                 for uid, versions in sorted(self.versions.items())
                 if len(versions) > 1
             ),
         )
+        self.completed.append(series)
+        return series
+
+    def _digest(self) -> str:
+        """Return the digest under which what the series now holds is owed.
+
+        A content that comes back after another one must be owed again, or the results
+        of the other would stay the latest. So its digest names its predecessor too.
+        """
+        content = _content(self.instances())
+        if all(_content(earlier.instances) != content for earlier in self.completed):
+            return content
+        return digest(content, self.completed[-1].digest)
 
 
 class Assembler:
@@ -211,7 +214,7 @@ class Assembler:
         for series in sorted(completed, key=lambda item: item.revision):
             key = SeriesKey(series.study_uid, series.series_uid)
             if key in self._series:
-                self._series[key].completed.append(series.digest)
+                self._series[key].completed.append(series)
         for arrival in self._series.values():
             if arrival.is_known():
                 arrival.opened_at_s = None
@@ -271,3 +274,10 @@ class Assembler:
         arrival.counted_at_s = now_s
         latest = max(arrival.instances(), key=lambda item: item.received_at_s)
         self._ask(CountQuestion(key=arrival.key, calling_ae=latest.calling_ae))
+
+
+def _content(instances: Iterable[StoredInstance]) -> str:
+    """Return the digest of what instances, in the order of their UIDs, hold."""
+    return digest(
+        *(part for one in instances for part in (one.sop_instance_uid, one.sha256))
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,20 +65,33 @@ def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
     """
     folder = layout.series_folder(series.study_uid, series.series_uid)
     path = folder / pending_name(series.digest)
-    try:
+    with _disk_errors():
         write_durable(path, json.dumps(series_to_json(series)).encode())
-    except OSError as error:
-        message = f"the spool failed: {error.strerror}"
-        raise SpoolFailedError(message) from error
     return path
 
 
 def mark_owed(layout: SpoolLayout, series: ReceivedSeries) -> None:
-    """Write down that the job of a complete series is durable."""
+    """Write down that the job of a complete series is durable.
+
+    Raises
+    ------
+    SpoolFailedError
+        If the disk does not take it; the series is pending still.
+    """
     folder = layout.series_folder(series.study_uid, series.series_uid)
     pending = folder / pending_name(series.digest)
-    pending.replace(folder / owed_name(series.digest))
-    sync_folder(folder)
+    with _disk_errors():
+        pending.replace(folder / owed_name(series.digest))
+        sync_folder(folder)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"the spool failed: {error.strerror}"
+        raise SpoolFailedError(message) from error
 
 
 def _instance_to_json(instance: StoredInstance) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,12 @@ def quick_node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
 def state_of_only_job(node: Node) -> str:
     rows = node.jobs()
     return str(rows[0]["state"]) if rows else ""
+
+
+def has_settled(node: Node, count: int) -> bool:
+    """Return whether the log calls this many jobs settled."""
+    settled = [row for row in node.events() if row["event"] == "job_settled"]
+    return len(settled) >= count
 
 
 def assert_results_arrived_once(node: Node, archive: Archive) -> None:
@@ -168,6 +176,28 @@ def test_late_instances_make_a_second_job_that_says_its_revision(
     reports = [found for found in archive.received if found.Modality == "SR"]
     assert len({str(found.SOPInstanceUID) for found in reports}) == 2
     assert any("rev 2" in str(found.SeriesDescription) for found in reports)
+
+
+def test_content_that_comes_back_after_another_supersedes_it(
+    quick_node: Node, archive: Archive, little: Series
+) -> None:
+    other = deepcopy(little)
+    for dataset in other:
+        dataset.ImageComments = "the same instances with other content"
+    for count, content in enumerate((little, other, little), start=1):
+        send(content, quick_node.port)
+        wait_until(
+            partial(has_settled, quick_node, count), within_s=30, what=f"job {count}"
+        )
+    latest, second, first = quick_node.jobs()
+    assert [job["revision"] for job in (first, second, latest)] == [1, 2, 3]
+    reports = [found for found in archive.received if found.Modality == "SR"]
+    assert len({str(found.SOPInstanceUID) for found in reports}) == 3
+    (predecessor,) = reports[2].PredecessorDocumentsSequence
+    (series,) = predecessor.ReferencedSeriesSequence
+    (replaced,) = series.ReferencedSOPSequence
+    assert replaced.ReferencedSOPInstanceUID == reports[1].SOPInstanceUID
+    assert "rev 3" in reports[2].SeriesDescription
 
 
 def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:

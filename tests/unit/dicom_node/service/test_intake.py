@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
-from dicom_node.errors import JobDatabaseError
+from dicom_node.errors import JobDatabaseError, SpoolFailedError
 from dicom_node.jobs.engine import prepare_database
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.model import Job, JobState, StoredInstance
 from dicom_node.pipeline.registry import GROUP, Registry
+from dicom_node.service import intake as intake_module
 from dicom_node.service.housekeeping import Housekeeping
 from dicom_node.service.intake import Intake
 from dicom_node.settings.model import Settings
@@ -161,6 +163,130 @@ def test_what_was_pending_when_the_node_died_is_owed_after_the_restart(
     restarted.restore(content, 0.0)
     restarted.tick(0.0)
     assert [row.instances for row in queue.list()] == [len(events)]
+
+
+def sent_anew(events: list[InstanceStored], content: str) -> list[InstanceStored]:
+    """Return the same instances with other content, called by a name."""
+    return [
+        replace(event, instance=replace(event.instance, sha256=content))
+        for event in events
+    ]
+
+
+def completed(
+    intake: Intake, events: list[InstanceStored], content: str, now_s: float
+) -> None:
+    """Let a content arrive and become complete."""
+    for event in sent_anew(events, content):
+        intake.apply(event, now_s)
+    intake.tick(now_s + QUIET_S)
+
+
+def test_content_that_comes_back_is_owed_again_as_the_newest_revision(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for number, content in enumerate(("a", "b", "a", "a")):
+        completed(intake, events, content, 100.0 * number)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (3, JobState.WAITING),
+        (2, JobState.CANCELLED),
+        (1, JobState.CANCELLED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "what"), [(JobQueue, "enqueue"), (intake_module, "mark_owed")]
+)
+def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    what: str,
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    intake = intake_for(settings, queue)
+    completed(intake, events, "a", 0.0)
+    completed(intake, events, "b", 100.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, what, dies)
+        with pytest.raises(KeyboardInterrupt):
+            completed(intake, events, "a", 200.0)
+    restarted = intake_for(settings, queue)
+    content = read_spool(SpoolLayout(settings.spool.folder))
+    assert [series.revision for series in content.pending] == [3]
+    restarted.restore(content, 0.0)
+    restarted.tick(0.0)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (3, JobState.WAITING),
+        (2, JobState.CANCELLED),
+        (1, JobState.CANCELLED),
+    ]
+    assert read_spool(SpoolLayout(settings.spool.folder)).pending == ()
+
+
+def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        message = "the spool failed: Input/output error"
+        raise SpoolFailedError(message)
+
+    intake = intake_for(settings, queue)
+    completed(intake, events, "a", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "mark_owed", fails)
+        completed(intake, events, "b", 100.0)
+    intake.tick(1000.0)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (2, JobState.WAITING),
+        (1, JobState.CANCELLED),
+    ]
+
+
+def test_a_job_that_is_owed_stays_the_only_one_though_its_analysis_was_upgraded(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "mark_owed", dies)
+        with pytest.raises(KeyboardInterrupt):
+            completed(intake_for(settings, queue), events, "a", 0.0)
+    upgraded = intake_for(settings, queue)
+    monkeypatch.setattr("tests.support.phantom_plugin.PhantomMri.version", "9")
+    upgraded.restore(read_spool(SpoolLayout(settings.spool.folder)), 0.0)
+    upgraded.tick(0.0)
+    assert len(queue.list()) == 1
+
+
+def test_a_job_that_the_first_release_enqueued_is_superseded_too(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    intake = intake_for(settings, queue)
+    with monkeypatch.context() as patch:
+        # It wrote no key by which the jobs of a series are found.
+        patch.setattr("dicom_node.jobs.queue._series_key", lambda _series: None)
+        completed(intake, events, "a", 0.0)
+    completed(intake, events, "b", 100.0)
+    assert [row.state for row in queue.list()] == [
+        JobState.WAITING,
+        JobState.CANCELLED,
+    ]
 
 
 def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(

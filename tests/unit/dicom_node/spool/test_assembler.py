@@ -269,6 +269,37 @@ def test_a_restart_knows_which_version_came_last() -> None:
     assert desk.tick(5)[0].instances == (new,)
 
 
+def test_content_that_comes_back_after_another_is_complete_anew() -> None:
+    desk = Desk()
+    digests = []
+    for number, content in enumerate(("a", "b", "a", "b", "b"), start=1):
+        desk.sent(100 * number, instance("1", content=content))
+        complete = desk.tick(100 * number + 5)
+        digests += [(series.revision, series.digest) for series in complete]
+    assert [revision for revision, _ in digests] == [1, 2, 3, 4]
+    assert len({found for _, found in digests}) == 4
+
+
+def test_a_restart_gives_content_that_comes_back_the_same_digest_and_number() -> None:
+    first, second = instance("1", content="a"), instance("1", content="b", at_s=1)
+    back = instance("1", content="a", at_s=2)
+    desk = Desk()
+    completed = []
+    for now_s, found in ((0, first), (100, second), (200, back)):
+        desk.sent(now_s, found)
+        completed += desk.tick(now_s + 5)
+    killed_before_the_manifest = Desk()
+    killed_before_the_manifest.assembler.restore([second, back], completed[:2], 300)
+    (again,) = killed_before_the_manifest.tick(305)
+    assert (again.revision, again.digest) == (3, completed[2].digest)
+    killed_after_it = Desk()
+    killed_after_it.assembler.restore([second, back], completed, 300)
+    assert killed_after_it.tick(305) == []
+    killed_after_it.sent(400, second)
+    (fourth,) = killed_after_it.tick(405)
+    assert fourth.revision == 4
+
+
 def test_what_was_deleted_from_the_disk_begins_anew() -> None:
     desk = Desk()
     desk.sent(0, instance("1"))

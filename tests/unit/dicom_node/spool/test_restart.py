@@ -107,6 +107,8 @@ def test_a_manifest_that_cannot_be_written_is_told(layout: SpoolLayout) -> None:
     gone = replace(series, series_uid="9.9")
     with pytest.raises(SpoolFailedError):
         write_pending(layout, gone)
+    with pytest.raises(SpoolFailedError):
+        mark_owed(layout, gone)
 
 
 def test_half_written_files_are_dropped(layout: SpoolLayout) -> None:
