@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
-    CodeContentItem,
     CodedConcept,
     Comprehensive3DSR,
     ContentSequence,
@@ -15,17 +14,13 @@ from highdicom.sr import (
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
-    Measurement,
     MeasurementReport,
     ObservationContext,
     ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
-    QualitativeEvaluation,
     ReferencedSegment,
-    RelationshipTypeValues,
     SourceImageForRegion,
     SourceSeriesForSegmentation,
-    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -35,7 +30,6 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
-from analysis.contract.measurement import Absence, Unmeasured
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.common import (
     EncodeRequest,
@@ -47,18 +41,18 @@ from dicom_node.encode.common import (
     series_uid,
     settle_time,
 )
+from dicom_node.encode.measurements import (
+    append,
+    append_probabilities,
+    append_unmeasured,
+    comment,
+    decimal,
+    grades,
+    measurements,
+)
 from dicom_node.encode.segmentation import segment_numbers, tracking_uid
 from dicom_node.encode.source import UTF_8, Evidence
 from dicom_node.identifiers import MANUFACTURER
-
-_QUALIFIERS = {
-    Absence.NOT_ATTEMPTED: codes.DCM.MeasurementNotAttempted,
-    Absence.OUTSIDE_FIELD_OF_VIEW: codes.DCM.MeasurementFailure,
-    Absence.STRUCTURE_MISSING: codes.DCM.MeasurementFailure,
-    Absence.SIGNAL_UNFIT: codes.DCM.MeasurementFailure,
-    Absence.GEOMETRY_UNFIT: codes.DCM.MeasurementFailure,
-}
-"""CID 42, Numeric Value Qualifier; the reason itself follows as text."""
 
 _LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")
 _LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
@@ -98,10 +92,11 @@ class _Writer:
             finding_type=coded(finding.site),
             algorithm_id=self._algorithm(),
             finding_sites=[FindingSite(coded(finding.site))],
-            measurements=_measurements(finding),
-            qualitative_evaluations=_grades(finding),
+            measurements=measurements(finding),
+            qualitative_evaluations=grades(finding),
         )
-        _append_unmeasured(planar, finding.unmeasured)
+        append_probabilities(planar, finding.grades)
+        append_unmeasured(planar, finding.unmeasured)
         segment = self._segment(finding)
         if segment is None:
             return [planar]
@@ -207,7 +202,7 @@ def encode_report(
         referenced_images=_library(evidence, located),
     )
     for sentence in _sentences(result, request):
-        _append(report[0], _comment(sentence))
+        append(report[0], comment(sentence))
     # The document copies its content and searches it, three times over: half a second
     # for nothing, as every image that we refer to stands in the evidence. So it is
     # given an empty tree first.
@@ -242,60 +237,6 @@ def is_located(finding: Finding) -> bool:
     return finding.outline is not None or finding.segment_number is not None
 
 
-def _measurements(finding: Finding) -> list[Measurement] | None:
-    measurements = []
-    for quantity in finding.measurements:
-        measurement = Measurement(
-            name=coded(quantity.concept),
-            value=_decimal(quantity.value),
-            unit=coded(quantity.unit),
-        )
-        for name, value in quantity.modifiers:
-            _append(
-                measurement[0],
-                CodeContentItem(
-                    name=coded(name),
-                    value=coded(value),
-                    relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-                ),
-            )
-        measurements.append(measurement)
-    return measurements or None
-
-
-def _grades(finding: Finding) -> list[QualitativeEvaluation] | None:
-    return [
-        QualitativeEvaluation(name=coded(grade.concept), value=coded(grade.value))
-        for grade in finding.grades
-    ] or None
-
-
-def _append_unmeasured(group: _Group, absent: Sequence[Unmeasured]) -> None:
-    """Say which quantities could not be had, coded, and why, in words.
-
-    A NUM without value would be the textbook form (PS3.3 C.18.1), yet viewers read
-    the first measured value unasked and fail; hence a coded evaluation.
-    """
-    for quantity in absent:
-        _append(
-            group[0],
-            CodeContentItem(
-                name=coded(quantity.concept),
-                value=_QUALIFIERS[quantity.reason],
-                relationship_type=RelationshipTypeValues.CONTAINS,
-            ),
-        )
-        _append(group[0], _comment(f"{quantity.concept.meaning}: {quantity.text}"))
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(
-        name=codes.DCM.Comment,
-        value=text,
-        relationship_type=RelationshipTypeValues.CONTAINS,
-    )
-
-
 def _sentences(result: AnalysisResult, request: EncodeRequest) -> Iterator[str]:
     """Yield what is said in words alone: warnings, and what has no place to show."""
     for notice in (*request.notices, *result.warnings):
@@ -304,23 +245,12 @@ def _sentences(result: AnalysisResult, request: EncodeRequest) -> Iterator[str]:
         if is_located(finding):
             continue
         for quantity in finding.measurements:
-            value = f"{_decimal(quantity.value)} {quantity.unit.value}"
+            value = f"{decimal(quantity.value)} {quantity.unit.value}"
             yield f"{finding.label}, {quantity.concept.meaning}: {value}"
         for grade in finding.grades:
             yield f"{finding.label}, {grade.concept.meaning}: {grade.value.meaning}"
         for absent in finding.unmeasured:
             yield f"{finding.label}, {absent.concept.meaning}: {absent.text}"
-
-
-def _append(parent: Dataset, item: Dataset) -> None:
-    if "ContentSequence" not in parent:
-        parent.ContentSequence = ContentSequence()
-    parent.ContentSequence.append(item)
-
-
-def _decimal(value: float) -> float:
-    """Round to what DS can hold and a reader can use: six significant digits."""
-    return float(f"{value:.6g}")
 
 
 def _observer(equipment: Equipment) -> ObserverContext:

@@ -16,6 +16,7 @@ from analysis.contract.measurement import (
     Absence,
     Grade,
     Measurement,
+    NormPlace,
     Outline,
     Unmeasured,
 )
@@ -53,6 +54,15 @@ HEIGHT_INDEX = Concept("DHI", PRIVATE_SCHEME, "Disc height index")
 DELTA_SI = Concept("DELTA_SI", PRIVATE_SCHEME, "Signal intensity difference")
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
 GRADE_III = Concept("PFIRRMANN-3", PRIVATE_SCHEME, "Pfirrmann grade III")
+GRADE_IV = Concept("PFIRRMANN-4", PRIVATE_SCHEME, "Pfirrmann grade IV")
+PFIRRMANN_III = Grade(
+    concept=PFIRRMANN,
+    value=GRADE_III,
+    probabilities=((GRADE_III, 0.75), (GRADE_IV, 0.25)),
+)
+NORM = NormPlace(
+    z_score=-1.5, percentile=6.75, count=37, population="women, 50 to 59 years"
+)
 
 
 def box_outline(labels: NDArray[np.uint8], label: int) -> Outline:
@@ -114,10 +124,15 @@ def _finding(labels: NDArray[np.uint8], label: int, *, measured: bool) -> Findin
         segment_number=label,
         outline=box_outline(labels, label),
         measurements=(
-            Measurement(concept=HEIGHT, value=10.0 + label / 7, unit=MILLIMETRE),
-            Measurement(concept=HEIGHT_INDEX, value=1 / 3, unit=RATIO),
+            Measurement(
+                concept=HEIGHT,
+                value=10.0 + label / 7,
+                unit=MILLIMETRE,
+                uncertainty=0.375,
+            ),
+            Measurement(concept=HEIGHT_INDEX, value=1 / 3, unit=RATIO, norm=NORM),
             *((signal,) if measured else ()),
         ),
         unmeasured=() if measured else (missing,),
-        grades=(Grade(concept=PFIRRMANN, value=GRADE_III),) if measured else (),
+        grades=(PFIRRMANN_III,) if measured else (),
     )
