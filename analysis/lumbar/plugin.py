@@ -148,6 +148,7 @@ class LumbarMri:
     ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
+        from analysis.lumbar.contrast import check_contrast
         from analysis.lumbar.levels import name_levels
         from analysis.lumbar.measure.plane import Anatomy
         from analysis.lumbar.measure.rows import measure_rows
@@ -162,6 +163,8 @@ class LumbarMri:
         tissues = segment(sagittal, segmenter)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
         labels = label_source(tissues, anatomy.levels.names, threads=threads)
+        if summary is not None and summary.weighting is Weighting.UNKNOWN:
+            check_contrast(volume, labels)
         unfit = _signal_unfit(summary)
         rows = measure_rows(anatomy, volume, labels, unfit, threads=threads)
         if all(row.outline is None for row in rows.discs):
@@ -199,6 +202,12 @@ def _series_warnings(summary: SeriesSummary | None) -> tuple[Notice, ...]:
     if summary is not None and summary.weighting is Weighting.T2_FAT_SUPPRESSED:
         text = "Fat is suppressed; geometry is measured, signal is not"
         warnings.append(Notice(code="fat_suppressed", text=text))
+    if summary is not None and summary.weighting is Weighting.UNKNOWN:
+        text = (
+            "Neither attributes nor description tell the weighting; fluid is bright as "
+            "on T2. Geometry is measured, signal is not"
+        )
+        warnings.append(Notice(code="weighting_unknown", text=text))
     if summary is not None and summary.contrast_agent:
         text = "The series names a contrast agent, which changes the signal"
         warnings.append(Notice(code="contrast_agent", text=text))

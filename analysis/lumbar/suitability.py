@@ -40,7 +40,13 @@ _PLANE_CODES = {
     Plane.MIXED: "mixed_orientations",
     Plane.UNKNOWN: "plane_unknown",
 }
-_FULL_PREFERENCE, _SUPPRESSED_PREFERENCE = 2.0, 1.0
+_PREFERENCES = {
+    Weighting.T2: 2.0,
+    Weighting.T2_FAT_SUPPRESSED: 1.0,
+    Weighting.UNKNOWN: 0.0,
+}
+"""The weightings that are taken. Where it is unknown the picture has to tell, in
+`contrast`; a series that states it goes before."""
 
 
 def choose(summary: SeriesSummary) -> Fit:
@@ -48,8 +54,7 @@ def choose(summary: SeriesSummary) -> Fit:
     refusal = _refusal(summary)
     if refusal is not None:
         return Fit(accepted=False, code=refusal[0], text=refusal[1])
-    suppressed = summary.weighting is Weighting.T2_FAT_SUPPRESSED
-    kind = _SUPPRESSED_PREFERENCE if suppressed else _FULL_PREFERENCE
+    kind = _PREFERENCES[summary.weighting]
     # Among equals the series with more slices tells more; never above the kind.
     return Fit(accepted=True, preference=kind + min(summary.slice_count, 500) / 1000)
 
@@ -68,7 +73,7 @@ def _refusal(summary: SeriesSummary) -> tuple[str, str] | None:
             f"The plane is {plane.value}, needed is sagittal",
         ),
         (
-            weighting not in (Weighting.T2, Weighting.T2_FAT_SUPPRESSED),
+            weighting not in _PREFERENCES,
             "not_t2",
             f"The weighting is {weighting.value}, needed is T2",
         ),

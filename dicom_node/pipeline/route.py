@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 _ID_DIGITS = 32
 _NO_VERSION = "unavailable"
-_WEIGHTINGS = {"T2": frozenset({Weighting.T2, Weighting.T2_FAT_SUPPRESSED})}
-"""With fat suppressed it is a T2 series still; the analysis says what it can bear."""
+_WEIGHTINGS = {
+    "T2": frozenset({Weighting.T2, Weighting.T2_FAT_SUPPRESSED, Weighting.UNKNOWN})
+}
+"""With fat suppressed it is a T2 series still, and one that does not tell may be one;
+the analysis, which sees the picture, says what it can bear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,6 @@ def test_a_sagittal_t2_series_is_taken() -> None:
         ({"weighting": Weighting.T1}, "not_t2"),
         ({"weighting": Weighting.PD}, "not_t2"),
         ({"weighting": Weighting.OTHER}, "not_t2"),  # STIR among them
-        ({"weighting": Weighting.UNKNOWN}, "not_t2"),
         ({"slice_count": 1}, "too_few_slices"),
         ({"slice_count": 2}, "too_few_slices"),
     ],
@@ -63,6 +62,15 @@ def test_a_series_with_fat_is_preferred_to_one_with_suppressed_fat() -> None:
     )
     assert choose(suppressed).accepted
     assert choose(suppressed).preference < choose(SAGITTAL_T2).preference
+
+
+def test_a_series_of_unknown_weighting_comes_last() -> None:
+    unknown = dataclasses.replace(
+        SAGITTAL_T2, weighting=Weighting.UNKNOWN, slice_count=400
+    )
+    suppressed = dataclasses.replace(SAGITTAL_T2, weighting=Weighting.T2_FAT_SUPPRESSED)
+    assert choose(unknown).accepted
+    assert choose(unknown).preference < choose(suppressed).preference
 
 
 def test_among_equals_the_series_with_more_slices_is_preferred() -> None:

@@ -56,9 +56,10 @@ def test_the_first_route_that_takes_a_series_has_it() -> None:
     assert (choice.analysis_version, choice.rejection) == ("1", None)
 
 
-def test_a_t2_series_with_fat_suppressed_is_left_to_the_analysis() -> None:
-    suppressed = replace(T2, weighting=Weighting.T2_FAT_SUPPRESSED)
-    assert choose(suppressed, routes([]), PHANTOM).route == "route-1"
+@pytest.mark.parametrize("weighting", [Weighting.T2_FAT_SUPPRESSED, Weighting.UNKNOWN])
+def test_what_may_be_t2_is_left_to_the_analysis(weighting: Weighting) -> None:
+    series = replace(T2, weighting=weighting)
+    assert choose(series, routes([]), PHANTOM).route == "route-1"
 
 
 def test_a_series_without_a_body_part_passes_every_filter() -> None:
