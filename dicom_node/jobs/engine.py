@@ -6,7 +6,14 @@ import logging
 from pathlib import Path
 
 import sqlalchemy
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, error
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    WorkflowStatus,
+    error,
+)
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
@@ -29,12 +36,15 @@ POLL_S = 0.25
 """How long an enqueued workflow waits at most before a worker sees it."""
 MAX_CRASHES = 3
 """A job that was running when its worker died is begun anew this often, then failed."""
+LAST_RESORT = 100
+"""Starts after which DBOS gives a workflow up; it counts those after a stop, too."""
 _ANALYSES_PER_WORKER = 1
 _REJECTION_POLL_S = 1.0
 _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
 
+_STOPS = "stops"
 _SQLITE = "sqlite:///"
 
 
@@ -96,6 +106,31 @@ def open_engine(url: str, *, executor_id: str) -> DBOS:
         "notification_listener_polling_interval_sec": POLL_S,
     }
     return DBOS(config=config)
+
+
+def excuse_stop(url: str, *, executor_id: str) -> None:
+    """Note for what an executor leaves behind that it was stopped, and did not crash.
+
+    To be called when the executor runs nothing any more.
+    """
+    client = open_client(url)
+    try:
+        for left in client.list_workflows(
+            status="PENDING",
+            executor_id=executor_id,
+            load_input=False,
+            load_output=False,
+        ):
+            client.update_workflow_attributes(
+                left.workflow_id, {_STOPS: stops_of(left) + 1}, merge=True
+            )
+    finally:
+        client.destroy()
+
+
+def stops_of(status: WorkflowStatus) -> int:
+    """Return how many starts of a workflow ended because its worker was stopped."""
+    return int((status.attributes or {}).get(_STOPS, 0))
 
 
 def register_queues() -> None:

@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dbos import DBOS
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node import log
 from dicom_node.jobs import engine
 from dicom_node.jobs.outcome import DeliveryOutcome, Outcome
 from dicom_node.jobs.workflow import Patience, Work, register
@@ -29,7 +32,9 @@ class Executor:
         self, database_url: str, *, slot: int, work: Work, patience: Patience
     ) -> None:
         self._watched = _Watched(work)
-        engine.open_engine(database_url, executor_id=f"worker-{slot}")
+        self._database_url = database_url
+        self._executor_id = f"worker-{slot}"
+        engine.open_engine(database_url, executor_id=self._executor_id)
         register(self._watched, patience)
 
     def start(self) -> None:
@@ -38,8 +43,15 @@ class Executor:
         engine.register_queues()
 
     def stop(self, *, drain_s: int) -> None:
-        """Take nothing more, and give what runs a while; the rest goes on next time."""
+        """Take nothing more, and give what runs a while; the rest goes on next time.
+
+        What is left does not count as one more crash of its worker.
+        """
         DBOS.destroy(workflow_completion_timeout_sec=drain_s)
+        try:
+            engine.excuse_stop(self._database_url, executor_id=self._executor_id)
+        except (SQLAlchemyError, dbos_error.DBOSException) as error:
+            log.warning("stop_not_excused", reason=type(error).__name__)
 
     def idle_s(self) -> float:
         """Return for how long nothing has run."""

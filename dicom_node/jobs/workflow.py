@@ -79,10 +79,9 @@ def register(work: Work, patience: Patience) -> None:
 
     # Steps count crashes themselves, so that a job that is given up is settled and
     # logged as any other; DBOS' own limit is for a crash outside of every step.
-    last_resort = 2 * engine.MAX_CRASHES
-    DBOS.workflow(name=engine.JOB, max_recovery_attempts=last_resort)(job)
+    DBOS.workflow(name=engine.JOB, max_recovery_attempts=engine.LAST_RESORT)(job)
     workflows.enqueue_delivery = DBOS.workflow(
-        name=engine.DELIVERY, max_recovery_attempts=last_resort
+        name=engine.DELIVERY, max_recovery_attempts=engine.LAST_RESORT
     )(delivery)
 
 
@@ -250,8 +249,10 @@ def _has_crashed_often() -> bool:
     answered with the count of its first start.
     """
     status = DBOS.get_workflow_status(str(DBOS.workflow_id))
-    attempts = 0 if status is None else status.recovery_attempts or 0
-    return attempts > engine.MAX_CRASHES + 1
+    if status is None:
+        return False
+    starts = (status.recovery_attempts or 0) - engine.stops_of(status)
+    return starts > engine.MAX_CRASHES + 1
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -171,9 +171,14 @@ def test_a_failed_job_is_retried_from_its_beginning_and_a_done_one_not_at_all(
 def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
     toy: Toy,
 ) -> None:
-    toy.has("poison-bad")
+    toy.has("slow-bad")
     toy.queue.enqueue(toy_job("bad"))
     toy.queue.enqueue(toy_job("good"))
+    toy.start()
+    toy.wait_done("analyse bad")
+    toy.stop()  # excuses this start, and none of the next ones
+    toy.has_not("slow-bad")
+    toy.has("poison-bad")
     settled = {JobState.DONE, JobState.FAILED}
 
     def both_settled() -> bool:
@@ -184,10 +189,22 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
     bad = toy.queue.show("bad")
     assert bad.state is JobState.FAILED
     assert bad.reason.startswith("worker_crashed: ")
-    assert toy.done()["analyse bad"] == MAX_CRASHES + 1
+    assert toy.done()["analyse bad"] == 1 + MAX_CRASHES + 1
     assert toy.queue.show("good").state is JobState.DONE
     settled_lines = {row["job_id"]: row["state"] for row in toy.events("job_settled")}
     assert settled_lines == {"bad": "failed", "good": "done"}
+
+
+def test_a_job_that_is_stopped_cleanly_however_often_is_not_given_up(toy: Toy) -> None:
+    toy.has("slow-one")
+    toy.queue.enqueue(toy_job("one"))
+    for start in range(1, MAX_CRASHES + 2):
+        toy.start()
+        toy.wait_done("analyse one", times=start)
+        toy.stop()
+    toy.has_not("slow-one")
+    toy.start()
+    assert toy.settled("one").state is JobState.DONE
 
 
 def test_a_cancelled_job_is_not_begun_by_enqueueing_it_again(toy: Toy) -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -138,6 +139,13 @@ class Toy:
             self.process.wait()
             self.process = None
 
+    def stop(self) -> None:
+        """Stop the worker as a node that is shut down stops its own."""
+        if self.process is not None:
+            self.process.terminate()
+            assert self.process.wait(10) == 0
+            self.process = None
+
     def close(self) -> None:
         """End the worker and close the database."""
         self.kill()
@@ -167,9 +175,9 @@ class Toy:
         rows = [json.loads(line) for line in lines if line.startswith("{")]
         return [row for row in rows if row["event"] == name]
 
-    def wait_done(self, line: str) -> None:
-        """Return once something was done."""
-        wait_until(lambda: self.done()[line] > 0, within_s=30, what=line)
+    def wait_done(self, line: str, *, times: int = 1) -> None:
+        """Return once something was done so many times."""
+        wait_until(lambda: self.done()[line] >= times, within_s=30, what=line)
 
     def settled(self, job_id: str) -> JobRow:
         """Return a job once it has come to an end."""
@@ -195,8 +203,13 @@ def main() -> None:
         work=ToyWork(folder),
         patience=Patience(attempts=ATTEMPTS, backoff_s=(BACKOFF_S,)),
     )
+    # As the node's worker does on SIGTERM.
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     executor.start()
-    signal.pause()
+    stopped.wait()
+    executor.stop(drain_s=0)
+    os._exit(0)
 
 
 if __name__ == "__main__":
