@@ -1,4 +1,4 @@
-"""What a former version had accepted when it was killed, this version finishes, once."""
+"""What a former version had accepted when it was killed, this one finishes, once."""
 
 from __future__ import annotations
 
