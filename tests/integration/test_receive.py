@@ -7,16 +7,28 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
+from unittest.mock import Mock
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
+from dicom_node.model import StoreRequest
+from dicom_node.network.receive import (
+    AssociationSlots,
+    AssociationWatch,
+    Receiver,
+    open_listener,
+    shared_counts,
+)
 from dicom_node.spool.content import read_spool
 from dicom_node.spool.events import AssociationClosed, AssociationOpened
 from tests.support.acceptors import OPTIONS, Acceptors
@@ -330,6 +342,56 @@ def test_echo_is_answered_while_a_store_is_stuck(node: Acceptors) -> None:
             request = store_pdus(encoded(mr_instance(study="stuck")), "1.2.3")
             connection.sendall(request[:-500])
         assert echo(node.port)
+
+
+class SlowDisk:
+    """A sink whose disk takes what it is given and does not sync it until told."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Semaphore(0)
+        self.synced = threading.Event()
+
+    def begin(self, _request: StoreRequest) -> Self:
+        return self
+
+    def write(self, _fragment: memoryview) -> None:
+        pass
+
+    def finish(self) -> None:
+        self.waiting.release()
+        self.synced.wait(30)
+
+    def discard(self) -> None:
+        pass
+
+
+def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
+    disk, stores = SlowDisk(), 4
+    listener = open_listener(HOST, 0)
+    port = listener.getsockname()[1]
+    receiver = Receiver(
+        OPTIONS,
+        listener,
+        name="acceptor-0",
+        sink=disk,
+        watch=Mock(spec=AssociationWatch),
+        slots=AssociationSlots(shared_counts(1), 0, limit=stores + 1),
+    )
+    with listener, ThreadPoolExecutor() as threads:
+        threads.submit(receiver.serve)
+        instances = [mr_instance(n, study="slow") for n in range(stores)]
+        sent = [threads.submit(send, [one], port) for one in instances]
+        try:
+            assert all(disk.waiting.acquire(timeout=20) for _ in instances)
+            assert echo(port)
+            assert not any(one.done() for one in sent)
+        finally:
+            disk.synced.set()
+            receiver.stop()
+        assert [one.result() for one in sent] == [[0x0000]] * stores
+        receiver.drain(5)
+    for end in (receiver._wake, receiver._woken):
+        end.close()  # an acceptor's process ends with them
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
