@@ -1,0 +1,1 @@
+"""The Pfirrmann grade of a disc, from a trained ordinal model."""

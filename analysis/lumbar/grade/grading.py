@@ -1,0 +1,75 @@
+"""The grade of each disc, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import Structure
+from analysis.lumbar.grade.features import disc_features
+from analysis.lumbar.grade.model import GRADES, load_model
+from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.quantity import Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscGrade:
+    """A Pfirrmann grade.
+
+    Parameters
+    ----------
+    grade
+        The most probable one, 1 to 5.
+    probabilities
+        Of grades 1 to 5, summing to 1.
+    """
+
+    grade: int
+    probabilities: tuple[float, ...]
+
+
+Graded = DiscGrade | Missing
+
+
+def grade_discs(
+    anatomy: Anatomy,
+    volume: Volume,
+    discs: tuple[Structure, ...],
+    signal_unfit: Missing | None,
+    *,
+    threads: int = 1,
+) -> dict[int, Graded]:
+    """Grade discs, by the number of the disc.
+
+    Parameters
+    ----------
+    anatomy
+        On the sagittal grid.
+    volume
+        The series.
+    discs
+        Which ones; only those that were found are graded.
+    signal_unfit
+        Why no signal of this series can be used; None where it can. The shape alone
+        does not tell the grade (docs/grading.md).
+    threads
+        That share the slices.
+
+    Raises
+    ------
+    AnalysisFailed
+        If the model cannot be read.
+    """
+    if signal_unfit is not None:
+        return {disc.number: signal_unfit for disc in discs}
+    model = load_model()
+    features = disc_features(anatomy, volume, discs, threads=threads)
+    graded: dict[int, Graded] = {}
+    for number, found in features.items():
+        if isinstance(found, Missing):
+            graded[number] = found
+            continue
+        shares = model.probabilities(found.vector())
+        grade = GRADES[int(shares.argmax())]
+        graded[number] = DiscGrade(grade=grade, probabilities=tuple(shares.tolist()))
+    return graded
