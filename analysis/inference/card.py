@@ -31,6 +31,8 @@ class ModelCard:
         Isotropic in-plane grid that the network knows (mm).
     stride
         Rows and columns must be a multiple of it; the engine pads.
+    context
+        Neighbour slices on either side that the network sees with a slice.
     normalisation
         How grey values are scaled.
     """
@@ -42,6 +44,7 @@ class ModelCard:
     classes: tuple[str, ...]
     spacing_mm: float
     stride: int
+    context: int
     normalisation: Normalisation
 
 
@@ -65,6 +68,7 @@ def read_card(name: str, folder: Path) -> ModelCard:
             classes=tuple(raw["classes"]),
             spacing_mm=float(raw["spacing_mm"]),
             stride=int(raw["stride"]),
+            context=int(raw["context"]),
             normalisation=_normalisation(raw["normalisation"]),
         )
     except (KeyError, TypeError, ValueError) as error:

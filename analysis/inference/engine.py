@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.inference.card import MODELS, ModelCard, read_card, read_verified
-from analysis.inference.normalise import normalise_slices
+from analysis.inference.normalise import normalise_slices, with_neighbours
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -40,7 +40,9 @@ class Segmenter:
         self.card = card
         self._session = session
 
-    def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(
+        self, slices: NDArray[np.float32], part: slice = slice(None)
+    ) -> NDArray[np.float32]:
         """Return the probability of each class in each pixel.
 
         Parameters
@@ -49,10 +51,12 @@ class Segmenter:
             Raw grey values on any linear scale, on the network's grid
             (`card.spacing_mm`); rows run from head to foot, columns from front to
             back. Values that are not finite count as 0.
+        part
+            Slices to label; the others are looked at only as neighbours.
 
         Returns
         -------
-        ndarray, shape (K, classes, R, C), float32
+        ndarray, shape (slices in `part`, classes, R, C), float32
             Softmax probabilities, always finite. A slice without contrast is
             background.
 
@@ -65,17 +69,20 @@ class Segmenter:
             message = f"slices: expected shape (K, R, C), got {slices.shape}"
             raise ValueError(message)
         count, rows, columns = slices.shape
-        shape = (count, len(self.card.classes), rows, columns)
-        result = np.zeros(shape, np.float32)
+        chosen = range(count)[part]
+        result = np.zeros(
+            (len(chosen), len(self.card.classes), rows, columns), np.float32
+        )
         result[:, 0] = 1.0
         padding = [(0, -n % self.card.stride) for n in (rows, columns)]
-        for index in range(count):
-            grey = normalise_slices(slices[index : index + 1], self.card.normalisation)
-            if not grey.any():
+        grey = normalise_slices(slices, self.card.normalisation)
+        for place, index in enumerate(chosen):
+            if not grey[index].any():
                 continue
-            padded = np.pad(grey[:, None], [(0, 0), (0, 0), *padding], mode="edge")
+            seen = with_neighbours(grey, index, self.card.context)
+            padded = np.pad(seen, [(0, 0), *padding], mode="edge")[None]
             (shares,) = self._session.run(None, {_INPUT: padded})
-            result[index] = shares[0, :, :rows, :columns]
+            result[place] = shares[0, :, :rows, :columns]
         return result
 
 

@@ -54,6 +54,38 @@ def normalise_slices(
     return normalised
 
 
+def with_neighbours(
+    normalised: NDArray[np.float32], index: int, reach: int
+) -> NDArray[np.float32]:
+    """Return a slice amid its neighbours, as the networks see it.
+
+    At the ends of the series, and where a neighbour has no contrast, the nearest
+    slice inwards stands in.
+
+    Parameters
+    ----------
+    normalised : ndarray, shape (K, R, C)
+        From `normalise_slices`.
+    index
+        The slice.
+    reach
+        Neighbours on either side.
+
+    Returns
+    -------
+    ndarray, shape (2 * reach + 1, R, C), float32
+    """
+    chosen = [index]
+    for side in (-1, 1):
+        here = index
+        for step in range(1, reach + 1):
+            there = index + side * step
+            if 0 <= there < len(normalised) and normalised[there].any():
+                here = there
+            chosen.append(here)
+    return normalised[sorted(chosen)]
+
+
 def _normalise_one(
     picture: NDArray[np.float32], rule: Normalisation
 ) -> NDArray[np.float32]:

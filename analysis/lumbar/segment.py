@@ -19,14 +19,18 @@ FULL = 255
 """Probability 1 as it is kept, in eight bits: a step of 0.004 is far below what the
 network knows."""
 _BATCH = 4
-"""Slices that go through the network at once; bounds the memory."""
+"""Slices whose probabilities are held at full precision; bounds the memory."""
+_REACH = 1
+"""Neighbours on either side that a network may look at."""
 
 
 class Segmenter(Protocol):
     """A trained network, as `analysis.inference` loads it."""
 
-    def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map grey values (K, R, C) to probabilities (K, classes, R, C)."""
+    def probabilities(
+        self, slices: NDArray[np.float32], part: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        """Map grey values (K, R, C) to probabilities (slices in part, 6, R, C)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,12 +88,14 @@ def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
     )
     count, rows, columns = grid.shape
     probability = np.empty((count, len(Tissue), rows, columns), np.uint8)
+    pictures = np.stack([sample_picture(grid, volume.voxels, i) for i in range(count)])
     for start in range(0, count, _BATCH):
-        indices = range(start, min(start + _BATCH, count))
-        pictures = np.stack([sample_picture(grid, volume.voxels, i) for i in indices])
-        planes = segmenter.probabilities(pictures)
+        first = max(0, start - _REACH)
+        seen = pictures[first : start + _BATCH + _REACH]
+        part = slice(start - first, start - first + _BATCH)
+        planes = segmenter.probabilities(seen, part)
         np.rint(planes * FULL, out=planes)
-        probability[start : start + len(indices)] = planes
+        probability[start : start + len(planes)] = planes
     tissue = np.stack([planes.argmax(axis=0) for planes in probability])
     return TissueMap(grid=grid, probability=probability, tissue=tissue.astype(np.uint8))
 

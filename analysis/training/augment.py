@@ -14,19 +14,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate
+from torch.nn.functional import conv2d, grid_sample, interpolate
 
 from analysis.inference.normalise import Normalisation
 from analysis.training.labels import Label
 from analysis.training.settings import AugmentationSettings
 
-_SMOOTH_SHARE = 0.4  # sd of the anti-alias filter as a share of the output pixel
 _CENTRE_ROWS = (0.33, 0.8)  # where crops are centred, as a share of the picture's rows
 _SPINE_SPREAD_MM = 18.0  # sd of a crop's centre, front to back, about the spine
 _FAR_MM = 110.0  # a crop far from the spine lies up to this far before or behind
 _WALL_GAP_MM = 25.0  # least distance of an imitated belly wall from the spine
 _WALL_BLEND_MM = 5.0  # over which the imitated wall fades in
 _COARSE_GRID = (8, 6)  # nodes of elastic and bias fields over a crop
+REACH = 2  # slices on either side that a sample brings along
+_GAIN_SD_PX = (1.5, 4.0)  # a step of gain must not tell where a label ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,20 +36,27 @@ class Sample:
 
     Parameters
     ----------
-    stack : Tensor, shape (3, R, C), float32
-        The slice between its neighbours; an end slice stands in for the missing one.
+    stack : Tensor, shape (2 * REACH + 1, R, C), float32
+        The slice amid its neighbours, smoothed against aliasing; an end slice stands
+        in for the missing ones.
     allowed : Tensor, shape (R, C), uint8
         Bit c is set where a pixel may be class c.
+    weight : Tensor, shape (R, C), float32
+        Of each pixel in the loss.
     spacing_mm
         Distance of rows and of columns (mm).
     spine_columns
         First, middle and last column of the labelled spine.
+    complete
+        Whether grey values may be changed tissue by tissue.
     """
 
     stack: Tensor
     allowed: Tensor
+    weight: Tensor
     spacing_mm: tuple[float, float]
     spine_columns: tuple[float, float, float]
+    complete: bool
 
 
 def draw_crops(
@@ -57,47 +65,51 @@ def draw_crops(
     spacing_mm: float,
     options: AugmentationSettings,
     generator: Generator,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Cut one distorted crop from each sample.
 
     Returns
     -------
-    grey : Tensor, shape (N, 1, R, C), float32
-        Grey values as an arbitrary scanner might give them; not normalised.
+    grey : Tensor, shape (N, 3, R, C), float32
+        The slice between its neighbours, with grey values as an arbitrary scanner
+        might give them; not normalised.
     allowed : Tensor, shape (N, R, C), uint8
         Bit sets; outside the picture there is background.
+    weight : Tensor, shape (N, R, C), float32
+        Of each pixel in the loss.
     """
     drawn = _Draw(len(samples), generator)
     grids = _crop_grids(samples, crop, spacing_mm, options, drawn)
-    grey, allowed = [], []
+    grey, known = [], []
     for index, sample in enumerate(samples):
-        picture = _mix_neighbours(sample.stack, options, drawn)
+        pictures = _thicken(sample.stack, options, drawn)
         if drawn.chance(options.wall_probability):
-            picture = _with_belly_wall(picture, sample, drawn)
-        smooth = _gaussian(
-            picture[None, None], _SMOOTH_SHARE * spacing_mm / sample.spacing_mm[0]
-        )
+            pictures = _with_belly_wall(pictures, sample, drawn)
         grid = grids[index : index + 1]
-        grey.append(grid_sample(smooth, grid, align_corners=False))
-        bits = sample.allowed[None, None].float()
-        allowed.append(grid_sample(bits, grid, mode="nearest", align_corners=False))
-    labels = torch.cat(allowed)[:, 0].to(torch.uint8)
+        grey.append(grid_sample(pictures[None], grid, align_corners=False))
+        planes = torch.stack([sample.allowed.float(), sample.weight])[None]
+        known.append(grid_sample(planes, grid, mode="nearest", align_corners=False))
+    both = torch.cat(known)
+    labels = both[:, 0].to(torch.uint8)
     labels[labels == 0] = 1 << Label.BACKGROUND
-    return _distort_grey(torch.cat(grey), labels, options, drawn), labels
+    complete = torch.tensor([sample.complete for sample in samples])
+    crops = _distort_grey(torch.cat(grey), labels, complete, options, drawn)
+    return crops, labels, both[:, 1].clamp(min=1.0)
 
 
 def normalise_crops(grey: Tensor, rule: Normalisation) -> Tensor:
-    """Normalise crops (N, 1, R, C) as `analysis.inference.normalise` does slices."""
-    normalised = torch.zeros_like(grey)
-    for index, picture in enumerate(grey):
-        high = torch.quantile(picture[:, ::2, ::2], rule.clip_percentile / 100)
+    """Normalise crops (N, 3, R, C) as `analysis.inference.normalise` does slices."""
+    pictures = grey.flatten(0, 1)
+    normalised = torch.zeros_like(pictures)
+    for index, picture in enumerate(pictures):
+        high = torch.quantile(picture[::2, ::2], rule.clip_percentile / 100)
         if high <= 0:
             continue
         clipped = picture.clamp(max=high) / high
         tissue = clipped[clipped > rule.tissue_fraction]
         spread = tissue.std(correction=0)
         normalised[index] = (clipped - tissue.mean()) / spread.clamp(min=1e-6)
-    return normalised
+    return normalised.view_as(grey)
 
 
 class _Draw:
@@ -170,58 +182,79 @@ def _crop_grids(
     return torch.stack(grids).float()
 
 
-def _mix_neighbours(
-    stack: Tensor, options: AugmentationSettings, drawn: _Draw
-) -> Tensor:
-    if not drawn.chance(options.neighbour_probability):
-        return stack[1]
-    before, after = drawn.one(), drawn.one()
-    mixed = before * stack[0] + stack[1] + after * stack[2]
-    return mixed / (1 + before + after)
+def _thicken(stack: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
+    """Return a slice between its neighbours (3, R, C), thick or thin, either way up.
+
+    Which side of the patient comes first is not known of the sources.
+    """
+    first, before, here, after, last = stack
+    if drawn.chance(options.neighbour_probability):
+        one, other = drawn.one(), drawn.one()
+        chosen = [
+            (first + one * before) / (1 + one),
+            (one * before + here + other * after) / (1 + one + other),
+            (last + other * after) / (1 + other),
+        ]
+    else:
+        chosen = [before, here, after]
+    if drawn.chance(options.lone_probability):
+        chosen[0] = chosen[2] = chosen[1]
+    if drawn.chance(0.5):
+        chosen.reverse()
+    return torch.stack(chosen)
 
 
-def _with_belly_wall(picture: Tensor, sample: Sample, drawn: _Draw) -> Tensor:
-    """Paste the skin and fat of the back, mirrored, in front of the spine (R, C).
+def _with_belly_wall(pictures: Tensor, sample: Sample, drawn: _Draw) -> Tensor:
+    """Paste the skin and fat of the back, mirrored, in front of the spine (3, R, C).
 
     A saturation band hides the belly in the training source; elsewhere its bright
     wall beside dark air has been taken for canal and body.
     """
     first, _, last = sample.spine_columns
     step_mm = sample.spacing_mm[1]
-    width = picture.shape[1] - 1 - math.ceil(last)
+    width = pictures.shape[2] - 1 - math.ceil(last)
     room = math.floor(first - _WALL_GAP_MM / step_mm)
     blend = math.ceil(_WALL_BLEND_MM / step_mm)
     if min(width, room) <= 2 * blend:
-        return picture
+        return pictures
     start = int(drawn.one(-0.5 * width, room - width))
     columns = torch.arange(max(0, start), max(0, start) + width)
     columns = columns[columns < min(start + width, room)]
     if columns.numel() <= blend:
-        return picture
+        return pictures
     # Mirrored, because the belly's skin lies in front of its fat.
-    source = picture.shape[1] - 1 - (columns - start)
+    source = pictures.shape[2] - 1 - (columns - start)
     fade = ((columns[-1] - columns) / blend).clamp(max=1.0)
-    pasted = picture.clone()
-    pasted[:, columns] = fade * picture[:, source] + (1 - fade) * picture[:, columns]
-    pasted[:, : int(columns[0])] = picture[:, -1].mean()
+    pasted = pictures.clone()
+    pasted[..., columns] = (
+        fade * pictures[..., source] + (1 - fade) * pictures[..., columns]
+    )
+    pasted[..., : int(columns[0])] = pictures[..., -1].mean()
     return pasted
 
 
 def _gaussian(pictures: Tensor, sd_px: float) -> Tensor:
-    """Blur (N, 1, R, C) with a separable Gaussian."""
+    """Blur (N, K, R, C) with a separable Gaussian."""
     reach = max(1, math.ceil(2.5 * sd_px))
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / max(sd_px, 1e-3)) ** 2)
     taps = taps / taps.sum()
-    tall = conv2d(pictures, taps.view(1, 1, -1, 1), padding=(reach, 0))
-    return conv2d(tall, taps.view(1, 1, 1, -1), padding=(0, reach))
+    planes = pictures.reshape(-1, 1, *pictures.shape[2:])
+    tall = conv2d(planes, taps.view(1, 1, -1, 1), padding=(reach, 0))
+    return conv2d(tall, taps.view(1, 1, 1, -1), padding=(0, reach)).view_as(pictures)
 
 
 def _distort_grey(
-    grey: Tensor, labels: Tensor, options: AugmentationSettings, drawn: _Draw
+    grey: Tensor,
+    labels: Tensor,
+    complete: Tensor,
+    options: AugmentationSettings,
+    drawn: _Draw,
 ) -> Tensor:
-    peak = grey.flatten(1).quantile(0.99, dim=1).clamp(min=1e-3).view(-1, 1, 1, 1)
+    peak = grey[:, 1, ::4, ::4].flatten(1).quantile(0.99, dim=1)
+    peak = peak.clamp(min=1e-3).view(-1, 1, 1, 1)
     grey = (grey / peak).clamp(min=0)
-    grey = grey * _tissue_gain(grey, labels, options, drawn)
+    gain = _tissue_gain(grey, labels, options, drawn)
+    grey = grey * torch.where(complete.view(-1, 1, 1, 1), gain, 1.0)
     grey = grey * _coil_gain(grey, options, drawn)
     grey = grey.clamp(min=1e-4) ** torch.exp(drawn.normal(1, 1, 1) * options.gamma_sd)
     return torch.cat(
@@ -232,7 +265,7 @@ def _distort_grey(
 def _tissue_gain(
     grey: Tensor, labels: Tensor, options: AugmentationSettings, drawn: _Draw
 ) -> Tensor:
-    """Gain by tissue (N, 1, R, C): imitates other weightings and fat suppression."""
+    """Gain by tissue (N, 3, R, C): imitates other weightings and fat suppression."""
     classes = len(Label)
     gains = torch.exp(drawn.normal(classes) * options.tissue_sd)
     fat = torch.zeros(drawn.count)
@@ -255,9 +288,9 @@ def _tissue_gain(
         here = labels == 1 << label
         image = torch.where(here, gains[:, label, None, None], image)
     image = torch.where(image == 0, gains[:, 0, None, None], image)[:, None]
+    image = _gaussian(image - 1, drawn.one(*_GAIN_SD_PX)) + 1
     bright = torch.sigmoid((grey - 0.55) / 0.08) * (labels == 1)[:, None]
-    image = image * (1 - fat.view(-1, 1, 1, 1) * bright)
-    return avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+    return image * (1 - fat.view(-1, 1, 1, 1) * bright)
 
 
 def _coil_gain(grey: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
@@ -270,7 +303,7 @@ def _coil_gain(grey: Tensor, options: AugmentationSettings, drawn: _Draw) -> Ten
 
 
 def _degrade(grey: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
-    """Clip, blur, sample coarsely and add noise to one crop (1, 1, R, C)."""
+    """Clip, blur, sample coarsely and add noise to one crop (1, 3, R, C)."""
     size = (grey.shape[2], grey.shape[3])
     if drawn.chance(options.clip_probability):
         limit = torch.quantile(grey[..., ::2, ::2], drawn.one(0.85, 0.99))

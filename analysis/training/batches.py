@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.training.augment import Sample, draw_crops, normalise_crops
+from analysis.training.augment import REACH, Sample, draw_crops, normalise_crops
+from analysis.training.grid import smooth_for
+from analysis.training.labels import thin_disc_weight
 from analysis.training.loss import unpack_allowed
 from analysis.training.settings import Settings, SourceSettings
 from analysis.training.sources import LabelledCase
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """What one step learns from.
+
+    Parameters
+    ----------
+    grey : Tensor, shape (N, 2 * context + 1, R, C), float32
+        Normalised crops, channels last in memory.
+    allowed : Tensor, shape (N, classes, R, C), bool
+        Classes that each pixel may have.
+    weight : Tensor, shape (N, R, C), float32
+        Of each pixel.
+    """
+
+    grey: Tensor
+    allowed: Tensor
+    weight: Tensor
+
+
 class Batches:
     """Batches as a pure function of the step, so a run can stop and go on.
+
+    Slices are smoothed once, when they are first drawn, and kept.
 
     Parameters
     ----------
@@ -31,6 +55,8 @@ class Batches:
     ) -> None:
         self._settings = settings
         self._cases: list[LabelledCase] = []
+        self._smooth: dict[int, NDArray[np.float32]] = {}
+        self._weight: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._slices: list[tuple[int, int]] = []
         weights: list[float] = []
         for source, members in zip(settings.sources, cases, strict=True):
@@ -51,15 +77,8 @@ class Batches:
         """Number of different slices that can be drawn."""
         return len(self._slices)
 
-    def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the batch of one step.
-
-        Returns
-        -------
-        grey : Tensor, shape (N, 1, R, C), float32
-            Normalised crops, channels last in memory.
-        allowed : Tensor, shape (N, classes, R, C), bool
-        """
+    def draw(self, step: int) -> Batch:
+        """Return the batch of one step."""
         settings = self._settings
         generator = torch.Generator().manual_seed((settings.seed << 24) + step)
         chosen = torch.multinomial(
@@ -68,32 +87,45 @@ class Batches:
             replacement=False,
             generator=generator,
         )
-        grey, bits = draw_crops(
+        grey, bits, weight = draw_crops(
             [self._sample(*self._slices[int(number)]) for number in chosen],
             settings.training.crop,
             settings.spacing_mm,
             settings.augmentation,
             generator,
         )
+        if settings.network.context == 0:
+            grey = grey[:, 1:2]
         grey = normalise_crops(grey, settings.normalisation)
-        allowed = unpack_allowed(bits, len(settings.classes))
-        return grey.contiguous(memory_format=torch.channels_last), allowed
+        return Batch(
+            grey=grey.contiguous(memory_format=torch.channels_last),
+            allowed=unpack_allowed(bits, len(settings.classes)),
+            weight=weight,
+        )
 
     def _sample(self, number: int, index: int) -> Sample:
         case = self._cases[number]
-        last = len(case.grey) - 1
-        around = [max(index - 1, 0), index, min(index + 1, last)]
+        if number not in self._smooth:
+            self._smooth[number] = smooth_for(
+                case.grey, case.spacing_mm, self._settings.spacing_mm
+            )
+        place = (number, index)
+        if place not in self._weight:
+            self._weight[place] = thin_disc_weight(case.allowed[index], case.spacing_mm)
+        around = np.arange(index - REACH, index + REACH + 1).clip(0, len(case.grey) - 1)
         columns = np.nonzero(case.exact_labels(index))[1]
         middle = columns if columns.size else np.arange(case.grey.shape[2])
         return Sample(
-            stack=torch.from_numpy(case.grey[around].astype(np.float32)),
+            stack=torch.from_numpy(self._smooth[number][around]),
             allowed=torch.from_numpy(case.allowed[index]),
+            weight=torch.from_numpy(self._weight[place]),
             spacing_mm=case.spacing_mm,
             spine_columns=(
                 float(middle.min()),
                 float(middle.mean()),
                 float(middle.max()),
             ),
+            complete=case.complete,
         )
 
 

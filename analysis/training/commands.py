@@ -12,9 +12,10 @@ from analysis.training.batches import Batches
 from analysis.training.curves import draw_curves
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
+from analysis.training.readers import read_cases
 from analysis.training.run import Run, load_average
-from analysis.training.settings import read_settings
-from analysis.training.sources import LabelledCase, read_cases
+from analysis.training.settings import Settings, read_settings
+from analysis.training.sources import LabelledCase
 from analysis.training.validation import Fold
 
 _CURVES = "curves.png"
@@ -24,14 +25,22 @@ def train(settings_file: Path, data: Path, folder: Path, threads: int) -> None:
     """Train, or go on with a stopped run; writes checkpoints into `folder`."""
     torch.set_num_threads(threads)
     settings = read_settings(settings_file)
+    training, validation = split_cases(settings, data)
+    run = Run(settings, folder, Batches(settings, training), Fold(settings, validation))
+    draw_curves(run.train(), folder / _CURVES)
+
+
+def split_cases(
+    settings: Settings, data: Path
+) -> tuple[list[list[LabelledCase]], list[LabelledCase]]:
+    """Read the split `train`: by source what is trained on, and the validation fold."""
     training: list[list[LabelledCase]] = []
     validation: list[LabelledCase] = []
     for source in settings.sources:
         cases = read_cases(data, source, "train")
         training.append([c for c in cases if c.patient not in source.validation])
         validation.extend(c for c in cases if c.patient in source.validation)
-    run = Run(settings, folder, Batches(settings, training), Fold(settings, validation))
-    draw_curves(run.train(), folder / _CURVES)
+    return training, validation
 
 
 def export(settings_file: Path, folder: Path, models: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.training.run import Progress
+from analysis.training.validation import DISC_DISTANCE, MEAN
 
 _WINDOW_STEPS = 50  # of the moving mean that makes the loss readable
 
@@ -29,13 +30,13 @@ def draw_curves(progress: Progress, path: Path) -> None:
 
     steps = [row["step"] for row in progress.validations]
     for name in progress.validations[-1] if progress.validations else ():
-        if name in {"step", "minutes"}:
+        if name in {"step", "minutes"} or name.endswith(DISC_DISTANCE):
             continue
         values = [row[name] for row in progress.validations]
-        width = 2.5 if name == "mean" else 1.0
+        width = 2.5 if name == MEAN else 1.0
         right.plot(steps, values, marker=".", linewidth=width, label=name)
     right.set_xlabel("step")
     right.set_ylabel("Dice, validation patients")
-    right.set_ylim(0.5, 1.0)
-    right.legend(loc="lower right")
+    right.set_ylim(0.7, 1.0)
+    right.legend(loc="lower right", fontsize=6)
     figure.savefig(path, dpi=110)

@@ -13,33 +13,37 @@ from tqdm import tqdm
 
 from analysis.inference.engine import Segmenter
 from analysis.training.grid import from_grid, to_grid
-from analysis.training.labels import Label
+from analysis.training.labels import Label, decided
 from analysis.training.overlay import paint, save_sheet
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance
 from analysis.training.sources import LabelledCase
 
 _FOREGROUND = tuple(label for label in Label if label is not Label.BACKGROUND)
+_BONY = (Label.BODY, Label.POSTERIOR)
 _PER_ROW = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatientFigures:
-    """Figures of one patient over all delivered slices.
+class SeriesFigures:
+    """Figures of one series over all delivered slices.
 
     Parameters
     ----------
-    patient
-        Name within the source.
+    source
+        Folder of the source.
+    name
+        Name of the series within it.
     dice
         Dice by class name; `vertebra` is body and posterior elements together.
-        S1 only over slices where it is drawn; a class that occurs in neither mask
-        is left out.
+        Over pixels where the labels decide about the class, S1 only over slices where
+        it is drawn; a class that is not labelled is left out.
     disc_outline
-        In-plane distance between disc outlines, median over the patient's slices;
+        In-plane distance between disc outlines, median over the slices;
         None if no slice has discs in both masks.
     """
 
-    patient: str
+    source: str
+    name: str
     dice: Mapping[str, float]
     disc_outline: OutlineDistance | None
 
@@ -59,25 +63,26 @@ def segment_case(segmenter: Segmenter, case: LabelledCase) -> NDArray[np.uint8]:
     return np.stack(native).astype(np.uint8)
 
 
-def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> PatientFigures:
+def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> SeriesFigures:
     """Compare labels (K, R, C) with what the case says."""
-    truth = np.stack([case.exact_labels(i) for i in range(len(case.grey))])
-    s1_slices = sorted(case.s1_slices)
     dice: dict[str, float] = {}
-    for label in _FOREGROUND:
-        which = s1_slices if label is Label.S1 else slice(None)
-        value = dice_of(truth[which] == label, guess[which] == label)
+    groups = {label.name.lower(): (label,) for label in _FOREGROUND}
+    for name, group in {"vertebra": _BONY, **groups}.items():
+        truth, known = decided(case.allowed, group)
+        if group == (Label.S1,):
+            known[[i for i in range(len(known)) if i not in case.s1_slices]] = False
+        if not (truth & known).any():
+            continue
+        value = dice_of(truth & known, np.isin(guess, group) & known)
         if value is not None:
-            dice[label.name.lower()] = value
-    bony = (Label.BODY, Label.POSTERIOR)
-    vertebra = dice_of(np.isin(truth, bony), np.isin(guess, bony))
-    if vertebra is not None:
-        dice["vertebra"] = vertebra
-    pairs = zip(truth == Label.DISC, guess == Label.DISC, strict=True)
+            dice[name] = value
+    truth, known = decided(case.allowed, (Label.DISC,))
+    pairs = zip(truth, (guess == Label.DISC) & known, strict=True)
     outlines = [outline_distance(one, two, case.spacing_mm) for one, two in pairs]
     found = [outline for outline in outlines if outline is not None]
-    return PatientFigures(
-        patient=case.patient,
+    return SeriesFigures(
+        source=case.source,
+        name=case.name,
         dice=dice,
         disc_outline=_median(found),
     )
@@ -85,10 +90,10 @@ def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> PatientFigures:
 
 def evaluate_cases(
     segmenter: Segmenter, cases: Sequence[LabelledCase], out: Path
-) -> list[PatientFigures]:
+) -> list[SeriesFigures]:
     """Score every case; write `figures.json`, `figures.md` and `overlays.png`."""
     out.mkdir(parents=True, exist_ok=True)
-    figures: list[PatientFigures] = []
+    figures: list[SeriesFigures] = []
     pictures: list[NDArray[np.uint8]] = []
     for case in tqdm(cases, desc="evaluate", unit="case"):
         guess = segment_case(segmenter, case)
@@ -120,43 +125,46 @@ def _median(outlines: Sequence[OutlineDistance]) -> OutlineDistance | None:
     )
 
 
-def _table(figures: Sequence[PatientFigures]) -> str:
+def _table(figures: Sequence[SeriesFigures]) -> str:
     lines = [
-        "| class | patients | Dice mean | SD | worst (patient) |",
-        "|---|---|---|---|---|",
+        "| source | class | series | Dice mean | SD | worst (series) |",
+        "|---|---|---|---|---|---|",
     ]
-    for name in ("vertebra", *(label.name.lower() for label in _FOREGROUND)):
-        scored = [(f.dice[name], f.patient) for f in figures if name in f.dice]
-        if not scored:
-            continue
-        values = [value for value, _ in scored]
-        spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-        low, patient = min(scored)
-        lines.append(
-            f"| {name} | {len(values)} | {np.mean(values):.3f} | {spread:.3f} "
-            f"| {low:.3f} ({patient}) |"
-        )
-    outline = _median([f.disc_outline for f in figures if f.disc_outline is not None])
-    if outline is not None:
-        lines += [
-            "",
-            "Disc outlines, in-plane, median over slices and then patients: "
-            f"mean distance {outline.mean_mm:.2f} mm, "
-            f"95th percentile {outline.percentile95_mm:.2f} mm.",
-        ]
-    return "\n".join([*lines, ""])
+    outlines = []
+    for source in dict.fromkeys(figure.source for figure in figures):
+        mine = [figure for figure in figures if figure.source == source]
+        for name in ("vertebra", *(label.name.lower() for label in _FOREGROUND)):
+            scored = [(f.dice[name], f.name) for f in mine if name in f.dice]
+            if scored:
+                lines.append(f"| {source} | {name} | {_spread(scored)} |")
+        outline = _median([f.disc_outline for f in mine if f.disc_outline is not None])
+        if outline is not None:
+            outlines.append(
+                f"- {source}: mean {outline.mean_mm:.2f} mm, 95th percentile "
+                f"{outline.percentile95_mm:.2f} mm"
+            )
+    lines += ["", "Distance of disc outlines in plane, median over slices and series:"]
+    return "\n".join([*lines, "", *outlines, ""])
 
 
-def _plain(
-    segmenter: Segmenter, figures: Sequence[PatientFigures]
-) -> dict[str, object]:
+def _spread(scored: Sequence[tuple[float, str]]) -> str:
+    values = [value for value, _ in scored]
+    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    low, name = min(scored)
+    return (
+        f"{len(values)} | {np.mean(values):.3f} | {deviation:.3f} | {low:.3f} ({name})"
+    )
+
+
+def _plain(segmenter: Segmenter, figures: Sequence[SeriesFigures]) -> dict[str, object]:
     return {
         "model": segmenter.card.name,
         "version": segmenter.card.version,
         "weights_sha256": segmenter.card.weights_sha256,
-        "patients": [
+        "series": [
             {
-                "patient": figure.patient,
+                "source": figure.source,
+                "name": figure.name,
                 "dice": {key: round(value, 4) for key, value in figure.dice.items()},
                 "disc_outline": asdict(figure.disc_outline)
                 if figure.disc_outline

@@ -12,8 +12,9 @@ import onnx
 import torch
 from safetensors.torch import load_file, save_file
 
+from analysis.training.architectures import build_network
 from analysis.training.graph import build_graph
-from analysis.training.network import UNet, stride_of
+from analysis.training.network import SliceNetwork, UNet
 from analysis.training.run import Progress
 from analysis.training.settings import Settings, settings_digest
 
@@ -32,7 +33,7 @@ _COMMANDS = (
 
 
 def write_model(
-    network: UNet, settings: Settings, progress: Progress, folder: Path
+    network: SliceNetwork, settings: Settings, progress: Progress, folder: Path
 ) -> None:
     """Write weights, graph and card into a folder.
 
@@ -46,7 +47,15 @@ def write_model(
         The run up to that checkpoint; its last validation is the chosen one.
     folder
         Gets `NAME.safetensors`, `NAME.onnx` and `NAME.json`.
+
+    Raises
+    ------
+    TypeError
+        If the network's architecture cannot be written as a graph.
     """
+    if not isinstance(network, UNet):
+        message = f"{type(network).__name__} cannot be exported"
+        raise TypeError(message)
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{settings.name}.safetensors"
     graph = folder / f"{settings.name}.onnx"
@@ -70,9 +79,9 @@ def write_model(
     (folder / f"{settings.name}.json").write_text(text, encoding="utf-8")
 
 
-def read_weights(path: Path, settings: Settings) -> UNet:
+def read_weights(path: Path, settings: Settings) -> SliceNetwork:
     """Load exported weights into a network, ready to infer."""
-    network = UNet(settings.network.widths, len(settings.classes))
+    network = build_network(settings)
     network.load_state_dict(load_file(path), strict=False)
     network.eval()
     return network
@@ -87,7 +96,8 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         "classes": list(settings.classes),
         "spacing_mm": settings.spacing_mm,
         "axes": "(slice, row head to foot, column front to back)",
-        "stride": stride_of(settings.network.widths),
+        "stride": network.stride,
+        "context": settings.network.context,
         "normalisation": asdict(settings.normalisation),
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "licence": {"weights": "Apache-2.0", "data": _DATA},
@@ -100,11 +110,13 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
             "minutes": round(progress.elapsed_s / 60, 1),
         },
         "validation": {
-            "what": "mean over patients of Dice on the 0.8 mm grid, over pixels whose "
-            "label is certain; the fold chose the checkpoint",
+            "what": "mean over series of Dice at native resolution, over pixels whose "
+            "label is certain, by source and class; the fold chose the checkpoint",
             "patients": [p for source in settings.sources for p in source.validation],
-            "dice": {
-                name: round(chosen[name], 4) for name in (*settings.classes[1:], "mean")
+            "figures": {
+                name: round(value, 4)
+                for name, value in chosen.items()
+                if name not in {"step", "minutes"}
             },
         },
     }

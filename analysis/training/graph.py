@@ -37,7 +37,7 @@ class _Stored:
 def build_graph(network: UNet, weights: Path) -> onnx.ModelProto:
     """Write a network down as ONNX, with its weights left where they are.
 
-    The graph maps normalised slices (N, 1, R, C) to softmax probabilities (N,
+    The graph maps normalised slices (N, channels, R, C) to softmax probabilities (N,
     classes, R, C); R and C are multiples of the network's stride.
 
     Parameters
@@ -67,7 +67,8 @@ def build_graph(network: UNet, weights: Path) -> onnx.ModelProto:
         features = writer.block(block, f"decoder.{index}", features)
     logits = writer.convolution(network.head, "head", features)
     writer.node("Softmax", [logits], axis=1, output=OUTPUT)
-    return writer.model(classes=network.head.out_channels)
+    first = network.encoder[0].get_submodule("0").get_parameter("weight")
+    return writer.model(channels=int(first.shape[1]), classes=network.head.out_channels)
 
 
 def _read_layout(weights: Path) -> Mapping[str, _Stored]:
@@ -179,11 +180,11 @@ class _Writer:
             coordinate_transformation_mode="half_pixel",
         )
 
-    def model(self, classes: int) -> onnx.ModelProto:
+    def model(self, *, channels: int, classes: int) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,
             "lumbar",
-            [_value(INPUT, 1)],
+            [_value(INPUT, channels)],
             [_value(OUTPUT, classes)],
             self.initialisers,
         )

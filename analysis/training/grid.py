@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,19 @@ from scipy import ndimage
 _SMOOTH_SHARE = 0.4  # sd of the anti-alias filter as a share of the output pixel
 
 
+def smooth_for(
+    slices: NDArray[Any], spacing_mm: tuple[float, float], grid_mm: float
+) -> NDArray[np.float32]:
+    """Smooth slices (K, R, C) against aliasing on the network's grid."""
+    widths = [_SMOOTH_SHARE * grid_mm / step for step in spacing_mm]
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(
+        slices.astype(np.float32), [0.0, *widths], mode="nearest"
+    )
+    return smooth
+
+
 def to_grid(
-    slices: NDArray[np.uint8], spacing_mm: tuple[float, float], grid_mm: float
+    slices: NDArray[Any], spacing_mm: tuple[float, float], grid_mm: float
 ) -> NDArray[np.float32]:
     """Sample slices on the network's isotropic grid.
 
@@ -30,17 +42,12 @@ def to_grid(
     -------
     ndarray, shape (K, R', C'), float32
     """
-    sampled = []
-    for picture in slices:
-        grey = picture.astype(np.float32)
-        widths = [_SMOOTH_SHARE * grid_mm / step for step in spacing_mm]
-        smooth = ndimage.gaussian_filter(grey, widths, mode="nearest")
-        shape = [
-            math.ceil(n * step / grid_mm)
-            for n, step in zip(grey.shape, spacing_mm, strict=True)
-        ]
-        sampled.append(_sample(smooth, [grid_mm / s for s in spacing_mm], shape))
-    return np.stack(sampled)
+    steps = [grid_mm / step for step in spacing_mm]
+    shape = [
+        math.ceil(n / step) for n, step in zip(slices.shape[1:], steps, strict=True)
+    ]
+    smooth = smooth_for(slices, spacing_mm, grid_mm)
+    return np.stack([_sample(picture, steps, shape) for picture in smooth])
 
 
 def from_grid(

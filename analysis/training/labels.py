@@ -33,6 +33,15 @@ _S1_DEPTH_MM = 45.0
 _S1_MARGIN_MM = 12.0
 """How far S1 may reach beyond the ends of the disc above it."""
 
+_USUAL_DISC_MM2 = 300.0
+"""Area of a healthy adult disc in a mid-sagittal slice: 35 mm x 9 mm."""
+
+_MAX_DISC_WEIGHT = 3.0
+"""Pieces at the edge of a disc must not outweigh whole discs."""
+
+_DISC_RIM_MM = 3.0
+"""How far around a disc its weight reaches: the end plates on both sides."""
+
 
 def split_vertebrae(semantic: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn SPIDER's three classes into body, disc, canal and posterior elements.
@@ -173,3 +182,87 @@ def allowed_for_spider(
         else:
             allowed[index][free & below] = either
     return allowed
+
+
+def allowed_for_part(
+    labels: NDArray[np.uint8], annotated: frozenset[Label], open_above_row: int
+) -> NDArray[np.uint8]:
+    """Return the set of classes that each pixel of a partly labelled source may have.
+
+    A class that the source does not annotate hides in its background, so a pixel
+    without a label may be anything but an annotated class. Labels end somewhere up
+    the spine; above that row nothing is known at all.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (K, R, C), uint8
+        Members of `Label`; background where nothing is labelled.
+    annotated
+        Classes that the source labels wherever they occur below the row.
+    open_above_row
+        First row, from the head, in which the labels are complete.
+
+    Returns
+    -------
+    ndarray, shape (K, R, C), uint8
+        Bit c is set where the pixel may be class c.
+    """
+    allowed = np.left_shift(np.uint8(1), labels).astype(np.uint8)
+    free = labels == Label.BACKGROUND
+    whole = (1 << len(Label)) - 1
+    allowed[free] = whole - sum(1 << label for label in annotated)
+    above = free.copy()
+    above[:, max(0, open_above_row) :] = False
+    allowed[above] = whole
+    return allowed
+
+
+def decided(
+    allowed: NDArray[np.uint8], group: tuple[Label, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say where a group of classes is, and where that is known.
+
+    Returns
+    -------
+    truth : ndarray of bool
+        Where the pixel must be of the group.
+    known : ndarray of bool
+        Where it must be, or cannot be, of the group.
+    """
+    bits = np.uint8(sum(1 << label for label in group))
+    truth = (allowed & ~bits) == 0
+    return truth, truth | ((allowed & bits) == 0)
+
+
+def thin_disc_weight(
+    allowed: NDArray[np.uint8], spacing_mm: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Weigh the surroundings of small discs up, so that each disc counts alike.
+
+    Parameters
+    ----------
+    allowed : ndarray, shape (R, C), uint8
+        Bit sets of one slice.
+    spacing_mm
+        Distance of rows and of columns (mm).
+
+    Returns
+    -------
+    ndarray, shape (R, C), float32
+        1 or more; at and around a disc of less than the usual area the ratio of both,
+        within a limit.
+    """
+    pieces, count = ndimage.label(allowed == 1 << Label.DISC)
+    weight = np.ones(allowed.shape, np.float32)
+    if count == 0:
+        return weight
+    areas = np.bincount(pieces.ravel(), minlength=count + 1) * spacing_mm[0]
+    areas = areas * spacing_mm[1]
+    apart, nearest = ndimage.distance_transform_edt(
+        pieces == 0, sampling=spacing_mm, return_indices=True
+    )
+    near = apart < _DISC_RIM_MM
+    owner = pieces[nearest[0][near], nearest[1][near]]
+    ratio = np.clip(_USUAL_DISC_MM2 / areas[owner], 1.0, _MAX_DISC_WEIGHT)
+    weight[near] = ratio
+    return weight

@@ -26,7 +26,9 @@ def unpack_allowed(bits: Tensor, classes: int) -> Tensor:
     return (bits.to(torch.int32).unsqueeze(1) >> shifts) & 1 == 1
 
 
-def marginal_loss(logits: Tensor, allowed: Tensor, *, dice_weight: float) -> Tensor:
+def marginal_loss(
+    logits: Tensor, allowed: Tensor, weight: Tensor, *, dice_weight: float
+) -> Tensor:
     """Marginal cross-entropy plus batch soft Dice over exactly known pixels.
 
     Cross-entropy is minus the logarithm of the summed probability of all allowed
@@ -38,6 +40,8 @@ def marginal_loss(logits: Tensor, allowed: Tensor, *, dice_weight: float) -> Ten
     logits : Tensor, shape (N, classes, R, C)
     allowed : Tensor, shape (N, classes, R, C), bool
         At least one class must be allowed in each pixel.
+    weight : Tensor, shape (N, R, C)
+        Of each pixel, in both terms.
     dice_weight
         Weight of the Dice term.
 
@@ -48,12 +52,13 @@ def marginal_loss(logits: Tensor, allowed: Tensor, *, dice_weight: float) -> Ten
     """
     log_share = torch.log_softmax(logits, dim=1)
     permitted = log_share.masked_fill(~allowed, float("-inf"))
-    entropy = -torch.logsumexp(permitted, dim=1).mean()
+    entropy = -(torch.logsumexp(permitted, dim=1) * weight).mean()
 
     known = (allowed.sum(dim=1, keepdim=True) == 1).to(logits.dtype)
-    truth = allowed.to(logits.dtype)[:, 1:] * known
-    share = log_share.exp()[:, 1:] * known
-    overlap = (share * truth).sum(dim=(0, 2, 3))
-    extent = share.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
+    known = known * weight.unsqueeze(1)
+    truth = allowed.to(logits.dtype)[:, 1:]
+    share = log_share.exp()[:, 1:]
+    overlap = (share * truth * known).sum(dim=(0, 2, 3))
+    extent = ((share + truth) * known).sum(dim=(0, 2, 3))
     dice = (2 * overlap + _SMOOTH_PIXELS) / (extent + _SMOOTH_PIXELS)
     return entropy + dice_weight * (1 - dice.mean())

@@ -17,8 +17,17 @@ def _convolve(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
     )
 
 
-class UNet(nn.Module):
-    """U-Net for one grey channel.
+class SliceNetwork(nn.Module):
+    """Maps normalised slices (N, channels, R, C) to logits (N, classes, R, C).
+
+    R and C must be multiples of `stride`.
+    """
+
+    stride: int
+
+
+class UNet(SliceNetwork):
+    """U-Net for a slice and its neighbours.
 
     Half the work of a U-Net lies at full resolution, so there it has one narrow
     convolution each way. Decoder features are narrowed before they are
@@ -31,6 +40,8 @@ class UNet(nn.Module):
         Channels at each resolution, full resolution first; each halves the grid.
     classes
         Number of classes, the background included.
+    channels
+        Slices that are seen at once; the middle one is labelled.
 
     References
     ----------
@@ -38,9 +49,10 @@ class UNet(nn.Module):
        biomedical image segmentation. MICCAI 2015, LNCS 9351:234-241.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int) -> None:
+    def __init__(self, widths: Sequence[int], classes: int, channels: int) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList([_convolve(1, widths[0])])
+        self.stride = int(2 ** (len(widths) - 1))
+        self.encoder = nn.ModuleList([_convolve(channels, widths[0])])
         self.encoder.extend(
             nn.Sequential(_convolve(above, here, stride=2), _convolve(here, here))
             for above, here in pairwise(widths)
@@ -59,9 +71,9 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Map slices (N, 1, R, C) to logits (N, classes, R, C).
+        """Map slices (N, channels, R, C) to logits (N, classes, R, C).
 
-        R and C must be multiples of `stride_of(widths)`.
+        R and C must be multiples of `stride`.
         """
         skips: list[Tensor] = []
         features = slices
@@ -74,8 +86,3 @@ class UNet(nn.Module):
             features = block(wide + skips.pop())
         logits: Tensor = self.head(features)
         return logits
-
-
-def stride_of(widths: Sequence[int]) -> int:
-    """Return the number of pixels to a multiple of which slices must be padded."""
-    return int(2 ** (len(widths) - 1))

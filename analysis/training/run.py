@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -12,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from analysis.training.architectures import build_network
 from analysis.training.batches import Batches
 from analysis.training.loss import marginal_loss
-from analysis.training.network import UNet
+from analysis.training.network import SliceNetwork
 from analysis.training.settings import Settings, TrainingSettings, settings_digest
-from analysis.training.validation import Fold
+from analysis.training.validation import MEAN, Fold
 
 _LAST, _BEST, _HISTORY = "last.pt", "best.pt", "history.json"
 _FINAL_RATE = 0.01  # the learning rate ends at this share of its start
+_SPREAD = (0.2, 0.6, 0.2)  # of single-slice weights over a slice's neighbours
 _LOSS_MEMORY = 0.98  # of the smoothed loss on the progress bar
 
 
@@ -37,10 +41,8 @@ class Progress:
     validations: list[dict[str, float]] = field(default_factory=list)
 
     def share(self, training: TrainingSettings) -> float:
-        """Return how much of the budget is spent (0..1)."""
-        if training.steps is not None:
-            return min(1.0, self.step / training.steps)
-        return min(1.0, self.elapsed_s / (60 * (training.minutes or 1.0)))
+        """Return how much of the run is done (0..1)."""
+        return min(1.0, self.step / training.steps)
 
 
 class Run:
@@ -60,7 +62,8 @@ class Run:
     Raises
     ------
     ValueError
-        If the folder holds a run that was begun with other settings.
+        If the folder holds a run that was begun with other settings, or the weights
+        to start from are not those that the settings name.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class Run:
         self._batches = batches
         self._fold = fold
         self._clock = clock
-        self.network = UNet(settings.network.widths, len(settings.classes)).to(
+        self.network = build_network(settings).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # torch stub
         )
+        if not (folder / _LAST).exists():
+            start_from(self.network, settings.training)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -92,34 +97,33 @@ class Run:
             self._resume()
 
     def train(self) -> Progress:
-        """Train until the budget is spent; return what was seen on the way."""
+        """Train to the last step; return what was seen on the way."""
         training, progress = self._settings.training, self.progress
         started_s = self._clock() - progress.elapsed_s
-        due_s = progress.elapsed_s + 60 * training.validate_every_minutes
         smooth = progress.losses[-1] if progress.losses else None
-        total = training.steps or round(60 * (training.minutes or 0))
-        with tqdm(total=total, desc="train", unit="") as bar:
-            while progress.share(training) < 1:
+        if progress.step == 0:
+            self._validate()
+        with tqdm(
+            total=training.steps, initial=progress.step, desc="train", unit="step"
+        ) as bar:
+            while progress.step < training.steps:
                 loss = self._step()
                 smooth = loss if smooth is None else _blend(smooth, loss)
                 progress.step += 1
                 progress.elapsed_s = self._clock() - started_s
                 progress.losses.append(loss)
-                bar.n = round(progress.share(training) * total)
-                bar.set_postfix(
-                    step=progress.step,
-                    loss=f"{smooth:.3f}",
-                    best=f"{progress.best_dice:.4f}",
-                )
-                if progress.elapsed_s >= due_s:
+                bar.update()
+                bar.set_postfix(loss=f"{smooth:.3f}", best=f"{progress.best_dice:.4f}")
+                last = progress.step == training.steps
+                if last or progress.step % training.validate_every_steps == 0:
                     self._validate()
-                    due_s += 60 * training.validate_every_minutes
-        self._validate()
+                elif progress.step % training.save_every_steps == 0:
+                    self._save(_LAST)
         return progress
 
     def _step(self) -> float:
         training, step = self._settings.training, self.progress.step
-        grey, allowed = self._batches.draw(step)
+        batch = self._batches.draw(step)
         self.network.train()
         warm = min(1.0, (step + 1) / training.warmup_steps)
         fall = 0.5 * (1 + math.cos(math.pi * self.progress.share(training)))
@@ -128,7 +132,10 @@ class Run:
             group["lr"] = training.learning_rate * rate
         self._optimiser.zero_grad(set_to_none=True)
         loss = marginal_loss(
-            self.network(grey), allowed, dice_weight=training.dice_weight
+            self.network(batch.grey),
+            batch.allowed,
+            batch.weight,
+            dice_weight=training.dice_weight,
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch stub
         nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_clip)
@@ -138,16 +145,12 @@ class Run:
 
     def _validate(self) -> None:
         progress = self.progress
-        dice = self._fold.dice(self.average)
-        mean = sum(dice.values()) / len(dice)
-        progress.validations.append(
-            {
-                "step": progress.step,
-                "minutes": round(progress.elapsed_s / 60, 2),
-                "mean": mean,
-                **{label.name.lower(): value for label, value in dice.items()},
-            }
-        )
+        figures = self._fold.figures(self.average)
+        minutes = round(progress.elapsed_s / 60, 2)
+        row = {"step": progress.step, "minutes": minutes, **figures}
+        progress.validations.append(row)
+        tqdm.write(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        mean = figures[MEAN]
         best = mean > progress.best_dice
         progress.best_dice = max(progress.best_dice, mean)
         self._save(_LAST)
@@ -182,10 +185,40 @@ class Run:
         self.progress = Progress(**state["progress"])
 
 
-def load_average(settings: Settings, folder: Path) -> tuple[UNet, Progress]:
+def start_from(network: SliceNetwork, training: TrainingSettings) -> None:
+    """Give a network the weights that a run is to begin with, if any are named.
+
+    Weights of a network that saw single slices are spread over the neighbours: of
+    three equal slices it then says what it said of one.
+
+    Raises
+    ------
+    ValueError
+        If the file has not the digest that the settings give.
+    """
+    if training.start_from is None:
+        return
+    content = Path(training.start_from).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != training.start_sha256:
+        message = f"{training.start_from}: SHA-256 {digest} is not the one expected"
+        raise ValueError(message)
+    before, now = load(content), network.state_dict()
+    for name, value in before.items():
+        channels = now[name].shape[1:2]
+        if value.shape == now[name].shape:
+            now[name].copy_(value)
+        elif channels == (len(_SPREAD),):
+            now[name].copy_(value * torch.tensor(_SPREAD).view(1, -1, 1, 1))
+        else:
+            message = f"{training.start_from}: {name} has shape {tuple(value.shape)}"
+            raise ValueError(message)
+
+
+def load_average(settings: Settings, folder: Path) -> tuple[SliceNetwork, Progress]:
     """Load the averaged network of a run's best checkpoint, ready to infer."""
     state = torch.load(folder / _BEST, weights_only=True)
-    network = UNet(settings.network.widths, len(settings.classes))
+    network = build_network(settings)
     network.load_state_dict(state["average"])
     network.eval()
     return network, Progress(**state["progress"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +20,22 @@ _Section = TypeVar("_Section")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """Channels of the U-Net at each resolution, full resolution first."""
+    """Which network.
 
+    Parameters
+    ----------
+    architecture
+        A key of `architectures.ARCHITECTURES`.
+    widths
+        Channels at each resolution, full resolution first, where the architecture
+        leaves them open.
+    context
+        Neighbour slices on either side that are seen with a slice; 0 or 1.
+    """
+
+    architecture: str
     widths: tuple[int, ...]
+    context: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,36 +45,57 @@ class SourceSettings:
     Parameters
     ----------
     reader
-        Name of the reader, a key of `sources.READERS`.
+        Name of the reader, a key of `readers.READERS`.
     folder
         Folder of the source below the data folder.
     share
         How often slices are drawn from this source, relative to the others.
     validation
         Patients that choose the checkpoint and are never trained on.
-    s1_quality
-        Grades of hand-drawn S1 outlines that count as exact.
-    s1_doubtful
-        Patients whose S1 may be another body; there S1 counts as not drawn.
     s1_share
         Share of this source's draws that go to slices where S1 is drawn.
+    s1_quality
+        Grades of hand-drawn S1 outlines that count as exact, where they are graded.
+    s1_doubtful
+        Patients whose S1 may be another body; there S1 counts as not drawn.
     """
 
     reader: str
     folder: str
     share: float
     validation: tuple[str, ...]
-    s1_quality: tuple[str, ...]
-    s1_doubtful: tuple[str, ...]
     s1_share: float
+    s1_quality: tuple[str, ...] = ()
+    s1_doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """Length of the run and the optimiser; either `minutes` or `steps` ends it."""
+    """Length of the run and the optimiser.
 
-    minutes: float | None
-    steps: int | None
+    Parameters
+    ----------
+    steps
+        After which the run ends; the learning rate falls with them, not with the
+        clock, so a pause changes nothing.
+    start_from, start_sha256
+        Weights (safetensors) of the same architecture to begin with, relative to the
+        working folder, and their digest; or None to begin with random ones.
+    batch, crop
+        Crops in a step, and their rows and columns.
+    learning_rate, weight_decay, warmup_steps, gradient_clip
+        Of AdamW with a cosine schedule.
+    ema_decay
+        Of the averaged weights, a step.
+    dice_weight
+        Of the Dice term against the cross-entropy.
+    validate_every_steps, save_every_steps
+        How often the fold is scored, and a checkpoint written to go on from.
+    """
+
+    steps: int
+    start_from: str | None
+    start_sha256: str | None
     batch: int
     crop: tuple[int, int]
     learning_rate: float
@@ -70,7 +104,8 @@ class TrainingSettings:
     gradient_clip: float
     ema_decay: float
     dice_weight: float
-    validate_every_minutes: float
+    validate_every_steps: int
+    save_every_steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +120,7 @@ class AugmentationSettings:
     aspect_sd: float
     elastic_sd_px: float
     neighbour_probability: float
+    lone_probability: float
     tissue_probability: float
     tissue_sd: float
     fat_suppression_probability: float
@@ -128,8 +164,7 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
     Raises
     ------
     ValueError
-        If a key is missing or unknown, or if neither or both of `minutes` and
-        `steps` are given.
+        If a key is missing or unknown.
     """
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     sections: dict[str, Any] = dict(raw)
@@ -144,11 +179,7 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
     sections["augmentation"] = _section(
         AugmentationSettings, raw["augmentation"], "augmentation"
     )
-    settings = _section(Settings, sections, "settings")
-    if (settings.training.minutes is None) == (settings.training.steps is None):
-        message = f"{path}: give either training.minutes or training.steps"
-        raise ValueError(message)
-    return settings
+    return _section(Settings, sections, "settings")
 
 
 def settings_digest(settings: Settings) -> str:
@@ -158,9 +189,11 @@ def settings_digest(settings: Settings) -> str:
 
 
 def _section(kind: type[_Section], raw: Mapping[str, Any], name: str) -> _Section:
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # dataclass
-    if known != set(raw):
-        message = f"{name}: missing {sorted(known - set(raw))}, "
+    members = fields(kind)  # type: ignore[arg-type]  # dataclass
+    known = {field.name for field in members}
+    needed = {field.name for field in members if field.default is MISSING}
+    if not needed <= set(raw) <= known:
+        message = f"{name}: missing {sorted(needed - set(raw))}, "
         message += f"unknown {sorted(set(raw) - known)}"
         raise ValueError(message)
     return kind(

@@ -1,4 +1,4 @@
-"""Dice on the validation fold, on the network's own grid."""
+"""Figures on the validation patients, at native resolution."""
 
 from __future__ import annotations
 
@@ -8,75 +8,115 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.inference.normalise import normalise_slices
-from analysis.training.grid import to_grid
-from analysis.training.labels import Label
-from analysis.training.loss import unpack_allowed
-from analysis.training.network import UNet, stride_of
+from analysis.inference.normalise import normalise_slices, with_neighbours
+from analysis.training.grid import from_grid, to_grid
+from analysis.training.labels import Label, decided
+from analysis.training.network import SliceNetwork
+from analysis.training.scores import dice_of, outline_distance
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
 
 FOREGROUND = tuple(label for label in Label if label is not Label.BACKGROUND)
+DISC_DISTANCE = "disc_assd_mm"
+MEAN = "mean"
+_MAX_SLICES = 9
 
 
 class Fold:
-    """The validation patients, sampled once on the network's grid.
+    """The validation series, sampled once on the network's grid.
 
     Parameters
     ----------
     settings
-        Grid, normalisation and stride.
+        Grid and normalisation.
     cases
-        Patients of the fold.
+        Series of the fold; of long ones nine slices are taken, evenly spaced.
     """
 
     def __init__(self, settings: Settings, cases: Sequence[LabelledCase]) -> None:
-        self.patients = tuple(case.patient for case in cases)
-        self._stride = stride_of(settings.network.widths)
-        self._pairs: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
-        grid_mm = settings.spacing_mm
+        self._settings = settings
+        self._cases = tuple(cases)
+        self._inputs: list[NDArray[np.float32]] = []
+        self._slices: list[NDArray[np.intp]] = []
         for case in cases:
-            grey = to_grid(case.grey, case.spacing_mm, grid_mm)
-            bits = _nearest(case.allowed, case.spacing_mm, grid_mm, grey.shape[1:])
-            allowed = unpack_allowed(torch.from_numpy(bits), len(settings.classes))
-            self._pairs.append(
-                (normalise_slices(grey, settings.normalisation), allowed.numpy())
+            grey = to_grid(case.grey, case.spacing_mm, settings.spacing_mm)
+            scaled = normalise_slices(grey, settings.normalisation)
+            count = min(_MAX_SLICES, len(grey))
+            chosen = np.linspace(0, len(grey) - 1, count).round().astype(np.intp)
+            reach = settings.network.context
+            self._slices.append(chosen)
+            self._inputs.append(
+                np.stack([with_neighbours(scaled, int(i), reach) for i in chosen])
             )
 
-    def dice(self, network: UNet) -> dict[Label, float]:
-        """Mean over patients of the Dice of each class, over exactly known pixels."""
+    def figures(self, network: SliceNetwork) -> dict[str, float]:
+        """Score a network.
+
+        Returns
+        -------
+        dict
+            Dice by "source class", mean over series; their mean as `mean`; and by
+            source the distance of disc outlines (mm), median over slices and series.
+        """
         network.eval()
-        each: dict[Label, list[float]] = {label: [] for label in FOREGROUND}
-        for grey, allowed in self._pairs:
-            predicted = self._predict(network, grey)
-            known = allowed.sum(axis=1) == 1
-            for label in FOREGROUND:
-                truth = allowed[:, label] & known
-                if not truth.any():
-                    continue
-                guess = (predicted == label) & known
-                overlap = 2 * int((truth & guess).sum())
-                each[label].append(overlap / int(truth.sum() + guess.sum()))
-        return {label: float(np.mean(each[label])) for label in FOREGROUND}
+        dice: dict[str, list[float]] = {}
+        apart: dict[str, list[float]] = {}
+        members = zip(self._cases, self._inputs, self._slices, strict=True)
+        for case, inputs, chosen in members:
+            guess = self._predict(network, case, inputs)
+            for name, value in _dice(case, chosen, guess).items():
+                dice.setdefault(f"{case.source} {name}", []).append(value)
+            apart.setdefault(case.source, []).extend(_distances(case, chosen, guess))
+        result = {name: float(np.mean(values)) for name, values in dice.items()}
+        result[MEAN] = float(np.mean(list(result.values())))
+        for source, values in apart.items():
+            if values:
+                result[f"{source} {DISC_DISTANCE}"] = float(np.median(values))
+        return result
 
-    def _predict(self, network: UNet, grey: NDArray[np.float32]) -> NDArray[np.intp]:
-        rows, columns = grey.shape[1:]
-        tall, wide = (-n % self._stride for n in (rows, columns))
-        padded = np.pad(grey, ((0, 0), (0, tall), (0, wide)), mode="edge")
-        tensor = torch.from_numpy(padded)[:, None]
+    def _predict(
+        self,
+        network: SliceNetwork,
+        case: LabelledCase,
+        inputs: NDArray[np.float32],
+    ) -> NDArray[np.intp]:
+        rows, columns = inputs.shape[2:]
+        padding = [(0, -n % network.stride) for n in (rows, columns)]
+        padded = np.pad(inputs, [(0, 0), (0, 0), *padding], mode="edge")
+        labels = []
         with torch.inference_mode():
-            logits = torch.cat([network(one[None]) for one in tensor])
-        return logits.argmax(dim=1).numpy()[:, :rows, :columns]
+            for one in torch.from_numpy(padded):
+                shares = network(one[None])[0].softmax(dim=0).numpy()
+                native = from_grid(
+                    shares[:, :rows, :columns],
+                    (case.grey.shape[1], case.grey.shape[2]),
+                    case.spacing_mm,
+                    self._settings.spacing_mm,
+                )
+                labels.append(native.argmax(axis=0))
+        return np.stack(labels)
 
 
-def _nearest(
-    bits: NDArray[np.uint8],
-    spacing_mm: tuple[float, float],
-    grid_mm: float,
-    shape: tuple[int, ...],
-) -> NDArray[np.uint8]:
-    picks = [
-        np.minimum(((np.arange(n) + 0.5) * grid_mm / step).astype(int), limit - 1)
-        for n, step, limit in zip(shape, spacing_mm, bits.shape[1:], strict=True)
-    ]
-    return np.ascontiguousarray(bits[:, picks[0]][:, :, picks[1]])
+def _dice(
+    case: LabelledCase, chosen: NDArray[np.intp], guess: NDArray[np.intp]
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for label in FOREGROUND:
+        truth, known = decided(case.allowed[chosen], (label,))
+        if label is Label.S1:
+            known &= np.isin(chosen, list(case.s1_slices))[:, None, None]
+        if not (truth & known).any():
+            continue
+        value = dice_of(truth & known, (guess == label) & known)
+        if value is not None:
+            found[label.name.lower()] = value
+    return found
+
+
+def _distances(
+    case: LabelledCase, chosen: NDArray[np.intp], guess: NDArray[np.intp]
+) -> list[float]:
+    truth, known = decided(case.allowed[chosen], (Label.DISC,))
+    pairs = zip(truth, (guess == Label.DISC) & known, strict=True)
+    found = [outline_distance(one, two, case.spacing_mm) for one, two in pairs]
+    return [distance.mean_mm for distance in found if distance is not None]

@@ -20,6 +20,7 @@ CARD = ModelCard(
     classes=CLASSES,
     spacing_mm=PIXEL_MM,
     stride=1,
+    context=0,
     normalisation=Normalisation(),
 )
 
@@ -38,8 +39,11 @@ class PhantomSegmenter:
     card: ModelCard = CARD
     done: int = 0
 
-    def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(
+        self, slices: NDArray[np.float32], part: slice = slice(None)
+    ) -> NDArray[np.float32]:
         """Return the probabilities of the next slices, (K, 6, R, C)."""
-        part = self.planes[self.done : self.done + len(slices)]
-        self.done = (self.done + len(slices)) % len(self.planes)
-        return part.astype(np.float32) / np.float32(FULL)
+        count = len(range(len(slices))[part])
+        planes = self.planes[self.done : self.done + count]
+        self.done = (self.done + count) % len(self.planes)
+        return planes.astype(np.float32) / np.float32(FULL)

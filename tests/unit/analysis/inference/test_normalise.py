@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.inference.normalise import Normalisation, normalise_slices
+from analysis.inference.normalise import (
+    Normalisation,
+    normalise_slices,
+    with_neighbours,
+)
 
 RULE = Normalisation()
 
@@ -69,3 +73,26 @@ def test_the_input_is_not_changed() -> None:
     before = slices.copy()
     normalise_slices(slices, RULE)
     np.testing.assert_array_equal(slices, before)
+
+
+def _numbered() -> NDArray[np.float32]:
+    numbers = np.arange(1, 5, dtype=np.float32)
+    return np.repeat(np.repeat(numbers[:, None, None], 2, axis=1), 2, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("index", "seen"), [(0, [1, 1, 2]), (1, [1, 2, 3]), (3, [3, 4, 4])]
+)
+def test_at_the_ends_a_slice_is_its_own_neighbour(index: int, seen: list[int]) -> None:
+    found = with_neighbours(_numbered(), index, 1)
+    assert found[:, 0, 0].tolist() == seen
+
+
+def test_a_blank_neighbour_is_not_looked_at() -> None:
+    slices = _numbered()
+    slices[2] = 0
+    assert with_neighbours(slices, 1, 1)[:, 0, 0].tolist() == [1, 2, 2]
+
+
+def test_without_reach_a_slice_stands_alone() -> None:
+    assert with_neighbours(_numbered(), 2, 0)[:, 0, 0].tolist() == [3]

@@ -184,7 +184,9 @@ def test_a_network_of_other_classes_is_refused_when_it_is_loaded(case: Case) -> 
 
 def test_memory_that_gives_out_may_be_tried_again(case: Case) -> None:
     class Greedy(PhantomSegmenter):
-        def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        def probabilities(
+            self, slices: NDArray[np.float32], part: slice = slice(None)
+        ) -> NDArray[np.float32]:
             raise MemoryError
 
     plugin = LumbarMri(lambda _: Greedy(case.segmenter.planes))

@@ -36,6 +36,7 @@ class _ReadsGrey:
         classes=tuple(label.name.lower() for label in Label),
         spacing_mm=GRID_MM,
         stride=1,
+        context=0,
         normalisation=Normalisation(),
     )
 
@@ -57,11 +58,14 @@ def _labels() -> NDArray[np.uint8]:
 def _case(s1_slices: frozenset[int] = frozenset({0, 1})) -> LabelledCase:
     labels = _labels()
     return LabelledCase(
+        source="some",
+        name="one",
         patient="one",
         grey=labels * np.uint8(10),
         allowed=np.left_shift(np.uint8(1), labels).astype(np.uint8),
         spacing_mm=SPACING_MM,
         s1_slices=s1_slices,
+        complete=True,
     )
 
 
@@ -92,7 +96,7 @@ def test_s1_is_scored_only_where_it_is_drawn() -> None:
 def test_figures_and_pictures_are_written(tmp_path: Path) -> None:
     evaluate_cases(cast("Segmenter", _ReadsGrey()), [_case()], tmp_path)
     table = (tmp_path / "figures.md").read_text(encoding="utf-8")
-    assert "| disc | 1 |" in table
+    assert "| some | disc | 1 |" in table
     assert {path.name for path in tmp_path.iterdir()} == {
         "figures.json",
         "figures.md",

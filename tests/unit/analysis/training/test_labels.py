@@ -1,12 +1,16 @@
 """Label maps of the sources become sets of classes that a pixel may be."""
 
 import numpy as np
+import pytest
 
 from analysis.training.labels import (
     Label,
+    allowed_for_part,
     allowed_for_spider,
+    decided,
     region_below_disc,
     split_vertebrae,
+    thin_disc_weight,
 )
 
 VERTEBRA, DISC, CANAL = 1, 2, 3
@@ -80,3 +84,34 @@ def test_only_undrawn_slices_leave_s1_open() -> None:
     assert (allowed[1, 30:50, 22:38] == EITHER).all()
     assert allowed[1, 5, 5] == 1 << Label.BACKGROUND
     assert (allowed[:, 20:26, 20:40] == 1 << Label.DISC).all()
+
+
+def test_what_a_source_does_not_annotate_hides_in_its_background() -> None:
+    labels = np.zeros((1, 40, 20), np.uint8)
+    labels[0, 20:30, 5:15] = Label.BODY
+    allowed = allowed_for_part(labels, frozenset({Label.BODY}), 20)
+    all_classes = (1 << len(Label)) - 1
+    assert (allowed[0, 20:30, 5:15] == 1 << Label.BODY).all()
+    assert allowed[0, 35, 5] == all_classes - (1 << Label.BODY)
+    # Above the first complete row nothing is known.
+    assert (allowed[0, :20] == all_classes).all()
+
+
+def test_a_class_is_scored_only_where_it_is_known() -> None:
+    one = 1 << Label.BODY
+    allowed = np.array([[[one, one | 1, 1, one | 1 << Label.POSTERIOR]]], np.uint8)
+    truth, known = decided(allowed, (Label.BODY,))
+    assert truth[0, 0].tolist() == [True, False, False, False]
+    assert known[0, 0].tolist() == [True, False, True, False]
+    truth, known = decided(allowed, (Label.BODY, Label.POSTERIOR))
+    assert truth[0, 0].tolist() == [True, False, False, True]
+    assert known[0, 0].tolist() == [True, False, True, True]
+
+
+def test_a_small_disc_weighs_as_much_as_a_usual_one() -> None:
+    allowed = np.ones((100, 100), np.uint8)
+    allowed[20:25, 10:40] = 1 << Label.DISC  # 150 mm2: half of the usual 300
+    allowed[60:75, 10:50] = 1 << Label.DISC  # 600 mm2
+    weight = thin_disc_weight(allowed, (1.0, 1.0))
+    assert weight[22, 20] == weight[26, 20] == pytest.approx(2.0)
+    assert weight[40, 20] == weight[65, 20] == 1.0

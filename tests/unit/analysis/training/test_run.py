@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `trai
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
 from analysis.inference.engine import load_segmenter  # noqa: E402
-from analysis.training.batches import Batches  # noqa: E402
+from analysis.training.batches import Batch, Batches  # noqa: E402
 from analysis.training.export import write_model  # noqa: E402
 from analysis.training.labels import Label  # noqa: E402
 from analysis.training.run import Run, load_average  # noqa: E402
 from analysis.training.settings import NetworkSettings, Settings  # noqa: E402
 from analysis.training.settings import read_settings as read  # noqa: E402
-from analysis.training.validation import FOREGROUND, Fold  # noqa: E402
+from analysis.training.validation import MEAN, Fold  # noqa: E402
 
 
 class _Noise:
@@ -30,10 +30,10 @@ class _Noise:
         if step == self.interrupted_at:
             raise KeyboardInterrupt
         generator = torch.Generator().manual_seed(step)
-        grey = torch.randn((2, 1, 32, 32), generator=generator)
+        grey = torch.randn((2, 3, 32, 32), generator=generator)
         allowed = torch.zeros((2, 6, 32, 32), dtype=torch.bool)
         allowed[:, Label.DISC] = True
-        return grey, allowed
+        return Batch(grey=grey, allowed=allowed, weight=torch.ones((2, 32, 32)))
 
 
 class _Rising:
@@ -43,18 +43,23 @@ class _Rising:
         self.scores: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
         self.asked = 0
 
-    def dice(self, network: object) -> dict[Label, float]:
+    def figures(self, network: object) -> dict[str, float]:
         self.asked += 1
-        return dict.fromkeys(FOREGROUND, self.scores[self.asked - 1])
+        return {MEAN: self.scores[self.asked - 1]}
 
 
 def _settings(steps: int) -> Settings:
     settings = read()
     return replace(
         settings,
-        network=NetworkSettings(widths=(4, 6, 8)),
+        network=NetworkSettings(architecture="compact", widths=(4, 6, 8), context=1),
         training=replace(
-            settings.training, minutes=None, steps=steps, validate_every_minutes=0.0
+            settings.training,
+            steps=steps,
+            start_from=None,
+            start_sha256=None,
+            validate_every_steps=2,
+            save_every_steps=1,
         ),
     )
 
@@ -69,6 +74,7 @@ def test_a_run_ends_after_its_steps(tmp_path: Path) -> None:
     progress = _run(tmp_path, 3).train()
     assert progress.step == len(progress.losses) == 3
     assert progress.share(_settings(3).training) == 1.0
+    assert [row["step"] for row in progress.validations] == [0, 2, 3]
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_a_misspelt_key_is_an_error(tmp_path: Path) -> None:
         read_settings(path)
 
 
-def test_a_run_has_one_end(tmp_path: Path) -> None:
-    path = _changed(tmp_path, "steps: null", "steps: 100")
-    with pytest.raises(ValueError, match="either"):
+def test_only_what_has_a_default_may_be_left_out(tmp_path: Path) -> None:
+    assert read_settings().sources[1].s1_doubtful == ()
+    path = _changed(tmp_path, "    s1_share: 0.5 ", "    # ")
+    with pytest.raises(ValueError, match=r"sources: missing \['s1_share'\]"):
         read_settings(path)

@@ -1,0 +1,33 @@
+"""The networks that can be trained side by side, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analysis.training.network import SliceNetwork, UNet
+from analysis.training.settings import Settings
+
+
+def build_network(settings: Settings) -> SliceNetwork:
+    """Make the network that the settings name, with random weights.
+
+    Raises
+    ------
+    ValueError
+        If the architecture is unknown.
+    """
+    name = settings.network.architecture
+    if name not in ARCHITECTURES:
+        message = f"unknown architecture {name!r}; known: {sorted(ARCHITECTURES)}"
+        raise ValueError(message)
+    channels = 2 * settings.network.context + 1
+    return ARCHITECTURES[name](settings, channels, len(settings.classes))
+
+
+def _compact(settings: Settings, channels: int, classes: int) -> SliceNetwork:
+    return UNet(settings.network.widths, classes, channels)
+
+
+ARCHITECTURES: dict[str, Callable[[Settings, int, int], SliceNetwork]] = {
+    "compact": _compact
+}
