@@ -7,7 +7,12 @@ from pathlib import Path
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from dicom_node.decode.headers import InstanceHeader, NotDicomError, read_header
+from dicom_node.decode.headers import (
+    BrokenDicomError,
+    InstanceHeader,
+    NotDicomError,
+    read_header,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +39,13 @@ class FolderContent:
         Instance UID form one series with an empty one.
     passed_over
         Files that are not DICOM instances.
+    broken
+        How many of these begin as DICOM, and may be slices that are missing now.
     """
 
     series: tuple[FolderSeries, ...]
     passed_over: int
+    broken: int
 
 
 def read_folder(folder: Path) -> FolderContent:
@@ -52,17 +60,19 @@ def read_folder(folder: Path) -> FolderContent:
         message = f"not a folder: {folder}"
         raise NotADirectoryError(message)
     groups: dict[tuple[str, str], list[InstanceHeader]] = {}
-    passed_over = 0
+    passed_over = broken = 0
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
         try:
             header = read_header(path)
-        except NotDicomError:
+        except NotDicomError as error:
             passed_over += 1
+            broken += isinstance(error, BrokenDicomError)
             continue
-        if header.sop_class_uid == MediaStorageDirectoryStorage:
+        if header.sop_class_uid == MediaStorageDirectoryStorage or _is_bare(header):
             passed_over += 1
+            broken += header.sop_instance_uid != ""
             continue
         groups.setdefault((header.study_uid, header.series_uid), []).append(header)
     series = [
@@ -70,4 +80,9 @@ def read_folder(folder: Path) -> FolderContent:
         for (_, series_uid), headers in groups.items()
     ]
     series.sort(key=lambda each: (each.headers[0].series_number or 0, each.series_uid))
-    return FolderContent(series=tuple(series), passed_over=passed_over)
+    return FolderContent(series=tuple(series), passed_over=passed_over, broken=broken)
+
+
+def _is_bare(header: InstanceHeader) -> bool:
+    """Tell what breaks off early, or only begins like DICOM, from an instance."""
+    return not (header.series_uid or header.rows or header.pixels)

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 
 from dicom_node.decode import values
 from dicom_node.errors import PixelDataError
+from dicom_node.identifiers import digest
 
 _READ = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
@@ -21,9 +22,10 @@ _READ = (
     "AcquisitionContrast", "BodyPartExamined", "ScanningSequence", "SequenceVariant",
     "ScanOptions", "SequenceName", "SliceThickness", "RepetitionTime", "EchoTime",
     "InversionTime", "SpacingBetweenSlices", "ContrastBolusAgent", "InversionRecovery",
-    "SpectrallySelectedSuppression", "StudyInstanceUID", "SeriesInstanceUID",
-    "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames",
-    "SamplesPerPixel", "Rows", "Columns", "PixelSpacing", "AnatomicRegionSequence",
+    "SpectrallySelectedSuppression", "PatientID", "StudyInstanceUID",
+    "SeriesInstanceUID", "SeriesNumber", "ImagePositionPatient",
+    "ImageOrientationPatient", "NumberOfFrames", "SamplesPerPixel", "Rows", "Columns",
+    "PixelSpacing", "AnatomicRegionSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
@@ -38,12 +40,18 @@ class NotDicomError(Exception):
     """A file that is not DICOM Part 10; never meant for the operator."""
 
 
+class BrokenDicomError(NotDicomError):
+    """A file that begins as DICOM Part 10 and cannot be read up to its pixels."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:
     """What one instance tells about itself; empty or None where it tells nothing.
 
     Parameters
     ----------
+    patient
+        A digest of (0010,0020) Patient ID: enough to tell two patients apart.
     image_type
         (0008,0008), upper case.
     contrast
@@ -72,6 +80,7 @@ class InstanceHeader:
     """
 
     path: Path
+    patient: str
     sop_class_uid: str
     sop_instance_uid: str
     study_uid: str
@@ -126,7 +135,8 @@ def read_header(path: Path) -> InstanceHeader:
     Raises
     ------
     NotDicomError
-        If the file is not DICOM Part 10, or broken before its pixels.
+        If the file is not DICOM Part 10; `BrokenDicomError` if it begins as such and
+        breaks off before its pixels.
     """
     try:
         with (
@@ -147,7 +157,7 @@ def read_header(path: Path) -> InstanceHeader:
         raise NotDicomError(message) from error
     except (OSError, *values.UNREADABLE) as error:
         # Only the kind of error: its text may quote the dataset.
-        raise NotDicomError(type(error).__name__) from error
+        raise BrokenDicomError(type(error).__name__) from error
 
 
 def _header(
@@ -159,12 +169,12 @@ def _header(
     timing = values.item(first, "MRTimingAndRelatedParametersSequence")
     modifier = values.item(first, "MRModifierSequence")
     frame_type = values.item(first, "MRImageFrameTypeSequence")
-    spacing = values.numbers(measures, "PixelSpacing")
     echo = values.number(
         values.item(first, "MREchoSequence"), "EffectiveEchoTime"
     ) or values.number(dataset, "EchoTime")
     return InstanceHeader(
         path=path,
+        patient=_patient(dataset),
         sop_class_uid=values.text(dataset, "SOPClassUID"),
         sop_instance_uid=values.text(dataset, "SOPInstanceUID"),
         study_uid=values.text(dataset, "StudyInstanceUID"),
@@ -200,9 +210,7 @@ def _header(
         contrast_agent=bool(values.text(dataset, "ContrastBolusAgent")),
         orientations=_orientations(frames),
         positions=tuple(p for p in map(position_of, frames) if p is not None),
-        pixel_spacing_mm=(
-            (spacing[0], spacing[1]) if len(spacing) == _SPACING_NUMBERS else None
-        ),
+        pixel_spacing_mm=spacing_of(first),
         thickness_mm=values.number(measures, "SliceThickness"),
         spacing_between_mm=values.number(measures, "SpacingBetweenSlices"),
         pixels=pixels,
@@ -252,9 +260,21 @@ def orientation_of(frame: Dataset) -> tuple[float, ...] | None:
     return found if len(found) == _ORIENTATION_NUMBERS else None
 
 
+def spacing_of(frame: Dataset) -> tuple[float, float] | None:
+    """Return (0028,0030) of one frame, between rows and between columns, or None."""
+    measures = values.item(frame, "PixelMeasuresSequence")
+    found = values.numbers(measures, "PixelSpacing")
+    return (found[0], found[1]) if len(found) == _SPACING_NUMBERS else None
+
+
 def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:
     found = (orientation_of(frame) for frame in frames)
     return tuple(dict.fromkeys(cosines for cosines in found if cosines is not None))
+
+
+def _patient(dataset: Dataset) -> str:
+    patient_id = values.text(dataset, "PatientID")
+    return digest(patient_id) if patient_id else ""
 
 
 def _body_part(dataset: Dataset, frame: Dataset) -> str:

@@ -64,6 +64,14 @@ _ISOLATED_TIMEOUT_S = 120.0
 
 _BITS_ALLOCATED = (8, 16)
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2")
+_NEEDED = {
+    "BitsAllocated": "Bits Allocated",
+    "BitsStored": "Bits Stored",
+    "PixelRepresentation": "Pixel Representation",
+    "PhotometricInterpretation": "Photometric Interpretation",
+    "SamplesPerPixel": "Samples per Pixel",
+}
+_BITS_PER_BYTE = 8
 
 
 def check_description(dataset: Dataset) -> None:
@@ -83,18 +91,23 @@ def check_description(dataset: Dataset) -> None:
         raise PixelDataError(
             reason="no_pixel_data", text="an instance has no pixel data"
         )
-    bits = values.whole(dataset, "BitsAllocated")
+    absent = [name for key, name in _NEEDED.items() if not values.text(dataset, key)]
+    if absent:
+        text = f"missing from the dataset: {', '.join(absent)}"
+        raise PixelDataError(reason="unsupported_pixels", text=text)
+    bits, stored, samples = (
+        values.whole(dataset, key)
+        for key in ("BitsAllocated", "BitsStored", "SamplesPerPixel")
+    )
     photometric = values.text(dataset, "PhotometricInterpretation")
-    samples = values.whole(dataset, "SamplesPerPixel")
-    if (
-        bits not in _BITS_ALLOCATED
-        or photometric not in _PHOTOMETRIC
-        or samples not in {None, 1}
-    ):
+    if bits not in _BITS_ALLOCATED or photometric not in _PHOTOMETRIC or samples != 1:
         text = (
-            f"pixels are {photometric[:16] or 'of unknown kind'}, {bits} bits, "
-            f"{samples} samples; expected MONOCHROME1 or 2, 8 or 16 bits, 1 sample"
+            f"pixels are {photometric[:16]}, {bits} bits, {samples} samples; expected "
+            "MONOCHROME1 or 2, 8 or 16 bits, 1 sample"
         )
+        raise PixelDataError(reason="unsupported_pixels", text=text)
+    if stored is None or not 0 < stored <= bits:
+        text = f"{stored} of {bits} bits are stored; expected 1 to {bits}"
         raise PixelDataError(reason="unsupported_pixels", text=text)
 
 
@@ -132,7 +145,7 @@ def _syntax(instance: Dataset) -> UID:
 
 
 def _unreadable(syntax: UID, why: str) -> PixelDataError:
-    text = f"pixel data ({syntax.name}) cannot be decoded: {why}"
+    text = f"pixel data ({syntax.name or 'no syntax'}) cannot be decoded: {why}"
     return PixelDataError(reason="unreadable_pixels", text=text)
 
 
@@ -150,13 +163,33 @@ def _decode_here(instance: Dataset) -> NDArray[np.generic]:
 
 
 def _check_complete(instance: Dataset, syntax: UID) -> None:
-    if not syntax.is_encapsulated or syntax == RLELossless:
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise _unreadable(syntax, "the transfer syntax is not known")
+    if not syntax.is_encapsulated:
+        _check_length(instance, syntax)
+        return
+    if syntax == RLELossless:
         return
     frames = values.whole(instance, "NumberOfFrames") or 1
     for codestream in generate_frames(instance.PixelData, number_of_frames=frames):
         end = codestream[-_MAX_PADDING_BYTES:].rstrip(b"\0")
         if not end.endswith(_CODESTREAM_END):
             raise _unreadable(syntax, "truncated")
+
+
+def _check_length(instance: Dataset, syntax: UID) -> None:
+    rows, columns, bits = (
+        values.whole(instance, key) or 0 for key in ("Rows", "Columns", "BitsAllocated")
+    )
+    stated = values.whole(instance, "NumberOfFrames")
+    if stated is None and values.raw(instance, "NumberOfFrames") is not None:
+        raise _unreadable(syntax, "Number of Frames is not a number")
+    frames = stated or 1
+    needed = rows * columns * frames * bits // _BITS_PER_BYTE
+    found = len(instance.PixelData)
+    if found < needed or frames < 1:
+        why = f"{found} bytes are there, {frames} frames of {rows} x {columns} need"
+        raise _unreadable(syntax, f"{why} {needed}")
 
 
 def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
@@ -216,8 +249,9 @@ def rescale(
     if slope == 0:
         raise PixelDataError(reason="bad_rescale", text="Rescale Slope is 0")
     if (slope, intercept) != (1.0, 0.0):
-        out *= np.float32(slope)
-        out += np.float32(intercept)
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks
+            out *= np.float32(slope)
+            out += np.float32(intercept)
     return out
 
 

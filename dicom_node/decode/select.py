@@ -13,7 +13,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from analysis.contract.plugin import Plane, SeriesSummary
+from analysis.contract.plugin import Plane, SeriesSummary, Weighting
 from dicom_node.decode.headers import InstanceHeader
 from dicom_node.decode.weighting import weighting_of
 from dicom_node.identifiers import MANUFACTURER
@@ -37,6 +37,9 @@ _LOCALISER_WORDS = re.compile(
 _REFORMAT_TERMS = frozenset(
     {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "SUBTRACTION", "ADC", "REFORMATTED"}
 )
+
+_UID = re.compile(r"[0-9.]{1,64}")
+"""PS3.5 9.1, but for components that begin with 0, which old senders write."""
 
 _PLANES = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)
 """By the axis, x, y or z, along which the normal points."""
@@ -73,13 +76,14 @@ def reject(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
     Returns
     -------
     (code, text) or None
-        Code is one of `own_result`, `headers_incomplete`, `not_mr`, `not_an_image`,
-        `no_pixel_data`, `not_grey`, `localiser`, `derived`; it never changes.
+        Code is one of `own_result`, `headers_incomplete`, `bad_uid`, `not_mr`,
+        `not_an_image`, `mixed_patients`, `no_pixel_data`, `not_grey`, `localiser`,
+        `derived`, `mixed_weighting`; it never changes.
     """
     first = _first(headers)
     if any(header.manufacturer == MANUFACTURER for header in headers):
         return "own_result", "the series is a result of this node"
-    return _reject_kind(first) or _reject_content(headers)
+    return _reject_kind(first) or _reject_identity(headers) or _reject_content(headers)
 
 
 def plane_of(headers: Sequence[InstanceHeader]) -> Plane:
@@ -139,6 +143,23 @@ def _reject_kind(first: InstanceHeader) -> tuple[str, str] | None:
     return None
 
 
+def _reject_identity(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+    """Refuse what results could not name, or could not give to one patient."""
+    for name, uids in (
+        ("Study Instance UID", {header.study_uid for header in headers}),
+        ("Series Instance UID", {header.series_uid for header in headers}),
+        ("SOP Instance UID", {header.sop_instance_uid for header in headers}),
+    ):
+        wrong = sum(_UID.fullmatch(uid) is None for uid in uids)
+        if wrong:
+            return "bad_uid", f"{wrong} of {len(uids)} values of {name} are no UID"
+    patients = {header.patient for header in headers}
+    if len(patients) > 1:
+        text = f"the series names {len(patients)} patients, expected 1"
+        return "mixed_patients", text
+    return None
+
+
 def _reject_content(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
     empty = sum(not header.pixels for header in headers)
     if empty:
@@ -150,6 +171,11 @@ def _reject_content(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None
     if _is_derived(headers):
         kind = "\\".join(headers[0].image_type)[:64]
         return "derived", f"made from other images after the scan: {kind}"
+    known = {weighting_of(header).value for header in headers}
+    known.discard(Weighting.UNKNOWN.value)
+    if len(known) > 1:
+        text = f"the series mixes weightings: {', '.join(sorted(known))}"
+        return "mixed_weighting", text
     return None
 
 

@@ -14,7 +14,7 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from analysis.contract.plugin import Subject
+from analysis.contract.plugin import Subject, Weighting
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.decode import pixels, values
@@ -25,9 +25,10 @@ from dicom_node.decode.headers import (
     orientation_of,
     position_of,
     read_header,
+    spacing_of,
 )
 from dicom_node.decode.subject import subject_of
-from dicom_node.decode.weighting import is_stated
+from dicom_node.decode.weighting import is_stated, weighting_of
 from dicom_node.errors import GeometryError, PixelDataError
 
 MAX_VOXELS = 2**26
@@ -172,7 +173,6 @@ def _content(instance: Dataset) -> str:
 
 def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
     measures = values.item(frame, "PixelMeasuresSequence")
-    spacing = values.numbers(measures, "PixelSpacing")
     rows, columns = (values.whole(instance, name) or 0 for name in ("Rows", "Columns"))
     if rows < 1 or columns < 1:
         text = f"{rows} rows, {columns} columns; expected at least 1"
@@ -182,7 +182,7 @@ def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
         frame=number,
         position_mm=position_of(frame),
         orientation=orientation_of(frame),
-        pixel_spacing_mm=(spacing[0], spacing[1]) if len(spacing) > 1 else None,
+        pixel_spacing_mm=spacing_of(frame),
         shape=(rows, columns),
         thickness_mm=values.number(measures, "SpacingBetweenSlices")
         or values.number(measures, "SliceThickness"),
@@ -204,7 +204,8 @@ def _check_shape(stored: NDArray[np.generic], shape: tuple[int, int, int]) -> No
 
 def _doubts(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
     notices = []
-    if not is_stated(header):
+    told_by_words = weighting_of(header) is not Weighting.UNKNOWN
+    if told_by_words and not is_stated(header):
         text = "echo and repetition time are missing; the description gave the contrast"
         notices.append(Notice(code="weighting_from_description", text=text))
     if values.text(first, "PhotometricInterpretation") == "MONOCHROME1":

@@ -32,11 +32,17 @@ PS3.3 C.8.13.3.1.1."""
 _NO_CONTRAST = frozenset({"", "UNKNOWN", "MIXED"})
 
 _INVERSION_WORDS = re.compile(r"STIR|FLAIR|\bTIRM?\b|\bT2 ?IR\b")
-_FAT_WORDS = re.compile(r"SPAIR|SPIR|FAT[-_ ]?SAT|\bFS\b|T2FS|\bWATER\b|DIXON[-_ ]W")
+_FAT_WORDS = re.compile(
+    r"SPAIR|SPIR|FAT[-_ ]?(?:SAT|SUP)|\bFS\b|\bT2W?FS|\bWATER\b|DIXON[-_ ]W"
+    r"|FETTGES|FETTS[ÄU]|GRAISSE|GRASA|GRASSO|压脂|抑脂|脂肪抑制"
+)
+"""Fat suppression in English, German, French, Spanish, Italian and Chinese."""
 _OTHER_WORDS = re.compile(r"MYELO|\bDWI|\bDIFF(USION)?\b|\bMEDIC\b|T2\*|\bSWI\b|MAVRIC")
-_T1_WORD = re.compile(r"(?<![A-Z0-9])T1(?![0-9])")
-_T2_WORD = re.compile(r"(?<![A-Z0-9])T2(?![0-9*])")
-_PD_WORD = re.compile(r"(?<![A-Z0-9])PD(?![A-Z0-9])")
+_BEFORE = r"(?<![A-Z0-9])(?:O?SAG|[FT]?SE|S|E)?"
+"""What senders write together with the contrast, as in `OSagT2`, `sT2W_TSE`."""
+_T1_WORD = re.compile(_BEFORE + r"T1(?![0-9])")
+_T2_WORD = re.compile(_BEFORE + r"T2(?![0-9*])")
+_PD_WORD = re.compile(_BEFORE + r"(?:PD|DP)W?(?![A-Z0-9])")
 _NOT_ALNUM = re.compile(r"[_.\-/]+")
 
 _DIXON_WATER = frozenset({"WATER", "W"})

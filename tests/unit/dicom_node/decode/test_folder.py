@@ -34,6 +34,24 @@ def test_series_are_told_apart_and_the_rest_is_counted(tmp_path: Path) -> None:
     assert found.passed_over == 2
 
 
+def test_a_file_that_breaks_off_is_counted_as_broken(tmp_path: Path) -> None:
+    """It may be a slice; a letter, or bytes that only begin like DICOM, are none."""
+    (whole, cut, *_) = write_series(tmp_path, build_series(VOXELS, frame_of(SHAPE)))
+    cut.write_bytes(whole.read_bytes()[:700])
+    (tmp_path / "letter.txt").write_text("Dear colleague")
+    (tmp_path / "prefix").write_bytes(bytes(128) + b"DICM")
+    found = read_folder(tmp_path)
+    assert [len(series.paths) for series in found.series] == [2]
+    assert (found.passed_over, found.broken) == (3, 1)
+
+
+def test_a_folder_of_bytes_that_only_begin_like_dicom_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "noise").write_bytes(bytes(128) + b"DICM" + bytes(range(256)))
+    assert read_folder(tmp_path).series == ()
+
+
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
     found = read_folder(tmp_path)
     assert (found.series, found.passed_over) == ((), 0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import config
 from pydicom.uid import (
     CTImageStorage,
     MRSpectroscopyStorage,
@@ -24,6 +26,13 @@ from tests.support.spine_phantom import AXIAL, CORONAL, SAGITTAL, frame_of, turn
 
 SHAPE = (3, 8, 6)
 VOXELS = np.arange(144, dtype=np.float32).reshape(SHAPE)
+
+
+@pytest.fixture(autouse=True)
+def _careless() -> Iterator[None]:
+    """Let a test write what a standard-minded writer would not."""
+    with config.disable_value_validation():
+        yield
 
 
 def headers_of(folder: Path, **attributes: Any) -> tuple[InstanceHeader, ...]:
@@ -104,6 +113,9 @@ def test_a_series_without_orientation_has_no_plane(tmp_path: Path) -> None:
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "not_mr"),
         ({"Modality": None}, "headers_incomplete"),
         ({"StudyInstanceUID": ""}, "headers_incomplete"),
+        ({"StudyInstanceUID": "../../etc"}, "bad_uid"),
+        ({"SeriesInstanceUID": "1.2/3"}, "bad_uid"),
+        ({"StudyInstanceUID": "1." + "2" * 63}, "bad_uid"),
         ({"Rows": None, "SOPClassUID": MRSpectroscopyStorage}, "not_an_image"),
         ({"PixelData": None}, "no_pixel_data"),
         ({"SamplesPerPixel": 3}, "not_grey"),
@@ -132,12 +144,36 @@ def test_what_cannot_be_analysed_is_told_by_a_stable_code(
         {"SeriesDescription": "T2 SAG local coil"},
         {"BodyPartExamined": None},
         {"SeriesDescription": None, "ProtocolName": None},
+        {"PatientID": None},
+        {"StudyInstanceUID": "1.2.03.4"},
     ],
 )
 def test_what_can_be_analysed_passes(
     tmp_path: Path, attributes: dict[str, Any]
 ) -> None:
     assert reject(headers_of(tmp_path, **attributes)) is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code", "text"),
+    [
+        ({"PatientID": "OTHER"}, "mixed_patients", "names 2 patients, expected 1"),
+        (
+            {"EchoTime": 10, "RepetitionTime": 500},
+            "mixed_weighting",
+            "mixes weightings: T1, T2",
+        ),
+    ],
+)
+def test_instances_that_do_not_belong_together_are_refused(
+    tmp_path: Path, attributes: dict[str, Any], code: str, text: str
+) -> None:
+    datasets = build_series(VOXELS, frame_of(SHAPE))
+    for keyword, value in attributes.items():
+        setattr(datasets[1], keyword, value)
+    refusal = reject(read_headers(write_series(tmp_path, datasets)))
+    assert refusal is not None
+    assert (refusal[0], text in refusal[1]) == (code, True)
 
 
 def test_a_refusal_names_what_is_missing(tmp_path: Path) -> None:

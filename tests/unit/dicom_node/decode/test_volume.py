@@ -166,7 +166,7 @@ def test_each_slice_has_its_own_rescale(tmp_path: Path) -> None:
         assert np.array_equal(decoded.volume.voxels[k], ramp()[k] * (k + 1) - 10 * k)
 
 
-@pytest.mark.parametrize("value", ["0", "NaN", "many"])
+@pytest.mark.parametrize("value", ["0", "NaN", "many", "1e300"])
 def test_a_rescale_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
     datasets = build_series(ramp(), frame_of(SHAPE))
     paths = write_series(tmp_path, datasets)
@@ -233,6 +233,13 @@ def test_a_contrast_known_from_words_alone_is_mentioned(tmp_path: Path) -> None:
     assert [each.code for each in decoded.warnings] == ["weighting_from_description"]
 
 
+def test_a_contrast_that_nothing_tells_is_left_to_the_analysis(tmp_path: Path) -> None:
+    datasets = build_series(
+        ramp(), frame_of(SHAPE), EchoTime=None, SeriesDescription="sag"
+    )
+    assert read_volume(write_series(tmp_path, datasets)).warnings == ()
+
+
 def test_a_lone_slice_takes_its_thickness_as_spacing(tmp_path: Path) -> None:
     shape = (1, 24, 16)
     decoded = read_volume(
@@ -258,7 +265,10 @@ def _refusal(paths: list[Path]) -> SeriesRejectedError:
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0.5, -0.9]}, "bad_orientation"),
         ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "bad_orientation"),
         ({"PixelData": None}, "no_pixel_data"),
+        ({"PixelSpacing": [0.5, 0.5, 0.5]}, "missing_spacing"),
         ({"BitsAllocated": 32}, "unsupported_pixels"),
+        ({"BitsStored": 0}, "unsupported_pixels"),
+        ({"BitsStored": 20}, "unsupported_pixels"),
         ({"SamplesPerPixel": 3}, "unsupported_pixels"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "unsupported_pixels"),
     ],
@@ -268,6 +278,55 @@ def test_attributes_that_make_no_volume(
 ) -> None:
     datasets = build_series(ramp(), frame_of(SHAPE), **attributes)
     assert _refusal(write_series(tmp_path, datasets)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("keyword", "name"),
+    [
+        ("BitsAllocated", "Bits Allocated"),
+        ("BitsStored", "Bits Stored"),
+        ("PixelRepresentation", "Pixel Representation"),
+        ("PhotometricInterpretation", "Photometric Interpretation"),
+        ("SamplesPerPixel", "Samples per Pixel"),
+    ],
+)
+def test_what_the_pixels_need_is_named_where_it_is_missing(
+    tmp_path: Path, keyword: str, name: str
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    paths = write_series(tmp_path, datasets)
+    dataset = dcmread(paths[3])
+    delattr(dataset, keyword)
+    dataset.save_as(paths[3])
+    error = _refusal(paths)
+    assert error.reason == "unsupported_pixels"
+    assert error.text == f"missing from the dataset: {name}"
+
+
+@pytest.mark.parametrize(
+    ("frames", "why"),
+    [
+        ("3", "768 bytes are there, 3 frames of 24 x 16 need 2304"),
+        ("-3", "768 bytes are there, -3 frames of 24 x 16 need -2304"),
+        ("many", "Number of Frames is not a number"),
+    ],
+)
+def test_pixels_that_are_not_what_the_header_tells_are_refused_with_the_sizes(
+    tmp_path: Path, frames: str, why: str
+) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    _spoil(paths[1], "NumberOfFrames", frames)
+    error = _refusal(paths)
+    assert error.reason == "unreadable_pixels"
+    assert why in error.text
+
+
+def test_a_transfer_syntax_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
+    dataset = dcmread(paths[0])
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.3.4.5")
+    dataset.save_as(paths[0], implicit_vr=False, little_endian=True)
+    assert _refusal(paths).text.endswith("the transfer syntax is not known")
 
 
 def test_one_slice_without_orientation_is_counted(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_a_long_echo_is_t2_unless_something_says_otherwise(
         ("t2_tse_sag_384", Weighting.T2),
         ("SAG T1", Weighting.T1),
         ("PD sag", Weighting.PD),
+        ("矢状位T2", Weighting.T2),
+        ("T2加权 矢状", Weighting.T2),
+        ("sT2W_TSE_sag", Weighting.T2),
+        ("OSag T2 FRFSE", Weighting.T2),
+        ("OSAGT2", Weighting.T2),
+        ("FSET2 sagital", Weighting.T2),
+        ("DP sagittale", Weighting.PD),
+        ("PDW_TSE", Weighting.PD),
+        ("矢状位T2压脂", Weighting.T2_FAT_SUPPRESSED),
+        ("T2 sag fettgesättigt", Weighting.T2_FAT_SUPPRESSED),
+        ("T2 SAG supresión GRASA", Weighting.T2_FAT_SUPPRESSED),
         ("T1 and T2", Weighting.UNKNOWN),
         ("T2* sag", Weighting.OTHER),
         ("T10 to T12", Weighting.UNKNOWN),
@@ -101,7 +112,11 @@ def test_without_times_the_description_tells(
     tmp_path: Path, description: str | None, weighting: Weighting
 ) -> None:
     header = header_of(
-        tmp_path, SeriesDescription=description, EchoTime=None, RepetitionTime=None
+        tmp_path,
+        SpecificCharacterSet="ISO_IR 192",
+        SeriesDescription=description,
+        EchoTime=None,
+        RepetitionTime=None,
     )
     assert weighting_of(header) is weighting
     assert not is_stated(header)
