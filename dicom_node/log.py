@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -47,7 +48,13 @@ def configure(
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False
+    silence_libraries()
+
+
+def silence_libraries() -> None:
+    """Keep what libraries say about a dataset out of our output."""
     for library in _LIBRARIES_THAT_QUOTE:
+        warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
         logger = logging.getLogger(library)
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = False

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from pydicom.datadict import keyword_for_tag
@@ -32,13 +33,16 @@ _MUST_BE_THERE = (
 )
 """Type 2 of Patient and General Study (PS3.3 C.7.1.1, C.7.2.1): empty, not absent."""
 
+_LENGTH = re.compile(r"\+?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?")
 _FORMS = {
     "PatientSex": re.compile(r"[MFO]"),
     "PatientBirthDate": re.compile(r"\d{8}"),
     "StudyDate": re.compile(r"\d{8}"),
-    "StudyTime": re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"),
+    "StudyTime": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
     "PatientAge": re.compile(r"\d{3}[DWMY]"),
     "BodyPartExamined": re.compile(r"[A-Z0-9 _]{1,16}"),
+    "SliceThickness": _LENGTH,
+    "SpacingBetweenSlices": _LENGTH,
 }
 """What PS3.5 6.2 allows; what breaks it is not copied into our objects."""
 
@@ -210,7 +214,11 @@ def _as_utf_8(dataset: Dataset) -> Dataset:
     """Decode all texts of a fresh copy, and drop what breaks its form."""
     dataset.decode()
     for keyword, form in _FORMS.items():
-        if keyword in dataset and not form.fullmatch(str(dataset[keyword].value)):
+        if keyword not in dataset:
+            continue
+        text = str(dataset[keyword].value)
+        is_day = not keyword.endswith("Date") or _is_day(text)
+        if not form.fullmatch(text) or not is_day:
             del dataset[keyword]
     for element in dataset.iterall():
         if element.VR == "PN" and element.value:
@@ -221,3 +229,12 @@ def _as_utf_8(dataset: Dataset) -> Dataset:
             )
     dataset.SpecificCharacterSet = UTF_8
     return dataset
+
+
+def _is_day(text: str) -> bool:
+    """Tell whether eight digits are a day of the calendar."""
+    try:
+        datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True

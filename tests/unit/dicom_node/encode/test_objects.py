@@ -14,7 +14,9 @@ import pytest
 from highdicom.seg import Segmentation as SegmentationObject
 from numpy.typing import NDArray
 from pydicom import config, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.tag import Tag
 from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.concepts import MILLIMETRE, Concept
@@ -577,6 +579,37 @@ def test_a_careless_header_does_not_spoil_the_results(tmp_path: Path) -> None:
         assert dataset.AccessionNumber == ""
         assert "PatientAge" not in dataset
     assert results["sc_01"].BodyPartExamined == "LSPINE"
+
+
+def test_a_day_that_no_calendar_has_is_left_out(tmp_path: Path) -> None:
+    with config.disable_value_validation():
+        series, labels = decoded_phantom(
+            tmp_path,
+            PatientBirthDate="19450230",
+            StudyDate="20261301",
+            StudyTime="256199",
+        )
+    for dataset in by_name(
+        encode_result(phantom_result(labels), series, REQUEST)
+    ).values():
+        assert dataset.PatientBirthDate == ""
+        assert (dataset.StudyDate, dataset.StudyTime) == ("", "")
+
+
+def test_a_thickness_that_is_no_number_gives_way_to_the_spacing(tmp_path: Path) -> None:
+    series, labels = decoded_phantom(tmp_path)
+    thickness = Tag("SliceThickness")
+    for source in series.sources:
+        source[thickness] = RawDataElement(
+            thickness, "DS", 4, b"thin", 0, is_implicit_VR=False,
+            is_little_endian=True, is_raw=True,
+        )  # fmt: skip
+    segmentation = by_name(encode_result(phantom_result(labels), series, REQUEST))[
+        "seg"
+    ]
+    (shared,) = segmentation.SharedFunctionalGroupsSequence
+    thickness_mm = shared.PixelMeasuresSequence[0].SliceThickness
+    assert thickness_mm == series.volume.frame.spacing_mm[0]
 
 
 def test_the_source_headers_stay_as_they_came(tmp_path: Path) -> None:
