@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     analyse = commands.add_parser("analyse", help="measure a folder, without a PACS")
-    analyse.add_argument("series_dir", type=Path, metavar="SERIES_DIR")
-    analyse.add_argument("--out", type=Path, required=True, metavar="OUT")
+    analyse.add_argument("series_dir", type=_folder, metavar="SERIES_DIR")
+    analyse.add_argument("--out", type=_folder, required=True, metavar="OUT")
     analyse.add_argument("--analysis", default="lumbar-mri", help="(%(default)s)")
     analyse.add_argument("--threads", type=_threads, default=2, help="(%(default)s)")
     analyse.set_defaults(run=_analyse)
@@ -132,10 +132,17 @@ def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="for programs")
 
 
+def _folder(text: str) -> Path:
+    if not text:  # a shell variable that is not set; `Path("")` is where we stand
+        message = "is empty"
+        raise argparse.ArgumentTypeError(message)
+    return Path(text)
+
+
 def _threads(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= _MAX_THREADS:
-        message = f"{number} is not 1 to {_MAX_THREADS}"
+        message = f"{text} is not 1 to {_MAX_THREADS}"
         raise argparse.ArgumentTypeError(message)
     return number
 

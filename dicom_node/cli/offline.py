@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, progress, say, say_table
 from dicom_node.cli.exit_code import ExitCode
+from dicom_node.log import silence_libraries
 
 if TYPE_CHECKING:
     from dicom_node.pipeline.offline import FolderResult
@@ -25,22 +28,19 @@ _QUANTITIES = (
 def run_analyse(arguments: argparse.Namespace) -> ExitCode:
     """Analyse the suitable series of a folder, and write its results."""
     folder, out = arguments.series_dir, arguments.out
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        complain(f"lumbar-node: {folder} {what}")
-        return ExitCode.WRONG_USAGE
-    if out.exists() and not out.is_dir():
-        complain(f"lumbar-node: {out} is not a folder")
+    wrong = _wrong_source(folder) or _made(out, folder)
+    if wrong:
+        complain(f"lumbar-node: {wrong}")
         return ExitCode.WRONG_USAGE
 
     # Before numpy is imported, which reads the environment once.
     from dicom_node.pipeline.worker import limit_threads
 
     limit_threads(arguments.threads)
+    silence_libraries()
     from dicom_node.pipeline.offline import analyse_folder
 
     started_s = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
     ended = analyse_folder(
         folder,
         out,
@@ -55,6 +55,34 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
         return ExitCode.UNSUITABLE
     say(f"results in {out} after {time.monotonic() - started_s:.1f} s")
     return ExitCode.DONE
+
+
+def _wrong_source(folder: Path) -> str:
+    """Return what speaks against reading a folder; empty if nothing does."""
+    try:
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            return f"{folder} {what}"
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return f"{folder} cannot be read"
+    return ""
+
+
+def _made(out: Path, folder: Path) -> str:
+    """Make the folder for the results; return why it cannot be one, or nothing."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        return f"{out} is not a folder"
+    except OSError as error:
+        return f"{out} cannot be made: {error.strerror}"
+    if not os.access(out, os.W_OK | os.X_OK):
+        return f"{out} cannot be written"
+    if out.samefile(folder):
+        return f"{out} holds the series itself; results need a folder of their own"
+    return ""
 
 
 def _tell(ended: FolderResult) -> None:

@@ -14,14 +14,30 @@ from typing import Any
 
 from analysis.contract.errors import AnalysisError, UnsuitableInput
 from analysis.contract.plugin import Analysis
-from dicom_node.decode.folder import FolderSeries, read_folder
+from analysis.contract.result import Notice
+from dicom_node.decode.folder import FolderContent, FolderSeries, read_folder
 from dicom_node.decode.select import reject, summarise
 from dicom_node.encode.common import EncodeRequest
-from dicom_node.errors import AnalysisBrokeError, SeriesRejectedError
+from dicom_node.errors import (
+    AnalysisBrokeError,
+    NodeError,
+    SeriesRejectedError,
+    SpoolFailedError,
+)
 from dicom_node.identifiers import digest
 from dicom_node.pipeline.registry import Registry, installed
-from dicom_node.pipeline.report import measured_report, unsuitable_report, write_report
-from dicom_node.pipeline.results import REPORT, move_into, write_results
+from dicom_node.pipeline.report import (
+    failed_report,
+    measured_report,
+    unsuitable_report,
+    write_report,
+)
+from dicom_node.pipeline.results import (
+    REPORT,
+    move_into,
+    remove_results,
+    write_results,
+)
 from dicom_node.pipeline.run import Analysed, analyse_series, encode_series
 
 _ID_DIGITS = 32
@@ -69,7 +85,8 @@ def analyse_folder(
     Parameters
     ----------
     out
-        An existing folder; what an earlier run left there is replaced.
+        An existing folder; what an earlier run left there is removed at once, so that
+        no result lies beside the end of a run that did not make it.
     analysis
         Name of an installed analysis.
     tell
@@ -83,28 +100,38 @@ def analyse_folder(
         If the analysis or the machine is at fault.
     EncodingError
         If a result breaks its IOD.
+    SpoolFailedError
+        If `out` cannot be written.
+
+    Notes
+    -----
+    Any of these but the first leaves a report that says `failed`.
     """
     plugin = Registry(installed()).get(analysis)
     tell(f"reading {folder}")
     found = read_folder(folder)
+    with _disk_errors(out):
+        remove_results(out)
     candidates, passed_over = _sort_out(found.series, plugin)
-    for series in candidates:
+    for tried, series in enumerate(candidates, start=1):
         tell(f"analysing {len(series.paths)} instances of {series.series_uid}")
         try:
-            with _our_errors():
+            with _failure_told(out, series):
                 analysed = analyse_series(series.paths, plugin, threads=threads)
         except (UnsuitableInput, SeriesRejectedError) as error:
             passed_over.append(_passed_over(series, _reason(error)))
             continue
         tell("writing the results")
-        report = _write(out, series, analysed)
+        notices = (*_unreadable(found), *_left_out(candidates[tried:]))
+        with _failure_told(out, series):
+            report = _write(out, series, analysed, notices)
         return FolderResult(
             report=report,
             chosen=series.series_uid,
             passed_over=tuple(passed_over),
             not_dicom=found.passed_over,
         )
-    report = _unsuitable(folder, passed_over, len(candidates))
+    report = _unsuitable(folder, passed_over, len(candidates), _unreadable(found))
     with _partial(out) as partial:
         write_report(partial / REPORT, report)
     return FolderResult(
@@ -113,6 +140,25 @@ def analyse_folder(
         passed_over=tuple(passed_over),
         not_dicom=found.passed_over,
     )
+
+
+def _unreadable(found: FolderContent) -> tuple[Notice, ...]:
+    if not found.broken:
+        return ()
+    text = (
+        f"{found.broken} files begin as DICOM or cannot be opened, and cannot be read "
+        "as DICOM; slices may be missing"
+    )
+    return (Notice(code="unreadable_files", text=text),)
+
+
+def _left_out(others: Sequence[FolderSeries]) -> tuple[Notice, ...]:
+    """Name the series that might have been measured instead."""
+    if not others:
+        return ()
+    uids = ", ".join(other.series_uid for other in others)
+    text = f"Other series of the folder are suitable too and were not measured: {uids}"
+    return (Notice(code="other_suitable_series", text=text),)
 
 
 def _sort_out(
@@ -146,26 +192,30 @@ def _reason(error: UnsuitableInput | SeriesRejectedError) -> tuple[str, str]:
 
 
 def _unsuitable(
-    folder: Path, passed_over: Sequence[PassedOver], tried: int
+    folder: Path,
+    passed_over: Sequence[PassedOver],
+    tried: int,
+    warnings: Sequence[Notice],
 ) -> dict[str, Any]:
     """Return the report of a folder without a suitable series.
 
     The reason is that of the only series, or of the best one that was tried.
     """
+    series_uid = None
     if not passed_over:
-        text = f"{folder} holds no DICOM instance"
-        return unsuitable_report(series_uid=None, reason=("no_dicom", text))
-    if tried:
-        blamed = passed_over[len(passed_over) - tried]
-    elif len(passed_over) == 1:
-        blamed = passed_over[0]
+        reason = "no_dicom", f"{folder} holds no DICOM instance"
+    elif tried or len(passed_over) == 1:
+        blamed = passed_over[-tried]
+        series_uid, reason = blamed.series_uid, blamed.reason
     else:
         text = "; ".join(f"{one.series_uid}: {one.reason[1]}" for one in passed_over)
-        return unsuitable_report(series_uid=None, reason=("no_suitable_series", text))
-    return unsuitable_report(series_uid=blamed.series_uid, reason=blamed.reason)
+        reason = "no_suitable_series", text
+    return unsuitable_report(series_uid=series_uid, reason=reason, warnings=warnings)
 
 
-def _write(out: Path, series: FolderSeries, analysed: Analysed) -> dict[str, Any]:
+def _write(
+    out: Path, series: FolderSeries, analysed: Analysed, notices: tuple[Notice, ...]
+) -> dict[str, Any]:
     provenance = analysed.result.provenance
     # The files' own time and content, as in the node: a second run makes the same.
     newest_s = max(path.stat().st_mtime for path in series.paths)
@@ -174,11 +224,12 @@ def _write(out: Path, series: FolderSeries, analysed: Analysed) -> dict[str, Any
             :_ID_DIGITS
         ],
         content_time=datetime.fromtimestamp(newest_s, UTC).astimezone(),
+        notices=notices,
     )
     report = measured_report(
         analysed.result,
         series_uid=series.series_uid,
-        warnings=analysed.decoded.warnings,
+        warnings=(*notices, *analysed.decoded.warnings),
     )
     with _partial(out) as partial:
         objects = encode_series(analysed, request)
@@ -192,13 +243,39 @@ def _contents(paths: Sequence[Path]) -> list[str]:
 
 @contextmanager
 def _partial(out: Path) -> Iterator[Path]:
-    """Give a folder for the results, which then replace those of an earlier run."""
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    """Give a folder for the results, which then move to where they belong."""
+    with _disk_errors(out):
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+        try:
+            yield partial
+            move_into(partial, out)
+        finally:
+            shutil.rmtree(partial)
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
     try:
-        yield partial
-        move_into(partial, out)
-    finally:
-        shutil.rmtree(partial)
+        yield
+    except OSError as error:
+        text = f"{out} cannot be written: {error.strerror}"
+        raise SpoolFailedError(text) from error
+
+
+@contextmanager
+def _failure_told(out: Path, series: FolderSeries) -> Iterator[None]:
+    """Leave a report that says `failed` if the series is not to blame."""
+    try:
+        with _our_errors():
+            yield
+    except SeriesRejectedError:
+        raise
+    except NodeError as error:
+        reason = error.code.replace("-", "_"), str(error)
+        report = failed_report(series_uid=series.series_uid, reason=reason)
+        with _partial(out) as partial:
+            write_report(partial / REPORT, report)
+        raise
 
 
 @contextmanager

@@ -42,10 +42,24 @@ def unsuitable_report(
     *, series_uid: str | None, reason: tuple[str, str], warnings: Sequence[Notice] = ()
 ) -> dict[str, Any]:
     """Return the report of a series that cannot be measured, with the reason."""
+    return _without_result("unsuitable", series_uid, reason, warnings)
+
+
+def failed_report(*, series_uid: str | None, reason: tuple[str, str]) -> dict[str, Any]:
+    """Return the report of a run that failed; the series is not to blame."""
+    return _without_result("failed", series_uid, reason, ())
+
+
+def _without_result(
+    status: str,
+    series_uid: str | None,
+    reason: tuple[str, str],
+    warnings: Sequence[Notice],
+) -> dict[str, Any]:
     code, text = reason
     return {
         "version": REPORT_VERSION,
-        "status": "unsuitable",
+        "status": status,
         "series_uid": series_uid,
         "reason": code,
         "reason_text": text,

@@ -52,15 +52,22 @@ def replace_folder(partial: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def move_into(partial: Path, folder: Path) -> None:
-    """Move a complete result over an older one, and remove what it does not have.
+def remove_results(folder: Path) -> None:
+    """Remove a result from a folder in which other files may lie.
 
-    Other files in the folder stay. The report goes last: while it is missing, nobody
-    takes a half-replaced folder for a result.
+    The report goes first: while it is missing, nobody takes the rest for a result.
     """
     (folder / REPORT).unlink(missing_ok=True)
     for old in (*deliverable(folder), folder / OVERLAY):
         old.unlink(missing_ok=True)
+
+
+def move_into(partial: Path, folder: Path) -> None:
+    """Move a complete result over an older one; the report goes last.
+
+    Other files in the folder stay.
+    """
+    remove_results(folder)
     for path in sorted(partial.iterdir(), key=lambda path: path.name == REPORT):
         path.replace(folder / path.name)
     sync_folder(folder)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from analysis.contract.errors import AnalysisFailed
 from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
 from dicom_node.jobs.engine import prepare_database
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.pipeline import offline
+from tests.support.mr_series import build_series, write_series
 from tests.support.peers import free_port
+from tests.support.spine_phantom import frame_of
 from tests.support.toy_worker import toy_job
 
 DONE, FAILED, WRONG_USAGE, UNREACHABLE, UNSUITABLE = 0, 1, 2, 3, 4
@@ -24,6 +30,8 @@ peers:
 spool: {{folder: spool, min_free_gb: 0.001}}
 routes: [{{name: lumbar, deliver_to: [pacs]}}]
 """
+
+VOXELS = np.arange(144, dtype=np.float32).reshape(3, 8, 6)
 
 Captured = pytest.CaptureFixture[str]
 
@@ -53,6 +61,9 @@ def config_with_jobs(config: str) -> str:
         ["jobs"],
         ["analyse", "x"],
         ["analyse", "x", "--out", "y", "--threads", "0"],
+        ["analyse", "x", "--out", "y", "--threads", "many"],
+        ["analyse", "x", "--out", ""],
+        ["analyse", "", "--out", "y"],
     ],
 )
 def test_wrong_words_are_answered_with_usage(
@@ -141,6 +152,64 @@ def test_a_folder_that_does_not_exist_is_wrong_usage(
     assert main(["analyse", str(nowhere), "--out", str(out)]) == WRONG_USAGE
     assert "does not exist" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        ("in", "holds the series itself"),
+        ("in/../in", "holds the series itself"),
+        ("file", "is not a folder"),
+        ("file/below", "cannot be made: Not a directory"),
+        ("x" * 300, "cannot be made: File name too long"),
+    ],
+)
+def test_results_need_a_folder_of_their_own(
+    tmp_path: Path, capsys: Captured, out: str, why: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "seg.dcm").write_text("a picture")
+    (tmp_path / "file").touch()
+    assert main(["analyse", str(folder), "--out", str(tmp_path / out)]) == WRONG_USAGE
+    assert why in capsys.readouterr().err
+    assert (folder / "seg.dcm").exists()
+
+
+def test_a_run_that_fails_says_so_and_leaves_no_older_result(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        message = "weights are missing"
+        raise AnalysisFailed(message)
+
+    monkeypatch.setattr(offline, "analyse_series", broken)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_series(folder, build_series(VOXELS, frame_of(VOXELS.shape)))
+    out.mkdir()
+    for name in ("seg.dcm", "report.json", "overlay.png"):
+        (out / name).write_text("of an earlier run")
+    assert main(["analyse", str(folder), "--out", str(out)]) == FAILED
+    assert capsys.readouterr().err == "lumbar-node: weights are missing\n"
+    report = json.loads((out / "report.json").read_text())
+    assert (report["status"], report["reason"]) == ("failed", "analysis_failed")
+    assert report["reason_text"] == "weights are missing"
+    assert [path.name for path in out.iterdir()] == ["report.json"]
+
+
+def test_a_disk_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(offline, "write_report", full)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    assert main(["analyse", str(folder), "--out", str(out)]) == FAILED
+    said = capsys.readouterr().err
+    assert said == f"lumbar-node: {out} cannot be written: No space left on device\n"
+    assert list(out.iterdir()) == []
 
 
 def test_a_folder_without_dicom_is_unsuitable_and_its_files_are_counted(
