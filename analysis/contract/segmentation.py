@@ -26,12 +26,16 @@ class Segment:
         Its coded type, such as SCT 84020006 `L4/L5 disc`.
     colour
         Red, green, blue, each 0 to 255.
+    region
+        The coded region of the body in which it lies, such as SCT 122496007 `Lumbar
+        spine`; None where the structure says it all.
     """
 
     number: int
     label: str
     structure: Concept
     colour: tuple[int, int, int]
+    region: Concept | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.number <= _MAX_CHANNEL:

@@ -2,8 +2,9 @@
 
 References
 ----------
-PS3.16 CID 7603 Vertebrae and CID 7604 Intervertebral discs. S1 is not in them; SCT
-65985001 was found in two public lists of SNOMED CT codes.
+PS3.16 CID 7603 Vertebrae, CID 7604 Intervertebral discs, CID 4 Anatomic regions. The
+vertebra S1 is not in them; SCT 65985001 was found in two public lists of SNOMED CT
+codes.
 """
 
 from __future__ import annotations
@@ -43,25 +44,48 @@ class Structure:
         Its code.
     colour
         Red, green, blue.
+    region
+        The part of the spine to which it belongs; a disc goes with the vertebra above.
     """
 
     number: int
     label: str
     concept: Concept
     colour: tuple[int, int, int]
+    region: Concept
+
+
+LUMBAR_SPINE = Concept("122496007", "SCT", "Lumbar spine")
+_REGIONS = {
+    "T": Concept("122495006", "SCT", "Thoracic spine"),
+    "L": LUMBAR_SPINE,
+    "S": Concept("54735007", "SCT", "Sacrum"),
+}
 
 
 def _vertebra(
     number: int, name: str, code: str, colour: tuple[int, int, int]
 ) -> Structure:
     concept = Concept(code, "SCT", f"{name} vertebra")
-    return Structure(number=number, label=name, concept=concept, colour=colour)
+    return Structure(
+        number=number,
+        label=name,
+        concept=concept,
+        colour=colour,
+        region=_REGIONS[name[0]],
+    )
 
 
 def _disc(number: int, name: str, code: str, colour: tuple[int, int, int]) -> Structure:
     label = f"{name} disc"
     concept = Concept(code, "SCT", label)
-    return Structure(number=number, label=label, concept=concept, colour=colour)
+    return Structure(
+        number=number,
+        label=label,
+        concept=concept,
+        colour=colour,
+        region=_REGIONS[name[0]],
+    )
 
 
 # From S1 upwards; neighbours differ in colour, and each keeps its own in all results.
@@ -89,6 +113,7 @@ CANAL = Structure(
     label="Spinal canal",
     concept=Concept("61853006", "SCT", "Spinal canal"),
     colour=(70, 130, 255),
+    region=LUMBAR_SPINE,
 )
 STRUCTURES = (*VERTEBRAE, *DISCS, CANAL)
 

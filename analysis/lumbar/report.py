@@ -52,6 +52,7 @@ def segmentation(labels: NDArray[np.uint8]) -> Segmentation:
             label=structure.label,
             structure=structure.concept,
             colour=structure.colour,
+            region=structure.region,
         )
         for structure in STRUCTURES
         if structure.number in numbers

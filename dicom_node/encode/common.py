@@ -43,6 +43,8 @@ class EncodeRequest:
         Begins the description of every result series; at most 40 characters.
     revision
         Above 1 for a series that came again with other content.
+    segmentation
+        `binary`, `labelmap` or `labelmap-rle`: how the SEG holds its voxels.
     supersedes
         Id of the job whose delivered report this one replaces.
     objects
@@ -60,6 +62,7 @@ class EncodeRequest:
     revision: int = 1
     supersedes: str | None = None
     objects: tuple[str, ...] = ROLES
+    segmentation: str = "binary"
     notices: tuple[Notice, ...] = ()
     body_part: str = "LSPINE"
 
@@ -74,6 +77,11 @@ class EncodeRequest:
     def number_of(self, role: str) -> int:
         """Return the series number of one role."""
         return self.series_number + ROLES.index(role)
+
+    @property
+    def content_label(self) -> str:
+        """What tells revisions of one result apart where only a label is shown (CS)."""
+        return f"AI_RESULT_R{self.revision}" if self.revision > 1 else "AI_RESULT"
 
     def describe(self, role: str) -> str:
         """Return the description of the result series of one role."""

@@ -124,7 +124,14 @@ class _Writer:
         )
 
     def _segment(self, finding: Finding) -> ReferencedSegment | None:
+        """Refer to the segment, but for one of a label map.
+
+        Readers know a segment number only with the older SOP class; the tracking UID
+        ties both together all the same.
+        """
         if finding.segment_number is None or "seg" not in self._request.objects:
+            return None
+        if self._request.segmentation != "binary":
             return None
         return ReferencedSegment(
             sop_class_uid=SegmentationStorage,

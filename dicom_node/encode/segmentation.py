@@ -1,4 +1,4 @@
-"""Segmentation of the contract → Segmentation Storage, BINARY."""
+"""Segmentation of the contract → (Label Map) Segmentation Storage."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from highdicom.seg import (
 from highdicom.seg import Segmentation as SegmentationObject
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from analysis.contract.segmentation import Segment, Segmentation
 from dicom_node.encode.common import (
@@ -33,6 +34,14 @@ def tracking_uid(request: EncodeRequest, label: str) -> str:
     return derived_uid("tracking", request.job_id, label)
 
 
+_KINDS = {
+    "binary": (SegmentationTypeValues.BINARY, ExplicitVRLittleEndian),
+    "labelmap": (SegmentationTypeValues.LABELMAP, ExplicitVRLittleEndian),
+    "labelmap-rle": (SegmentationTypeValues.LABELMAP, RLELossless),
+}
+"""RLE packs whole bytes (PS3.5 G), so the single bits of BINARY stay as they are."""
+
+
 def segment_numbers(segmentation: Segmentation) -> dict[int, int]:
     """Map labels to segment numbers 1, 2, 3 … without gaps (PS3.3 C.8.20.4)."""
     labels = sorted(segment.number for segment in segmentation.segments)
@@ -51,9 +60,10 @@ def encode_segmentation(
 
     References
     ----------
-    PS3.3 A.51, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
+    PS3.3 A.51, A.102, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
     uncompressed, source grid, derivation references.
     """
+    kind, syntax = _KINDS[request.segmentation]
     numbers = segment_numbers(segmentation)
     table = np.zeros(256, dtype=np.uint8)
     for label, number in numbers.items():
@@ -62,7 +72,8 @@ def encode_segmentation(
     encoded = SegmentationObject(
         source_images=evidence.images,
         pixel_array=_in_source_order(table[segmentation.labels], evidence),
-        segmentation_type=SegmentationTypeValues.BINARY,
+        segmentation_type=kind,
+        transfer_syntax_uid=syntax,
         segment_descriptions=[
             _description(segment, numbers[segment.number], equipment, request)
             for segment in segments
@@ -75,7 +86,7 @@ def encode_segmentation(
         manufacturer_model_name=equipment.model_name,
         software_versions=equipment.software_versions,  # type: ignore[arg-type]
         device_serial_number=equipment.serial_number,
-        content_label="AI_SEGMENTATION",
+        content_label=request.content_label,
         content_description="Automatic segmentation, not verified",
         content_creator_name="lumbar-node^",
         series_description=request.describe("seg"),
@@ -122,6 +133,7 @@ def _description(
         segmented_property_type=coded(segment.structure),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm(equipment),
+        anatomic_regions=None if segment.region is None else [coded(segment.region)],
         tracking_id=segment.label,
         tracking_uid=tracking_uid(request, segment.label),
         display_color=CIELabColor.from_rgb(*segment.colour),

@@ -194,6 +194,7 @@ class Stages:
             supersedes=job.supersedes,
             notices=notices_about(job.series),
             objects=tuple(route.objects),
+            segmentation=route.segmentation,
         )
 
     def _route(self, job: Job) -> Route:

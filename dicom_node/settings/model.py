@@ -170,6 +170,12 @@ class Route(Section):
         "sr",
         "sc",
     ]
+    segmentation: Literal["binary", "labelmap", "labelmap-rle"] = Field(
+        default="binary",
+        description="How the SEG holds its voxels. binary: every viewer and archive "
+        "reads it. labelmap: a SOP class of 2024, smaller, refused by many archives. "
+        "labelmap-rle: the same in RLE, the smallest.",
+    )
     when_unsuitable: Literal["silent", "note"] = Field(
         default="silent",
         description="note: one captured page with the reason goes to the peers.",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +10,9 @@ import numpy as np
 import pytest
 from highdicom.seg import Segmentation as SegmentationObject
 from numpy.typing import NDArray
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import Comprehensive3DSRStorage
 
@@ -24,30 +21,25 @@ from analysis.contract.measurement import Absence, Measurement, Unmeasured
 from analysis.contract.result import AnalysisResult, Finding, Notice
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode import objects
-from dicom_node.encode.common import EncodeRequest, instance_uid, series_uid
-from dicom_node.encode.objects import EncodedObject, encode_note, encode_result
+from dicom_node.encode.common import instance_uid, series_uid
+from dicom_node.encode.objects import encode_note, encode_result
 from dicom_node.errors import EncodingError
+from tests.support.encoded import (
+    REQUEST,
+    SHAPE,
+    SPACING_MM,
+    by_name,
+    content_of,
+    decoded_phantom,
+    named,
+    reread,
+    written,
+)
 from tests.support.mr_series import build_enhanced, build_series, write_series
 from tests.support.phantom_result import HEIGHT, LABELS, phantom_result
-from tests.support.spine_phantom import SAGITTAL, mirrored, phantom_spine, turned
+from tests.support.spine_phantom import mirrored, phantom_spine
 
-SHAPE = (5, 64, 40)
-SPACING_MM = (9.0, 4.0, 4.0)
 NUMBERS = {name: label for label, name in LABELS.items()}
-REQUEST = EncodeRequest(job_id="job 1", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
-
-
-def decoded_phantom(
-    folder: Path,
-    *,
-    angle_deg: float = 0.0,
-    spacing_mm: tuple[float, float, float] = SPACING_MM,
-    **attributes: Any,
-) -> tuple[DecodedSeries, NDArray[np.uint8]]:
-    directions = turned(SAGITTAL, angle_deg=angle_deg)
-    voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
-    paths = write_series(folder, build_series(voxels, frame, **attributes))
-    return read_volume(paths), labels
 
 
 @pytest.fixture(scope="module")
@@ -63,35 +55,6 @@ def encoded(
 ) -> dict[str, Dataset]:
     series, labels = phantom
     return by_name(encode_result(phantom_result(labels), series, REQUEST))
-
-
-def by_name(results: tuple[EncodedObject, ...]) -> dict[str, Dataset]:
-    return {result.name: reread(result.dataset) for result in results}
-
-
-def written(dataset: Dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def reread(dataset: Dataset) -> FileDataset:
-    return dcmread(io.BytesIO(written(dataset)))
-
-
-def content_of(item: Dataset) -> Iterator[Dataset]:
-    yield item
-    for child in item.get("ContentSequence", ()):
-        yield from content_of(child)
-
-
-def named(parent: Dataset, code_value: str) -> list[Dataset]:
-    return [
-        item
-        for item in content_of(parent)
-        if "ConceptNameCodeSequence" in item
-        and item.ConceptNameCodeSequence[0].CodeValue == code_value
-    ]
 
 
 def groups_of(report: Dataset) -> list[Dataset]:

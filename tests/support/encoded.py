@@ -1,0 +1,72 @@
+"""Phantoms as decoded series, and their results as a peer reads them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+
+from dicom_node.decode.volume import DecodedSeries, read_volume
+from dicom_node.encode.common import EncodeRequest
+from dicom_node.encode.objects import EncodedObject
+from tests.support.mr_series import build_series, write_series
+from tests.support.spine_phantom import SAGITTAL, phantom_spine, turned
+
+SHAPE = (5, 64, 40)
+SPACING_MM = (9.0, 4.0, 4.0)
+REQUEST = EncodeRequest(job_id="job 1", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
+
+
+def decoded_phantom(
+    folder: Path,
+    *,
+    angle_deg: float = 0.0,
+    spacing_mm: tuple[float, float, float] = SPACING_MM,
+    **attributes: Any,
+) -> tuple[DecodedSeries, NDArray[np.uint8]]:
+    """Write a phantom as a classic series, and read it as the node does."""
+    directions = turned(SAGITTAL, angle_deg=angle_deg)
+    voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
+    paths = write_series(folder, build_series(voxels, frame, **attributes))
+    return read_volume(paths), labels
+
+
+def by_name(results: Sequence[EncodedObject]) -> dict[str, Dataset]:
+    """Return results as they are read from their files."""
+    return {result.name: reread(result.dataset) for result in results}
+
+
+def written(dataset: Dataset) -> bytes:
+    """Return the bytes of a dataset's file."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def reread(dataset: Dataset) -> FileDataset:
+    """Return a dataset as it is read from its file."""
+    return dcmread(io.BytesIO(written(dataset)))
+
+
+def content_of(item: Dataset) -> Iterator[Dataset]:
+    """Yield a content item of an SR and all below it."""
+    yield item
+    for child in item.get("ContentSequence", ()):
+        yield from content_of(child)
+
+
+def named(parent: Dataset, code_value: str) -> list[Dataset]:
+    """Return the content items whose concept name has a code value."""
+    return [
+        item
+        for item in content_of(parent)
+        if "ConceptNameCodeSequence" in item
+        and item.ConceptNameCodeSequence[0].CodeValue == code_value
+    ]
