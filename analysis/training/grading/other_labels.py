@@ -26,7 +26,7 @@ def compare(discs: Sequence[LabelledDisc]) -> Iterator[str]:
     Leave one patient out, drawn outlines, the features of the grade. The prior is the
     share among the other patients' discs.
     """
-    yield "| label | discs with it | log loss, prior | log loss, model | area under ROC |"
+    yield "| label | discs with it | log loss, prior | log loss, model | area, ROC |"
     yield "|---|---|---|---|---|"
     known = [disc for disc in discs if disc.features["drawn"] and disc.is_measured]
     for name, columns in _COLUMNS.items():
