@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.concepts import (
+    DEGREE,
     MILLIMETRE,
     NO_UNITS,
     PRIVATE_SCHEME,
     RATIO,
+    SQUARE_MILLIMETRE,
     Concept,
 )
 from analysis.contract.measurement import Measurement, Unmeasured
@@ -33,7 +36,114 @@ DELTA_SI = Concept(
 )
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
 
-_MEAN_OF = ((DERIVATION, MEAN),)
+AREA = Concept("42798000", "SCT", "Area")
+WEDGE = Concept("DISC-WEDGE", PRIVATE_SCHEME, "Disc wedge angle, open to the front")
+RATIO_CSF = Concept("DISC-CSF", PRIVATE_SCHEME, "Disc to CSF mean signal ratio")
+NUCLEUS_CSF = Concept("NUCLEUS-CSF", PRIVATE_SCHEME, "Nucleus to CSF mean signal ratio")
+TOPOGRAPHY = Concept("106233006", "SCT", "Topographical modifier")
+ANTERIOR = Concept("255549009", "SCT", "Anterior")
+MIDDLE = Concept("C25569", "NCIt", "Middle")
+POSTERIOR = Concept("255551008", "SCT", "Posterior")
+
+Modifiers = tuple[tuple[Concept, Concept], ...]
+_MEAN_OF: Modifiers = ((DERIVATION, MEAN),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One quantity of a disc, as it is reported.
+
+    Parameters
+    ----------
+    key
+        Of `report.json`, and of the uncertainty.
+    value
+        Reads it off a row.
+    """
+
+    key: str
+    concept: Concept
+    unit: Concept
+    value: Callable[[DiscRow], Quantity]
+    modifiers: Modifiers = ()
+
+
+def _height_at(
+    key: str, place: Concept, value: Callable[[DiscRow], Quantity]
+) -> Output:
+    return Output(
+        key=key,
+        concept=HEIGHT,
+        unit=MILLIMETRE,
+        value=value,
+        modifiers=((TOPOGRAPHY, place),),
+    )
+
+
+DISC_OUTPUTS = (
+    Output(
+        key="disc_height_mm",
+        concept=HEIGHT,
+        unit=MILLIMETRE,
+        value=lambda row: row.disc_height_mm,
+        modifiers=_MEAN_OF,
+    ),
+    _height_at("anterior_height_mm", ANTERIOR, lambda row: row.anterior_height_mm),
+    _height_at("middle_height_mm", MIDDLE, lambda row: row.middle_height_mm),
+    _height_at("posterior_height_mm", POSTERIOR, lambda row: row.posterior_height_mm),
+    Output(
+        key="disc_length_mm",
+        concept=DEPTH,
+        unit=MILLIMETRE,
+        value=lambda row: row.disc_length_mm,
+    ),
+    Output(
+        key="disc_area_mm2",
+        concept=AREA,
+        unit=SQUARE_MILLIMETRE,
+        value=lambda row: row.disc_area_mm2,
+    ),
+    Output(
+        key="wedge_angle_deg",
+        concept=WEDGE,
+        unit=DEGREE,
+        value=lambda row: row.wedge_angle_deg,
+    ),
+    Output(
+        key="disc_height_index",
+        concept=DISC_HEIGHT_INDEX,
+        unit=RATIO,
+        value=lambda row: row.disc_height_index,
+    ),
+    Output(
+        key="height_diameter_ratio",
+        concept=HEIGHT_DIAMETER_RATIO,
+        unit=RATIO,
+        value=lambda row: row.height_diameter_ratio,
+    ),
+    Output(
+        key="delta_si", concept=DELTA_SI, unit=NO_UNITS, value=lambda row: row.delta_si
+    ),
+    Output(
+        key="signal_ratio_csf",
+        concept=RATIO_CSF,
+        unit=RATIO,
+        value=lambda row: row.signal_ratio_csf,
+    ),
+    Output(
+        key="nucleus_ratio_csf",
+        concept=NUCLEUS_CSF,
+        unit=RATIO,
+        value=lambda row: row.nucleus_ratio_csf,
+    ),
+    Output(
+        key="pfirrmann_grade",
+        concept=PFIRRMANN,
+        unit=NO_UNITS,
+        value=lambda row: row.pfirrmann_grade,
+    ),
+)
+"""What a finding and `report.json` hold of a disc, in the order of a reader."""
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
 
@@ -68,22 +178,29 @@ def findings(rows: Rows, numbers: set[int]) -> tuple[Finding, ...]:
 
 
 def _disc_finding(row: DiscRow, numbers: set[int]) -> Finding:
-    quantities = (
-        (HEIGHT, row.disc_height_mm, MILLIMETRE, _MEAN_OF),
-        (DEPTH, row.disc_length_mm, MILLIMETRE, ()),
-        (DISC_HEIGHT_INDEX, row.disc_height_index, RATIO, ()),
-        (HEIGHT_DIAMETER_RATIO, row.height_diameter_ratio, RATIO, ()),
-        (DELTA_SI, row.delta_si, NO_UNITS, ()),
-        (PFIRRMANN, row.pfirrmann_grade, NO_UNITS, ()),
-    )
     number = row.disc.number
+    values = [(output, output.value(row)) for output in DISC_OUTPUTS]
     return Finding(
         site=row.disc.concept,
         label=row.disc.label,
         segment_number=number if number in numbers else None,
         outline=row.outline,
-        measurements=_measurements(quantities),
-        unmeasured=_unmeasured(quantities),
+        measurements=tuple(
+            Measurement(
+                concept=output.concept,
+                value=value,
+                unit=output.unit,
+                modifiers=output.modifiers,
+                uncertainty=row.uncertainty.get(output.key),
+            )
+            for output, value in values
+            if not isinstance(value, Missing)
+        ),
+        unmeasured=tuple(
+            Unmeasured(concept=output.concept, reason=value.absence, text=value.text)
+            for output, value in values
+            if isinstance(value, Missing)
+        ),
     )
 
 
@@ -128,23 +245,40 @@ def details(rows: Rows) -> Mapping[str, Json]:
 
 
 def _level(row: DiscRow) -> dict[str, Json]:
-    quantities: dict[str, Quantity] = {
-        "disc_height_mm": row.disc_height_mm,
-        "disc_height_index": row.disc_height_index,
-        "height_diameter_ratio": row.height_diameter_ratio,
-        "delta_si": row.delta_si,
-        "pfirrmann_grade": row.pfirrmann_grade,
+    quantities = {output.key: output.value(row) for output in DISC_OUTPUTS}
+    reference = {
+        "dh_px512": row.reference.dh_px512,
+        "dhi": row.reference.dhi,
+        "hdr": row.reference.hdr,
+        "delta_si": row.reference.delta_si,
+        "delta_si_grade": row.reference.delta_si_grade,
     }
-    values: dict[str, Json] = {
+    return {
+        "level": row.level,
+        **_numbers(quantities),
+        "reference": _numbers(reference),
+        "uncertainty": _numbers(row.uncertainty),
+        "unmeasured": {
+            **_reasons(quantities, ""),
+            **_reasons(reference, "reference."),
+        },
+    }
+
+
+def _numbers(quantities: Mapping[str, Quantity]) -> dict[str, Json]:
+    return {
         key: None if isinstance(value, Missing) else round(value, _DECIMALS)
         for key, value in quantities.items()
     }
-    reasons: dict[str, Json] = {
-        key: str(value)
+
+
+def _reasons(quantities: Mapping[str, Quantity], prefix: str) -> dict[str, Json]:
+    """Return why quantities have no value, by their path in the level."""
+    return {
+        f"{prefix}{key}": str(value)
         for key, value in quantities.items()
         if isinstance(value, Missing)
     }
-    return {"level": row.level, **values, "unmeasured": reasons}
 
 
 def level_warnings(rows: Rows) -> tuple[Notice, ...]:

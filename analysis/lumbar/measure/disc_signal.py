@@ -27,6 +27,8 @@ CSF_PERCENTILE = 80.0
 EROSION_MM = 1.5
 """Taken off the canal's edge, where fat and dura mix in."""
 MIN_CSF_VOXELS = 200
+MIN_NUCLEUS_VOXELS = 20
+"""The mean of 20 voxels is known to a quarter of their spread."""
 MIN_DISC_VOXELS = 80
 """With fewer the place of a histogram peak varies by more than 8 grey levels."""
 SATURATED_SHARE = 0.05
@@ -92,16 +94,71 @@ def signal_difference(values: NDArray[np.float32], csf: CsfReference) -> Quantit
     if len(values) < MIN_DISC_VOXELS:
         text = f"{len(values)} voxels of disc, at least {MIN_DISC_VOXELS} are needed"
         return _unfit("too_few_voxels", text)
+    return _peak_distance(values, csf.signal, SMOOTH_GREY)
+
+
+def mean_ratio(values: NDArray[np.float32], csf: CsfReference) -> Quantity:
+    """Return the mean signal of some voxels over that of CSF."""
+    if isinstance(csf.signal, Missing):
+        return csf.signal
+    if len(values) < MIN_NUCLEUS_VOXELS:
+        text = f"{len(values)} voxels, at least {MIN_NUCLEUS_VOXELS} are needed"
+        return _unfit("too_few_voxels", text)
+    return float(values.mean()) / csf.signal
+
+
+def reference_difference(
+    disc: NDArray[np.float32], canal: NDArray[np.float32]
+) -> Quantity:
+    """Return delta-SI of one disc in one slice by the reference's own definition.
+
+    The peaks are those of the raw histogram where the series has 8 bits, as the
+    pictures of the reference have, and CSF is its most frequent value, even at the top
+    of the scale. A series of more bits has no such histogram until someone chooses a
+    window; it is smoothed there, which moves no peak on average.
+
+    Parameters
+    ----------
+    disc, canal : ndarray, shape (N,)
+        Grey values in one slice.
+    """
+    if len(disc) < MIN_DISC_VOXELS or len(canal) < MIN_DISC_VOXELS:
+        text = f"{len(disc)} voxels of disc and {len(canal)} of canal"
+        return _unfit("too_few_voxels", f"{text}, at least {MIN_DISC_VOXELS} each")
+    both = np.concatenate([disc, canal])
+    eight_bits = both.min() >= 0 and both.max() <= SCALE and (both % 1 == 0).all()
+    if eight_bits:
+        csf = float(np.bincount(canal.astype(np.int64)).argmax())
+        if csf <= 0:
+            return _unfit("csf_dark", "the most frequent value of CSF is 0")
+        return _peak_distance(disc, SCALE, 0.0) * SCALE / csf
+    bright = float(np.percentile(canal, CSF_PERCENTILE))
+    if bright <= 0:
+        return _unfit("csf_dark", f"CSF has signal {bright:.0f}")
+    csf = _smooth_histogram(canal, bright, SMOOTH_GREY).argmax() * bright / SCALE
+    return _peak_distance(disc, max(csf, bright / 2), SMOOTH_GREY)
+
+
+def _peak_distance(values: NDArray[np.float32], csf: float, smooth: float) -> float:
+    counts = _smooth_histogram(values, csf, smooth)
+    levels = np.arange(len(counts))
+    first = int(counts.argmax())
+    second = int((np.abs(levels - _PEAK_SHARE * first) * counts).argmax())
+    return float(abs(first - second))
+
+
+def _smooth_histogram(
+    values: NDArray[np.float32], csf: float, smooth: float
+) -> NDArray[np.float64]:
+    """Return the counts of grey values on the scale on which CSF is 255."""
     from scipy import ndimage
 
-    grey = np.clip(values.astype(np.float64) * (SCALE / csf.signal), 0, _HIGHEST_GREY)
+    grey = np.clip(values.astype(np.float64) * (SCALE / csf), 0, _HIGHEST_GREY)
     edges = np.arange(_HIGHEST_GREY + 2) - 0.5
     counts = np.histogram(grey, edges)[0].astype(np.float64)
-    smooth = ndimage.gaussian_filter1d(counts, SMOOTH_GREY, mode="constant")
-    levels = np.arange(len(smooth))
-    first = int(smooth.argmax())
-    second = int((np.abs(levels - _PEAK_SHARE * first) * smooth).argmax())
-    return float(abs(first - second))
+    if smooth == 0:
+        return counts
+    return np.asarray(ndimage.gaussian_filter1d(counts, smooth, mode="constant"))
 
 
 def _unfit(code: str, text: str) -> Missing:

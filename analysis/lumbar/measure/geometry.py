@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,12 @@ class SlabMeasurement:
 
     Parameters
     ----------
-    height_mm, length_mm
-        Median of the slices near the middle.
+    height_mm, anterior_height_mm, middle_height_mm, posterior_height_mm, length_mm
+        As `Slab` defines them; median of the slices near the middle.
+    area_mm2, wedge_deg
+        The same.
+    slices
+        What the median was taken of.
     outline
         In the slice nearest to the middle, on the grid of the series; None where the
         structure was not found.
@@ -39,7 +44,13 @@ class SlabMeasurement:
 
     structure: Structure
     height_mm: Quantity
+    anterior_height_mm: Quantity
+    middle_height_mm: Quantity
+    posterior_height_mm: Quantity
     length_mm: Quantity
+    area_mm2: Quantity
+    wedge_deg: Quantity
+    slices: tuple[Slab, ...] = ()
     outline: Outline | None = None
 
 
@@ -65,21 +76,39 @@ def _measure(
     slices = anatomy.middle_slices(structure)
     found = _slabs(anatomy, structure, facing, slices)
     missing = _missing(anatomy, structure, len(found)) or _incomplete(found)
-    if missing is not None:
-        height: Quantity = missing
-        length: Quantity = missing
-    else:
-        heights, lengths = zip(
-            *((s.height_mm, s.length_mm) for s in found), strict=True
+
+    def middle(read: Callable[[Slab], float]) -> Quantity:
+        return missing or float(np.median([read(slab) for slab in found]))
+
+    height, length = (
+        value if isinstance(value, Missing) else _within(value, limit, name)
+        for value, limit, name in (
+            (middle(lambda slab: slab.height_mm), limits[0], "height"),
+            (middle(lambda slab: slab.length_mm), limits[1], "length"),
         )
-        height = _within(float(np.median(heights)), limits[0], "height")
-        length = _within(float(np.median(lengths)), limits[1], "length")
+    )
+    if isinstance(height, Missing):
+        missing = height
     return SlabMeasurement(
         structure=structure,
         height_mm=height,
+        anterior_height_mm=middle(lambda slab: slab.anterior_height_mm),
+        middle_height_mm=middle(lambda slab: slab.middle_height_mm),
+        posterior_height_mm=middle(lambda slab: slab.posterior_height_mm),
         length_mm=length,
+        area_mm2=middle(lambda slab: slab.area_mm2),
+        wedge_deg=missing or _wedge(found),
+        slices=tuple(found),
         outline=_outline(anatomy, structure, slices),
     )
+
+
+def _wedge(found: list[Slab]) -> Quantity:
+    known = [slab.wedge_deg for slab in found if slab.wedge_deg is not None]
+    if known:
+        return float(np.median(known))
+    text = "the two end plates are not seen over enough of their length"
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
 
 
 def _slabs(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analysis.imaging.contours import outlines
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.levels import Levels
-from analysis.lumbar.measure.slab import Field
+from analysis.lumbar.measure.rays import OUTSIDE, Field
 from analysis.lumbar.segment import GROUPS, TissueMap
 
 HALF_WIDTH_MM = 4.0
@@ -22,7 +22,6 @@ _MIN_CANAL_MM2 = 60.0
 """Canal in fewer pixels than this does not tell the middle; the bone does then."""
 _GROW_PX = 2
 """Pixels beside a structure in which its field is kept; its outline lies there."""
-_OUTSIDE = -255.0
 
 _BONE, _DISC, _ = GROUPS
 _DISC_NUMBERS = frozenset(disc.number for disc in DISCS)
@@ -99,7 +98,7 @@ class Anatomy:
         )
         # A neighbour of the same tissue is not part of the structure.
         others = (self.levels.names[index][window] != 0) & ~names[window]
-        lead = np.where(near & ~(others & (lead > 0)), lead, _OUTSIDE)
+        lead = np.where(near & ~(others & (lead > 0)), lead, OUTSIDE)
         return Field(
             values=lead.astype(np.float32),
             corner_px=np.array([top, left], np.float64),

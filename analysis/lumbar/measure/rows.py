@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -12,26 +13,25 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Absence, Outline
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import (
-    CANAL,
     DISCS,
     MEASURED_LEVELS,
     VERTEBRAE,
     Structure,
     level_of,
 )
-from analysis.lumbar.measure.disc_signal import (
-    EROSION_MM,
-    CsfReference,
-    csf_reference,
-    signal_difference,
-)
 from analysis.lumbar.measure.geometry import (
     SlabMeasurement,
     measure_body,
     measure_disc,
 )
+from analysis.lumbar.measure.level_signal import SignalReader
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing, Quantity, ratio
+from analysis.lumbar.measure.reference import (
+    ReferenceValues,
+    reference_geometry,
+    reference_values,
+)
 
 _GRADE_MISSING = Missing(
     absence=Absence.NOT_ATTEMPTED,
@@ -43,16 +43,37 @@ _S1 = VERTEBRAE[0]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DiscRow:
-    """What is known of one disc level."""
+    """What is known of one disc level.
+
+    Parameters
+    ----------
+    disc_height_mm, anterior_height_mm, middle_height_mm, posterior_height_mm
+        Mean over the central 80 %, and at its front end, middle and rear end.
+    signal_ratio_csf, nucleus_ratio_csf
+        Mean signal of the disc and of its central quarter over that of CSF.
+    reference
+        The parameters as the reference defines them.
+    uncertainty
+        Standard uncertainty of what was measured, by the name of the field.
+    """
 
     disc: Structure
     disc_height_mm: Quantity
+    anterior_height_mm: Quantity
+    middle_height_mm: Quantity
+    posterior_height_mm: Quantity
     disc_length_mm: Quantity
+    disc_area_mm2: Quantity
+    wedge_angle_deg: Quantity
     disc_height_index: Quantity
     height_diameter_ratio: Quantity
     delta_si: Quantity
+    signal_ratio_csf: Quantity
+    nucleus_ratio_csf: Quantity
+    reference: ReferenceValues
     pfirrmann_grade: Missing = _GRADE_MISSING
     outline: Outline | None = None
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def level(self) -> str:
@@ -94,25 +115,31 @@ def measure_rows(
         slabs = tuple(pool.map(partial(measure_disc, anatomy), reversed(measured)))
         spine = tuple(pool.map(partial(measure_body, anatomy), VERTEBRAE))
     bodies = {body.structure.label: body for body in spine}
-    csf = (
-        CsfReference(signal=signal_unfit)
-        if signal_unfit
-        else _csf(anatomy, volume, labels)
-    )
+    geometry = reference_geometry(anatomy)
+    reader = SignalReader.of(anatomy, volume, labels, signal_unfit)
     rows = []
     for slab in slabs:
         disc = slab.structure
         upper, lower = (bodies[name].height_mm for name in level_of(disc).split("/"))
         # The sacrum's first body is a wedge; its height is no height of a vertebra.
         body = upper if level_of(disc).endswith(_S1.label) else _mean(upper, lower)
+        signal = reader.read(slab)
         rows.append(
             DiscRow(
                 disc=disc,
                 disc_height_mm=slab.height_mm,
+                anterior_height_mm=slab.anterior_height_mm,
+                middle_height_mm=slab.middle_height_mm,
+                posterior_height_mm=slab.posterior_height_mm,
                 disc_length_mm=slab.length_mm,
+                disc_area_mm2=slab.area_mm2,
+                wedge_angle_deg=slab.wedge_deg,
                 disc_height_index=ratio(slab.height_mm, body),
                 height_diameter_ratio=ratio(slab.height_mm, slab.length_mm),
-                delta_si=_delta_si(anatomy, volume, labels, slab, csf),
+                delta_si=signal.delta_si,
+                signal_ratio_csf=signal.ratio_csf,
+                nucleus_ratio_csf=signal.nucleus_ratio_csf,
+                reference=reference_values(geometry[disc.number], signal.reference),
                 outline=slab.outline,
             )
         )
@@ -126,37 +153,3 @@ def _mean(first: Quantity, second: Quantity) -> Quantity:
     if isinstance(second, Missing):
         return second
     return (first + second) / 2
-
-
-def _delta_si(
-    anatomy: Anatomy,
-    volume: Volume,
-    labels: NDArray[np.uint8],
-    slab: SlabMeasurement,
-    csf: CsfReference,
-) -> Quantity:
-    if isinstance(slab.height_mm, Missing):
-        return slab.height_mm
-    grid = anatomy.tissues.grid
-    values = []
-    for index in anatomy.middle_slices(slab.structure):
-        source = grid.source_slice(index)
-        mine = labels[source] == slab.structure.number
-        values.append(volume.voxels[source][mine])
-    return signal_difference(np.concatenate(values), csf)
-
-
-def _csf(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> CsfReference:
-    """Read CSF along the whole canal: at a stenosis there is none beside the disc."""
-    from scipy import ndimage
-
-    values, highest = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    grid = anatomy.tissues.grid
-    for index in anatomy.middle_slices(CANAL):
-        source = grid.source_slice(index)
-        canal = labels[source] == CANAL.number
-        depth = ndimage.distance_transform_edt(canal, volume.frame.spacing_mm[1:])
-        inner = volume.voxels[source][depth > EROSION_MM]
-        values.append(inner)
-        highest.append(np.full(len(inner), volume.voxels[source].max()))
-    return csf_reference(np.concatenate(values), np.concatenate(highest))

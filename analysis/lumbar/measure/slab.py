@@ -1,4 +1,4 @@
-"""Height and length of a disc or a body in one sagittal slice.
+"""Heights, length, area and wedge of a disc or a body in one sagittal slice.
 
 Both are slabs between two surfaces. A slab is measured in a frame of its own: `s`
 runs along it to the back, `n` across it to the feet, both in mm from its centre.
@@ -11,66 +11,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.imaging.fitting import robust_slope
+from analysis.lumbar.measure.rays import STEP_MM, Field, Rays
 
 CENTRAL_SHARE = 0.8
 """Of the length over which the height is averaged. The ends of a disc are badly
 reproducible between readers; the share is that of the reference (Zheng 2022)."""
-_STEP_MM = 0.4
-"""Half a pixel; between steps the field is linear, and so are crossings."""
-_HALF_LENGTH_MM = 36.0
-_HALF_HEIGHT_MM = 28.0
-"""Larger than half of any lumbar body or disc."""
-_FACING_MM = 14.0
-"""The body that faces a disc begins within this distance of the disc's middle."""
+LOCAL_SHARE = 0.1
+"""Of the length over which the front, middle and rear heights are averaged: 3 to 4 mm,
+which evens out the pixels and is a twentieth to either side."""
 _END_HEIGHT_MM = 1.0
 """A slab ends where it is thinner than this: about one pixel."""
 _END_SHARE = 0.5
 """For a collapsed slab: or thinner than this share of its own middle height."""
-_FIT_SHARE = 0.7
-"""Of the length on which surfaces are fitted; rims and osteophytes lie outside."""
-_MIN_RAYS = 10
-"""Over 4 mm; fewer say nothing of a direction."""
+_HALF_PIXEL_MM = 0.4
 _ROUNDS = 2
 """After the second round the direction moves by less than 0.1 deg."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Field:
-    """A signed field of one slice: positive inside a structure, zero on its outline.
-
-    Parameters
-    ----------
-    values : ndarray, shape (R, C), float32
-    corner_px : ndarray, shape (2,)
-        (row, column) of `values[0, 0]` in the slice.
-    pixel_mm
-        Distance of rows and of columns.
-    """
-
-    values: NDArray[np.float32]
-    corner_px: NDArray[np.float64]
-    pixel_mm: float
-
-    def sample(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Read the field at points (row, column) in mm, shape (..., 2).
-
-        Outside the window counts as outside the structure.
-        """
-        from scipy import ndimage
-
-        indices = np.moveaxis(points_mm / self.pixel_mm - self.corner_px, -1, 0)
-        lead = ndimage.map_coordinates(
-            self.values, indices, np.float64, order=1, mode="constant", cval=-1.0
-        )
-        return np.asarray(lead)
-
-    def centroid_mm(self) -> NDArray[np.float64] | None:
-        """Return the middle (row, column) of the inside, None where it is empty."""
-        inside = np.argwhere(self.values > 0)
-        if len(inside) == 0:
-            return None
-        return np.asarray((inside.mean(axis=0) + self.corner_px) * self.pixel_mm)
+_SHIFT = 64.0
+"""By how much the outline's level is moved to learn how sharp it is: a quarter of the
+full scale, what a network wavers by between two trainings (in 255ths)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +37,34 @@ class Slab:
 
     Parameters
     ----------
-    height_mm, length_mm
-        Of the slab.
+    height_mm
+        Mean over the central 80 % of the length.
+    anterior_height_mm, middle_height_mm, posterior_height_mm
+        At the front end, the middle and the rear end of the central 80 %.
+    length_mm
+        Of the part that is at least 1 mm high.
+    area_mm2
+        Of the whole outline.
+    wedge_deg
+        Angle between its two end plates; positive where it opens to the front. None
+        where an end plate cannot be seen.
     filled
         Share of the central 80 % of the space between the facing bodies that it
         reaches over; 1 where no bodies were given.
+    blur_mm
+        By how much the height changes when the outline is drawn at another level of
+        the field: large where the outline is not sharp.
     """
 
     height_mm: float
+    anterior_height_mm: float
+    middle_height_mm: float
+    posterior_height_mm: float
     length_mm: float
+    area_mm2: float
+    wedge_deg: float | None
     filled: float
+    blur_mm: float
 
 
 def measure_slab(
@@ -113,36 +89,58 @@ def measure_slab(
     Returns
     -------
     Slab or None
-        None where nothing of it is in the slice. The height is the area of the
-        central 80 % of the length, divided by that length. The length is that of the
-        part which is at least 1 mm high.
+        None where nothing of it is in the slice.
     """
     centre = field.centroid_mm()
     if centre is None:
         return None
     for _ in range(_ROUNDS):
-        rays = _Rays.of(centre, down)
-        own = field.sample(rays.points_mm)
-        extent = _extent(rays.heights(own))
+        rays = Rays.of(centre, down)
+        lead = field.sample(rays.points_mm)
+        extent = _extent(rays.heights(lead))
         if extent is None:
             return None
-        slope = None
-        if facing is not None:
-            slope = rays.mean_slope(*rays.facing_surfaces(facing), extent)
-        if slope is None:
-            slope = rays.mean_slope(
-                rays.surface(own, lowest=False), rays.surface(own, lowest=True), extent
-            )
-        if slope is None:
+        angles = _angles(rays, lead, extent, facing)
+        if angles is None:
             break
-        down = _turned(down, slope)
-    rays = _Rays.of(centre, down)
-    heights = rays.heights(field.sample(rays.points_mm))
-    between = np.zeros(len(heights), np.bool_)
+        down = _turned(down, float(np.tan(np.mean(angles))))
+    rays = Rays.of(centre, down)
+    lead = field.sample(rays.points_mm)
+    profile = _Profile.of(rays, lead)
+    if profile is None:
+        return None
+    angles = _angles(rays, lead, profile.extent, facing)
+    between = np.zeros(len(lead), np.bool_)
     if facing is not None:
         above, below = rays.facing_surfaces(facing)
         between = np.isfinite(above) & np.isfinite(below)
-    return _read_off(heights, between)
+    shifted = [profile.mean(rays.heights(lead - s)) for s in (-_SHIFT, _SHIFT)]
+    front, middle, rear = profile.local_heights()
+    return Slab(
+        height_mm=profile.mean(profile.heights),
+        anterior_height_mm=front,
+        middle_height_mm=middle,
+        posterior_height_mm=rear,
+        length_mm=(profile.last - profile.first) * STEP_MM,
+        area_mm2=float(profile.heights.sum() * STEP_MM),
+        wedge_deg=None if angles is None else float(np.degrees(angles[0] - angles[1])),
+        filled=_filled(profile.heights, between),
+        blur_mm=(shifted[0] - shifted[1]) / 2,
+    )
+
+
+def _angles(
+    rays: Rays,
+    lead: NDArray[np.float64],
+    extent: tuple[int, int],
+    facing: tuple[Field, Field] | None,
+) -> tuple[float, float] | None:
+    if facing is not None:
+        angles = rays.angles_rad(*rays.facing_surfaces(facing), extent)
+        if angles is not None:
+            return angles
+    above, below = rays.surface(lead, lowest=False), rays.surface(lead, lowest=True)
+    return rays.angles_rad(above, below, extent)
 
 
 def _turned(down: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
@@ -151,33 +149,76 @@ def _turned(down: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
     return np.asarray(turned / np.linalg.norm(turned))
 
 
+def _floor_mm(heights: NDArray[np.float64]) -> float:
+    present = heights[heights > 0]
+    return min(_END_HEIGHT_MM, _END_SHARE * float(np.median(present)))
+
+
 def _extent(heights: NDArray[np.float64]) -> tuple[int, int] | None:
     """Return the first and the last ray of the slab."""
-    present = heights > 0
-    if not present.any():
+    if not (heights > 0).any():
         return None
-    floor = min(_END_HEIGHT_MM, _END_SHARE * float(np.median(heights[present])))
-    rays = np.flatnonzero(heights >= floor)
+    rays = np.flatnonzero(heights >= _floor_mm(heights))
     return int(rays[0]), int(rays[-1])
 
 
-def _read_off(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> Slab | None:
-    extent = _extent(heights)
-    if extent is None:
-        return None
-    first, last = _ends(heights, extent)
-    middle, half = (first + last) / 2, CENTRAL_SHARE * (last - first) / 2
-    if half <= 0:
-        return None
-    # Area under the heights between two places that need not be whole rays.
-    area = np.concatenate([[0.0], np.cumsum((heights[1:] + heights[:-1]) / 2)])
-    rays = np.arange(len(heights))
-    low, high = np.interp([middle - half, middle + half], rays, area)
-    return Slab(
-        height_mm=float((high - low) / (2 * half)),
-        length_mm=float((last - first) * _STEP_MM),
-        filled=_filled(heights, between),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Profile:
+    """Height along a slab, and where its ends lie between rays.
+
+    Parameters
+    ----------
+    heights : ndarray, shape (S,)
+        Of each ray (mm).
+    extent
+        The first and the last ray that are high enough.
+    first, last
+        The two ends, in rays.
+    """
+
+    heights: NDArray[np.float64]
+    extent: tuple[int, int]
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, rays: Rays, lead: NDArray[np.float64]) -> _Profile | None:
+        heights = rays.heights(lead)
+        extent = _extent(heights)
+        if extent is None:
+            return None
+        first, last = _ends(lead, _floor_mm(heights))
+        if last <= first:
+            return None
+        return cls(heights=heights, extent=extent, first=first, last=last)
+
+    def mean(self, heights: NDArray[np.float64]) -> float:
+        """Return the mean of heights over the central 80 %."""
+        middle, half = (self.first + self.last) / 2, self._length * CENTRAL_SHARE / 2
+        return _mean_between(heights, middle - half, middle + half)
+
+    def local_heights(self) -> tuple[float, float, float]:
+        """Return the heights at both ends and in the middle of the central 80 %."""
+        middle, reach = (self.first + self.last) / 2, self._length * CENTRAL_SHARE / 2
+        half = self._length * LOCAL_SHARE / 2
+        front, centre, rear = (
+            _mean_between(self.heights, place - half, place + half)
+            for place in (middle - reach, middle, middle + reach)
+        )
+        return front, centre, rear
+
+    @property
+    def _length(self) -> float:
+        return self.last - self.first
+
+
+def _mean_between(heights: NDArray[np.float64], low: float, high: float) -> float:
+    """Return the mean height between two places that need not be whole rays."""
+    whole = np.arange(int(np.floor(low)) + 1, int(np.ceil(high)))
+    places = np.concatenate([[low], whole, [high]])
+    values = np.interp(places, np.arange(len(heights)), heights)
+    area = ((values[1:] + values[:-1]) / 2 * np.diff(places)).sum()
+    return float(area / (high - low))
 
 
 def _filled(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> float:
@@ -188,93 +229,38 @@ def _filled(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> float:
     return float((heights[space[cut : space.size - cut]] > 0).mean())
 
 
-def _ends(heights: NDArray[np.float64], extent: tuple[int, int]) -> tuple[float, float]:
-    """Place the two ends between rays, where the height passes the floor."""
-    present = heights[heights > 0]
-    floor = min(_END_HEIGHT_MM, _END_SHARE * float(np.median(present)))
-    ends = []
-    for ray, step in zip(extent, (-1, 1), strict=True):
-        beyond = heights[ray + step] if 0 <= ray + step < len(heights) else 0.0
-        rise = float(heights[ray] - beyond)
-        share = 0.5 if beyond <= 0 else (float(heights[ray]) - floor) / rise
-        ends.append(ray + step * min(max(share, 0.0), 1.0))
-    return ends[0], ends[1]
+def _ends(lead: NDArray[np.float64], floor_mm: float) -> tuple[float, float]:
+    """Place the two ends between rays, where the slab becomes thinner than the floor.
+
+    Every line along the slab has an end of its own. The one of which a slab of the
+    floor's height is left would lie on the tips of the pixels where the slab is
+    blunt, so the mean of those within half a pixel of it is taken.
+    """
+    inside = lead > 0
+    lines = np.flatnonzero(inside.any(axis=0))
+    inside, lead = inside[:, lines], lead[:, lines]
+    rays = np.arange(len(lead))[:, None]
+    first = inside.argmax(axis=0)
+    last = np.where(inside, rays, -1).max(axis=0)
+    front = first - _share_beyond(lead, first, -1)
+    rear = last + _share_beyond(lead, last, 1)
+    rank = floor_mm / STEP_MM
+    return _mean_near(front, rank), -_mean_near(-rear, rank)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Rays:
-    """Points on rays across a slab, shape (S, N, 2), and where they lie (mm)."""
+def _share_beyond(
+    lead: NDArray[np.float64], rays: NDArray[np.int64], step: int
+) -> NDArray[np.float64]:
+    """Return how far beyond its last ray each line passes zero, in rays."""
+    lines = np.arange(lead.shape[1])
+    beyond = np.clip(rays + step, 0, len(lead) - 1)
+    here, there = lead[rays, lines], lead[beyond, lines]
+    outside = there < here
+    return np.where(outside, here / np.where(outside, here - there, 1.0), 0.0)
 
-    points_mm: NDArray[np.float64]
-    along_mm: NDArray[np.float64]
-    across_mm: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, centre_mm: NDArray[np.float64], down: NDArray[np.float64]) -> _Rays:
-        back = np.array([-down[1], down[0]])
-        along = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, _STEP_MM)
-        across = np.arange(-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM, _STEP_MM)
-        points = centre_mm + along[:, None, None] * back + across[:, None] * down
-        return cls(points_mm=points, along_mm=along, across_mm=across)
-
-    def heights(self, lead: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much of each ray lies inside (mm)."""
-        inside = np.maximum(lead, 0.0)
-        here, there = inside[:, :-1], inside[:, 1:]
-        fall = np.abs(lead[:, :-1] - lead[:, 1:])
-        crossed = (here > 0) != (there > 0)
-        share = np.where(crossed, (here + there) / np.where(crossed, fall, 1.0), 0.0)
-        share[(here > 0) & (there > 0)] = 1.0
-        return np.asarray(share.sum(axis=1) * _STEP_MM)
-
-    def surface(
-        self, lead: NDArray[np.float64], *, lowest: bool
-    ) -> NDArray[np.float64]:
-        """Return where each ray leaves the lower or the upper surface; NaN: nowhere."""
-        inside = lead > 0
-        sides = np.arange(lead.shape[1])
-        if lowest:
-            here = np.where(inside, sides, -1).max(axis=1)
-            there = here + 1
-        else:
-            here = np.where(inside, sides, lead.shape[1]).min(axis=1)
-            there = here - 1
-        found = inside.any(axis=1) & (there >= 0) & (there < lead.shape[1])
-        rays = np.flatnonzero(found)
-        at, beyond = lead[rays, here[rays]], lead[rays, there[rays]]
-        places = np.full(len(lead), np.nan)
-        step = (there - here)[rays] * at / (at - beyond)
-        places[rays] = self.across_mm[here[rays]] + step * _STEP_MM
-        return places
-
-    def facing_surfaces(
-        self, facing: tuple[Field, Field]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the lower surface of the body above, the upper one of that below."""
-        upper, lower = (body.sample(self.points_mm) for body in facing)
-        far = np.abs(self.across_mm) > _FACING_MM
-        upper[:, far] = lower[:, far] = -1.0
-        return self.surface(upper, lowest=True), self.surface(lower, lowest=False)
-
-    def mean_slope(
-        self,
-        above: NDArray[np.float64],
-        below: NDArray[np.float64],
-        extent: tuple[int, int],
-    ) -> float | None:
-        """Return the slope halfway between two surfaces; None if one is not seen."""
-        slopes = [self._fit(surface, extent) for surface in (above, below)]
-        if slopes[0] is None or slopes[1] is None:
-            return None
-        return float(np.tan(np.arctan([slopes[0], slopes[1]]).mean()))
-
-    def _fit(
-        self, surface_mm: NDArray[np.float64], extent: tuple[int, int]
-    ) -> float | None:
-        first, last = extent
-        cut = (1 - _FIT_SHARE) / 2 * (last - first)
-        rays = np.arange(round(first + cut), round(last - cut) + 1)
-        rays = rays[np.isfinite(surface_mm[rays])]
-        if len(rays) < _MIN_RAYS:
-            return None
-        return robust_slope(self.along_mm[rays], surface_mm[rays])
+def _mean_near(places: NDArray[np.float64], rank: float) -> float:
+    """Return the mean of the places up to half a pixel behind that of a rank."""
+    ordered = np.sort(places)
+    outermost = np.interp(rank - 1, np.arange(len(ordered)), ordered)
+    return float(ordered[ordered <= outermost + _HALF_PIXEL_MM / STEP_MM].mean())

@@ -25,15 +25,22 @@ from tests.support.wedge_spine import Layout, WedgeSpine
 
 LAYOUT = Layout(size_mm=(28.0, 290.0, 150.0))
 LEVELS = ["L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"]
-KEYS = {
-    "level",
+VALUES = {
     "disc_height_mm",
+    "anterior_height_mm",
+    "middle_height_mm",
+    "posterior_height_mm",
+    "disc_length_mm",
+    "disc_area_mm2",
+    "wedge_angle_deg",
     "disc_height_index",
     "height_diameter_ratio",
     "delta_si",
+    "signal_ratio_csf",
+    "nucleus_ratio_csf",
     "pfirrmann_grade",
-    "unmeasured",
 }
+REFERENCE = {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"}
 
 
 def context(weighting: Weighting = Weighting.T2) -> Context:
@@ -91,7 +98,11 @@ def test_its_version_names_the_weights(result: AnalysisResult) -> None:
 
 def test_the_report_has_the_five_levels_in_order(result: AnalysisResult) -> None:
     assert [row["level"] for row in rows(result)] == LEVELS
-    assert all(set(row) == KEYS for row in rows(result))
+    for row in rows(result):
+        assert set(row) >= {"level", *VALUES, "reference", "uncertainty", "unmeasured"}
+        reference = row["reference"]
+        assert isinstance(reference, dict)
+        assert set(reference) == REFERENCE
 
 
 def test_the_report_agrees_with_the_phantom(result: AnalysisResult) -> None:
@@ -111,7 +122,11 @@ def test_what_is_not_offered_is_null_with_a_reason(result: AnalysisResult) -> No
         assert row["pfirrmann_grade"] is None
         unmeasured = row["unmeasured"]
         assert isinstance(unmeasured, dict)
-        assert set(unmeasured) == {key for key in row if row[key] is None}
+        absent = {key for key in VALUES if row[key] is None}
+        reference = row["reference"]
+        assert isinstance(reference, dict)
+        absent |= {f"reference.{k}" for k, value in reference.items() if value is None}
+        assert set(unmeasured) >= absent
         assert "not offered" in unmeasured["pfirrmann_grade"]
 
 

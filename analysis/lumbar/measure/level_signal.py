@@ -1,0 +1,124 @@
+"""The signal of a disc in its series: which voxels, and against which CSF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import CANAL
+from analysis.lumbar.measure.disc_signal import (
+    EROSION_MM,
+    CsfReference,
+    csf_reference,
+    mean_ratio,
+    reference_difference,
+    signal_difference,
+)
+from analysis.lumbar.measure.geometry import SlabMeasurement
+from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.quantity import Missing, Quantity
+
+_NUCLEUS_SHARE = 0.5
+"""Of both axes of a disc: the nucleus fills 30 to 50 % of its section, and this
+quarter lies inside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscSignal:
+    """Signal of one disc; `reference` is its delta-SI by the reference."""
+
+    delta_si: Quantity
+    ratio_csf: Quantity
+    nucleus_ratio_csf: Quantity
+    reference: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReader:
+    """Reads grey values of the series where the structures lie."""
+
+    anatomy: Anatomy
+    volume: Volume
+    labels: NDArray[np.uint8]
+    csf: CsfReference
+    unfit: Missing | None
+
+    @classmethod
+    def of(
+        cls,
+        anatomy: Anatomy,
+        volume: Volume,
+        labels: NDArray[np.uint8],
+        unfit: Missing | None,
+    ) -> SignalReader:
+        """Read CSF; `unfit` says why no signal of this series can be used."""
+        csf = (
+            _csf(anatomy, volume, labels)
+            if unfit is None
+            else CsfReference(signal=unfit)
+        )
+        return cls(anatomy, volume, labels, csf, unfit)
+
+    def read(self, slab: SlabMeasurement) -> DiscSignal:
+        """Return the signal of one disc."""
+        missing = self.unfit or slab.height_mm
+        if isinstance(missing, Missing):
+            return DiscSignal(
+                delta_si=missing,
+                ratio_csf=missing,
+                nucleus_ratio_csf=missing,
+                reference=missing,
+            )
+        grid = self.anatomy.tissues.grid
+        slices = self.anatomy.middle_slices(slab.structure)
+        sources = [grid.source_slice(index) for index in slices]
+        discs, nuclei = [], []
+        for source in sources:
+            mine = self.labels[source] == slab.structure.number
+            discs.append(self.volume.voxels[source][mine])
+            central = _central(mine, self.volume.frame.spacing_mm[1:])
+            nuclei.append(discs[-1][central])
+        canal = self.volume.voxels[sources[0]][self.labels[sources[0]] == CANAL.number]
+        values = np.concatenate(discs)
+        return DiscSignal(
+            delta_si=signal_difference(values, self.csf),
+            ratio_csf=mean_ratio(values, self.csf),
+            nucleus_ratio_csf=mean_ratio(np.concatenate(nuclei), self.csf),
+            reference=reference_difference(discs[0], canal),
+        )
+
+
+def _central(
+    mask: NDArray[np.bool_], spacing_mm: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say for each voxel of a disc whether it lies in the middle half of both axes.
+
+    The axes are those of the outline's second moments; of a rectangle the half side is
+    the square root of three standard deviations.
+    """
+    points = np.argwhere(mask) * spacing_mm
+    if len(points) < 2:  # noqa: PLR2004 - no axes
+        return np.zeros(len(points), np.bool_)
+    offset = points - points.mean(axis=0)
+    spread, axes = np.linalg.eigh(offset.T @ offset / len(points))
+    half_mm = np.sqrt(3 * np.maximum(spread, 1e-6))
+    return np.asarray((np.abs(offset @ axes) <= _NUCLEUS_SHARE * half_mm).all(axis=1))
+
+
+def _csf(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> CsfReference:
+    """Read CSF along the whole canal: at a stenosis there is none beside the disc."""
+    from scipy import ndimage
+
+    values, highest = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    grid = anatomy.tissues.grid
+    for index in anatomy.middle_slices(CANAL):
+        source = grid.source_slice(index)
+        canal = labels[source] == CANAL.number
+        depth = ndimage.distance_transform_edt(canal, volume.frame.spacing_mm[1:])
+        inner = volume.voxels[source][depth > EROSION_MM]
+        values.append(inner)
+        highest.append(np.full(len(inner), volume.voxels[source].max()))
+    return csf_reference(np.concatenate(values), np.concatenate(highest))

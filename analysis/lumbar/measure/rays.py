@@ -1,0 +1,145 @@
+"""A structure in one slice as a field, and the rays on which it is read off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.imaging.fitting import robust_slope
+
+OUTSIDE = -255.0
+"""The field far from a structure: surely none of it."""
+STEP_MM = 0.4
+"""Half a pixel; between steps the field is linear, and so are crossings."""
+_HALF_LENGTH_MM = 36.0
+_HALF_HEIGHT_MM = 28.0
+"""Larger than half of any lumbar body or disc."""
+_FACING_MM = 14.0
+"""The body that faces a disc begins within this distance of the disc's middle."""
+_FIT_SHARE = 0.7
+"""Of the length on which surfaces are fitted; rims and osteophytes lie outside."""
+_MIN_RAYS = 10
+"""Over 4 mm; fewer say nothing of a direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Field:
+    """A signed field of one slice: positive inside a structure, zero on its outline.
+
+    Parameters
+    ----------
+    values : ndarray, shape (R, C), float32
+    corner_px : ndarray, shape (2,)
+        (row, column) of `values[0, 0]` in the slice.
+    pixel_mm
+        Distance of rows and of columns.
+    """
+
+    values: NDArray[np.float32]
+    corner_px: NDArray[np.float64]
+    pixel_mm: float
+
+    def sample(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Read the field at points (row, column) in mm, shape (..., 2).
+
+        Outside the window counts as outside the structure.
+        """
+        from scipy import ndimage
+
+        indices = np.moveaxis(points_mm / self.pixel_mm - self.corner_px, -1, 0)
+        lead = ndimage.map_coordinates(
+            self.values, indices, np.float64, order=1, mode="constant", cval=OUTSIDE
+        )
+        return np.asarray(lead)
+
+    def centroid_mm(self) -> NDArray[np.float64] | None:
+        """Return the middle (row, column) of the inside, None where it is empty."""
+        inside = np.argwhere(self.values > 0)
+        if len(inside) == 0:
+            return None
+        return np.asarray((inside.mean(axis=0) + self.corner_px) * self.pixel_mm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rays:
+    """Points on rays across a slab, shape (S, N, 2), and where they lie (mm)."""
+
+    points_mm: NDArray[np.float64]
+    along_mm: NDArray[np.float64]
+    across_mm: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, centre_mm: NDArray[np.float64], down: NDArray[np.float64]) -> Rays:
+        """Lay rays along `down`, side by side from the front to the back."""
+        back = np.array([-down[1], down[0]])
+        along = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM)
+        across = np.arange(-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM, STEP_MM)
+        points = centre_mm + along[:, None, None] * back + across[:, None] * down
+        return cls(points_mm=points, along_mm=along, across_mm=across)
+
+    def heights(self, lead: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how much of each ray lies inside (mm)."""
+        inside = np.maximum(lead, 0.0)
+        here, there = inside[:, :-1], inside[:, 1:]
+        fall = np.abs(lead[:, :-1] - lead[:, 1:])
+        crossed = (here > 0) != (there > 0)
+        share = np.where(crossed, (here + there) / np.where(crossed, fall, 1.0), 0.0)
+        share[(here > 0) & (there > 0)] = 1.0
+        return np.asarray(share.sum(axis=1) * STEP_MM)
+
+    def surface(
+        self, lead: NDArray[np.float64], *, lowest: bool
+    ) -> NDArray[np.float64]:
+        """Return where each ray leaves the lower or the upper surface; NaN: nowhere."""
+        inside = lead > 0
+        sides = np.arange(lead.shape[1])
+        if lowest:
+            here = np.where(inside, sides, -1).max(axis=1)
+            there = here + 1
+        else:
+            here = np.where(inside, sides, lead.shape[1]).min(axis=1)
+            there = here - 1
+        found = inside.any(axis=1) & (there >= 0) & (there < lead.shape[1])
+        rays = np.flatnonzero(found)
+        at, beyond = lead[rays, here[rays]], lead[rays, there[rays]]
+        places = np.full(len(lead), np.nan)
+        step = (there - here)[rays] * at / (at - beyond)
+        places[rays] = self.across_mm[here[rays]] + step * STEP_MM
+        return places
+
+    def facing_surfaces(
+        self, facing: tuple[Field, Field]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lower surface of the body above, the upper one of that below."""
+        upper, lower = (body.sample(self.points_mm) for body in facing)
+        far = np.abs(self.across_mm) > _FACING_MM
+        upper[:, far] = lower[:, far] = OUTSIDE
+        return self.surface(upper, lowest=True), self.surface(lower, lowest=False)
+
+    def angles_rad(
+        self,
+        above: NDArray[np.float64],
+        below: NDArray[np.float64],
+        extent: tuple[int, int],
+    ) -> tuple[float, float] | None:
+        """Return by how much two surfaces lean to the feet as they run to the back.
+
+        None where one of them is not seen.
+        """
+        upper, lower = (self._fit(surface, extent) for surface in (above, below))
+        if upper is None or lower is None:
+            return None
+        return float(np.arctan(upper)), float(np.arctan(lower))
+
+    def _fit(
+        self, surface_mm: NDArray[np.float64], extent: tuple[int, int]
+    ) -> float | None:
+        first, last = extent
+        cut = (1 - _FIT_SHARE) / 2 * (last - first)
+        rays = np.arange(round(first + cut), round(last - cut) + 1)
+        rays = rays[np.isfinite(surface_mm[rays])]
+        if len(rays) < _MIN_RAYS:
+            return None
+        return robust_slope(self.along_mm[rays], surface_mm[rays])
