@@ -109,6 +109,7 @@ class Toy:
 
     folder: Path
     url: str = ""
+    slot: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class Toy:
         self.queue = JobQueue(self.url)
 
     def start(self) -> None:
-        """Start the worker of slot 0, without waiting for it."""
+        """Start the worker of its slot, without waiting for it."""
         with (self.folder / "worker.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [
@@ -126,6 +127,7 @@ class Toy:
                     "tests.support.toy_worker",
                     str(self.folder),
                     self.url,
+                    str(self.slot),
                 ],
                 cwd=ROOT,
                 stdout=output,
@@ -194,12 +196,12 @@ class Toy:
 
 
 def main() -> None:
-    """Run as the worker of slot 0 on the folder of the command line."""
-    folder, url = Path(sys.argv[1]), sys.argv[2]
+    """Run as the worker of a slot on the folder of the command line."""
+    folder, url, slot = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     log.configure()
     executor = Executor(
         url,
-        slot=0,
+        slot=slot,
         work=ToyWork(folder),
         patience=Patience(attempts=ATTEMPTS, backoff_s=(BACKOFF_S,)),
     )
