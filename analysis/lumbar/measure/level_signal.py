@@ -117,8 +117,13 @@ def _csf(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> CsfRefe
     for index in anatomy.middle_slices(CANAL):
         source = grid.source_slice(index)
         canal = labels[source] == CANAL.number
-        depth = ndimage.distance_transform_edt(canal, volume.frame.spacing_mm[1:])
-        inner = volume.voxels[source][depth > EROSION_MM]
+        window = ndimage.find_objects(canal.astype(np.uint8))
+        if not window:
+            continue
+        # One pixel of margin: what lies beside the window is no canal.
+        inside = np.pad(canal[window[0]], 1)
+        depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
+        inner = volume.voxels[source][window[0]][depth[1:-1, 1:-1] > EROSION_MM]
         values.append(inner)
         highest.append(np.full(len(inner), volume.voxels[source].max()))
     return csf_reference(np.concatenate(values), np.concatenate(highest))

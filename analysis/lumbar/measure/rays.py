@@ -14,8 +14,10 @@ OUTSIDE = -255.0
 STEP_MM = 0.4
 """Half a pixel; between steps the field is linear, and so are crossings."""
 _HALF_LENGTH_MM = 36.0
-_HALF_HEIGHT_MM = 28.0
+BODY_HALF_HEIGHT_MM = 28.0
 """Larger than half of any lumbar body or disc."""
+DISC_HALF_HEIGHT_MM = 16.0
+"""Holds any disc and the end plates that face it."""
 _FACING_MM = 14.0
 """The body that faces a disc begins within this distance of the disc's middle."""
 _FIT_SHARE = 0.7
@@ -41,18 +43,38 @@ class Field:
     corner_px: NDArray[np.float64]
     pixel_mm: float
 
-    def sample(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Read the field at points (row, column) in mm, shape (..., 2).
+    def sample(
+        self,
+        origin_mm: NDArray[np.float64],
+        steps_mm: NDArray[np.float64],
+        shape: tuple[int, int],
+    ) -> NDArray[np.float64]:
+        """Read the field on a regular grid of points.
 
         Outside the window counts as outside the structure.
+
+        Parameters
+        ----------
+        origin_mm : ndarray, shape (2,)
+            (row, column) of the first point.
+        steps_mm : ndarray, shape (2, 2)
+            Its columns lead from one point to the next along either axis.
+        shape
+            Points along either axis.
         """
         from scipy import ndimage
 
-        indices = np.moveaxis(points_mm / self.pixel_mm - self.corner_px, -1, 0)
-        lead = ndimage.map_coordinates(
-            self.values, indices, np.float64, order=1, mode="constant", cval=OUTSIDE
+        lead: NDArray[np.float64] = ndimage.affine_transform(
+            self.values,
+            steps_mm / self.pixel_mm,
+            offset=origin_mm / self.pixel_mm - self.corner_px,
+            output_shape=shape,
+            output=np.float64,
+            order=1,
+            mode="constant",
+            cval=OUTSIDE,
         )
-        return np.asarray(lead)
+        return lead
 
     def centroid_mm(self) -> NDArray[np.float64] | None:
         """Return the middle (row, column) of the inside, None where it is empty."""
@@ -64,20 +86,48 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rays:
-    """Points on rays across a slab, shape (S, N, 2), and where they lie (mm)."""
+    """Parallel rays across a slab, side by side from its front to its back.
 
-    points_mm: NDArray[np.float64]
+    Parameters
+    ----------
+    centre_mm : ndarray, shape (2,)
+        (row, column) of the slab's middle.
+    down : ndarray, shape (2,)
+        Unit vector (row, column) along the rays.
+    along_mm : ndarray, shape (S,)
+        Place of each ray, from the centre to the back.
+    across_mm : ndarray, shape (N,)
+        Place of each point on a ray, from the centre to the feet.
+    """
+
+    centre_mm: NDArray[np.float64]
+    down: NDArray[np.float64]
     along_mm: NDArray[np.float64]
     across_mm: NDArray[np.float64]
 
     @classmethod
-    def of(cls, centre_mm: NDArray[np.float64], down: NDArray[np.float64]) -> Rays:
-        """Lay rays along `down`, side by side from the front to the back."""
-        back = np.array([-down[1], down[0]])
-        along = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM)
-        across = np.arange(-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM, STEP_MM)
-        points = centre_mm + along[:, None, None] * back + across[:, None] * down
-        return cls(points_mm=points, along_mm=along, across_mm=across)
+    def of(
+        cls,
+        centre_mm: NDArray[np.float64],
+        down: NDArray[np.float64],
+        half_height_mm: float = BODY_HALF_HEIGHT_MM,
+    ) -> Rays:
+        """Lay rays along `down` that reach that far to either side."""
+        return cls(
+            centre_mm=centre_mm,
+            down=down,
+            along_mm=np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM),
+            across_mm=np.arange(-half_height_mm, half_height_mm, STEP_MM),
+        )
+
+    def sample(self, field: Field) -> NDArray[np.float64]:
+        """Read a field on the rays, shape (S, N)."""
+        back = np.array([-self.down[1], self.down[0]])
+        origin = (
+            self.centre_mm + self.along_mm[0] * back + self.across_mm[0] * self.down
+        )
+        steps = np.stack([back, self.down], axis=1) * STEP_MM
+        return field.sample(origin, steps, (len(self.along_mm), len(self.across_mm)))
 
     def heights(self, lead: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how much of each ray lies inside (mm)."""
@@ -113,7 +163,7 @@ class Rays:
         self, facing: tuple[Field, Field]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the lower surface of the body above, the upper one of that below."""
-        upper, lower = (body.sample(self.points_mm) for body in facing)
+        upper, lower = (self.sample(body) for body in facing)
         far = np.abs(self.across_mm) > _FACING_MM
         upper[:, far] = lower[:, far] = OUTSIDE
         return self.surface(upper, lowest=True), self.surface(lower, lowest=False)

@@ -199,12 +199,11 @@ def _mask(
     pixel_mm = picture_pixel_mm(anatomy)
     scale = field.pixel_mm / pixel_mm
     first = np.floor(field.corner_px * scale) - _MARGIN_PX
-    size = np.ceil(np.array(field.values.shape) * scale) + 2 * _MARGIN_PX
-    rows, columns = (
-        start + np.arange(count) for start, count in zip(first, size, strict=True)
+    rows, columns = np.ceil(np.array(field.values.shape) * scale) + 2 * _MARGIN_PX
+    lead = field.sample(
+        first * pixel_mm, np.eye(2) * pixel_mm, (int(rows), int(columns))
     )
-    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) * pixel_mm
-    return field.sample(points) > 0, np.array([first[1], first[0]])
+    return lead > 0, np.array([first[1], first[0]])
 
 
 def picture_pixel_mm(anatomy: Anatomy) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.measurement import Absence, Outline
+from analysis.contract.measurement import Outline
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import (
     DISCS,
@@ -33,11 +33,6 @@ from analysis.lumbar.measure.reference import (
     reference_values,
 )
 
-_GRADE_MISSING = Missing(
-    absence=Absence.NOT_ATTEMPTED,
-    code="not_offered",
-    text="grading is not offered by this version",
-)
 _S1 = VERTEBRAE[0]
 
 
@@ -71,7 +66,6 @@ class DiscRow:
     signal_ratio_csf: Quantity
     nucleus_ratio_csf: Quantity
     reference: ReferenceValues
-    pfirrmann_grade: Missing = _GRADE_MISSING
     outline: Outline | None = None
     uncertainty: Mapping[str, float] = field(default_factory=dict)
 

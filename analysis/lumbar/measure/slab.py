@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.measure.rays import STEP_MM, Field, Rays
+from analysis.lumbar.measure.rays import (
+    BODY_HALF_HEIGHT_MM,
+    DISC_HALF_HEIGHT_MM,
+    STEP_MM,
+    Field,
+    Rays,
+)
 
 CENTRAL_SHARE = 0.8
 """Of the length over which the height is averaged. The ends of a disc are badly
@@ -94,26 +100,24 @@ def measure_slab(
     centre = field.centroid_mm()
     if centre is None:
         return None
+    half_mm = BODY_HALF_HEIGHT_MM if facing is None else DISC_HALF_HEIGHT_MM
     for _ in range(_ROUNDS):
-        rays = Rays.of(centre, down)
-        lead = field.sample(rays.points_mm)
+        rays = Rays.of(centre, down, half_mm)
+        lead = rays.sample(field)
         extent = _extent(rays.heights(lead))
         if extent is None:
             return None
-        angles = _angles(rays, lead, extent, facing)
+        angles = _angles(rays, lead, extent, _facing(rays, facing))
         if angles is None:
             break
         down = _turned(down, float(np.tan(np.mean(angles))))
-    rays = Rays.of(centre, down)
-    lead = field.sample(rays.points_mm)
+    rays = Rays.of(centre, down, half_mm)
+    lead = rays.sample(field)
     profile = _Profile.of(rays, lead)
     if profile is None:
         return None
-    angles = _angles(rays, lead, profile.extent, facing)
-    between = np.zeros(len(lead), np.bool_)
-    if facing is not None:
-        above, below = rays.facing_surfaces(facing)
-        between = np.isfinite(above) & np.isfinite(below)
+    surfaces = _facing(rays, facing)
+    angles = _angles(rays, lead, profile.extent, surfaces)
     shifted = [profile.mean(rays.heights(lead - s)) for s in (-_SHIFT, _SHIFT)]
     front, middle, rear = profile.local_heights()
     return Slab(
@@ -124,19 +128,26 @@ def measure_slab(
         length_mm=(profile.last - profile.first) * STEP_MM,
         area_mm2=float(profile.heights.sum() * STEP_MM),
         wedge_deg=None if angles is None else float(np.degrees(angles[0] - angles[1])),
-        filled=_filled(profile.heights, between),
+        filled=_filled(profile.heights, surfaces),
         blur_mm=(shifted[0] - shifted[1]) / 2,
     )
+
+
+_Surfaces = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _facing(rays: Rays, facing: tuple[Field, Field] | None) -> _Surfaces | None:
+    return None if facing is None else rays.facing_surfaces(facing)
 
 
 def _angles(
     rays: Rays,
     lead: NDArray[np.float64],
     extent: tuple[int, int],
-    facing: tuple[Field, Field] | None,
+    facing: _Surfaces | None,
 ) -> tuple[float, float] | None:
     if facing is not None:
-        angles = rays.angles_rad(*rays.facing_surfaces(facing), extent)
+        angles = rays.angles_rad(*facing, extent)
         if angles is not None:
             return angles
     above, below = rays.surface(lead, lowest=False), rays.surface(lead, lowest=True)
@@ -221,8 +232,10 @@ def _mean_between(heights: NDArray[np.float64], low: float, high: float) -> floa
     return float(area / (high - low))
 
 
-def _filled(heights: NDArray[np.float64], between: NDArray[np.bool_]) -> float:
-    space = np.flatnonzero(between)
+def _filled(heights: NDArray[np.float64], facing: _Surfaces | None) -> float:
+    if facing is None:
+        return 1.0
+    space = np.flatnonzero(np.isfinite(facing[0]) & np.isfinite(facing[1]))
     if space.size == 0:
         return 1.0
     cut = round((1 - CENTRAL_SHARE) / 2 * space.size)

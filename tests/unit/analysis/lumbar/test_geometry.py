@@ -18,7 +18,7 @@ from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 SIZE = (12.0, 290.0, 150.0)
 HEIGHT_TOLERANCE_MM = 0.1
 LENGTH_TOLERANCE_MM = 0.1
-COLLAPSED_LENGTH_TOLERANCE_MM = 0.2
+COLLAPSED_LENGTH_TOLERANCE_MM = 0.25
 """Pixels of 0.8 mm round off the corners of a disc of 2 mm."""
 
 LAYOUTS = {
