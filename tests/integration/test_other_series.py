@@ -1,0 +1,275 @@
+"""Unusual but honest series, all thrown at one node at once: each is measured as the
+straight one is, or tells why it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.uid import SegmentationStorage
+
+from tests.support import regrid, variants
+from tests.support.node_process import Node, node_for
+from tests.support.peers import Archive, dcmsend, echo, wait_until
+from tests.support.returned import drawn_in, heights_mm, numbers_of
+from tests.support.variants import Series, fresh, saying, without
+from tests.support.wedge_spine import rotation
+
+pytestmark = pytest.mark.peer
+
+OBLIQUE = rotation("z", 12.0) @ rotation("y", 8.0)
+DISCS = ("L1/L2 disc", "L2/L3 disc", "L3/L4 disc", "L4/L5 disc", "L5/S1 disc")
+
+SAME_MM, SAME_OVERLAP = 0.01, 0.999
+"""The same voxels at the same places: what is left is the rounding of coordinates."""
+RESAMPLED_MM, RESAMPLED_OVERLAP = 0.3, 0.9
+"""Other voxels: pixels of 0.94 mm place each of the two edges of a disc to a quarter of
+one, independently: 0.33 mm at a point, less over a whole disc. An edge off by as much
+all around takes 7 % of the area of a disc of 8 mm x 35 mm."""
+FEWER_SLICES_MM = 0.5
+"""Three slices of 1.8 mm instead of seven: a disc changes by this from its middle to
+5 mm beside it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An unusual series, and what it has in common with the straight one.
+
+    Parameters
+    ----------
+    turn
+        Where a place of the straight series is in this one.
+    """
+
+    make: Callable[[Series], Series]
+    turn: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    tolerance_mm: float = SAME_MM
+    overlap: float = SAME_OVERLAP
+
+
+def coarse(series: Series) -> Series:
+    """Return the middle of the bundled series at half its resolution: quicker."""
+    return regrid.blocks(series[1:8], rows=2, columns=2)
+
+
+def changed(*changes: variants.Change) -> Callable[[Series], Series]:
+    return lambda series: fresh(coarse(series), *changes)
+
+
+def stored_as(
+    kind: str, *, slope: float = 1.0, intercept: float = 0.0
+) -> variants.Change:
+    """Return a change that stores the same values in another type and scale."""
+
+    def change(instance: Dataset) -> None:
+        values = (instance.pixel_array - intercept) / slope
+        regrid.put(instance, np.rint(values).astype(kind))
+        if slope != 1:
+            instance.RescaleSlope, instance.RescaleIntercept = slope, intercept
+
+    return change
+
+
+def twice(series: Series) -> Series:
+    """Return the series with four of its pictures again under another UID."""
+    made = fresh(coarse(series))
+    again = fresh(made[:4], saying(SeriesInstanceUID=made[0].SeriesInstanceUID))
+    return [*made, *again]
+
+
+MEASURED = {
+    "straight": Case(changed()),
+    "slices right to left, columns to the front": Case(
+        lambda s: regrid.right_to_left_and_back_to_front(coarse(s))
+    ),
+    "rows to the back, columns to the feet": Case(
+        lambda s: regrid.on_its_side(coarse(s))
+    ),
+    "oblique": Case(changed(regrid.moved(OBLIQUE)), turn=OBLIQUE),
+    "rows askew in the plane": Case(
+        lambda s: regrid.sampled_askew(coarse(s), angle_deg=10.0),
+        tolerance_mm=RESAMPLED_MM,
+        overlap=RESAMPLED_OVERLAP,
+    ),
+    "oblong pixels": Case(
+        lambda s: regrid.blocks(s[1:8], rows=1, columns=2),
+        tolerance_mm=RESAMPLED_MM,
+        overlap=RESAMPLED_OVERLAP,
+    ),
+    "8-bit": Case(changed(stored_as("<u1"))),
+    "12-bit, signed, rescaled": Case(
+        changed(stored_as("<i2", slope=0.125, intercept=125.0))
+    ),
+    "pictures twice": Case(twice),
+    "three slices": Case(
+        lambda s: fresh(coarse(s)[2:5]), tolerance_mm=FEWER_SLICES_MM, overlap=0.0
+    ),
+    "fat suppressed": Case(changed(saying(ScanOptions="FS"))),
+    "weighting not told": Case(
+        changed(
+            without("EchoTime", "RepetitionTime", "SeriesDescription", "ProtocolName")
+        )
+    ),
+}
+WARNED = {
+    "pictures twice": "duplicate_instances",
+    "three slices": "few_slices",
+    "fat suppressed": "fat_suppressed",
+    "weighting not told": "weighting_unknown",
+}
+RESAMPLED = {what for what, case in MEASURED.items() if case.tolerance_mm > SAME_MM}
+"""Their edge of the picture lies elsewhere, and so does what is cut off by it."""
+COMPARED = [what for what in MEASURED if what != "straight"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one series."""
+
+    sent: Series
+    job: dict[str, Any]
+    returned: list[Dataset]
+    warnings: set[str]
+
+    @property
+    def report(self) -> Dataset:
+        """The SR."""
+        (found,) = (one for one in self.returned if one.Modality == "SR")
+        return found
+
+    @property
+    def segmentation(self) -> Dataset:
+        """The SEG."""
+        (found,) = (one for one in self.returned if one.Modality == "SEG")
+        return found
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator[Node]:
+    with node_for(tmp_path_factory.mktemp("node"), archive) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[Archive]:
+    with Archive() as archive:
+        yield archive
+
+
+@pytest.fixture(scope="module")
+def answers(
+    tmp_path_factory: pytest.TempPathFactory,
+    node: Node,
+    archive: Archive,
+    demo_series: Path,
+) -> dict[str, Answer]:
+    """Return what came of every case; all were sent by one dcmsend."""
+    folder = tmp_path_factory.mktemp("sent")
+    bundled = variants.read_bundled(demo_series)
+    sent = {what: case.make(bundled) for what, case in MEASURED.items()}
+    for number, series in enumerate(sent.values()):
+        for index, instance in enumerate(series):
+            instance.save_as(folder / f"{number:02d}-{index:02d}.dcm")
+    dcmsend(folder, node.port)
+    jobs = _settled(node, len(sent))
+    answers = {}
+    for what, series in sent.items():
+        job = jobs[str(series[0].SeriesInstanceUID)]
+        report = node.folder / "spool" / "outbox" / job["id"] / "report.json"
+        told = json.loads(report.read_text()) if report.exists() else {"warnings": []}
+        answers[what] = Answer(
+            sent=series,
+            job=job,
+            returned=archive.results_of(series),
+            warnings={warning["code"] for warning in told["warnings"]},
+        )
+    return answers
+
+
+def _settled(node: Node, count: int) -> dict[str, dict[str, Any]]:
+    def settled() -> bool:
+        return sum(row["event"] == "job_settled" for row in node.events()) >= count
+
+    wait_until(settled, within_s=240, what=f"{count} jobs settle", every_s=0.5)
+    return {row["series_uid"]: row for row in node.jobs()}
+
+
+def test_every_series_is_measured_once_and_the_node_still_answers(
+    answers: dict[str, Answer], node: Node, archive: Archive
+) -> None:
+    states = {what: answer.job["state"] for what, answer in answers.items()}
+    assert states == dict.fromkeys(MEASURED, "done")
+    assert sum(len(answer.returned) for answer in answers.values()) == len(
+        archive.received
+    )
+    for answer in answers.values():
+        assert {one.Modality for one in answer.returned} == {"SEG", "SR", "OT"}
+    assert echo(node.port)
+
+
+@pytest.mark.parametrize("what", COMPARED)
+def test_the_numbers_in_the_sr_are_those_of_the_straight_series(
+    answers: dict[str, Answer], what: str
+) -> None:
+    straight, other = answers["straight"], answers[what]
+    expected = heights_mm(straight.report)
+    assert set(expected) >= set(DISCS)
+    found = heights_mm(other.report)
+    names = DISCS if what in RESAMPLED else expected
+    assert {name: found[name] for name in names} == pytest.approx(
+        {name: expected[name] for name in names}, abs=MEASURED[what].tolerance_mm
+    )
+
+
+@pytest.mark.parametrize("what", [what for what in COMPARED if what != "three slices"])
+def test_the_segments_lie_at_the_same_places_in_the_patient(
+    answers: dict[str, Answer], what: str
+) -> None:
+    straight = drawn_in(answers["straight"].segmentation)
+    other = drawn_in(answers[what].segmentation)
+    overlap = straight.agreement(other, MEASURED[what].turn, [*DISCS, "Spinal canal"])
+    assert min(overlap.values()) > MEASURED[what].overlap, overlap
+
+
+@pytest.mark.parametrize("what", MEASURED)
+def test_what_a_reader_must_know_is_told(answers: dict[str, Answer], what: str) -> None:
+    expected = {WARNED[what]} if what in WARNED else set()
+    assert answers[what].warnings & set(WARNED.values()) == expected
+
+
+@pytest.mark.parametrize("what", ["fat suppressed", "weighting not told"])
+def test_signal_is_not_measured_where_it_means_something_else(
+    answers: dict[str, Answer], what: str
+) -> None:
+    def signals(answer: Answer) -> set[str]:
+        names = {name for _, name, *_ in numbers_of(answer.report)}
+        return {name for name in names if "signal" in name}
+
+    assert signals(answers["straight"])
+    assert not signals(answers[what])
+
+
+def test_two_suitable_series_of_a_study_each_get_results_that_name_only_them(
+    answers: dict[str, Answer],
+) -> None:
+    first, second = answers["straight"], answers["oblique"]
+    assert first.sent[0].StudyInstanceUID == second.sent[0].StudyInstanceUID
+    for one, other in ((first, second), (second, first)):
+        assert {str(found.SOPInstanceUID) for found in one.returned}.isdisjoint(
+            str(found.SOPInstanceUID) for found in other.returned
+        )
+        sources = {str(instance.SOPInstanceUID) for instance in one.sent}
+        referred = {
+            str(element.value)
+            for element in one.segmentation.iterall()
+            if element.keyword == "ReferencedSOPInstanceUID"
+        }
+        assert referred <= sources
+    assert first.segmentation.SOPClassUID == SegmentationStorage
