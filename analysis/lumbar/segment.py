@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from analysis.imaging.grid import SagittalGrid, sagittal_grid, sample_picture
 from analysis.lumbar.anatomy import Tissue
 from analysis.lumbar.suitability import SagittalVolume
+
+T = TypeVar("T", np.uint8, np.float32)
 
 PIXEL_MM = 0.8
 """The grid that the network was trained on."""
@@ -116,8 +118,9 @@ def label_source(
 ) -> NDArray[np.uint8]:
     """Carry named structures back to the voxels of the series.
 
-    Probabilities are interpolated, then the most probable tissue is taken; its name
-    is that of the structure at or beside the voxel.
+    Probabilities are interpolated; a voxel belongs to the tissue that is more probable
+    than not, as on the outlines that are measured. Its name is that of the structure at
+    or beside it.
 
     Parameters
     ----------
@@ -162,13 +165,11 @@ class _Carrier:
         rows, columns = (int(side.stop - side.start) for side in window)
         return cls(matrix=matrix, offset=offset + matrix @ start, shape=(rows, columns))
 
-    def sample(
-        self, plane: NDArray[np.uint8], order: Literal[0, 1]
-    ) -> NDArray[np.float32]:
+    def sample(self, plane: NDArray[T], order: Literal[0, 1]) -> NDArray[T]:
         from scipy import ndimage
 
-        sampled: NDArray[np.float32] = ndimage.affine_transform(
-            plane.astype(np.float32),
+        sampled: NDArray[T] = ndimage.affine_transform(
+            plane,
             self.matrix,
             offset=self.offset,
             output_shape=self.shape,
@@ -184,22 +185,15 @@ def _named(
     """Return the named structures in a window of a source slice."""
     from scipy import ndimage
 
-    best = np.zeros(carry.shape, np.uint8)
-    lead = np.full(carry.shape, -1.0, np.float32)
-    for channel in range(len(Tissue)):
-        value = carry.sample(tissues.probability[index, channel], 1)
-        better = value > lead
-        lead[better] = value[better]
-        best[better] = channel
-    group = _GROUP_OF_CHANNEL[best]
+    everywhere = (slice(None), slice(None))
     own = _GROUP_OF_CHANNEL[tissues.tissue[index]]
     named = np.zeros(carry.shape, np.uint8)
-    for number in range(1, len(GROUPS) + 1):
+    for number, group in enumerate(GROUPS, start=1):
         mine = np.where(own == number, names, 0)
         grown = ndimage.maximum_filter(mine, size=3)
         grown[mine > 0] = mine[mine > 0]
-        chosen = group == number
-        named[chosen] = carry.sample(grown, 0)[chosen].astype(np.uint8)
+        chosen = carry.sample(tissues.margin(index, group, everywhere), 1) > 0
+        named[chosen] = carry.sample(grown, 0)[chosen]
     return named
 
 
