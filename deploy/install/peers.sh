@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # The peers of the integration tests: DCMTK, Orthanc with its DICOMweb plugin, and
-# PostgreSQL, without which one test is skipped. As root on Debian they are installed;
-# elsewhere the tests that need them are skipped, and this says so. With CI=true a
-# missing peer is a failure.
+# PostgreSQL, without which one test is skipped; and dcmjs, a reader from npm. As root on
+# Debian they are installed; elsewhere the tests that need them are skipped, and this says
+# so. With CI=true a missing peer is a failure.
 set -euo pipefail
+cd "$(dirname "$0")/../.."
+readers=build/npm
 packages=(dcmtk orthanc orthanc-dicomweb postgresql)
+command -v npm >/dev/null || packages+=(npm)
 
 missing() {
     local program
@@ -12,10 +15,20 @@ missing() {
         command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "$program"
     done
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo "orthanc-dicomweb"
+    command -v npm >/dev/null || echo npm
 }
 
-[ -n "$(missing)" ] || exit 0
-if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+install_readers() {
+    cmp -s deploy/install/readers/package-lock.json "$readers/package-lock.json" &&
+        [ -d "$readers/node_modules" ] && return
+    command -v npm >/dev/null || return
+    echo "==> installing dcmjs into $readers"
+    mkdir -p "$readers"
+    cp deploy/install/readers/package*.json "$readers/"
+    npm ci --prefix "$readers" --ignore-scripts --no-audit --no-fund --silent
+}
+
+if [ -n "$(missing)" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "==> installing ${packages[*]}"
     # The packages must not start their services: the tests start their own.
     guard=/usr/sbin/policy-rc.d
@@ -31,7 +44,9 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     [ -z "$made_guard" ] || rm -f "$guard"
 fi
 
+install_readers || true
 left=$(missing | tr '\n' ' ')
+[ -d "$readers/node_modules" ] || left+=dcmjs
 [ -n "$left" ] || exit 0
 echo "!!! missing: $left" >&2
 echo "!!! install ${packages[*]} (Debian), or the tests marked 'peer' are SKIPPED" >&2

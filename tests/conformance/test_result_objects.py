@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydicom import config
-from pydicom.dataset import Dataset
 
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.select import reject
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.common import EncodeRequest
 from dicom_node.encode.objects import encode_note, encode_result
-from tests.support.mr_series import build_enhanced, build_series, write_series
 from tests.support.phantom_result import phantom_result
-from tests.support.spine_phantom import SAGITTAL, mirrored, phantom_spine, turned
+from tests.support.result_files import VARIANTS, write_source
 
-SHAPE = (5, 64, 40)
 REQUEST = EncodeRequest(job_id="job", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
-
-CARELESS: dict[str, Any] = {
-    "AccessionNumber": None,
-    "StudyID": None,
-    "ReferringPhysicianName": None,
-    "BodyPartExamined": None,
-    "FrameOfReferenceUID": None,
-    "SliceThickness": None,
-    "PatientAge": None,
-    "Manufacturer": None,
-    "PatientSex": "W",
-    "StudyTime": "later",
-    "PatientName": "",
-}
 
 
 def errors_of(program: str, *paths: Path) -> list[str]:
@@ -56,49 +36,7 @@ def errors_of(program: str, *paths: Path) -> list[str]:
     return [line for line in lines if line.startswith("Error")]
 
 
-def move_groups_to_frames(dataset: Dataset) -> None:
-    """Write measures and orientation frame by frame, as some scanners do."""
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
-        for frame in dataset.PerFrameFunctionalGroupsSequence:
-            frame[keyword] = copy.deepcopy(shared[keyword])
-        del shared[keyword]
-
-
-def write_source(folder: Path, variant: str) -> tuple[list[Path], Any]:
-    spacing_mm = (9.0, 4.0, 5.0) if variant == "non-square" else (9.0, 4.0, 4.0)
-    directions = turned(SAGITTAL, angle_deg=14.0 if variant == "oblique" else 0.0)
-    voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
-    if variant == "reversed":
-        labels, _ = mirrored(labels, frame, (0, 2))
-        voxels, frame = mirrored(voxels, frame, (0, 2))
-    if variant in {"enhanced", "frame by frame"}:
-        dataset = build_enhanced(voxels, frame, frame_order=(3, 0, 4, 2, 1))
-        if variant == "frame by frame":
-            move_groups_to_frames(dataset)
-        return write_series(folder, [dataset]), labels
-    attributes: dict[str, Any] = {}
-    if variant == "careless":
-        attributes = CARELESS
-    if variant == "chinese":
-        attributes = {"SpecificCharacterSet": "GB18030", "PatientName": "王^小东"}
-    with config.disable_value_validation():
-        return write_series(folder, build_series(voxels, frame, **attributes)), labels
-
-
-@pytest.mark.parametrize(
-    "variant",
-    [
-        "classic",
-        "enhanced",
-        "frame by frame",
-        "oblique",
-        "reversed",
-        "non-square",
-        "careless",
-        "chinese",
-    ],
-)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_results_break_no_rule_of_their_iod(tmp_path: Path, variant: str) -> None:
     paths, labels = write_source(tmp_path / "source", variant)
     series = read_volume(paths)
