@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,12 +79,19 @@ class DiscPlane:
         """Say for each voxel of the column whether the disc lies above it."""
         return np.asarray(self.distance_mm(column) > 0)
 
-    def is_rudimentary_below(self, others: list[DiscPlane]) -> bool:
-        """Say whether the disc is much shorter than the three above it."""
+    @property
+    def tilt_deg(self) -> float:
+        """Angle by which its front is lower than its back (degrees)."""
+        return math.degrees(math.atan2(self.down[1], self.down[0]))
+
+    def is_rudimentary_below(
+        self, others: list[DiscPlane], share: float = _RUDIMENTARY_SHARE
+    ) -> bool:
+        """Say whether the disc is shorter than a share of the three above it."""
         depths = [disc.depth_mm for disc in others[-3:] if not disc.inferred]
         if not depths:
             return False
-        return self.depth_mm < _RUDIMENTARY_SHARE * float(np.median(depths))
+        return self.depth_mm < share * float(np.median(depths))
 
 
 def find_discs(column: Column) -> list[DiscPlane]:

@@ -7,6 +7,7 @@ are counted upwards from the disc above S1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
+from analysis.lumbar.anchor import MIN_BODY_SHARE, find_anchor
 from analysis.lumbar.column import Column, find_column
 from analysis.lumbar.discs import DiscPlane, find_discs
 from analysis.lumbar.segment import FULL, TissueMap
@@ -24,18 +26,12 @@ MIN_BODIES = 2
 from a chance pattern; in smoothed noise the network finds up to one."""
 MIN_BODY_MM2 = 250.0
 """Mean area of such a body in sagittal slices: 20 mm x 13 mm, a small child's."""
-_MIN_DISCS_ALONE = 4
-"""Without S1 the discs alone must make a spine."""
 MIN_CONFIDENCE = 0.87
 """Mean probability of the named bodies and discs. In 32 pictures of smoothed noise the
 network reached 0.86, in 35 real series (two of another hospital, one fat-suppressed,
 one T1) 0.92 or more."""
 LOW_CONFIDENCE = 0.90
 """Below this the reader is warned."""
-_MIN_BODY_SHARE = 0.25
-"""Of the middle size of all bodies; less is a rim or a loose piece."""
-_MIN_S1_SHARE = 0.5
-"""Of the bone below the lowest disc that must be called S1 for a certain count."""
 _MIN_PIECE_SHARE = 0.1
 """Pieces of a structure that are smaller than this share of its largest are noise."""
 _NEAR_DISC_MM = 12.0
@@ -49,7 +45,6 @@ _MIN_CANAL_SHARE = 0.05
 _BEHIND_MM = (10.0, 48.0)
 """Distance of the canal behind the middle of the bodies: half a body and half a canal
 are 17 to 32 mm."""
-_LUMBAR_DISCS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +61,8 @@ class Levels:
         The spine that they were found along.
     reaches_top, reaches_bottom
         Whether the spine runs out of the picture there.
+    certainty
+        By the disc's number, how sure its name is (0 to 1): an order, no frequency.
     warnings
         What makes the numbering doubtful.
     """
@@ -75,6 +72,7 @@ class Levels:
     column: Column
     reaches_top: bool
     reaches_bottom: bool
+    certainty: Mapping[int, float]
     warnings: tuple[Notice, ...] = ()
 
 
@@ -96,28 +94,21 @@ def name_levels(tissues: TissueMap) -> Levels:
     slots = _slots(column, discs)
     of_disc = column.tissue == Tissue.DISC
     areas = _areas(column, slots, ~of_disc, len(discs) + 1)
-    pixel_mm2 = float(spacing[1] * spacing[2])
-    whole = int((areas[1:-1] * pixel_mm2 >= MIN_BODY_MM2).sum())
-    if whole < MIN_BODIES:
-        text = (
-            f"{whole} whole vertebral bodies between discs were found, at least "
-            f"{MIN_BODIES} are needed"
-        )
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
     canal = _canal(tissues, column)
-    canal_mm3 = float(canal.sum() * spacing.prod())
-    if canal_mm3 < _MIN_CANAL_MM3:
-        text = (
-            f"{canal_mm3 / 1000:.1f} ml of spinal canal behind {len(discs)} discs, at "
-            f"least {_MIN_CANAL_MM3 / 1000} ml are needed"
-        )
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    _refuse_what_is_no_spine(areas[1:-1], canal, spacing)
 
     rows_mm = column.points_mm[:, 1]
     height_mm = tissues.tissue.shape[1] * float(spacing[1])
     reaches_top = bool(rows_mm.min() < _EDGE_MM)
     reaches_bottom = bool(rows_mm.max() > height_mm - _EDGE_MM)
-    lowest, warnings = _anchor(column, discs, slots, reaches_bottom=reaches_bottom)
+    count = len(discs) + 1
+    anchor = find_anchor(
+        discs,
+        _areas(column, slots, column.tissue == Tissue.S1, count),
+        _areas(column, slots, column.tissue == Tissue.BODY, count),
+        reaches_bottom=reaches_bottom,
+    )
+    lowest = anchor.lowest
 
     names = np.zeros(tissues.tissue.shape, np.uint8)
     planes: dict[int, DiscPlane] = {}
@@ -129,12 +120,12 @@ def name_levels(tissues: TissueMap) -> Levels:
         chosen = of_disc & (nearest == index) & (distance_mm < _NEAR_DISC_MM)
         if _put(names, column.indices[chosen], structure.number):
             planes[structure.number] = discs[index]
-    floor = _MIN_BODY_SHARE * float(np.median(areas[areas > 0]))
+    floor = MIN_BODY_SHARE * float(np.median(areas[areas > 0]))
     for position, structure in enumerate(VERTEBRAE):
         slot = lowest + 1 - position
         if slot >= 0 and areas[slot] >= floor:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
-    warnings += _doubts(tissues, names)
+    warnings = (*anchor.warnings(), *_doubts(tissues, names))
     names[canal & (names == 0)] = CANAL.number
     return Levels(
         names=names,
@@ -142,8 +133,29 @@ def name_levels(tissues: TissueMap) -> Levels:
         column=column,
         reaches_top=reaches_top,
         reaches_bottom=reaches_bottom,
+        certainty=anchor.certainty(),
         warnings=warnings,
     )
+
+
+def _refuse_what_is_no_spine(
+    areas: NDArray[np.float64], canal: NDArray[np.bool_], spacing: NDArray[np.float64]
+) -> None:
+    """Check the bodies between two discs, by area (pixels), and the canal."""
+    whole = int((areas * float(spacing[1] * spacing[2]) >= MIN_BODY_MM2).sum())
+    if whole < MIN_BODIES:
+        text = (
+            f"{whole} whole vertebral bodies between discs were found, at least "
+            f"{MIN_BODIES} are needed"
+        )
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    canal_mm3 = float(canal.sum() * spacing.prod())
+    if canal_mm3 < _MIN_CANAL_MM3:
+        text = (
+            f"{canal_mm3 / 1000:.1f} ml of spinal canal behind the discs, at "
+            f"least {_MIN_CANAL_MM3 / 1000} ml are needed"
+        )
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
 
 
 def _slots(column: Column, discs: list[DiscPlane]) -> NDArray[np.int64]:
@@ -158,42 +170,6 @@ def _nearest_disc(
     """Return for each voxel the nearest disc's index and its distance (mm)."""
     distances = np.abs([disc.distance_mm(column) for disc in discs])
     return distances.argmin(axis=0), distances.min(axis=0)
-
-
-def _anchor(
-    column: Column,
-    discs: list[DiscPlane],
-    slots: NDArray[np.int64],
-    *,
-    reaches_bottom: bool,
-) -> tuple[int, tuple[Notice, ...]]:
-    """Return the index of the disc above S1, and what makes it doubtful."""
-    s1 = _areas(column, slots, column.tissue == Tissue.S1, len(discs) + 1)
-    body = _areas(column, slots, column.tissue == Tissue.BODY, len(discs) + 1)
-    usual = float(np.median(body[body > 0])) if body.any() else 0.0
-    doubts: list[str] = []
-    slot = int(s1.argmax())
-    if s1[slot] < _MIN_BODY_SHARE * usual or slot == 0:
-        if reaches_bottom:
-            text = "The spine runs out of the lower edge and no sacrum is in view"
-            raise UnsuitableInput(code="sacrum_not_in_view", text=text)
-        if len(discs) < _MIN_DISCS_ALONE:
-            text = f"Neither S1 nor {_MIN_DISCS_ALONE} discs in line were recognised"
-            raise UnsuitableInput(code="no_lumbar_spine", text=text)
-        slot = len(discs)
-        doubts.append("S1 was not recognised; the lowest disc is taken for L5/S1")
-    elif s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
-        doubts.append("The body below the lowest disc looks like S1 in part only")
-    elif slot < len(discs):
-        doubts.append("A disc below S1 was found: S1 may be lumbarised")
-    if any(disc.inferred for disc in discs[:slot][-_LUMBAR_DISCS:]):
-        doubts.append("A disc is missing between two others and was counted in")
-    if not doubts and discs[slot - 1].is_rudimentary_below(discs[: slot - 1]):
-        doubts.append("The lowest disc is short: it may lie between S1 and S2")
-    if not doubts:
-        return slot - 1, ()
-    text = f"{'. '.join(doubts)}. All levels may be off by one: check the count"
-    return slot - 1, (Notice(code="level_uncertain", text=text),)
 
 
 def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Notice, ...]:

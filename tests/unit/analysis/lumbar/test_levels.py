@@ -115,6 +115,34 @@ def test_a_disc_that_was_not_seen_is_counted_and_said(spine: TissueMap) -> None:
     assert rows_of(again, L1_L2.number) == rows_of(levels, L1_L2.number)
 
 
+def test_only_levels_above_a_missing_disc_are_less_certain(spine: TissueMap) -> None:
+    tissue = spine.tissue.copy()
+    tissue[name_levels(spine).names == L3_L4.number] = Tissue.BODY
+    certainty = name_levels(redrawn(spine, tissue)).certainty
+    assert certainty[L5_S1.number] == certainty[L4_L5.number] == 1.0
+    assert certainty[L1_L2.number] < 1.0
+
+
+def test_a_sound_spine_is_certain_at_every_level(spine: TissueMap) -> None:
+    certainty = name_levels(spine).certainty
+    assert list(certainty) == [disc.number for disc in DISCS[:6]]
+    assert set(certainty.values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("slope_deg", "share", "expected"),
+    [(40.0, 0.8, ["level_uncertain"]), (40.0, 1.0, []), (10.0, 0.8, [])],
+)
+def test_a_short_disc_below_one_that_leans_like_l5_s1_is_doubted(
+    slope_deg: float, share: float, expected: list[str]
+) -> None:
+    discs = list(WEDGES)
+    length_mm = share * discs[1].length_mm
+    discs[0] = dataclasses.replace(discs[0], length_mm=length_mm, wedge_deg=0.0)
+    leaning = WedgeSpine(discs=tuple(discs), sacral_slope_deg=slope_deg)
+    assert codes(name_levels(leaning.tissue_map(*NARROW.frame()))) == expected
+
+
 def test_s1_taken_for_a_body_is_still_s1_and_said(spine: TissueMap) -> None:
     taken = WedgeSpine(s1_as=Tissue.BODY).tissue_map(*NARROW.frame())
     levels = name_levels(taken)
