@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,8 @@ class Stages:
         self._layout = SpoolLayout(settings.spool.folder)
         self._is_warm = False
         self._held: tuple[str, Analysed] | None = None
+        # A library that two threads import at once is seen half made by one of them.
+        self._imports = threading.Lock()
 
     @property
     def is_warm(self) -> bool:
@@ -51,16 +54,14 @@ class Stages:
 
     def warm(self) -> None:
         """Import and load all that a job needs, while the series is still arriving."""
-        from dicom_node.encode import objects as _objects  # noqa: F401
-        from dicom_node.network import send as _send  # noqa: F401
-        from dicom_node.pipeline import run as _run  # noqa: F401
-
-        self._is_warm = True
-        for name in dict.fromkeys(route.analysis for route in self._settings.routes):
-            try:
-                self._registry.prepared(name, threads=self._settings.work.threads)
-            except AnalysisUnavailableError as error:
-                log.error("analysis_unavailable", analysis=name, reason=str(error))
+        with self._imports:
+            self._is_warm = True
+            _import_stages()
+            for name in dict.fromkeys(one.analysis for one in self._settings.routes):
+                try:
+                    self._registry.prepared(name, threads=self._settings.work.threads)
+                except AnalysisUnavailableError as error:
+                    log.error("analysis_unavailable", analysis=name, reason=str(error))
 
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`.
@@ -68,7 +69,7 @@ class Stages:
         In memory alone: what a killed worker held is had again in seconds from the
         series itself, and no copy of its pixels lies about.
         """
-        self._is_warm = True
+        self.warm()
         try:
             self._held = (job.id, self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
@@ -77,6 +78,8 @@ class Stages:
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
         """Turn the result into DICOM objects in the outbox, and say who gets them."""
+        with self._imports:
+            _import_stages()
         try:
             if analysed.verdict is Verdict.REJECTED:
                 return self._encode_note(job, analysed)
@@ -89,7 +92,9 @@ class Stages:
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
         """Send what is in the outbox, but for the instances already stored."""
-        from dicom_node.pipeline.deliver import deliver
+        with self._imports:
+            from dicom_node.network import send as _send  # noqa: F401
+            from dicom_node.pipeline.deliver import deliver
 
         if peer not in self._settings.peers:
             text = f"no peer is named {peer} any more"
@@ -202,6 +207,12 @@ class Stages:
             if route.name == job.route:
                 return route
         raise RouteUnknownError(job.route)
+
+
+def _import_stages() -> None:
+    from dicom_node.encode import objects as _objects  # noqa: F401
+    from dicom_node.network import send as _send  # noqa: F401
+    from dicom_node.pipeline import run as _run  # noqa: F401
 
 
 def _ended_by(error: Exception, job: Job) -> Outcome:

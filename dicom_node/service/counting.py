@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 from dicom_node.settings.model import Settings
 from dicom_node.spool.assembler import CountQuestion
 from dicom_node.spool.confirm import CountConfirmer
 
 
-def count_confirmer(settings: Settings) -> CountConfirmer | None:
-    """Return who asks, or None if no peer is to be asked."""
+def count_confirmer(
+    settings: Settings, *, imports: threading.Lock
+) -> CountConfirmer | None:
+    """Return who asks, or None if no peer is to be asked.
+
+    Parameters
+    ----------
+    imports
+        As for `Intake`.
+    """
     peers = {
         peer.ae_title: peer
         for peer in settings.peers.values()
@@ -18,7 +28,8 @@ def count_confirmer(settings: Settings) -> CountConfirmer | None:
         return None
 
     def count(question: CountQuestion) -> int | None:
-        from dicom_node.network.count import series_instances
+        with imports:
+            from dicom_node.network.count import series_instances
 
         peer = peers.get(question.calling_ae)
         if peer is None:

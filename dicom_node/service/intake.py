@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,7 +16,13 @@ from dicom_node.errors import (
     NodeError,
 )
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.model import JobRow, JobState, ReceivedSeries, StoredInstance
+from dicom_node.model import (
+    Completion,
+    JobRow,
+    JobState,
+    ReceivedSeries,
+    StoredInstance,
+)
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.route import job_for
 from dicom_node.settings.model import Settings
@@ -35,7 +43,14 @@ _UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING}
 
 
 class Intake:
-    """Assembles series, and owes a job for each one that is complete."""
+    """Assembles series, and owes a job for each one that is complete.
+
+    Parameters
+    ----------
+    imports
+        Held by whoever may import a library for the first time: one that two threads
+        import at once is seen half made by one of them.
+    """
 
     def __init__(
         self,
@@ -43,12 +58,15 @@ class Intake:
         queue: JobQueue,
         registry: Registry,
         confirmer: CountConfirmer | None,
+        *,
+        imports: threading.Lock,
     ) -> None:
         self._settings = settings
         self._layout = SpoolLayout(settings.spool.folder)
         self._queue = queue
         self._registry = registry
         self._confirmer = confirmer
+        self._imports = imports
         self._assembler = Assembler(
             CompletionRules(
                 quiet_s=settings.series.quiet_s, max_wait_s=settings.series.max_wait_s
@@ -91,14 +109,17 @@ class Intake:
 
     def warm(self) -> None:
         """Import what choosing a route needs, while the series is still arriving."""
-        for route in self._settings.routes:
-            try:
-                self._registry.get(route.analysis)
-            except AnalysisUnavailableError as error:
-                log.error(
-                    "analysis_unavailable", analysis=route.analysis, reason=str(error)
-                )
-        from dicom_node.decode import select as _select  # noqa: F401
+        with self._imports:
+            for route in self._settings.routes:
+                try:
+                    self._registry.get(route.analysis)
+                except AnalysisUnavailableError as error:
+                    log.error(
+                        "analysis_unavailable",
+                        analysis=route.analysis,
+                        reason=str(error),
+                    )
+            from dicom_node.decode import select as _select  # noqa: F401
 
     def tick(self, now_s: float) -> None:
         """Owe a job for every series that has become complete."""
@@ -134,18 +155,24 @@ class Intake:
     def _owe(self, series: ReceivedSeries) -> None:
         write_pending(self._layout, series)
         older = self._supersede(series) if series.revision > 1 else None
-        job = job_for(
-            series,
-            self._settings.routes,
-            self._registry,
-            accepted_at_s=max(one.received_at_s for one in series.instances),
-        )
+        with self._imports:
+            job = job_for(
+                series,
+                self._settings.routes,
+                self._registry,
+                accepted_at_s=max(one.received_at_s for one in series.instances),
+            )
         job = replace(job, supersedes=older)
         self._queue.enqueue(job)
         mark_owed(self._layout, series)
         code = None if job.rejection is None else job.rejection[0]
         log.event(
             "series_complete",
+            level=(
+                logging.WARNING
+                if series.completion is Completion.MAX_WAIT
+                else logging.INFO
+            ),
             series_uid=series.series_uid,
             study_uid=series.study_uid,
             calling_ae=series.calling_ae,

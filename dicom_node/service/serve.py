@@ -95,8 +95,9 @@ class _Service:
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
         registry = Registry(installed())
-        confirmer = count_confirmer(settings)
-        self._intake = Intake(settings, queue, registry, confirmer)
+        imports = threading.Lock()
+        confirmer = count_confirmer(settings, imports=imports)
+        self._intake = Intake(settings, queue, registry, confirmer, imports=imports)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         counts = shared_counts(settings.node.acceptors)
         settings_json = settings.model_dump_json()

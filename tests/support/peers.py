@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,9 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+)
 from pynetdicom.transport import ThreadedAssociationServer
 
 HOST = "127.0.0.1"
@@ -100,6 +103,8 @@ class Archive:
         Answered to every C-STORE, while set.
     last_stored_s
         When the last instance was stored, on the monotonic clock.
+    counts
+        Number of Series Related Instances by series UID, as it answers C-FIND.
     """
 
     ae_title: str = "PACS"
@@ -111,6 +116,7 @@ class Archive:
     requests: int = 0
     associations: int = 0
     last_stored_s: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
     _server: ThreadedAssociationServer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -123,12 +129,14 @@ class Archive:
                 ae.add_supported_context(
                     sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
                 )
+        ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         self.port = self.port or free_port()
         server = ae.start_server(
             (HOST, self.port),
             block=False,
             evt_handlers=[
                 (evt.EVT_C_STORE, self._store),
+                (evt.EVT_C_FIND, self._find),
                 (evt.EVT_ESTABLISHED, self._opened),
             ],
         )
@@ -157,6 +165,13 @@ class Archive:
             self.received.append(dataset)
             self.last_stored_s = time.monotonic()
         return 0x0000
+
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        answer = event.identifier
+        count = self.counts.get(str(answer.SeriesInstanceUID))
+        if count is not None:
+            answer.NumberOfSeriesRelatedInstances = count
+            yield 0xFF00, answer
 
     def classes(self) -> list[str]:
         """Return the SOP classes received, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -56,7 +57,8 @@ def queue(settings: Settings) -> Iterator[JobQueue]:
 
 
 def intake_for(settings: Settings, queue: JobQueue) -> Intake:
-    return Intake(settings, queue, Registry({NAME: PLUGIN}), None)
+    registry = Registry({NAME: PLUGIN})
+    return Intake(settings, queue, registry, None, imports=threading.Lock())
 
 
 def stored(settings: Settings, path: Path) -> InstanceStored:

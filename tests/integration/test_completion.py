@@ -1,0 +1,61 @@
+"""How a node calls a series complete: by count, or when the longest wait is over."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.support import variants
+from tests.support.node_process import Node, node_for
+from tests.support.peers import Archive, send, wait_until
+from tests.support.phantom_plugin import NAME, make_installed
+
+
+def completions(node: Node) -> list[dict[str, Any]]:
+    """Return what the node logged of complete series."""
+    return [row for row in node.events() if row["event"] == "series_complete"]
+
+
+def has_settled(node: Node, count: int) -> bool:
+    """Return whether the log calls this many jobs settled."""
+    settled = [row for row in node.events() if row["event"] == "job_settled"]
+    return len(settled) >= count
+
+
+def warnings_in(result: Path) -> set[str]:
+    """Return the codes of what a report warns of."""
+    report = json.loads((result / "report.json").read_text())
+    return {warning["code"] for warning in report["warnings"]}
+
+
+def test_the_senders_count_completes_at_once_and_the_longest_wait_with_a_warning(
+    tmp_path: Path, demo_series: Path
+) -> None:
+    series = variants.small(variants.read_bundled(demo_series))
+    half, uid = len(series) // 2, str(series[0].SeriesInstanceUID)
+    with Archive() as archive:
+        archive.counts[uid] = len(series)
+        node = node_for(
+            tmp_path / "node",
+            archive,
+            analysis=NAME,
+            environment=make_installed(tmp_path / "site"),
+        )
+        node.settings["peers"]["pacs"]["answers_c_find"] = True
+        # Nothing is complete here because it was quiet.
+        node.settings["series"] = {"quiet_s": 600, "max_wait_s": 3}
+        with node:
+            for count, part in enumerate((series[:half], series[half:]), start=1):
+                send(part, node.port)
+                wait_until(
+                    partial(has_settled, node, count), within_s=30, what=f"job {count}"
+                )
+            first, second = completions(node)
+    assert (first["completion"], first["level"]) == ("max-wait", "warning")
+    assert (second["completion"], second["level"]) == ("count-confirmed", "info")
+    assert (first["instances"], second["instances"]) == (half, len(series))
+    outbox = tmp_path / "node" / "spool" / "outbox"
+    told = [warnings_in(outbox / row["job_id"]) for row in (first, second)]
+    assert told == [{"maybe_incomplete"}, {"revised"}]
