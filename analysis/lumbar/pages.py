@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from analysis.contract.result import Notice, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, level_of
+from analysis.lumbar.assessment import Assessment
 from analysis.lumbar.measure.plane import Anatomy, outline_px
 from analysis.lumbar.measure.rows import Rows
+from analysis.lumbar.norm_page import draw_norms
 from analysis.lumbar.table import BRIGHT, draw_summary, draw_table, write
 from analysis.lumbar.view import View, view_spine
 
@@ -43,15 +45,17 @@ class Sheet:
     volume: Volume
     anatomy: Anatomy
     rows: Rows
+    assessment: Assessment
     warnings: tuple[Notice, ...]
     provenance: Provenance
 
 
 def draw_pages(sheet: Sheet) -> tuple[Page, ...]:
-    """Draw the overlay with its summary beside it, and the full table."""
+    """Draw the overlay with its summary beside it, the full table, and the norms."""
     return (
         Page(title="Overlay", pixels=np.asarray(_overlay_page(sheet))),
         Page(title="Parameters", pixels=np.asarray(_table_page(sheet))),
+        Page(title="Norms", pixels=np.asarray(_norm_page(sheet))),
     )
 
 
@@ -72,6 +76,7 @@ def _overlay_page(sheet: Sheet) -> Image:
         draw,
         (picture.width + _GAP_PX, _BAR_PX, _PANEL_PX - 2 * _GAP_PX),
         sheet.rows,
+        sheet.assessment,
         sheet.warnings,
     )
     return page
@@ -84,7 +89,17 @@ def _table_page(sheet: Sheet) -> Image:
     draw = ImageDraw.Draw(page)
     _frame(draw, sheet, "Lumbar discs, parameters")
     box = (_GAP_PX, _BAR_PX, HEIGHT_PX - 2 * _GAP_PX)
-    draw_table(draw, box, sheet.rows, sheet.warnings)
+    draw_table(draw, box, sheet.rows, sheet.assessment, sheet.warnings)
+    return page
+
+
+def _norm_page(sheet: Sheet) -> Image:
+    from PIL import Image, ImageDraw
+
+    page = Image.new("RGB", (HEIGHT_PX, HEIGHT_PX), _BLACK)
+    _frame(ImageDraw.Draw(page), sheet, "Lumbar discs, grades and norms")
+    box = (_GAP_PX, _BAR_PX, HEIGHT_PX - 2 * _GAP_PX)
+    draw_norms(page, box, sheet.rows, sheet.assessment)
     return page
 
 

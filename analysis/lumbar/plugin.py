@@ -35,6 +35,7 @@ _IMPORTED_AT_FIRST_USE = (
     "PIL.ImageFont",
     "scipy.ndimage",
     "scipy.spatial",
+    "analysis.lumbar.assessment",
     "analysis.lumbar.measure.rows",
     "analysis.lumbar.pages",
     "analysis.lumbar.report",
@@ -136,22 +137,21 @@ class LumbarMri:
         self.prepare(threads=context.threads)
         volume = inputs[ROLE]
         try:
-            summary = context.summaries.get(ROLE)
-            return self._analyse(volume, summary, threads=context.threads)
+            return self._analyse(volume, context)
         except MemoryError as error:
             shape = "x".join(str(n) for n in volume.voxels.shape)
             message = f"memory gave out on a series of {shape} voxels"
             raise OutOfResources(message) from error
 
-    def _analyse(
-        self, volume: Volume, summary: SeriesSummary | None, *, threads: int
-    ) -> AnalysisResult:
+    def _analyse(self, volume: Volume, context: Context) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
+        from analysis.lumbar.assessment import assess
         from analysis.lumbar.contrast import check_contrast
         from analysis.lumbar.levels import name_levels
         from analysis.lumbar.measure.plane import Anatomy
         from analysis.lumbar.measure.rows import measure_rows
+        from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
         from analysis.lumbar.segment import label_source, segment
         from analysis.lumbar.suitability import examine
@@ -159,6 +159,7 @@ class LumbarMri:
         segmenter, card = self._segmenter, self._card
         if segmenter is None:  # `_card` has raised
             raise AnalysisFailed(card.name)
+        summary, threads = context.summaries.get(ROLE), context.threads
         sagittal = examine(volume)
         tissues = segment(sagittal, segmenter)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
@@ -170,11 +171,15 @@ class LumbarMri:
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        assessment = assess(
+            anatomy, volume, rows, context.subject, unfit, threads=threads
+        )
         warnings = (
             *sagittal.warnings,
             *_series_warnings(summary),
             *anatomy.levels.warnings,
             *report.level_warnings(rows),
+            *norm_notices(assessment.person),
         )
         provenance = Provenance(
             name=self.name, version=self.version, weights_sha256=card.weights_sha256
@@ -183,17 +188,18 @@ class LumbarMri:
             volume=volume,
             anatomy=anatomy,
             rows=rows,
+            assessment=assessment,
             warnings=warnings,
             provenance=provenance,
         )
         numbers = report.numbers_in(labels)
         return AnalysisResult(
             segmentation=report.segmentation(labels),
-            findings=report.findings(rows, numbers),
+            findings=report.findings(rows, assessment, numbers),
             pages=draw_pages(sheet),
             provenance=provenance,
             warnings=warnings,
-            details=report.details(rows),
+            details=report.details(rows, assessment),
         )
 
 

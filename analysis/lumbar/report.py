@@ -21,6 +21,14 @@ from analysis.contract.measurement import Measurement, Unmeasured
 from analysis.contract.result import Finding, Json, Notice
 from analysis.contract.segmentation import Segment, Segmentation
 from analysis.lumbar.anatomy import STRUCTURES
+from analysis.lumbar.assessment import Assessment
+from analysis.lumbar.assessment_report import (
+    assessed_details,
+    assessed_reasons,
+    grades_of,
+    reference_measurements,
+    unmeasured_of,
+)
 from analysis.lumbar.measure.geometry import SlabMeasurement
 from analysis.lumbar.measure.quantity import Missing, Quantity
 from analysis.lumbar.measure.rows import DiscRow, Rows
@@ -34,7 +42,6 @@ HEIGHT_DIAMETER_RATIO = Concept("HDR", PRIVATE_SCHEME, "Disc height-diameter rat
 DELTA_SI = Concept(
     "DELTA-SI", PRIVATE_SCHEME, "Disc signal intensity difference relative to CSF"
 )
-PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
 
 AREA = Concept("42798000", "SCT", "Area")
 WEDGE = Concept("DISC-WEDGE", PRIVATE_SCHEME, "Disc wedge angle, open to the front")
@@ -136,12 +143,6 @@ DISC_OUTPUTS = (
         unit=RATIO,
         value=lambda row: row.nucleus_ratio_csf,
     ),
-    Output(
-        key="pfirrmann_grade",
-        concept=PFIRRMANN,
-        unit=NO_UNITS,
-        value=lambda row: row.pfirrmann_grade,
-    ),
 )
 """What a finding and `report.json` hold of a disc, in the order of a reader."""
 _DECIMALS = 4
@@ -170,37 +171,42 @@ def segmentation(labels: NDArray[np.uint8]) -> Segmentation:
     return Segmentation(labels=labels, segments=segments)
 
 
-def findings(rows: Rows, numbers: set[int]) -> tuple[Finding, ...]:
+def findings(
+    rows: Rows, assessment: Assessment, numbers: set[int]
+) -> tuple[Finding, ...]:
     """Return the discs from L1/L2 down, then the vertebrae from the head down."""
-    discs = [_disc_finding(row, numbers) for row in rows.discs]
+    discs = [_disc_finding(row, assessment, numbers) for row in rows.discs]
     bodies = [_body_finding(body, numbers) for body in reversed(rows.bodies)]
     return (*discs, *bodies)
 
 
-def _disc_finding(row: DiscRow, numbers: set[int]) -> Finding:
+def _disc_finding(row: DiscRow, assessment: Assessment, numbers: set[int]) -> Finding:
     number = row.disc.number
     values = [(output, output.value(row)) for output in DISC_OUTPUTS]
+    own = tuple(
+        Measurement(
+            concept=output.concept,
+            value=value,
+            unit=output.unit,
+            modifiers=output.modifiers,
+            uncertainty=row.uncertainty.get(output.key),
+        )
+        for output, value in values
+        if not isinstance(value, Missing)
+    )
+    missing = tuple(
+        Unmeasured(concept=output.concept, reason=value.absence, text=value.text)
+        for output, value in values
+        if isinstance(value, Missing)
+    )
     return Finding(
         site=row.disc.concept,
         label=row.disc.label,
         segment_number=number if number in numbers else None,
         outline=row.outline,
-        measurements=tuple(
-            Measurement(
-                concept=output.concept,
-                value=value,
-                unit=output.unit,
-                modifiers=output.modifiers,
-                uncertainty=row.uncertainty.get(output.key),
-            )
-            for output, value in values
-            if not isinstance(value, Missing)
-        ),
-        unmeasured=tuple(
-            Unmeasured(concept=output.concept, reason=value.absence, text=value.text)
-            for output, value in values
-            if isinstance(value, Missing)
-        ),
+        measurements=(*own, *reference_measurements(row, assessment)),
+        unmeasured=(*missing, *unmeasured_of(row, assessment)),
+        grades=grades_of(row.level, assessment),
     )
 
 
@@ -239,12 +245,12 @@ def _unmeasured(quantities: tuple[Asked, ...]) -> tuple[Unmeasured, ...]:
     )
 
 
-def details(rows: Rows) -> Mapping[str, Json]:
+def details(rows: Rows, assessment: Assessment) -> Mapping[str, Json]:
     """Return this analysis' part of `report.json`."""
-    return {"levels": [_level(row) for row in rows.discs]}
+    return {"levels": [_level(row, assessment) for row in rows.discs]}
 
 
-def _level(row: DiscRow) -> dict[str, Json]:
+def _level(row: DiscRow, assessment: Assessment) -> dict[str, Json]:
     quantities = {output.key: output.value(row) for output in DISC_OUTPUTS}
     reference = {
         "dh_px512": row.reference.dh_px512,
@@ -257,10 +263,12 @@ def _level(row: DiscRow) -> dict[str, Json]:
         "level": row.level,
         **_numbers(quantities),
         "reference": _numbers(reference),
+        **assessed_details(row.level, assessment),
         "uncertainty": _numbers(row.uncertainty),
         "unmeasured": {
             **_reasons(quantities, ""),
             **_reasons(reference, "reference."),
+            **assessed_reasons(row.level, assessment),
         },
     }
 

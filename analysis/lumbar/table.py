@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from analysis.contract.result import Notice
+from analysis.lumbar.assessment import Assessment
+from analysis.lumbar.grade.model import ROMAN
 from analysis.lumbar.measure.quantity import Missing, Quantity
 from analysis.lumbar.measure.rows import DiscRow, Rows
 
@@ -18,9 +20,9 @@ Box = tuple[int, int, int]
 """Left, top, width, in pixels."""
 
 BRIGHT: Colour = (240, 240, 240)
-_DIM: Colour = (160, 165, 170)
-_WARNING: Colour = (255, 200, 90)
-_RULE: Colour = (90, 95, 100)
+DIM: Colour = (160, 165, 170)
+WARNING: Colour = (255, 200, 90)
+RULE: Colour = (90, 95, 100)
 
 _HEAD_PX, _CELL_PX, _NOTE_PX = 20, 28, 18
 _ROW_PX, _LINE_PX = 54, 26
@@ -40,7 +42,8 @@ _DEFINITIONS = (
 
 
 @lru_cache(maxsize=8)
-def _font(size: int) -> FreeTypeFont | ImageFont:
+def font(size: int) -> FreeTypeFont | ImageFont:
+    """Return Pillow's own type face, loaded once a size (px)."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=size)
@@ -59,7 +62,7 @@ def write(
         spot,
         text,
         fill=colour,
-        font=_font(size),
+        font=font(size),
         anchor=anchor,
         stroke_width=_RIM_PX,
         stroke_fill=(0, 0, 0),
@@ -79,32 +82,41 @@ _SUMMARY: tuple[_Column, ...] = (
     ("DHI", "ratio"),
     ("HDR", "ratio"),
     ("delta-SI", "1/255 CSF"),
+    ("Pfirrmann", "grade"),
 )
 
 
-def _cells(row: DiscRow) -> tuple[str, ...]:
+def _cells(row: DiscRow, assessment: Assessment) -> tuple[str, ...]:
+    graded = assessment.grades[row.level]
+    grade = _NOT_HAD if isinstance(graded, Missing) else ROMAN[graded.grade - 1]
     return (
         row.level,
         _shown(row.disc_height_mm, 1),
         _shown(row.disc_height_index, 2),
         _shown(row.height_diameter_ratio, 2),
         _shown(row.delta_si, 0),
+        grade,
     )
 
 
 def draw_summary(
-    draw: ImageDraw, box: Box, rows: Rows, warnings: tuple[Notice, ...]
+    draw: ImageDraw,
+    box: Box,
+    rows: Rows,
+    assessment: Assessment,
+    warnings: tuple[Notice, ...],
 ) -> None:
     """Draw the five levels, the reasons for what is missing, and the warnings."""
-    top = _grid(draw, box, _SUMMARY, [(row, _cells(row)) for row in rows.discs])
-    notes = [(f"{level}: {text}", _DIM) for level, text in _reasons(rows)]
-    notes += [(warning.text, _WARNING) for warning in warnings]
+    cells = [(row, _cells(row, assessment)) for row in rows.discs]
+    top = _grid(draw, box, _SUMMARY, cells)
+    notes = [(f"{level}: {text}", DIM) for level, text in _reasons(rows, assessment)]
+    notes += [(warning.text, WARNING) for warning in warnings]
     top = _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), notes)
-    definitions = [(text, _DIM) for text in _DEFINITIONS]
+    definitions = [(text, DIM) for text in _DEFINITIONS]
     _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), definitions)
 
 
-def _reasons(rows: Rows) -> list[tuple[str, str]]:
+def _reasons(rows: Rows, assessment: Assessment) -> list[tuple[str, str]]:
     """Return each reason once, with the levels and quantities that it concerns."""
     found: dict[str, list[str]] = {}
     for row in rows.discs:
@@ -113,6 +125,7 @@ def _reasons(rows: Rows) -> list[tuple[str, str]]:
             ("DHI", row.disc_height_index),
             ("HDR", row.height_diameter_ratio),
             ("delta-SI", row.delta_si),
+            ("grade", assessment.grades[row.level]),
         )
         named: dict[str, list[str]] = {}
         for name, quantity in asked:
@@ -140,11 +153,11 @@ def _grid(
     rights = [left + step * (number + 1) for number in range(len(columns))]
     for (head, unit), right in zip(columns[1:], rights[1:], strict=True):
         write(draw, (right, top), head, _HEAD_PX, BRIGHT, "ra")
-        write(draw, (right, top + 24), unit, _NOTE_PX, _DIM, "ra")
+        write(draw, (right, top + 24), unit, _NOTE_PX, DIM, "ra")
     write(draw, (left, top), columns[0][0], _HEAD_PX, BRIGHT)
     top += 54
     for row, cells in rows:
-        draw.line((left, top, left + width, top), fill=_RULE)
+        draw.line((left, top, left + width, top), fill=RULE)
         middle = top + _ROW_PX / 2
         chip = (left, middle - _CHIP_PX / 2, left + _CHIP_PX, middle + _CHIP_PX / 2)
         draw.rectangle(chip, fill=row.disc.colour)
@@ -152,7 +165,7 @@ def _grid(
         for cell, right in zip(cells[1:], rights[1:], strict=True):
             write(draw, (right, middle), cell, _CELL_PX, BRIGHT, "rm")
         top += _ROW_PX
-    draw.line((left, top, left + width, top), fill=_RULE)
+    draw.line((left, top, left + width, top), fill=RULE)
     return top
 
 
@@ -167,11 +180,11 @@ def _lines(draw: ImageDraw, box: Box, notes: list[tuple[str, Colour]]) -> int:
 
 
 def _broken(text: str, width: int) -> list[str]:
-    font = _font(_NOTE_PX)
+    face = font(_NOTE_PX)
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
+        if lines[-1] and face.getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -190,17 +203,20 @@ _FULL: tuple[_Column, ...] = (
 
 
 def draw_table(
-    draw: ImageDraw, box: Box, rows: Rows, warnings: tuple[Notice, ...]
+    draw: ImageDraw,
+    box: Box,
+    rows: Rows,
+    assessment: Assessment,
+    warnings: tuple[Notice, ...],
 ) -> None:
     """Draw all quantities of the discs, the heights of the bodies, and the notes."""
     cells = [
         (
             row,
             (
-                *_cells(row)[:2],
+                *_cells(row, assessment)[:2],
                 _shown(row.disc_length_mm, 1),
-                *_cells(row)[2:],
-                _shown(row.pfirrmann_grade, 0),
+                *_cells(row, assessment)[2:],
             ),
         )
         for row in rows.discs
@@ -212,8 +228,7 @@ def draw_table(
     ]
     bodies = f"Height of the bodies (mm): {', '.join(heights)}"
     notes = [(bodies, BRIGHT)]
-    notes += [(f"{level}: {text}", _DIM) for level, text in _reasons(rows)]
-    notes.append((f"Pfirrmann: {rows.discs[0].pfirrmann_grade.text}", _DIM))
-    notes += [(warning.text, _WARNING) for warning in warnings]
+    notes += [(f"{level}: {text}", DIM) for level, text in _reasons(rows, assessment)]
+    notes += [(warning.text, WARNING) for warning in warnings]
     top = _lines(draw, (box[0], top, box[2]), notes) + _LINE_PX // 2
-    _lines(draw, (box[0], top, box[2]), [(text, _DIM) for text in _DEFINITIONS])
+    _lines(draw, (box[0], top, box[2]), [(text, DIM) for text in _DEFINITIONS])

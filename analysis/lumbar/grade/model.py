@@ -17,6 +17,7 @@ from analysis.lumbar.grade.features import FEATURES
 MODEL_FILE = Path(__file__).with_name("model.json")
 GRADES = (1, 2, 3, 4, 5)
 """Pfirrmann grades I to V."""
+ROMAN = ("I", "II", "III", "IV", "V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,7 +87,8 @@ def load_model() -> OrdinalModel:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{MODEL_FILE.name}: the model of the grades cannot be read"
         raise AnalysisFailed(message) from error
-    if made_for != FEATURES:
+    lengths = {len(FEATURES), model.mean.size, model.weights.size, model.lowest.size}
+    if made_for != FEATURES or len(lengths) > 1 or model.cuts.size != len(GRADES) - 1:
         message = f"{MODEL_FILE.name}: made for {made_for}, expected {FEATURES}"
         raise AnalysisFailed(message)
     return model

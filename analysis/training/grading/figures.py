@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from analysis.lumbar.anatomy import level_of
-from analysis.lumbar.grade.model import GRADES
+from analysis.lumbar.grade.model import GRADES, ROMAN
 from analysis.training.grading.discs import CROP_PX
 from analysis.training.grading.scores import (
     Judged,
@@ -22,7 +22,6 @@ from analysis.training.grading.scores import (
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-ROMAN = ("I", "II", "III", "IV", "V")
 _ZOOM = 4
 _ACROSS = 3
 _TEXT_PX = 40

@@ -38,12 +38,15 @@ VALUES = {
     "delta_si",
     "signal_ratio_csf",
     "nucleus_ratio_csf",
-    "pfirrmann_grade",
 }
+GRADED = {"pfirrmann_grade", "pfirrmann_probabilities", "norms"}
 REFERENCE = {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"}
 
 
-def context(weighting: Weighting = Weighting.T2) -> Context:
+PERSON = Subject(age_years=45.0, sex="F")
+
+
+def context(weighting: Weighting = Weighting.T2, subject: Subject = PERSON) -> Context:
     summary = SeriesSummary(
         modality="MR",
         body_part="LSPINE",
@@ -53,7 +56,7 @@ def context(weighting: Weighting = Weighting.T2) -> Context:
         rows=362,
         columns=188,
     )
-    return Context(subject=Subject(), summaries={"t2_sagittal": summary})
+    return Context(subject=subject, summaries={"t2_sagittal": summary})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +64,12 @@ class Case:
     volume: Volume
     segmenter: PhantomSegmenter
 
-    def analyse(self, weighting: Weighting = Weighting.T2) -> AnalysisResult:
+    def analyse(
+        self, weighting: Weighting = Weighting.T2, subject: Subject = PERSON
+    ) -> AnalysisResult:
         plugin = LumbarMri(lambda _: self.segmenter)
-        return plugin.analyse({"t2_sagittal": self.volume}, context(weighting))
+        told = context(weighting, subject)
+        return plugin.analyse({"t2_sagittal": self.volume}, told)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +105,7 @@ def test_its_version_names_the_weights(result: AnalysisResult) -> None:
 def test_the_report_has_the_five_levels_in_order(result: AnalysisResult) -> None:
     assert [row["level"] for row in rows(result)] == LEVELS
     for row in rows(result):
-        assert set(row) >= {"level", *VALUES, "reference", "uncertainty", "unmeasured"}
+        assert set(row) >= {"level", *VALUES, *GRADED, "reference", "uncertainty"}
         reference = row["reference"]
         assert isinstance(reference, dict)
         assert set(reference) == REFERENCE
@@ -119,15 +125,16 @@ def test_the_report_agrees_with_the_phantom(result: AnalysisResult) -> None:
 
 def test_what_is_not_offered_is_null_with_a_reason(result: AnalysisResult) -> None:
     for row in rows(result):
-        assert row["pfirrmann_grade"] is None
         unmeasured = row["unmeasured"]
         assert isinstance(unmeasured, dict)
         absent = {key for key in VALUES if row[key] is None}
         reference = row["reference"]
         assert isinstance(reference, dict)
         absent |= {f"reference.{k}" for k, value in reference.items() if value is None}
+        norms = row["norms"]
+        assert isinstance(norms, dict)
+        absent |= {f"norms.{key}" for key, place in norms.items() if place is None}
         assert set(unmeasured) >= absent
-        assert "not offered" in unmeasured["pfirrmann_grade"]
 
 
 def test_every_finding_lies_in_the_segmentation(result: AnalysisResult) -> None:
@@ -155,12 +162,73 @@ def test_suppressed_fat_leaves_geometry_and_takes_signal(case: Case) -> None:
     for row in rows(result):
         assert row["disc_height_mm"] is not None
         assert row["delta_si"] is None
+        assert row["pfirrmann_grade"] is None
+        unmeasured = row["unmeasured"]
+        assert isinstance(unmeasured, dict)
+        assert unmeasured["pfirrmann_grade"].startswith("fat_suppressed")
+    assert result.findings[0].grades == ()
     reasons = [u.reason for u in result.findings[0].unmeasured]
     assert Absence.SIGNAL_UNFIT in reasons
 
 
+def test_each_level_has_a_grade_and_the_probability_of_each(
+    result: AnalysisResult,
+) -> None:
+    for row, finding in zip(rows(result), result.findings, strict=False):
+        shares = row["pfirrmann_probabilities"]
+        assert isinstance(shares, list)
+        assert sum(shares) == pytest.approx(1.0, abs=0.001)
+        assert row["pfirrmann_grade"] == 1 + int(np.argmax(shares))
+        (grade,) = finding.grades
+        assert grade.value.value == f"PFIRRMANN-{row['pfirrmann_grade']}"
+        assert len(grade.probabilities) == 5
+
+
+def test_values_by_the_definitions_of_the_norms_carry_their_place(
+    result: AnalysisResult,
+) -> None:
+    for row, finding in zip(rows(result), result.findings, strict=False):
+        norms, reference = row["norms"], row["reference"]
+        assert isinstance(norms, dict)
+        assert isinstance(reference, dict)
+        assert set(norms) == {"dhi", "hdr", "delta_si"}
+        placed = {m.concept.value: m for m in finding.measurements if m.norm}
+        height = placed["DHI-ZHENG2022"]
+        assert height.value == pytest.approx(reference["dhi"], abs=1e-4)
+        assert height.norm is not None
+        assert height.norm.percentile == pytest.approx(
+            norms["dhi"]["percentile"], abs=1e-4
+        )
+        assert height.norm.population.startswith("women, 40 to 50 years")
+
+
+def test_without_an_age_every_value_stays_and_the_norms_say_why(case: Case) -> None:
+    result = case.analyse(subject=Subject(sex="F"))
+    assert "age_unknown" in [warning.code for warning in result.warnings]
+    for row in rows(result):
+        assert row["norms"] == {"dhi": None, "hdr": None, "delta_si": None}
+        reference, unmeasured = row["reference"], row["unmeasured"]
+        assert isinstance(reference, dict)
+        assert reference["dhi"] is not None
+        assert isinstance(unmeasured, dict)
+        assert unmeasured["norms.dhi"].startswith("age_unknown")
+
+
+def test_without_a_sex_the_norms_of_both_are_given(case: Case) -> None:
+    result = case.analyse(subject=Subject(age_years=45.0))
+    assert "sex_unknown" in [warning.code for warning in result.warnings]
+    for row, finding in zip(rows(result), result.findings, strict=False):
+        norms = row["norms"]
+        assert isinstance(norms, dict)
+        assert set(norms["dhi"]) == set(norms["hdr"]) == {"f", "m"}
+        if norms["delta_si"] is not None:
+            assert set(norms["delta_si"]) == {"z", "percentile", "n"}
+        placed = {m.concept.value for m in finding.measurements if m.norm}
+        assert "DHI-ZHENG2022" not in placed
+
+
 def test_the_overlay_comes_first_and_is_legible(result: AnalysisResult) -> None:
-    assert [page.title for page in result.pages] == ["Overlay", "Parameters"]
+    assert [page.title for page in result.pages] == ["Overlay", "Parameters", "Norms"]
     for page in result.pages:
         assert page.pixels.shape[0] == 1024
         assert page.pixels.max() > 200
