@@ -81,7 +81,7 @@ class SignalReader:
             discs.append(self.volume.voxels[source][mine])
             central = _central(mine, self.volume.frame.spacing_mm[1:])
             nuclei.append(discs[-1][central])
-        canal = self.volume.voxels[sources[0]][self.labels[sources[0]] == CANAL.number]
+        canal = _inner_canal(self.volume, self.labels, sources[0])
         values = np.concatenate(discs)
         return DiscSignal(
             delta_si=signal_difference(values, self.csf),
@@ -110,20 +110,29 @@ def _central(
 
 def _csf(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> CsfReference:
     """Read CSF along the whole canal: at a stenosis there is none beside the disc."""
-    from scipy import ndimage
-
     values, highest = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     grid = anatomy.tissues.grid
     for index in anatomy.middle_slices(CANAL):
         source = grid.source_slice(index)
-        canal = labels[source] == CANAL.number
-        window = ndimage.find_objects(canal.astype(np.uint8))
-        if not window:
-            continue
-        # One pixel of margin: what lies beside the window is no canal.
-        inside = np.pad(canal[window[0]], 1)
-        depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
-        inner = volume.voxels[source][window[0]][depth[1:-1, 1:-1] > EROSION_MM]
+        inner = _inner_canal(volume, labels, source)
         values.append(inner)
         highest.append(np.full(len(inner), volume.voxels[source].max()))
     return csf_reference(np.concatenate(values), np.concatenate(highest))
+
+
+def _inner_canal(
+    volume: Volume, labels: NDArray[np.uint8], source: int
+) -> NDArray[np.float32]:
+    """Return the grey values of the canal in one slice, without its edge."""
+    from scipy import ndimage
+
+    canal = labels[source] == CANAL.number
+    window = ndimage.find_objects(canal.astype(np.uint8))
+    if not window:
+        return np.empty(0, np.float32)
+    # One pixel of margin: what lies beside the window is no canal.
+    inside = np.pad(canal[window[0]], 1)
+    depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
+    inner = depth[1:-1, 1:-1] > EROSION_MM
+    values: NDArray[np.float32] = volume.voxels[source][window[0]][inner]
+    return values
