@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from highdicom import SOPClass
@@ -13,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node import __version__
 from dicom_node.encode.common import (
     EncodeRequest,
     Equipment,
@@ -20,9 +22,13 @@ from dicom_node.encode.common import (
     set_body_part,
     settle_time,
 )
-from dicom_node.encode.source import UTF_8, Evidence
+from dicom_node.encode.source import UTF_8, Evidence, code_item, source_item
 from dicom_node.identifiers import MANUFACTURER
 
+_STRIP_PX = 28
+_STRIP_MARGIN = 8
+_STRIP_POINTS = 18
+_STRIP_TEXT = "AI result, not verified, not for primary diagnosis."
 _NOTE_SIZE = (512, 512)
 _NOTE_MARGIN = 32
 _NOTE_LINE_CHARS = 48
@@ -32,25 +38,26 @@ _NOTE_WHITE = (235, 235, 235)
 
 
 def encode_capture(
-    pixels: NDArray[np.uint8],
-    number: int,
+    page: tuple[int, NDArray[np.uint8]],
     evidence: Evidence,
     equipment: Equipment,
     request: EncodeRequest,
+    related: Sequence[tuple[str, str]] = (),
 ) -> SOPClass:
     """Encode one page as an uncompressed RGB secondary capture.
 
     Parameters
     ----------
-    pixels : ndarray, shape (H, W, 3), uint8
-        Red, green, blue.
-    number
-        Instance number, from 1.
+    page
+        Instance number, from 1, and the picture: ndarray, shape (H, W, 3), uint8.
+    related
+        SOP class and instance UIDs of the results that say the same in other forms.
 
     References
     ----------
     PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
     """
+    number, pixels = page
     encoded = SCImage.from_ref_dataset(
         ref_dataset=evidence.first,
         pixel_array=np.ascontiguousarray(pixels),
@@ -76,23 +83,46 @@ def encode_capture(
     encoded["PatientOrientation"].clear()
     encoded.BurnedInAnnotation = "NO"
     encoded.DerivationDescription = "Drawn from an automatic analysis, not verified"
-    encoded.SourceImageSequence = [_reference(image) for image in evidence.images]
+    encoded.SourceImageSequence = [source_item(image) for image in evidence.images]
+    if related:
+        encoded.ReferencedInstanceSequence = [_related_item(*each) for each in related]
     set_body_part(encoded, evidence.first, request)
     settle_time(encoded, request)
     return encoded
 
 
-def _reference(image: Dataset) -> Dataset:
-    purpose = Dataset()
-    code = codes.DCM.SourceImageForImageProcessingOperation
-    purpose.CodeValue = code.value
-    purpose.CodingSchemeDesignator = code.scheme_designator
-    purpose.CodeMeaning = code.meaning
+def _related_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = image.SOPClassUID
-    item.ReferencedSOPInstanceUID = image.SOPInstanceUID
-    item.PurposeOfReferenceCodeSequence = [purpose]
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceOfMeasurement)]
     return item
+
+
+def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uint8]:
+    """Add a strip below a page: what it is not for, by which software, when.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+        As the analysis drew it.
+
+    Returns
+    -------
+    ndarray, shape (H + 28, W, 3), uint8
+    """
+    width = pixels.shape[1]
+    strip = Image.new("RGB", (width, _STRIP_PX))
+    revision = f", revision {request.revision}" if request.revision > 1 else ""
+    made = request.content_time.strftime("%Y-%m-%d %H:%M")
+    ImageDraw.Draw(strip).text(
+        (_STRIP_MARGIN, _STRIP_PX // 2),
+        f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}",
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(min(_STRIP_POINTS, width // 50)),
+        anchor="lm",
+    )
+    return np.concatenate([pixels, np.asarray(strip, dtype=np.uint8)])
 
 
 def draw_note(title: str, text: str) -> NDArray[np.uint8]:

@@ -21,8 +21,9 @@ from analysis.contract.result import Notice, Provenance
 from dicom_node import __version__
 from dicom_node.identifiers import MANUFACTURER, derived_uid
 
-ROLES = ("seg", "sr", "sc")
-"""Kinds of result, in delivery order; each has a series of its own."""
+ROLES = ("seg", "sr", "sc", "pdf", "gsps")
+"""Kinds of result; each has a series of its own, numbered in this order."""
+DEFAULT_ROLES = ROLES[:3]
 
 _SERIAL_CHARS = 16
 
@@ -61,7 +62,7 @@ class EncodeRequest:
     description: str = "AI lumbar (not for primary diagnosis)"
     revision: int = 1
     supersedes: str | None = None
-    objects: tuple[str, ...] = ROLES
+    objects: tuple[str, ...] = DEFAULT_ROLES
     segmentation: str = "binary"
     notices: tuple[Notice, ...] = ()
     body_part: str = "LSPINE"
@@ -186,6 +187,9 @@ def settle_time(dataset: SOPClass, request: EncodeRequest) -> None:
     dataset.InstanceCreationTime = dataset.SeriesTime = time
     if "ContentDate" in dataset:
         dataset.ContentDate, dataset.ContentTime = day, time
+    if "PresentationCreationDate" in dataset:
+        dataset.PresentationCreationDate = day
+        dataset.PresentationCreationTime = time
     if "DateOfSecondaryCapture" in dataset:
         dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = day, time
     for item in dataset.get("ContributingEquipmentSequence", ()):

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 
 from pydicom import config
 from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
-from dicom_node.encode.capture import draw_note, encode_capture
+from dicom_node.encode.capture import draw_note, encode_capture, stamped
 from dicom_node.encode.common import EncodeRequest, equipment_of
+from dicom_node.encode.document import encode_document
+from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
 from dicom_node.encode.segmentation import encode_segmentation
 from dicom_node.encode.source import (
@@ -45,7 +48,7 @@ class EncodedObject:
 def encode_result(
     result: AnalysisResult, series: SourceSeries, request: EncodeRequest
 ) -> tuple[EncodedObject, ...]:
-    """Encode a result as SEG, SR and SC, in this order, as far as asked for.
+    """Encode a result as SEG, SR, SC, PDF and GSPS, in this order, as far as asked.
 
     The same arguments give the same bytes.
 
@@ -74,9 +77,9 @@ def encode_note(
         If the page cannot be built.
     """
     with _our_fault():
+        page = stamped(draw_note(title, text), request)
         dataset = encode_capture(
-            draw_note(title, text),
-            1,
+            (1, page),
             Evidence(images=prepare((source,))),
             equipment_of(
                 Provenance(name="note", version=__version__, weights_sha256="")
@@ -92,23 +95,39 @@ def _encode(
     evidence = evidence_of(series)
     equipment = equipment_of(result.provenance)
     request = replace(request, notices=(*request.notices, *series.warnings))
-    referenced: list[Dataset] = []
     if not result.segmentation.segments:
         wanted = tuple(role for role in request.objects if role != "seg")
         request = replace(request, objects=wanted)
+    referenced: list[Dataset] = []
     if "seg" in request.objects:
         segmentation = encode_segmentation(
             result.segmentation, evidence, equipment, request
         )
         referenced.append(segmentation)
         yield EncodedObject(name="seg", dataset=segmentation)
-    if "sr" in request.objects and any(map(is_located, result.findings)):
+    reports = "sr" in request.objects and any(map(is_located, result.findings))
+    related = [(one.SOPClassUID, one.SOPInstanceUID) for one in referenced]
+    if reports:
+        related.append((Comprehensive3DSRStorage, request.instance_uid("sr")))
+    pages = [stamped(page.pixels, request) for page in result.pages]
+    captures = [
+        encode_capture(page, evidence, equipment, request, related)
+        for page in enumerate(pages, start=1)
+        if "sc" in request.objects
+    ]
+    if reports:
+        referenced += captures
         report = encode_report(result, evidence, equipment, request, referenced)
         yield EncodedObject(name="sr", dataset=report)
-    if "sc" in request.objects:
-        for number, page in enumerate(result.pages, start=1):
-            capture = encode_capture(page.pixels, number, evidence, equipment, request)
-            yield EncodedObject(name=f"sc_{number:02d}", dataset=capture)
+    for number, capture in enumerate(captures, start=1):
+        yield EncodedObject(name=f"sc_{number:02d}", dataset=capture)
+    if "pdf" in request.objects:
+        document = encode_document(pages, evidence, equipment, request)
+        yield EncodedObject(name="pdf", dataset=document)
+    if "gsps" in request.objects:
+        states = encode_presentations(result, series, evidence, equipment, request)
+        for number, state in enumerate(states, start=1):
+            yield EncodedObject(name=f"gsps_{number:02d}", dataset=state)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ from dicom_node.encode.measurements import (
     measurements,
 )
 from dicom_node.encode.segmentation import segment_numbers, tracking_uid
-from dicom_node.encode.source import UTF_8, Evidence
+from dicom_node.encode.source import UTF_8, Evidence, from_corner
 from dicom_node.identifiers import MANUFACTURER
 
 _LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")
@@ -143,11 +143,7 @@ class _Writer:
         )
 
     def _region(self, finding: Finding) -> ImageRegion:
-        """Place a finding on its source image: its outline, else its segment's centre.
-
-        The contract counts from the centre of the first voxel, SCOORD from its
-        upper left corner (PS3.3 C.18.6.1.2), as (column, row).
-        """
+        """Place a finding on its source image: outline, else centre of its segment."""
         outline = finding.outline
         if outline is None:
             slice_index, points = self._centre(finding)
@@ -156,10 +152,9 @@ class _Writer:
             slice_index, points = outline.slice_index, outline.points
             graphic = GraphicTypeValues.POLYLINE
         image, frame = self._evidence.image_of(slice_index)
-        corners = np.stack([points[:, 1], points[:, 0]], axis=1) + 0.5
         return ImageRegion(
             graphic_type=graphic,
-            graphic_data=corners.astype(np.float32),
+            graphic_data=from_corner(points).astype(np.float32),
             source_image=SourceImageForRegion(
                 referenced_sop_class_uid=image.SOPClassUID,
                 referenced_sop_instance_uid=image.SOPInstanceUID,

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.valuerep import PersonName
 
 from analysis.contract.result import Notice
@@ -51,11 +55,11 @@ _IMAGE_KEYWORDS = (
     "SeriesNumber", "Modality", "FrameOfReferenceUID", "PositionReferenceIndicator",
     "BodyPartExamined", "InstanceNumber", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
-    "Rows", "Columns", "NumberOfFrames", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence",
-    "DimensionIndexSequence", "Manufacturer", "ManufacturerModelName",
-    "SoftwareVersions", "DeviceSerialNumber", "InstitutionName", "StationName",
-    "ProcedureCodeSequence",
+    "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "DimensionOrganizationSequence", "DimensionIndexSequence",
+    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber",
+    "InstitutionName", "StationName", "ProcedureCodeSequence",
 )  # fmt: skip
 """All that results need of an image beside patient and study."""
 
@@ -117,6 +121,45 @@ class Evidence:
         if self.frame_numbers:
             return self.images[0], self.frame_numbers[slice_index]
         return self.images[slice_index], None
+
+
+def from_corner(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points (row, column) as (column, row) from the corner of the first pixel.
+
+    The contract counts from the centre of the first voxel, SCOORD and GSPS from its
+    upper left corner (PS3.3 C.18.6.1.2, C.10.5.1.2).
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 2)
+        (row, column).
+
+    Returns
+    -------
+    ndarray, shape (N, 2)
+        (column, row).
+    """
+    return np.stack([points[:, 1], points[:, 0]], axis=1) + 0.5
+
+
+def source_item(image: Dataset) -> Dataset:
+    """Refer to an image from which a result was made (PS3.3 10.3)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = image.SOPClassUID
+    item.ReferencedSOPInstanceUID = image.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = [
+        code_item(codes.DCM.SourceImageForImageProcessingOperation)
+    ]
+    return item
+
+
+def code_item(code: Code) -> Dataset:
+    """Return a code as an item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
 
 
 def evidence_of(series: SourceSeries) -> Evidence:

@@ -165,11 +165,9 @@ class Route(Section):
     accept: Accept = Accept()
     analysis: Name = "lumbar-mri"
     deliver_to: Annotated[list[Name], Field(min_length=1)]
-    objects: Annotated[list[Literal["seg", "sr", "sc"]], Field(min_length=1)] = [
-        "seg",
-        "sr",
-        "sc",
-    ]
+    objects: Annotated[
+        list[Literal["seg", "sr", "sc", "pdf", "gsps"]], Field(min_length=1)
+    ] = ["seg", "sr", "sc"]
     segmentation: Literal["binary", "labelmap", "labelmap-rle"] = Field(
         default="binary",
         description="How the SEG holds its voxels. binary: every viewer and archive "

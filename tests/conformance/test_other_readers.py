@@ -95,12 +95,12 @@ def segment_images(case: Case) -> dict[str, NDArray[np.bool_]]:
 
 
 def on_grid_of(
-    series: DecodedSeries, image: sitk.Image, voxels: NDArray[np.bool_]
+    series: DecodedSeries, image: Any, voxels: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Put voxels of an ITK image onto the grid of a series."""
     frame, shape = series.volume.frame, series.volume.voxels.shape
     places = [
-        image.TransformContinuousIndexToPhysicalPoint([float(i), float(j), float(k)])
+        image.TransformIndexToPhysicalPoint([i, j, k])
         for k, j, i in np.argwhere(voxels).tolist()
     ]
     steps = frame.directions * frame.spacing_mm
@@ -171,9 +171,7 @@ def test_simpleitk_sees_the_source_and_each_segment_on_one_grid(
 ) -> None:
     """GDCM reads a SEG as a stack of frames; where each lies is in the headers."""
     case = make_case(variant)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(case.source[0].parent)))
-    source = reader.Execute()
+    source: Any = sitk.ReadImage(in_order(case.source))
     everywhere = np.ones(source.GetSize()[::-1], dtype=bool)
     assert on_grid_of(case.series, source, everywhere).all()
     frames = sitk.GetArrayFromImage(sitk.ReadImage(case.path("seg"))) > 0
@@ -186,6 +184,17 @@ def test_simpleitk_sees_the_source_and_each_segment_on_one_grid(
         for item in header.PerFrameFunctionalGroupsSequence
     ]
     assert_same_voxels(case, frames, said, named_segments(header))
+
+
+def in_order(paths: list[Path]) -> list[str]:
+    """Return the files of a series along its normal, as ITK wants them."""
+
+    def place(path: Path) -> float:
+        header = dcmread(path, stop_before_pixels=True)
+        row, column = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
+        return float(np.cross(row, column) @ np.array(header.ImagePositionPatient))
+
+    return [str(path) for path in sorted(paths, key=place)]
 
 
 def assert_same_voxels(
@@ -214,7 +223,8 @@ def named_segments(header: Dataset) -> dict[int, str]:
 def test_simpleitk_shows_the_page_as_it_was_drawn(make_case: MakeCase) -> None:
     case = make_case()
     shown = sitk.GetArrayFromImage(sitk.ReadImage(case.path("sc_01")))
-    assert np.array_equal(shown[0], case.result.pages[0].pixels)
+    drawn = case.result.pages[0].pixels
+    assert np.array_equal(shown[0, : len(drawn)], drawn)
 
 
 def dcmjs(root: Path, *arguments: Path) -> Any:

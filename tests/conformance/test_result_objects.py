@@ -19,7 +19,11 @@ from dicom_node.encode.objects import encode_note, encode_result
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import VARIANTS, write_source
 
-REQUEST = EncodeRequest(job_id="job", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
+REQUEST = EncodeRequest(
+    job_id="job",
+    content_time=datetime(2026, 2, 3, 4, 5, 6),  # noqa: DTZ001 - a wall clock
+    objects=("seg", "sr", "sc", "pdf", "gsps"),
+)
 
 
 def errors_of(program: str, *paths: Path) -> list[str]:
@@ -46,7 +50,8 @@ def test_results_break_no_rule_of_their_iod(tmp_path: Path, variant: str) -> Non
         result.dataset.save_as(path, enforce_file_format=True)
         assert errors_of("dciodvfy", path) == [], result.name
         written.append(path)
-    assert [path.stem for path in written] == ["seg", "sr", "sc_01"]
+    kinds = ["seg", "sr", "sc_01", "pdf", "gsps_01"]
+    assert [path.stem for path in written] == kinds
     if variant not in {"careless", "chinese"}:
         # What we mend differs from the source; names it compares by their bytes.
         assert errors_of("dcentvfy", *paths, *written) == []

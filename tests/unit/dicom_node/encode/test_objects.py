@@ -416,11 +416,14 @@ def test_the_evidence_begins_with_the_source_series(
     phantom: tuple[DecodedSeries, NDArray[np.uint8]], encoded: dict[str, Dataset]
 ) -> None:
     (study,) = encoded["sr"].CurrentRequestedProcedureEvidenceSequence
-    first, second = study.ReferencedSeriesSequence
+    first, second, third = study.ReferencedSeriesSequence
     assert first.SeriesInstanceUID == phantom[0].volume.series_uid
     assert len(first.ReferencedSOPSequence) == SHAPE[0]
     assert second.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == (
         encoded["seg"].SOPInstanceUID
+    )
+    assert third.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == (
+        encoded["sc_01"].SOPInstanceUID
     )
 
 
