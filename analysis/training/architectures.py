@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from analysis.training.bianquenet import BianqueNet
 from analysis.training.network import SliceNetwork, UNet
+from analysis.training.plain_unet import PlainUNet
 from analysis.training.settings import Settings
 
 
@@ -28,6 +30,16 @@ def _compact(settings: Settings, channels: int, classes: int) -> SliceNetwork:
     return UNet(settings.network.widths, classes, channels)
 
 
+def _plain(settings: Settings, channels: int, classes: int) -> SliceNetwork:
+    return PlainUNet(settings.network.widths, classes, channels)
+
+
+def _bianquenet(_: Settings, channels: int, classes: int) -> SliceNetwork:
+    return BianqueNet(classes, channels)
+
+
 ARCHITECTURES: dict[str, Callable[[Settings, int, int], SliceNetwork]] = {
-    "compact": _compact
+    "compact": _compact,
+    "unet": _plain,
+    "bianquenet": _bianquenet,
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from analysis.inference.engine import load_segmenter
 from analysis.training.batches import Batches
+from analysis.training.compare import Entry, rival_settings, time_slice, write_table
 from analysis.training.curves import draw_curves
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
@@ -21,13 +21,38 @@ from analysis.training.validation import Fold
 _CURVES = "curves.png"
 
 
-def train(settings_file: Path, data: Path, folder: Path, threads: int) -> None:
+def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
     """Train, or go on with a stopped run; writes checkpoints into `folder`."""
-    torch.set_num_threads(threads)
     settings = read_settings(settings_file)
     training, validation = split_cases(settings, data)
-    run = Run(settings, folder, Batches(settings, training), Fold(settings, validation))
+    batches, fold = Batches(settings, training), Fold(settings, validation)
+    run = Run(settings, folder, batches, fold, device)
     draw_curves(run.train(), folder / _CURVES)
+
+
+def compare(
+    data: Path, folder: Path, out: Path, steps: int | None, device: str
+) -> None:
+    """Train every architecture alike, or go on with it; write the table of figures."""
+    entries = []
+    every = rival_settings(steps)
+    training, validation = split_cases(every[0], data)
+    for settings in every:
+        fold = Fold(settings, validation)
+        batches = Batches(settings, training)
+        run = Run(settings, folder / settings.name, batches, fold, device)
+        progress = run.train()
+        entries.append(
+            Entry(
+                name=settings.name,
+                steps=progress.step,
+                weights=sum(weight.numel() for weight in run.average.parameters()),
+                slice_ms=time_slice(run.average, 2 * settings.network.context + 1),
+                figures=progress.validations[-1],
+            )
+        )
+    names = [f"{case.source} {case.name}" for case in validation]
+    write_table(entries, names, out)
 
 
 def split_cases(
@@ -44,7 +69,7 @@ def split_cases(
 
 
 def export(settings_file: Path, folder: Path, models: Path) -> None:
-    """Write the best checkpoint of a run as model files, and its curves."""
+    """Write the end of a run as model files, and its curves."""
     settings = read_settings(settings_file)
     network, progress = load_average(settings, folder)
     write_model(network, settings, progress, models)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.training.run import Progress
-from analysis.training.validation import DISC_DISTANCE, MEAN
+from analysis.training.validation import MEAN
 
 _WINDOW_STEPS = 50  # of the moving mean that makes the loss readable
 
@@ -30,7 +30,7 @@ def draw_curves(progress: Progress, path: Path) -> None:
 
     steps = [row["step"] for row in progress.validations]
     for name in progress.validations[-1] if progress.validations else ():
-        if name in {"step", "minutes"} or name.endswith(DISC_DISTANCE):
+        if name in {"step", "minutes"} or name.endswith("_mm"):
             continue
         values = [row[name] for row in progress.validations]
         width = 2.5 if name == MEAN else 1.0

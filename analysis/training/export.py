@@ -18,12 +18,40 @@ from analysis.training.network import SliceNetwork, UNet
 from analysis.training.run import Progress
 from analysis.training.settings import Settings, settings_digest
 
+_ASKED_TO_CITE = "not stated; the carrying repository asks to cite the authors"
 _DATA = {
-    "name": "SPIDER, T2 SPACE subset",
-    "licence": "CC-BY-4.0",
-    "attribution": "van der Graaf JW et al. Lumbar spine segmentation in MR images: "
-    "a dataset and a public benchmark. Sci Data 2024;11:264. "
-    "doi:10.1038/s41597-024-03090-w; data: doi:10.5281/zenodo.10159290",
+    "spider_t2space": {
+        "name": "SPIDER, T2 SPACE subset",
+        "licence": "CC-BY-4.0",
+        "attribution": "van der Graaf JW et al. Lumbar spine segmentation in MR "
+        "images: a dataset and a public benchmark. Sci Data 2024;11:264. "
+        "doi:10.1038/s41597-024-03090-w; data: doi:10.5281/zenodo.10159290",
+    },
+    "spider_mini2d": {
+        "name": "SPIDER, some 2-D TSE slices",
+        "licence": "CC-BY-4.0",
+        "attribution": "as above",
+    },
+    "fcs_vb1": {
+        "name": "vertebral bodies, several hospitals",
+        "licence": _ASKED_TO_CITE,
+        "attribution": "Zukic D et al. 2014, by JonathanRamos/fastcleverseg",
+    },
+    "fcs_vb2": {
+        "name": "vertebral bodies, healthy",
+        "licence": "to be checked upstream (Zenodo 22304)",
+        "attribution": "Zenodo 22304, by JonathanRamos/fastcleverseg",
+    },
+    "fcs_ivd": {
+        "name": "discs, asymptomatic",
+        "licence": _ASKED_TO_CITE,
+        "attribution": "Menezes-Reis R et al. 2016, by JonathanRamos/fastcleverseg",
+    },
+    "sulaiman2d": {
+        "name": "mid-sagittal slices of a coding challenge",
+        "licence": "repository MIT; origin of the pictures not stated",
+        "attribution": "sulaimanvesal/vertebraeSegementation",
+    },
 }
 _READABLE_BY_ALL = 0o644
 _COMMANDS = (
@@ -40,11 +68,11 @@ def write_model(
     Parameters
     ----------
     network
-        The averaged network of the chosen checkpoint.
+        The averaged network at the end of the run.
     settings
         What it was trained with.
     progress
-        The run up to that checkpoint; its last validation is the chosen one.
+        The run; its last validation goes into the card.
     folder
         Gets `NAME.safetensors`, `NAME.onnx` and `NAME.json`.
 
@@ -88,7 +116,7 @@ def read_weights(path: Path, settings: Settings) -> SliceNetwork:
 
 
 def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, Any]:
-    (chosen,) = progress.validations[-1:]
+    (end,) = progress.validations[-1:]
     return {
         "name": settings.name,
         "version": settings.version,
@@ -100,7 +128,13 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         "context": settings.network.context,
         "normalisation": asdict(settings.normalisation),
         "parameters": sum(weight.numel() for weight in network.parameters()),
-        "licence": {"weights": "Apache-2.0", "data": _DATA},
+        "licence": {
+            "weights": "Apache-2.0",
+            "data": [
+                _DATA[source.folder] | {"folder": source.folder}
+                for source in settings.sources
+            ],
+        },
         "training": {
             "seed": settings.seed,
             "torch": torch.__version__,
@@ -111,11 +145,12 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         },
         "validation": {
             "what": "mean over series of Dice at native resolution, over pixels whose "
-            "label is certain, by source and class; the fold chose the checkpoint",
+            "label is certain, by source and class; the end of the run, not chosen by "
+            "them",
             "patients": [p for source in settings.sources for p in source.validation],
             "figures": {
                 name: round(value, 4)
-                for name, value in chosen.items()
+                for name, value in end.items()
                 if name not in {"step", "minutes"}
             },
         },

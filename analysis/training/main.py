@@ -22,16 +22,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    import torch
+
     from analysis.training import commands
 
+    torch.set_num_threads(options.threads)
     if options.command == "evaluate":
         commands.evaluate(
             options.settings, options.data, options.split, options.out, options.models
         )
     elif options.command == "export":
         commands.export(options.settings, options.run, options.models)
+    elif options.command == "compare":
+        commands.compare(
+            options.data, options.run, options.out, options.steps, options.device
+        )
     else:
-        commands.train(options.settings, options.data, options.run, options.threads)
+        commands.train(options.settings, options.data, options.run, options.device)
     return 0
 
 
@@ -44,9 +51,19 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train, or go on with a stopped run")
     train.add_argument("--data", type=Path, required=True, help="the data folder")
-    export = commands.add_parser("export", help="write a run's best weights as a model")
+    export = commands.add_parser("export", help="write a run's last weights as a model")
     for command in (train, export):
         command.add_argument("--run", type=Path, default=_RUNS / "lumbar")
+
+    compare = commands.add_parser(
+        "compare", help="train the architectures alike and write the table"
+    )
+    compare.add_argument("--data", type=Path, required=True, help="the data folder")
+    compare.add_argument("--run", type=Path, default=_RUNS / "compare")
+    compare.add_argument("--out", type=Path, default=Path("docs/segmentation.md"))
+    compare.add_argument("--steps", type=int, help="by default those of lumbar.yaml")
+    for command in (train, compare):
+        command.add_argument("--device", default="cpu", help="cpu or cuda")
 
     evaluate = commands.add_parser("evaluate", help="score the committed model")
     evaluate.add_argument("--data", type=Path, required=True, help="the data folder")

@@ -22,9 +22,9 @@ from analysis.training.batches import Batches
 from analysis.training.loss import marginal_loss
 from analysis.training.network import SliceNetwork
 from analysis.training.settings import Settings, TrainingSettings, settings_digest
-from analysis.training.validation import MEAN, Fold
+from analysis.training.validation import Fold
 
-_LAST, _BEST, _HISTORY = "last.pt", "best.pt", "history.json"
+_LAST, _HISTORY = "last.pt", "history.json"
 _FINAL_RATE = 0.01  # the learning rate ends at this share of its start
 _SPREAD = (0.2, 0.6, 0.2)  # of single-slice weights over a slice's neighbours
 _LOSS_MEMORY = 0.98  # of the smoothed loss on the progress bar
@@ -36,7 +36,6 @@ class Progress:
 
     step: int = 0
     elapsed_s: float = 0.0
-    best_dice: float = 0.0
     losses: list[float] = field(default_factory=list)
     validations: list[dict[str, float]] = field(default_factory=list)
 
@@ -56,6 +55,8 @@ class Run:
         Checkpoints and history are kept here.
     batches, fold
         Training batches and the validation patients.
+    device
+        Where to train: `cpu` or `cuda`.
     clock
         Seconds, monotonic.
 
@@ -72,6 +73,7 @@ class Run:
         folder: Path,
         batches: Batches,
         fold: Fold,
+        device: str = "cpu",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         torch.manual_seed(settings.seed)
@@ -80,11 +82,13 @@ class Run:
         self._batches = batches
         self._fold = fold
         self._clock = clock
-        self.network = build_network(settings).to(
+        self._device = torch.device(device)
+        network = build_network(settings)
+        if not (folder / _LAST).exists():
+            start_from(network, settings.training)
+        self.network = network.to(self._device).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # torch stub
         )
-        if not (folder / _LAST).exists():
-            start_from(self.network, settings.training)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -113,7 +117,7 @@ class Run:
                 progress.elapsed_s = self._clock() - started_s
                 progress.losses.append(loss)
                 bar.update()
-                bar.set_postfix(loss=f"{smooth:.3f}", best=f"{progress.best_dice:.4f}")
+                bar.set_postfix(loss=f"{smooth:.3f}")
                 last = progress.step == training.steps
                 if last or progress.step % training.validate_every_steps == 0:
                     self._validate()
@@ -132,9 +136,9 @@ class Run:
             group["lr"] = training.learning_rate * rate
         self._optimiser.zero_grad(set_to_none=True)
         loss = marginal_loss(
-            self.network(batch.grey),
-            batch.allowed,
-            batch.weight,
+            self.network(batch.grey.to(self._device)),
+            batch.allowed.to(self._device),
+            batch.weight.to(self._device),
             dice_weight=training.dice_weight,
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch stub
@@ -150,12 +154,7 @@ class Run:
         row = {"step": progress.step, "minutes": minutes, **figures}
         progress.validations.append(row)
         tqdm.write(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
-        mean = figures[MEAN]
-        best = mean > progress.best_dice
-        progress.best_dice = max(progress.best_dice, mean)
         self._save(_LAST)
-        if best:
-            self._save(_BEST)
         history = {"losses": progress.losses, "validations": progress.validations}
         (self._folder / _HISTORY).write_text(json.dumps(history), encoding="utf-8")
 
@@ -175,7 +174,9 @@ class Run:
         partial.replace(self._folder / name)
 
     def _resume(self) -> None:
-        state = torch.load(self._folder / _LAST, weights_only=True)
+        state = torch.load(
+            self._folder / _LAST, weights_only=True, map_location=self._device
+        )
         if state["settings_sha256"] != settings_digest(self._settings):
             message = f"{self._folder}: begun with other settings; take another folder"
             raise ValueError(message)
@@ -216,8 +217,12 @@ def start_from(network: SliceNetwork, training: TrainingSettings) -> None:
 
 
 def load_average(settings: Settings, folder: Path) -> tuple[SliceNetwork, Progress]:
-    """Load the averaged network of a run's best checkpoint, ready to infer."""
-    state = torch.load(folder / _BEST, weights_only=True)
+    """Load the averaged network of a run's last checkpoint, ready to infer.
+
+    The end is taken, not the best validation: the learning rate has fallen, and a fold
+    of a few patients that chose among checkpoints would flatter.
+    """
+    state = torch.load(folder / _LAST, weights_only=True, map_location="cpu")
     network = build_network(settings)
     network.load_state_dict(state["average"])
     network.eval()

@@ -159,14 +159,15 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
     Parameters
     ----------
     path
-        The YAML file.
+        The YAML file. Where it names another beside it as `like`, it holds only what
+        differs.
 
     Raises
     ------
     ValueError
         If a key is missing or unknown.
     """
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = _read(path)
     sections: dict[str, Any] = dict(raw)
     sections["network"] = _section(NetworkSettings, raw["network"], "network")
     sections["normalisation"] = _section(
@@ -180,6 +181,16 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
         AugmentationSettings, raw["augmentation"], "augmentation"
     )
     return _section(Settings, sections, "settings")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "like" not in raw:
+        return raw
+    whole = _read(path.with_name(raw.pop("like")))
+    for key, value in raw.items():
+        whole[key] = whole[key] | value if isinstance(value, dict) else value
+    return whole
 
 
 def settings_digest(settings: Settings) -> str:

@@ -12,12 +12,13 @@ from analysis.inference.normalise import normalise_slices, with_neighbours
 from analysis.training.grid import from_grid, to_grid
 from analysis.training.labels import Label, decided
 from analysis.training.network import SliceNetwork
-from analysis.training.scores import dice_of, outline_distance
+from analysis.training.scores import OutlineDistance, dice_of, outline_distance
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
 
 FOREGROUND = tuple(label for label in Label if label is not Label.BACKGROUND)
 DISC_DISTANCE = "disc_assd_mm"
+DISC_HD95 = "disc_hd95_mm"
 MEAN = "mean"
 _MAX_SLICES = 9
 
@@ -56,11 +57,12 @@ class Fold:
         -------
         dict
             Dice by "source class", mean over series; their mean as `mean`; and by
-            source the distance of disc outlines (mm), median over slices and series.
+            source the distance of disc outlines (mm), its mean and its 95th percentile
+            along the outline, median over slices and series.
         """
         network.eval()
         dice: dict[str, list[float]] = {}
-        apart: dict[str, list[float]] = {}
+        apart: dict[str, list[OutlineDistance]] = {}
         members = zip(self._cases, self._inputs, self._slices, strict=True)
         for case, inputs, chosen in members:
             guess = self._predict(network, case, inputs)
@@ -69,9 +71,13 @@ class Fold:
             apart.setdefault(case.source, []).extend(_distances(case, chosen, guess))
         result = {name: float(np.mean(values)) for name, values in dice.items()}
         result[MEAN] = float(np.mean(list(result.values())))
-        for source, values in apart.items():
-            if values:
-                result[f"{source} {DISC_DISTANCE}"] = float(np.median(values))
+        for source, outlines in apart.items():
+            if not outlines:
+                continue
+            mean_mm = np.median([outline.mean_mm for outline in outlines])
+            hd95_mm = np.median([outline.percentile95_mm for outline in outlines])
+            result[f"{source} {DISC_DISTANCE}"] = float(mean_mm)
+            result[f"{source} {DISC_HD95}"] = float(hd95_mm)
         return result
 
     def _predict(
@@ -85,8 +91,8 @@ class Fold:
         padded = np.pad(inputs, [(0, 0), (0, 0), *padding], mode="edge")
         labels = []
         with torch.inference_mode():
-            for one in torch.from_numpy(padded):
-                shares = network(one[None])[0].softmax(dim=0).numpy()
+            for one in torch.from_numpy(padded).to(_device_of(network)):
+                shares = network(one[None])[0].softmax(dim=0).cpu().numpy()
                 native = from_grid(
                     shares[:, :rows, :columns],
                     (case.grey.shape[1], case.grey.shape[2]),
@@ -95,6 +101,10 @@ class Fold:
                 )
                 labels.append(native.argmax(axis=0))
         return np.stack(labels)
+
+
+def _device_of(network: SliceNetwork) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _dice(
@@ -115,8 +125,8 @@ def _dice(
 
 def _distances(
     case: LabelledCase, chosen: NDArray[np.intp], guess: NDArray[np.intp]
-) -> list[float]:
+) -> list[OutlineDistance]:
     truth, known = decided(case.allowed[chosen], (Label.DISC,))
     pairs = zip(truth, (guess == Label.DISC) & known, strict=True)
     found = [outline_distance(one, two, case.spacing_mm) for one, two in pairs]
-    return [distance.mean_mm for distance in found if distance is not None]
+    return [distance for distance in found if distance is not None]
