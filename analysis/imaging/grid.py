@@ -16,6 +16,8 @@ from analysis.contract.geometry import Frame
 _TO_THE_RIGHT = np.array([-1.0, 0.0, 0.0])
 _TO_THE_FEET = np.array([0.0, 0.0, -1.0])
 
+_SMOOTH_REACH = 4.0
+"""Of the filter, in standard deviations."""
 _SMOOTH_SHARE = 0.4
 """Standard deviation of the anti-alias filter as a share of the new pixel; the
 networks are trained with the same filter."""
@@ -120,8 +122,15 @@ def sagittal_grid(
     )
 
 
+Window = tuple[slice, slice]
+"""Rows and columns."""
+
+
 def sample_picture(
-    grid: SagittalGrid, voxels: NDArray[np.float32], index: int
+    grid: SagittalGrid,
+    voxels: NDArray[np.float32],
+    index: int,
+    window: Window | None = None,
 ) -> NDArray[np.float32]:
     """Sample slice `index` of the grid from a series' voxels.
 
@@ -133,27 +142,49 @@ def sample_picture(
         The series.
     index
         Slice of the grid.
+    window
+        Rows and columns of the grid that are wanted; all by default.
 
     Returns
     -------
-    ndarray, shape (R', C'), float32
+    ndarray, shape (R', C') or that of the window, float32
         Smoothed against aliasing, then linear. Outside the series: its lowest value.
     """
     from scipy import ndimage
 
     picture = voxels[grid.source_slice(index)]
-    sd_mm = _SMOOTH_SHARE * grid.frame.spacing_mm[1]
-    smooth = ndimage.gaussian_filter(
-        picture, sd_mm / grid.source_frame.spacing_mm[1:], mode="nearest"
-    )
+    sd_px = _SMOOTH_SHARE * grid.frame.spacing_mm[1] / grid.source_frame.spacing_mm[1:]
     matrix, offset = grid.plane_map(to_source=True)
+    rows, columns = window or (slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+    offset = offset + matrix @ [rows.start, columns.start]
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    first, last = _reach(matrix, offset, shape)
+    margin = np.ceil(_SMOOTH_REACH * sd_px).astype(int) + 1
+    start = np.clip(first - margin, 0, np.array(picture.shape) - 1)
+    stop = np.clip(last + margin + 1, start + 1, picture.shape)
+    smooth = ndimage.gaussian_filter(
+        picture[start[0] : stop[0], start[1] : stop[1]],
+        sd_px,
+        mode="nearest",
+        truncate=_SMOOTH_REACH,
+    )
     sampled: NDArray[np.float32] = ndimage.affine_transform(
         smooth,
         matrix,
-        offset=offset,
-        output_shape=grid.shape[1:],
+        offset=offset - start,
+        output_shape=shape,
         order=1,
         mode="constant",
         cval=float(picture.min()),
     )
     return sampled
+
+
+def _reach(
+    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the last source pixel (row, column) that is sampled."""
+    far = np.array(shape) - 1
+    corners = np.array([[0, 0], [0, far[1]], [far[0], 0], far]) @ matrix.T + offset
+    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    return low.astype(np.int64), high.astype(np.int64)

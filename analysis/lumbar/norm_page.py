@@ -21,7 +21,7 @@ from analysis.lumbar.norms.curves import (
     Curve,
     load_curves,
 )
-from analysis.lumbar.norms.place import NormAge, Places
+from analysis.lumbar.norms.place import AGE_UNKNOWN, NormAge, Places
 from analysis.lumbar.table import BRIGHT, DIM, RULE, WARNING, Box, Colour, font
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ _PANEL: Colour = (18, 20, 23)
 _BAR: Colour = (70, 78, 88)
 
 _ROW_PX, _HEAD_PX, _CELL_PX, _SMALL_PX = 44, 20, 24, 16
-_AXIS_PX, _PANEL_PX, _PANEL_GAP_PX = 62, 164, 14
+_AXIS_PX, _PANEL_PX, _PANEL_GAP_PX = 62, 158, 14
 _MARKS_PX = 24
 _DOT_PX = 6
 _LINE_PX = 22
+_RANK_PX = 62
 _BAR_PX, _BAR_STEP_PX = 12, 16
 
 _COLUMNS = (0.0, 0.14, 0.33, 0.475, 0.65, 0.825, 1.0)
@@ -121,7 +122,11 @@ def draw_norms(page: Image, box: Box, rows: Rows, assessment: Assessment) -> Non
 def _who(person: NormAge | Missing) -> str:
     if isinstance(person, Missing):
         return f"Norms by age. {person.text}"
-    sex = {"f": "woman", "m": "man", None: "sex not stated: both norms"}[person.sex]
+    sex = {
+        "f": "woman",
+        "m": "man",
+        None: "sex not stated: women's norms red, men's blue",
+    }[person.sex]
     return f"Norms by age ({sex}, {person.years:.0f} years)"
 
 
@@ -144,7 +149,8 @@ def _draw_table(draw: ImageDraw, box: Box, rows: Rows, assessment: Assessment) -
         for (key, _, decimals, _, _), right in zip(_PARAMETERS, edges[4:], strict=True):
             shown = _shown(values[key], decimals)
             rank, colour = _rank(assessment.places[row.level][key])
-            _text(draw, (right - 62, middle), shown, BRIGHT, "rm")
+            beside = _RANK_PX if rank else 0
+            _text(draw, (right - beside, middle), shown, BRIGHT, "rm")
             draw.text(
                 (right, middle), rank, fill=colour, font=font(_SMALL_PX), anchor="rm"
             )
@@ -261,9 +267,12 @@ class _Strip:
             line = self._line(curve, 0.0)
             pen.line(line, fill=_BANDS[each][2], width=2 * _FINER, joint="curve")
         value = reference_of(row)[key]
-        if not isinstance(value, Missing):
-            age = None if isinstance(person, Missing) else person.years
-            self._mark(pen, value, age, row.disc.colour)
+        if isinstance(value, Missing):
+            return
+        if not isinstance(person, Missing):
+            self._mark(pen, value, person.years, row.disc.colour)
+        elif person.code == AGE_UNKNOWN:
+            self._mark(pen, value, None, row.disc.colour)
 
     def _mark(
         self, pen: ImageDraw, value: float, age: float | None, colour: Colour

@@ -6,6 +6,7 @@ CSF is the first to be clipped, and it is far from the disc within the coil's fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 
@@ -123,27 +124,82 @@ def disc_features(
     """
     wanted = {disc.number: anatomy.middle_slices(disc) for disc in discs}
     indices = sorted({index for slices in wanted.values() for index in slices})
-    grid = anatomy.tissues.grid
-    with ThreadPoolExecutor(threads) as pool:
-        sampled = pool.map(lambda i: sample_picture(grid, volume.voxels, i), indices)
-        pictures = dict(zip(indices, sampled, strict=True))
-    marrow: dict[tuple[int, int], float | None] = {}
-    for vertebra in VERTEBRAE:
-        for index in indices:
-            marrow[vertebra.number, index] = _marrow(anatomy, pictures, vertebra, index)
+    around = {body.number for disc in discs for body in _bodies(disc)} | set(wanted)
+    view = _View.of(anatomy, volume, around, indices, threads)
     found: dict[int, DiscFeatures | Missing] = {}
     for disc in discs:
-        sections = []
-        for index in wanted[disc.number]:
-            beside = [marrow[body.number, index] for body in _bodies(disc)]
-            known = [signal for signal in beside if signal is not None]
-            if known:
-                section = _section(
-                    anatomy, pictures[index] / np.mean(known), disc, index
-                )
-                sections += [] if section is None else [section]
-        found[disc.number] = _features(sections) if sections else _unfit(disc)
+        sections = [_section(view, disc, index) for index in wanted[disc.number]]
+        seen = [section for section in sections if section is not None]
+        found[disc.number] = _features(seen) if seen else _unfit(disc)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _View:
+    """The part of some slices that holds the discs and the bodies beside them.
+
+    Parameters
+    ----------
+    names : ndarray, shape (K, R, C), uint8
+        Named structures in the window, of all slices.
+    pictures
+        Grey values in the window, shape (R, C), by slice.
+    """
+
+    anatomy: Anatomy
+    names: NDArray[np.uint8]
+    pictures: Mapping[int, NDArray[np.float32]]
+
+    @classmethod
+    def of(
+        cls,
+        anatomy: Anatomy,
+        volume: Volume,
+        numbers: set[int],
+        indices: list[int],
+        threads: int,
+    ) -> _View:
+        grid, names = anatomy.tissues.grid, anatomy.levels.names
+        shown = np.asarray(np.isin(names[indices], list(numbers)).any(axis=0))
+        if not shown.any():
+            return cls(anatomy=anatomy, names=names, pictures={})
+        window = _box(shown)
+        with ThreadPoolExecutor(threads) as pool:
+            sampled = pool.map(
+                lambda index: sample_picture(grid, volume.voxels, index, window),
+                indices,
+            )
+            pictures = dict(zip(indices, sampled, strict=True))
+        return cls(anatomy=anatomy, names=names[:, *window], pictures=pictures)
+
+    def marrow(self, disc: Structure, index: int) -> float | None:
+        """Return the mean signal of the bodies beside a disc; None if none is seen."""
+        beside = [self._inside(body, index) for body in _bodies(disc)]
+        known = [signal for signal in beside if signal is not None]
+        return float(np.mean(known)) if known else None
+
+    def _inside(self, vertebra: Structure, index: int) -> float | None:
+        from scipy import ndimage
+
+        mask = self.names[index] == vertebra.number
+        if not mask.any():
+            return None
+        box = _box(mask)
+        inside = ndimage.binary_erosion(mask[box], iterations=_MARROW_EDGE_PX)
+        values = self.pictures[index][box][inside]
+        if values.size <= _MIN_MARROW_PX:
+            return None
+        signal = float(np.median(values))
+        return signal if signal > 0 else None
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
 
 
 def _unfit(disc: Structure) -> Missing:
@@ -156,37 +212,13 @@ def _bodies(disc: Structure) -> tuple[Structure, Structure]:
     return VERTEBRAE[place + 1], VERTEBRAE[place]
 
 
-def _marrow(
-    anatomy: Anatomy,
-    pictures: dict[int, NDArray[np.float32]],
-    vertebra: Structure,
-    index: int,
-) -> float | None:
-    """Return the median signal inside a body in one slice; None if it is not seen."""
-    from scipy import ndimage
-
-    mask = anatomy.levels.names[index] == vertebra.number
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if rows.size == 0:
+def _section(view: _View, disc: Structure, index: int) -> _Section | None:
+    mask = view.names[index] == disc.number
+    pixels, marrow = np.argwhere(mask), view.marrow(disc, index)
+    if marrow is None or len(pixels) < _MIN_DISC_PX:
         return None
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    inside = ndimage.binary_erosion(mask[window], iterations=_MARROW_EDGE_PX)
-    values = pictures[index][window][inside]
-    if values.size <= _MIN_MARROW_PX:
-        return None
-    signal = float(np.median(values))
-    return signal if signal > 0 else None
-
-
-def _section(
-    anatomy: Anatomy, relative: NDArray[np.float64], disc: Structure, index: int
-) -> _Section | None:
-    mask = anatomy.levels.names[index] == disc.number
-    pixels = np.argwhere(mask)
-    if len(pixels) < _MIN_DISC_PX:
-        return None
-    pixel_mm = anatomy.pixel_mm
-    down = anatomy.down(disc)
+    pixel_mm = view.anatomy.pixel_mm
+    down = view.anatomy.down(disc)
     back = np.array([-down[1], down[0]])
     offset_mm = (pixels - pixels.mean(axis=0)) * pixel_mm
     along_mm, across_mm = offset_mm @ back, offset_mm @ down
@@ -206,7 +238,7 @@ def _section(
     places[filled] *= pixel_mm / heights[filled]
     measured = filled & (np.abs(places - middle) < _MEASURED_ALONG * half_mm)
     return _Section(
-        signal=relative[mask],
+        signal=view.pictures[index][mask] / marrow,
         along=(along_mm - middle) / half_mm,
         across=(2 * across_mm - high - low) / (low - high),
         heights_mm=heights[measured],

@@ -24,6 +24,7 @@ from analysis.lumbar.norms.curves import (
 
 _WHO = {"f": "women", "m": "men", BOTH_SEXES: "women and men"}
 SOURCE = "Zheng 2022"
+AGE_UNKNOWN = "age_unknown"
 
 Places = Mapping[str, NormPlace]
 """One place by the curve of the person's sex (key `f` or `m`) or of both (`all`); two,
@@ -58,7 +59,7 @@ def norm_age(subject: Subject) -> NormAge | Missing:
     """Return whose norms apply, or why none do."""
     age = subject.age_years
     if age is None:
-        return _without("age_unknown", "The series states no age: no norms are given")
+        return _without(AGE_UNKNOWN, "The series states no age: no norms are given")
     if not MIN_AGE <= age <= MAX_AGE:
         text = f"Age {age:.0f} years; the norms hold for {MIN_AGE:.0f} to {MAX_AGE:.0f}"
         return _without("age_without_norms", text)

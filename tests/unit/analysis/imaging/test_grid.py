@@ -46,6 +46,22 @@ def test_a_sampled_picture_shows_what_lies_there_in_the_patient(layout: Layout) 
     assert picture[inner] == pytest.approx(expected, abs=1e-2)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize(
+    "window",
+    [(slice(10, 31), slice(3, 17)), (slice(0, 5), slice(0, 25)), (slice(2, 3),) * 2],
+)
+def test_a_window_shows_what_the_whole_picture_shows_there(
+    layout: Layout, window: tuple[slice, slice]
+) -> None:
+    frame, shape = layout.frame()
+    voxels = np.random.default_rng(1).normal(100, 20, shape).astype(np.float32)
+    grid = sagittal_grid(frame, shape, 0.8)
+    whole = sample_picture(grid, voxels, 1)
+    part = sample_picture(grid, voxels, 1, window)
+    assert part == pytest.approx(whole[window], abs=1e-3)
+
+
 def test_slices_keep_their_place_when_their_order_is_reversed() -> None:
     frame, shape = LAYOUTS["front at the right"].frame()
     grid = sagittal_grid(frame, shape, 0.8)
