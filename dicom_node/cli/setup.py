@@ -21,15 +21,24 @@ if TYPE_CHECKING:
 _DISTRIBUTION = "lumbar-node"
 _PACKAGES = ("analysis", "dicom_node")
 _GIB = 2**30
+_MARKS = {(True, False): "ok   ", (True, True): "warn ", (False, False): "WRONG"}
+"""By whether a finding is good, and whether it is a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Finding:
-    """One thing that was checked."""
+    """One thing that was checked.
+
+    Parameters
+    ----------
+    warning
+        Good enough to start with, and yet not what was asked for.
+    """
 
     subject: str
     good: bool
     text: str
+    warning: bool = False
 
 
 def run_check(arguments: argparse.Namespace) -> ExitCode:
@@ -48,6 +57,7 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
         findings.append(_Finding(subject="settings", good=True, text=text))
         findings.extend(_spool(settings))
         findings.extend(_analyses(settings))
+        findings.extend(_device(settings))
     _tell_findings(findings, as_json=arguments.json)
     if settings is None:
         return ExitCode.WRONG_USAGE
@@ -96,12 +106,20 @@ def _analyses(settings: Settings) -> Iterator[_Finding]:
         yield _Finding(subject="analysis", good=True, text=text)
 
 
+def _device(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.pipeline.device import warning_about
+
+    text = warning_about(settings.work.device)
+    if text:
+        yield _Finding(subject="device", good=True, text=text, warning=True)
+
+
 def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:
     if as_json:
         say_json([asdict(finding) for finding in findings])
         return
     for finding in findings:
-        mark = "ok   " if finding.good else "WRONG"
+        mark = _MARKS[finding.good, finding.warning]
         tell = say if finding.good else complain
         if finding.subject == "settings" and not finding.good:
             complain(finding.text)

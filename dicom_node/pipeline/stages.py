@@ -22,6 +22,7 @@ from dicom_node.errors import (
 )
 from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
 from dicom_node.model import Job
+from dicom_node.pipeline.device import warning_about
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.results import replace_folder, write_results
 from dicom_node.settings.model import Route, Settings
@@ -46,6 +47,9 @@ class Stages:
         self._held: tuple[str, Analysed] | None = None
         # A library that two threads import at once is seen half made by one of them.
         self._imports = threading.Lock()
+        device = warning_about(settings.work.device)
+        if device:
+            log.warning("device_missed", reason=device)
 
     @property
     def is_warm(self) -> bool:

@@ -145,6 +145,19 @@ def test_describe_tells_routes_peers_and_what_is_accepted(
     assert json.loads(capsys.readouterr().out)["settings"]["peers"]["pacs"]
 
 
+def test_a_gpu_that_is_not_used_is_told_before_the_start(
+    config: str, capsys: Captured
+) -> None:
+    path = Path(config)
+    path.write_text(path.read_text() + "work: {device: 'cuda:0'}\n")
+    assert main(["check", "--config", config]) == DONE
+    warned = "warn  device: work.device is cuda:0, but this version computes on the CPU"
+    assert warned in capsys.readouterr().out
+    assert main(["check", "--config", config, "--json"]) == DONE
+    (finding,) = (one for one in json.loads(capsys.readouterr().out) if one["warning"])
+    assert (finding["subject"], finding["good"]) == ("device", True)
+
+
 def test_a_folder_that_does_not_exist_is_wrong_usage(
     tmp_path: Path, capsys: Captured
 ) -> None:
