@@ -19,6 +19,8 @@ from analysis.training.sources import LabelledCase
 from analysis.training.validation import Fold
 
 _CURVES = "curves.png"
+_SHOWN = frozenset({"spider_t2space"})
+"""Sources whose licence lets pictures be handed on."""
 
 
 def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
@@ -86,4 +88,4 @@ def evaluate(
     cases = [
         case for source in settings.sources for case in read_cases(data, source, split)
     ]
-    evaluate_cases(segmenter, cases, out)
+    evaluate_cases(segmenter, cases, out, _SHOWN)

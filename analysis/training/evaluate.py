@@ -89,22 +89,32 @@ def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> SeriesFigures:
 
 
 def evaluate_cases(
-    segmenter: Segmenter, cases: Sequence[LabelledCase], out: Path
+    segmenter: Segmenter,
+    cases: Sequence[LabelledCase],
+    out: Path,
+    shown: frozenset[str],
 ) -> list[SeriesFigures]:
-    """Score every case; write `figures.json`, `figures.md` and `overlays.png`."""
+    """Score every case; write `figures.json`, `figures.md` and `overlays.png`.
+
+    Pictures are made of the sources `shown` alone; others must not be handed on.
+    """
     out.mkdir(parents=True, exist_ok=True)
     figures: list[SeriesFigures] = []
     pictures: list[NDArray[np.uint8]] = []
     for case in tqdm(cases, desc="evaluate", unit="case"):
         guess = segment_case(segmenter, case)
         figures.append(score_case(case, guess))
+        if case.source not in shown:
+            continue
         middle = len(case.grey) // 2
         grey = case.grey[middle].astype(np.float32)
         pictures += [
             paint(grey, labels) for labels in (case.exact_labels(middle), guess[middle])
         ]
     starts = range(0, len(pictures), 2 * _PER_ROW)
-    save_sheet([pictures[i : i + 2 * _PER_ROW] for i in starts], out / "overlays.png")
+    if pictures:
+        rows = [pictures[i : i + 2 * _PER_ROW] for i in starts]
+        save_sheet(rows, out / "overlays.png")
     table = _table(figures)
     (out / "figures.md").write_text(table, encoding="utf-8")
     (out / "figures.json").write_text(

@@ -1,7 +1,8 @@
 """Compares level names with those that other hospitals' T2 series were labelled with.
 
-Run as `python -m tests.accuracy.levels`. The series are those of `fcs_ivd`, `fcs_vb1`
-and `fcs_vb2` in the split `train`; none of them has trained the network.
+Run as `python -m tests.accuracy.levels train` or `... public_test`. The series are
+those of `fcs_ivd`, `fcs_vb1` and `fcs_vb2`; the network has learnt tissues from the
+split `train`, but no numbering.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ NAMED = dict(enumerate(VERTEBRAE, start=1)) | dict(enumerate(DISCS[:5], start=21
 _MIN_VOXELS = 20
 
 
-def series() -> Iterator[tuple[str, Path]]:
-    """Yield name and folder of each T2 series."""
+def series(split: str) -> Iterator[tuple[str, Path]]:
+    """Yield name and folder of each T2 series of a split."""
     with (spider.SHARED / "manifest.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
-            ours = row["folder"].startswith(SOURCES) and row["split"] == "train"
+            ours = row["folder"].startswith(SOURCES) and row["split"] == split
             if ours and row["weighting"].startswith("T2"):
                 yield row["case_id"], spider.SHARED / row["folder"]
 
@@ -72,21 +73,22 @@ def misnamed(result: AnalysisResult, drawn: NDArray[np.uint8]) -> tuple[int, lis
     return found, wrong
 
 
-def main() -> None:
-    """Write one line a series to standard output."""
+def lines(split: str) -> Iterator[str]:
+    """Yield what was found in each series."""
     plugin = LumbarMri()
     context = Context(subject=Subject(), summaries={}, threads=2)
-    for name, folder in series():
+    for name, folder in series(split):
         volume, drawn = read(folder)
         try:
             result = plugin.analyse({"t2_sagittal": volume}, context)
         except UnsuitableInput as outcome:
-            sys.stdout.write(f"{name}: {outcome.code}: {outcome.text}\n")
+            yield f"{name}: {outcome.code}: {outcome.text}"
             continue
         found, wrong = misnamed(result, drawn)
         codes = [warning.code for warning in result.warnings]
-        sys.stdout.write(f"{name}: {found} named, wrong {wrong}, warnings {codes}\n")
+        yield f"{name}: {found} named, wrong {wrong}, warnings {codes}"
 
 
 if __name__ == "__main__":
-    main()
+    for line in lines(sys.argv[1]):
+        sys.stdout.write(f"{line}\n")

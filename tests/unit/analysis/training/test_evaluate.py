@@ -94,7 +94,8 @@ def test_s1_is_scored_only_where_it_is_drawn() -> None:
 
 
 def test_figures_and_pictures_are_written(tmp_path: Path) -> None:
-    evaluate_cases(cast("Segmenter", _ReadsGrey()), [_case()], tmp_path)
+    segmenter = cast("Segmenter", _ReadsGrey())
+    evaluate_cases(segmenter, [_case()], tmp_path, frozenset({"some"}))
     table = (tmp_path / "figures.md").read_text(encoding="utf-8")
     assert "| some | disc | 1 |" in table
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -102,3 +103,8 @@ def test_figures_and_pictures_are_written(tmp_path: Path) -> None:
         "figures.md",
         "overlays.png",
     }
+
+
+def test_no_picture_is_made_of_a_source_that_must_not_be_shown(tmp_path: Path) -> None:
+    evaluate_cases(cast("Segmenter", _ReadsGrey()), [_case()], tmp_path, frozenset())
+    assert not (tmp_path / "overlays.png").exists()
