@@ -38,6 +38,7 @@ _IMPORTED_AT_FIRST_USE = (
     "analysis.lumbar.assessment",
     "analysis.lumbar.measure.rows",
     "analysis.lumbar.pages",
+    "analysis.lumbar.quality",
     "analysis.lumbar.report",
 )
 """An idle process does without; `prepare`, called while the series is still arriving,
@@ -153,6 +154,7 @@ class LumbarMri:
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
+        from analysis.lumbar.quality import judge
         from analysis.lumbar.segment import label_source, segment
         from analysis.lumbar.suitability import examine
 
@@ -178,6 +180,7 @@ class LumbarMri:
             *sagittal.warnings,
             *_series_warnings(summary),
             *anatomy.levels.warnings,
+            *judge(anatomy, volume, labels, rows),
             *report.level_warnings(rows),
             *norm_notices(assessment.person),
         )
