@@ -1,0 +1,196 @@
+"""What in the picture itself makes its values doubtful; each with its number.
+
+Asked after the structures are named. Nothing is refused here: what can be measured is,
+and the reader is told.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.result import Notice
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import DISCS, VERTEBRAE
+from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.quantity import Missing
+from analysis.lumbar.measure.rows import Rows
+
+COARSE_PIXEL_MM = 1.2
+"""A pixel more than 1.2 mm wide is a fifth of a usual disc's height."""
+WIDE_SPACING_MM = 6.0
+"""With slices further apart the nearest can lie 3 mm beside the middle, a third of the
+half width of the canal."""
+MAX_TILT_DEG = 20.0
+"""Between the sideways tilts of two discs L1/L2 to L5/S1. From 10 deg on it is called
+scoliosis; slices of one series leave the middle of the canal from about 20 on. 25
+patients of the split train have 2 to 26, 3 of them above 20."""
+MAX_WANDER_MM = 10.0
+"""The middle of the canal wanders by its own half width between levels."""
+MAX_JOLT_MM = 1.2
+"""Of a structure against its two neighbour slices. Anatomy moves by 0.12 to 0.43 mm (25
+patients of train); a patient who moves between interleaved slices, by the whole way."""
+MIN_VOID_MM2 = 200.0
+"""A dark area this large inside the spine is no tissue. 25 patients of train have up to
+101 mm2 (a dark disc with gas); a screw of 6 mm lies dark over 40 mm of a body."""
+_VOID_SHARE = 0.1
+"""Of the signal of bone marrow: compact bone and noise have this or less."""
+_VOID_SMOOTH_MM = 1.5
+_REACH_MM = 6.0
+"""Gaps between named structures up to twice this are closed: a void has no name."""
+_MOST_OF = 0.5
+"""Slices with less than this share of a structure's largest section cut its rim."""
+_LEVELS = 5
+
+
+def judge(
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], rows: Rows
+) -> tuple[Notice, ...]:
+    """Return the doubts about a picture, worst first.
+
+    Parameters
+    ----------
+    anatomy
+        On the sagittal grid.
+    volume, labels
+        The series, and its named structures on its own grid.
+    rows
+        What was measured.
+    """
+    found = (
+        _metal(anatomy, volume, labels),
+        _motion(anatomy),
+        _scoliosis(anatomy),
+        _clipped(rows),
+        _coarse(volume),
+        _wide(volume),
+    )
+    return tuple(notice for notice in found if notice is not None)
+
+
+def _coarse(volume: Volume) -> Notice | None:
+    pixel = float(volume.frame.spacing_mm[1:].max())
+    if pixel <= COARSE_PIXEL_MM:
+        return None
+    text = (
+        f"Pixels of {pixel:.2f} mm, more than {COARSE_PIXEL_MM} mm: heights are rough"
+    )
+    return Notice(code="coarse_pixels", text=text)
+
+
+def _wide(volume: Volume) -> Notice | None:
+    spacing = float(volume.frame.spacing_mm[0])
+    if spacing <= WIDE_SPACING_MM:
+        return None
+    text = (
+        f"Slices are {spacing:.1f} mm apart, more than {WIDE_SPACING_MM:.0f} mm: the "
+        "middle may lie between them"
+    )
+    return Notice(code="wide_slice_spacing", text=text)
+
+
+def _clipped(rows: Rows) -> Notice | None:
+    for row in rows.discs:
+        value = row.signal_ratio_csf
+        if isinstance(value, Missing) and value.code == "csf_saturated":
+            return Notice(code="csf_saturated", text=f"Signal: {value.text}")
+    return None
+
+
+def _scoliosis(anatomy: Anatomy) -> Notice | None:
+    planes = anatomy.levels.planes
+    discs = [disc for disc in DISCS[:_LEVELS] if disc.number in planes]
+    tilts = [np.degrees(np.arctan(planes[disc.number].side_slope)) for disc in discs]
+    middles = [anatomy.middle_slice(disc) for disc in discs]
+    known = [middle * anatomy.slice_mm for middle in middles if middle is not None]
+    tilt = float(np.ptp(tilts)) if tilts else 0.0
+    wander = float(np.ptp(known)) if known else 0.0
+    if tilt <= MAX_TILT_DEG and wander <= MAX_WANDER_MM:
+        return None
+    text = (
+        f"The discs tilt sideways by up to {tilt:.0f} deg against each other (limit "
+        f"{MAX_TILT_DEG:.0f}) and their middle wanders by {wander:.0f} mm (limit "
+        f"{MAX_WANDER_MM:.0f}): heights are those of oblique sections"
+    )
+    return Notice(code="scoliosis", text=text)
+
+
+def _motion(anatomy: Anatomy) -> Notice | None:
+    names = anatomy.levels.names
+    jolts: list[float] = []
+    for structure in (*VERTEBRAE[1 : _LEVELS + 1], *DISCS[:_LEVELS]):
+        jolts += _jolts(names == structure.number)
+    jolt = float(np.median(jolts)) * anatomy.pixel_mm if jolts else 0.0
+    if jolt <= MAX_JOLT_MM:
+        return None
+    text = (
+        f"Structures jump by {jolt:.1f} mm between neighbour slices, limit "
+        f"{MAX_JOLT_MM} mm: the patient has moved"
+    )
+    return Notice(code="motion", text=text)
+
+
+def _jolts(mask: NDArray[np.bool_]) -> list[float]:
+    """Return how far each section lies from between its neighbours (pixels)."""
+    sizes = mask.sum(axis=(1, 2))
+    if not sizes.any():
+        return []
+    middles = {
+        int(index): np.argwhere(mask[index]).mean(axis=0)
+        for index in np.flatnonzero(sizes > _MOST_OF * sizes.max())
+    }
+    return [
+        float(np.linalg.norm(here - (middles[index - 1] + middles[index + 1]) / 2))
+        for index, here in middles.items()
+        if index - 1 in middles and index + 1 in middles
+    ]
+
+
+def _metal(
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]
+) -> Notice | None:
+    largest = max(
+        (_void_mm2(volume, labels, index) for index in _shown(anatomy)), default=0.0
+    )
+    if largest <= MIN_VOID_MM2:
+        return None
+    text = (
+        f"{largest:.0f} mm2 of the spine give no signal in one slice (limit "
+        f"{MIN_VOID_MM2:.0f}): metal, or bone or gas of that size"
+    )
+    return Notice(code="metal", text=text)
+
+
+def _shown(anatomy: Anatomy) -> set[int]:
+    """Return the slices of the series that were measured."""
+    slices = {
+        index for disc in DISCS[:_LEVELS] for index in anatomy.middle_slices(disc)
+    }
+    return {anatomy.tissues.grid.source_slice(index) for index in slices}
+
+
+def _void_mm2(volume: Volume, labels: NDArray[np.uint8], index: int) -> float:
+    """Return the largest area inside the spine that gives no signal in a slice."""
+    from scipy import ndimage
+
+    spacing = volume.frame.spacing_mm[1:]
+    named = labels[index] > 0
+    window = ndimage.find_objects(named.astype(np.uint8))
+    if not window:
+        return 0.0
+    named, numbers = named[window[0]], labels[index][window[0]]
+    bone = np.isin(numbers, [one.number for one in VERTEBRAE])
+    if not bone.any():
+        return 0.0
+    picture = volume.voxels[index][window[0]]
+    marrow = float(np.median(picture[bone]))
+    away = ndimage.distance_transform_edt(~np.pad(named, 1), spacing)
+    near = away < _REACH_MM
+    # Closing by distance: what is left when the same way is taken back.
+    inside = ndimage.distance_transform_edt(np.pad(near, 1), spacing) > _REACH_MM
+    inside = inside[2:-2, 2:-2]
+    smooth = ndimage.gaussian_filter(picture, _VOID_SMOOTH_MM / spacing)
+    pieces, count = ndimage.label(inside & (smooth < _VOID_SHARE * marrow))
+    if count == 0:
+        return 0.0
+    return float(np.bincount(pieces.ravel())[1:].max() * spacing.prod())
