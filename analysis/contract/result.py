@@ -108,6 +108,8 @@ class AnalysisResult:
         What a reader must know first.
     details
         The analysis' own part of `report.json`.
+    summary
+        Sentences for a reader, by language (RFC 5646); in English if in any.
 
     Raises
     ------
@@ -121,6 +123,7 @@ class AnalysisResult:
     provenance: Provenance
     warnings: tuple[Notice, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
+    summary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.pages:

@@ -40,6 +40,7 @@ _IMPORTED_AT_FIRST_USE = (
     "analysis.lumbar.pages",
     "analysis.lumbar.quality",
     "analysis.lumbar.report",
+    "analysis.lumbar.summary",
 )
 """An idle process does without; `prepare`, called while the series is still arriving,
 imports them, so that nobody waits for it."""
@@ -157,6 +158,7 @@ class LumbarMri:
         from analysis.lumbar.quality import judge
         from analysis.lumbar.segment import label_source, segment
         from analysis.lumbar.suitability import examine
+        from analysis.lumbar.summary import summarise
 
         segmenter, card = self._segmenter, self._card
         if segmenter is None:  # `_card` has raised
@@ -195,14 +197,15 @@ class LumbarMri:
             warnings=warnings,
             provenance=provenance,
         )
-        numbers = report.numbers_in(labels)
+        findings = report.findings(rows, assessment, report.numbers_in(labels))
         return AnalysisResult(
             segmentation=report.segmentation(labels),
-            findings=report.findings(rows, assessment, numbers),
+            findings=findings,
             pages=draw_pages(sheet),
             provenance=provenance,
             warnings=warnings,
             details=report.details(rows, assessment),
+            summary=summarise(findings, warnings),
         )
 
 

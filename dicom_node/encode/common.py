@@ -52,6 +52,8 @@ class EncodeRequest:
         Which roles to make.
     notices
         What the node has to say beside the analysis, such as a wait that ran out.
+    language
+        Of the summary, RFC 5646, such as `zh-CN`; what has no summary in it is English.
     body_part
         Body Part Examined where the source has none.
     """
@@ -65,6 +67,7 @@ class EncodeRequest:
     objects: tuple[str, ...] = DEFAULT_ROLES
     segmentation: str = "binary"
     notices: tuple[Notice, ...] = ()
+    language: str = "en"
     body_part: str = "LSPINE"
 
     def series_uid(self, role: str) -> str:

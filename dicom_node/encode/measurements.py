@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from highdicom.sr import (
     CodeContentItem,
     CodedConcept,
+    ContainerContentItem,
     ContentSequence,
     Measurement,
     MeasurementProperties,
@@ -22,8 +23,8 @@ from pydicom.sr.coding import Code
 
 from analysis.contract.measurement import Absence, Grade, NormPlace, Unmeasured
 from analysis.contract.measurement import Measurement as Quantity
-from analysis.contract.result import Finding
-from dicom_node.encode.common import coded
+from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.common import EncodeRequest, coded
 
 _QUALIFIERS = {
     Absence.NOT_ATTEMPTED: codes.DCM.MeasurementNotAttempted,
@@ -144,6 +145,44 @@ def append_unmeasured(group: ContentSequence, absent: Sequence[Unmeasured]) -> N
             ),
         )
         append(group[0], comment(f"{quantity.concept.meaning}: {quantity.text}"))
+
+
+_LANGUAGES = {
+    "en": Code("en", "RFC5646", "English"),
+    "zh-CN": Code("zh-CN", "RFC5646", "Chinese (China)"),
+}
+_LANGUAGE_OF_ITEM = codes.DCM.LanguageOfContentItemAndDescendants
+
+
+def summary(
+    result: AnalysisResult, request: EncodeRequest
+) -> list[ContainerContentItem]:
+    """Return the summary as a section that names its language; empty if there is none.
+
+    Codes, and what the node says itself, stay in the language of the document.
+
+    References
+    ----------
+    PS3.16 TID 1204.
+    """
+    language = request.language if request.language in result.summary else "en"
+    sentences = result.summary.get(language, ())
+    if not sentences:
+        return []
+    section = ContainerContentItem(
+        name=codes.DCM.Summary, relationship_type=RelationshipTypeValues.CONTAINS
+    )
+    append(
+        section,
+        CodeContentItem(
+            name=_LANGUAGE_OF_ITEM,
+            value=_LANGUAGES[language],
+            relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+        ),
+    )
+    for sentence in sentences:
+        append(section, comment(sentence))
+    return [section]
 
 
 def comment(text: str) -> TextContentItem:

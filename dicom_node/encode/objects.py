@@ -20,6 +20,7 @@ from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
 from dicom_node.encode.segmentation import encode_segmentation
 from dicom_node.encode.source import (
+    DEIDENTIFICATION,
     Evidence,
     SourceSeries,
     evidence_of,
@@ -58,7 +59,11 @@ def encode_result(
         If an object cannot be built: our fault, nothing is sent.
     """
     with _our_fault():
-        return tuple(_encode(result, series, request))
+        evidence = evidence_of(series)
+        return tuple(
+            _finished(encoded, evidence)
+            for encoded in _encode(result, series, evidence, request)
+        )
 
 
 def encode_note(
@@ -78,21 +83,24 @@ def encode_note(
     """
     with _our_fault():
         page = stamped(draw_note(title, text), request)
+        evidence = Evidence(images=prepare((source,)))
         dataset = encode_capture(
             (1, page),
-            Evidence(images=prepare((source,))),
+            evidence,
             equipment_of(
                 Provenance(name="note", version=__version__, weights_sha256="")
             ),
             request,
         )
-    return EncodedObject(name="sc_01", dataset=dataset)
+        return _finished(EncodedObject(name="sc_01", dataset=dataset), evidence)
 
 
 def _encode(
-    result: AnalysisResult, series: SourceSeries, request: EncodeRequest
+    result: AnalysisResult,
+    series: SourceSeries,
+    evidence: Evidence,
+    request: EncodeRequest,
 ) -> Iterator[EncodedObject]:
-    evidence = evidence_of(series)
     equipment = equipment_of(result.provenance)
     request = replace(request, notices=(*request.notices, *series.warnings))
     if not result.segmentation.segments:
@@ -128,6 +136,14 @@ def _encode(
         states = encode_presentations(result, series, evidence, equipment, request)
         for number, state in enumerate(states, start=1):
             yield EncodedObject(name=f"gsps_{number:02d}", dataset=state)
+
+
+def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:
+    """Say of a result, too, that its source bears no identity; libraries do not."""
+    for keyword in DEIDENTIFICATION:
+        if keyword in evidence.first:
+            encoded.dataset[keyword] = evidence.first[keyword]
+    return encoded
 
 
 @contextmanager

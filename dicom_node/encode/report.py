@@ -9,6 +9,7 @@ from highdicom.sr import (
     AlgorithmIdentification,
     CodedConcept,
     Comprehensive3DSR,
+    ContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
@@ -42,13 +43,13 @@ from dicom_node.encode.common import (
     settle_time,
 )
 from dicom_node.encode.measurements import (
-    append,
     append_probabilities,
     append_unmeasured,
     comment,
     decimal,
     grades,
     measurements,
+    summary,
 )
 from dicom_node.encode.segmentation import segment_numbers, tracking_uid
 from dicom_node.encode.source import UTF_8, Evidence, from_corner
@@ -203,8 +204,8 @@ def encode_report(
         ],
         referenced_images=_library(evidence, located),
     )
-    for sentence in _sentences(result, request):
-        append(report[0], comment(sentence))
+    said = [*summary(result, request), *map(comment, _sentences(result, request))]
+    _insert_before_library(report[0].ContentSequence, said)
     # The document copies its content and searches it, three times over: half a second
     # for nothing, as every image that we refer to stands in the evidence. So it is
     # given an empty tree first.
@@ -232,6 +233,16 @@ def encode_report(
     encoded.ContentSequence = tree
     settle_time(encoded, request)
     return encoded
+
+
+def _insert_before_library(
+    content: ContentSequence, said: Sequence[ContentItem]
+) -> None:
+    """Put words where an archive that shows a report as text shows them first."""
+    names = [item.ConceptNameCodeSequence[0].CodeValue for item in content]
+    place = names.index(codes.DCM.ImageLibrary.value)
+    for item in reversed(said):
+        content.insert(place, item)
 
 
 def is_located(finding: Finding) -> bool:

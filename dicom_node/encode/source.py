@@ -64,6 +64,12 @@ _IMAGE_KEYWORDS = (
 """All that results need of an image beside patient and study."""
 
 _PATIENT_GROUP = 0x0010
+DEIDENTIFICATION = (
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)
+"""What is made of a series without identity has none (PS3.3 C.7.1.1)."""
 _STUDY_KEYWORDS = frozenset(
     {
         "StudyDescription",
@@ -72,6 +78,7 @@ _STUDY_KEYWORDS = frozenset(
         "PhysiciansOfRecord",
         "ReferencedStudySequence",
         *_MUST_BE_THERE,
+        *DEIDENTIFICATION,
     }
 )
 

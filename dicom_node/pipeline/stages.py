@@ -204,6 +204,7 @@ class Stages:
             notices=notices_about(job.series),
             objects=tuple(route.objects),
             segmentation=route.segmentation,
+            language=route.language,
         )
 
     def _route(self, job: Job) -> Route:

@@ -174,6 +174,9 @@ class Route(Section):
         "reads it. labelmap: a SOP class of 2024, smaller, refused by many archives. "
         "labelmap-rle: the same in RLE, the smallest.",
     )
+    language: Literal["en", "zh-CN"] = Field(
+        default="en", description="Of the summary in the report (RFC 5646)."
+    )
     when_unsuitable: Literal["silent", "note"] = Field(
         default="silent",
         description="note: one captured page with the reason goes to the peers.",

@@ -1,0 +1,102 @@
+"""The result in a sentence per disc, in each language that `phrases.json` knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from analysis.contract.concepts import NO_UNITS, RATIO, Concept
+from analysis.contract.measurement import Grade, Measurement
+from analysis.contract.result import Finding, Notice
+from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
+from analysis.lumbar.assessment_report import PFIRRMANN
+from analysis.lumbar.report import DERIVATION, DISC_HEIGHT_INDEX, HEIGHT, MEAN
+
+_PHRASES = Path(__file__).with_name("phrases.json")
+_SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_LEVELS)
+_NUMBERS = ((HEIGHT, ((DERIVATION, MEAN),)), (DISC_HEIGHT_INDEX, ()))
+"""What a reader wants first; all the rest stands in the groups of the report."""
+_DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
+
+Phrases = Mapping[str, Any]
+
+
+@cache
+def _phrases() -> Mapping[str, Phrases]:
+    phrases: Mapping[str, Phrases] = json.loads(_PHRASES.read_text(encoding="utf-8"))
+    return phrases
+
+
+def summarise(
+    findings: Sequence[Finding], warnings: Sequence[Notice]
+) -> dict[str, tuple[str, ...]]:
+    """Return the sentences by language (RFC 5646): what it is not, warnings, discs.
+
+    A word that a language lacks stays English.
+    """
+    return {
+        language: tuple(_sentences(findings, warnings, phrases))
+        for language, phrases in _phrases().items()
+    }
+
+
+def _sentences(
+    findings: Sequence[Finding], warnings: Sequence[Notice], phrases: Phrases
+) -> Iterator[str]:
+    yield phrases["disclaimer"]
+    for notice in warnings:
+        text = phrases["warnings"].get(notice.code, notice.text.rstrip("."))
+        yield phrases["warning"].format(text=text)
+    for finding in findings:
+        if finding.site not in _SITES:
+            continue
+        items = phrases["separator"].join(_items(finding, phrases))
+        site = phrases["names"].get(finding.site.value, finding.label)
+        yield phrases["site"].format(site=site, items=items)
+
+
+def _items(finding: Finding, phrases: Phrases) -> Iterator[str]:
+    absent = {quantity.concept for quantity in finding.unmeasured}
+    for concept, modifiers in _NUMBERS:
+        measured = [
+            quantity
+            for quantity in finding.measurements
+            if quantity.concept == concept and quantity.modifiers == modifiers
+        ]
+        yield from (_number(quantity, phrases) for quantity in measured)
+        if not measured and concept in absent:
+            yield phrases["unmeasured"].format(name=_name(concept, phrases))
+    yield from (_grade(grade, phrases) for grade in finding.grades)
+    if PFIRRMANN in absent:
+        yield phrases["unmeasured"].format(name=_name(PFIRRMANN, phrases))
+
+
+def _number(quantity: Measurement, phrases: Phrases) -> str:
+    decimals = 2 if quantity.unit in _DIMENSIONLESS else 1
+    text: str = phrases["value"].format(
+        name=_name(quantity.concept, phrases), value=f"{quantity.value:.{decimals}f}"
+    )
+    if quantity.unit not in _DIMENSIONLESS:
+        text += phrases["unit"].format(unit=quantity.unit.value)
+    if quantity.uncertainty is not None:
+        value = f"{quantity.uncertainty:.{decimals}f}"
+        text += phrases["uncertainty"].format(value=value)
+    if quantity.norm is not None:
+        text += phrases["z_score"].format(value=f"{quantity.norm.z_score:+.1f}")
+    return text
+
+
+def _grade(grade: Grade, phrases: Phrases) -> str:
+    text: str = phrases["grade"].format(grade=_name(grade.value, phrases))
+    probability = dict(grade.probabilities).get(grade.value)
+    if probability is not None:
+        text += phrases["probability"].format(value=f"{probability:.0%}")
+    return text
+
+
+def _name(concept: Concept, phrases: Phrases) -> str:
+    name: str = phrases["names"].get(concept.value, concept.meaning)
+    return name
