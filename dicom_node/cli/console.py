@@ -10,12 +10,20 @@ from typing import Any
 
 def say(text: str) -> None:
     """Write a line of the answer to standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{_printable(text)}\n")
 
 
 def complain(text: str) -> None:
     """Write a line about what went wrong to standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{_printable(text)}\n")
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would steer a terminal or cannot be encoded.
+
+    UIDs and file names come from whoever sent them.
+    """
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def progress(text: str) -> None:

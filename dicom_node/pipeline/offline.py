@@ -131,7 +131,7 @@ def analyse_folder(
             passed_over=tuple(passed_over),
             not_dicom=found.passed_over,
         )
-    report = _unsuitable(folder, passed_over, len(candidates), _unreadable(found))
+    report = _unsuitable(passed_over, len(candidates), _unreadable(found))
     with _partial(out) as partial:
         write_report(partial / REPORT, report)
     return FolderResult(
@@ -192,10 +192,7 @@ def _reason(error: UnsuitableInput | SeriesRejectedError) -> tuple[str, str]:
 
 
 def _unsuitable(
-    folder: Path,
-    passed_over: Sequence[PassedOver],
-    tried: int,
-    warnings: Sequence[Notice],
+    passed_over: Sequence[PassedOver], tried: int, warnings: Sequence[Notice]
 ) -> dict[str, Any]:
     """Return the report of a folder without a suitable series.
 
@@ -203,7 +200,7 @@ def _unsuitable(
     """
     series_uid = None
     if not passed_over:
-        reason = "no_dicom", f"{folder} holds no DICOM instance"
+        reason = "no_dicom", "the folder holds no DICOM instance"
     elif tried or len(passed_over) == 1:
         blamed = passed_over[-tried]
         series_uid, reason = blamed.series_uid, blamed.reason

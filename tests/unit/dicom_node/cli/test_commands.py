@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
 from dicom_node.cli import main as cli
@@ -208,6 +210,23 @@ def test_a_run_that_fails_says_so_and_leaves_no_older_result(
     assert (report["status"], report["reason"]) == ("failed", "analysis_failed")
     assert report["reason_text"] == "weights are missing"
     assert [path.name for path in out.iterdir()] == ["report.json"]
+
+
+def test_names_that_nobody_can_print_spoil_nothing(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    folder, out = (tmp_path / os.fsdecode(name) for name in (b"in\xff", b"out\xff"))
+    with pydicom_config.disable_value_validation():
+        datasets = build_series(
+            VOXELS, frame_of(VOXELS.shape), SeriesInstanceUID="1.2\x1b[2J"
+        )
+        write_series(folder, datasets)
+    assert main(["analyse", str(folder), "--out", str(out)]) == UNSUITABLE
+    assert "passed over: series 1.2?[2J: bad_uid" in capsys.readouterr().out
+    assert json.loads((out / "report.json").read_text())["reason"] == "bad_uid"
+    empty = tmp_path / os.fsdecode(b"empty\xff")
+    empty.mkdir()
+    assert main(["analyse", str(empty), "--out", str(out)]) == UNSUITABLE
 
 
 def test_a_disk_that_cannot_be_written_is_told(
