@@ -42,6 +42,10 @@ class Executor:
         DBOS.launch()
         engine.register_queues()
 
+    def expect(self) -> None:
+        """Look for work more often, until the next analysis has begun."""
+        _set_pace(engine.EAGER_POLL_S)
+
     def stop(self, *, drain_s: int) -> None:
         """Take nothing more, and give what runs a while; the rest goes on next time.
 
@@ -69,6 +73,7 @@ class _Watched:
 
     def analyse(self, job: Job) -> Outcome:
         with self._noted():
+            _set_pace(engine.POLL_S)
             return self._work.analyse(job)
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
@@ -93,3 +98,11 @@ class _Watched:
             with self._lock:
                 self._running -= 1
                 self._last_s = time.monotonic()
+
+
+def _set_pace(poll_s: float) -> None:
+    try:
+        engine.set_pace(poll_s)
+    except (SQLAlchemyError, dbos_error.DBOSException) as error:
+        # A job may come a little later, or a core be a little busier: no more.
+        log.warning("pace_not_set", reason=type(error).__name__)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -80,7 +82,7 @@ def register(work: Work, patience: Patience) -> None:
     # Steps count crashes themselves, so that a job that is given up is settled and
     # logged as any other; DBOS' own limit is for a crash outside of every step.
     DBOS.workflow(name=engine.JOB, max_recovery_attempts=engine.LAST_RESORT)(job)
-    workflows.enqueue_delivery = DBOS.workflow(
+    workflows.delivery_workflow = DBOS.workflow(
         name=engine.DELIVERY, max_recovery_attempts=engine.LAST_RESORT
     )(delivery)
 
@@ -91,7 +93,8 @@ class _Workflows:
         self._patience = patience
         self._lock = threading.Lock()
         self._settled: dict[DeliveryId, Verdict] = {}
-        self.enqueue_delivery: Callable[..., Any]
+        self._sending: Counter[str] = Counter()
+        self.delivery_workflow: Callable[..., Any]
 
     def job(self, record: Record) -> Record:
         job = job_from_record(record)
@@ -101,8 +104,7 @@ class _Workflows:
                 DBOS.run_step({"name": "encode"}, self._encode, job, outcome)
             )
         for peer in outcome.deliver_to:
-            first = DeliveryId(job_id=job.id, peer=peer, number=1)
-            self._enqueue(first, record, attempt=1, stored=[])
+            self._begin(DeliveryId(job_id=job.id, peer=peer, number=1), record)
         if outcome.verdict is not Verdict.DONE:
             _log_settled(job, outcome.verdict.value, outcome.code)
         return to_record(outcome)
@@ -168,7 +170,8 @@ class _Workflows:
                 verdict=Verdict.FAILED, code=_CRASHED.code, text=_CRASHED.text
             )
         else:
-            outcome = self._work.deliver(job, peer, stored)
+            with self._noted(peer):
+                outcome = self._work.deliver(job, peer, stored)
         again = outcome.verdict is Verdict.AGAIN
         last = attempt >= self._patience.attempts
         log.event(
@@ -217,6 +220,26 @@ class _Workflows:
         is_done = set(verdicts.values()) == {Verdict.DONE}
         _log_settled(job, (Verdict.DONE if is_done else Verdict.FAILED).value, "")
 
+    @contextmanager
+    def _noted(self, peer: str) -> Iterator[None]:
+        with self._lock:
+            self._sending[peer] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sending[peer] -= 1
+
+    def _begin(self, which: DeliveryId, record: Record) -> None:
+        """Begin the first attempt: at once, if nothing is being sent to its peer."""
+        with self._lock:
+            is_free = not self._sending[which.peer]
+        if not is_free:
+            self._enqueue(which, record, attempt=1, stored=[])
+            return
+        with SetWorkflowID(str(which)):
+            DBOS.start_workflow(self.delivery_workflow, record, which.peer, 1, [])
+
     def _enqueue(
         self, which: DeliveryId, record: Record, *, attempt: int, stored: list[str]
     ) -> None:
@@ -227,7 +250,7 @@ class _Workflows:
         ):
             DBOS.enqueue_workflow(
                 engine.DELIVERIES,
-                self.enqueue_delivery,
+                self.delivery_workflow,
                 record,
                 which.peer,
                 attempt,

@@ -77,6 +77,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
                 os._exit(1)
             if word != WARM:
                 break
+            executor.expect()
             stages.warm()
         if stages.is_warm and executor.idle_s() > _RELEASE_AFTER_S:
             break

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import socket
 
 _GIB = 2**30
-_BUSY_TICK_S = 0.1
+_BUSY_TICK_S = 0.05
 _IDLE_TICK_S = 1.0
 _STOP_WITHIN_S = 9.0
 """Whoever stops us waits 10 s before SIGKILL."""

@@ -108,6 +108,20 @@ def test_a_peer_that_is_down_delays_no_other_and_is_served_when_it_is_up(
     assert running.done()["deliver delayed alpha"] == 1
 
 
+def test_a_peer_that_is_slow_gets_the_results_of_a_second_job_beside_the_first(
+    running: Toy,
+) -> None:
+    running.has("held-beta")
+    for name in ("busy-1", "busy-2"):
+        running.queue.enqueue(toy_job(name))
+        running.wait_done(f"deliver {name} beta")
+        running.wait_done(f"stored {name} alpha")
+    assert running.queue.show("busy-1").state is JobState.DELIVERING
+    running.has_not("held-beta")
+    for name in ("busy-1", "busy-2"):
+        assert running.settled(name).state is JobState.DONE
+
+
 def test_a_delivery_is_given_up_after_its_attempts_and_a_retry_sends_the_rest_only(
     running: Toy,
 ) -> None:

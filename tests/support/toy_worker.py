@@ -2,8 +2,8 @@
 
 Its behaviour follows from files in its folder, so that a test changes it at any time:
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
-`slow-JOB` holds an analysis or a delivery, `poison-JOB` kills the process, `broken-JOB`
-fails the job.
+`slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
+`poison-JOB` kills the process, `broken-JOB` fails the job.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class ToyWork:
                 verdict=Verdict.FAILED, code="refused", text="no SEG", stored=("1.1",)
             )
         self._hold(job)
+        while self._has(f"held-{peer}"):
+            time.sleep(0.02)
         self._note(f"stored {job.id} {peer} {','.join(stored)}".strip())
         return DeliveryOutcome(verdict=Verdict.DONE, stored=("1.1", "1.2"))
 
