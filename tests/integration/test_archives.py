@@ -1,0 +1,180 @@
+"""Archives take every kind of result and give it back unchanged."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_file_meta_info, read_preamble
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+
+from dicom_node.decode.volume import read_volume
+from dicom_node.encode.objects import encode_result
+from dicom_node.model import InstanceOutcome
+from dicom_node.network.send import send_instances
+from dicom_node.settings.model import Peer
+from tests.support.encoded import REQUEST
+from tests.support.orthanc import Orthanc
+from tests.support.peers import HOST, free_port, listens, wait_until
+from tests.support.phantom_result import phantom_result
+from tests.support.result_files import write_source
+
+pytestmark = pytest.mark.peer
+
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+QRSCP = """\
+NetworkTCPPort = {port}
+MaxPDUSize = 16384
+MaxAssociations = 4
+HostTable BEGIN
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+ARCHIVE {folder} RW (100, 1024mb) ANY
+AETable END
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return a file of each kind, of a patient with a Chinese name."""
+    folder = tmp_path_factory.mktemp("results")
+    source, labels = write_source(folder / "source", "chinese")
+    request = replace(REQUEST, objects=("seg", "sr", "sc", "pdf", "gsps"))
+    paths = []
+    for encoded in encode_result(phantom_result(labels), read_volume(source), request):
+        paths.append(folder / f"{encoded.name}.dcm")
+        encoded.dataset.save_as(paths[-1], enforce_file_format=True)
+    assert len(paths) == 5
+    return paths
+
+
+def dataset_bytes(path: Path) -> bytes:
+    """Return what follows the file meta information."""
+    meta = read_file_meta_info(path)
+    with path.open("rb") as file:
+        read_preamble(file, force=False)
+        head = 132 + 12 + int(meta.FileMetaInformationGroupLength)
+        file.seek(head)
+        return file.read()
+
+
+def by_uid(paths: Sequence[Path]) -> dict[str, bytes]:
+    return {
+        str(read_file_meta_info(path).MediaStorageSOPInstanceUID): dataset_bytes(path)
+        for path in paths
+    }
+
+
+def sent(paths: Sequence[Path], port: int, title: str) -> tuple[InstanceOutcome, ...]:
+    peer = Peer(ae_title=title, host=HOST, port=port)
+    return send_instances("archive", peer, paths, calling_ae="LUMBAR_AI")
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    folder = tmp_path_factory.mktemp("orthanc")
+    with Orthanc(
+        folder=folder, node_port=free_port(), dicom_port=free_port()
+    ) as running:
+        yield running
+
+
+def test_orthanc_gives_back_what_it_took(
+    orthanc: Orthanc, results: list[Path], tmp_path: Path
+) -> None:
+    outcomes = sent(results, orthanc.dicom_port, "TESTPACS")
+    assert [one.text for one in outcomes] == ["stored"] * 5
+    kept = [
+        orthanc.file_of(row["id"], tmp_path / f"{row['id']}.dcm")
+        for row in orthanc.instances()
+    ]
+    assert by_uid(kept) == by_uid(results)
+
+
+def test_an_archive_that_knows_no_label_maps_says_so_and_takes_the_rest(
+    orthanc: Orthanc, tmp_path: Path
+) -> None:
+    source, labels = write_source(tmp_path / "source", "oblique")
+    request = replace(REQUEST, job_id="label map", segmentation="labelmap-rle")
+    paths = []
+    for encoded in encode_result(phantom_result(labels), read_volume(source), request):
+        paths.append(tmp_path / f"{encoded.name}.dcm")
+        encoded.dataset.save_as(paths[-1], enforce_file_format=True)
+    outcomes = sent(paths, orthanc.dicom_port, "TESTPACS")
+    assert [one.text for one in outcomes] == [
+        "the peer accepts no such SOP class",
+        "stored",
+        "stored",
+    ]
+
+
+@pytest.fixture
+def qrscp(tmp_path: Path) -> Iterator[int]:
+    """Run DCMTK's archive, and return its port."""
+    port = free_port()
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    settings = tmp_path / "dcmqrscp.cfg"
+    settings.write_text(QRSCP.format(port=port, folder=folder))
+    process = subprocess.Popen(
+        ["dcmqrscp", "-c", str(settings), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: listens(port), within_s=20, what="dcmqrscp listens")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_dcmqrscp_gives_back_what_it_took(
+    qrscp: int, results: list[Path], tmp_path: Path
+) -> None:
+    outcomes = sent(results, qrscp, "ARCHIVE")
+    assert [one.text for one in outcomes] == ["stored"] * 5
+    received = retrieved(results, qrscp, tmp_path / "received")
+    assert by_uid(received) == by_uid(results)
+
+
+def retrieved(results: Sequence[Path], port: int, folder: Path) -> list[Path]:
+    """Return the study by C-GET, each instance in a file, its bytes as they came."""
+    folder.mkdir()
+    received: list[Path] = []
+
+    def keep(event: evt.Event) -> int:
+        path = folder / f"{len(received)}.dcm"
+        path.write_bytes(event.encoded_dataset())
+        received.append(path)
+        return 0x0000
+
+    ae = AE(ae_title="LUMBAR_AI")
+    ae.add_requested_context(STUDY_ROOT_GET)
+    classes = {
+        str(read_file_meta_info(path).MediaStorageSOPClassUID) for path in results
+    }
+    for sop_class in classes:
+        ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    association = ae.associate(
+        HOST,
+        port,
+        ae_title="ARCHIVE",
+        ext_neg=[build_role(each, scp_role=True) for each in classes],
+        evt_handlers=[(evt.EVT_C_STORE, keep)],
+    )
+    assert association.is_established
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = dcmread(results[0]).StudyInstanceUID
+    for status, _ in association.send_c_get(query, STUDY_ROOT_GET):
+        assert status.Status in {0x0000, 0xFF00}
+    association.release()
+    return received
