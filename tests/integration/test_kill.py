@@ -57,7 +57,10 @@ def quick_node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
         tmp_path,
         archive,
         analysis=phantom_plugin.NAME,
-        environment=phantom_plugin.make_installed(tmp_path / "installed"),
+        environment={
+            **phantom_plugin.make_installed(tmp_path / "installed"),
+            "PHANTOM_HELD": str(tmp_path / "held"),
+        },
     )
     with node:
         yield node
@@ -198,6 +201,28 @@ def test_content_that_comes_back_after_another_supersedes_it(
     (replaced,) = series.ReferencedSOPSequence
     assert replaced.ReferencedSOPInstanceUID == reports[1].SOPInstanceUID
     assert "rev 3" in reports[2].SeriesDescription
+
+
+def test_a_node_stopped_during_an_analysis_ends_in_time_and_goes_on_later(
+    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    send(little, quick_node.port)
+    wait_until(
+        lambda: any(row["event"] == "job_started" for row in quick_node.events()),
+        within_s=30,
+        what="the analysis begins",
+    )
+    start = time.monotonic()
+    assert quick_node.stop() == 0
+    assert time.monotonic() - start < 10  # the promise of the command line again
+    # A worker that had to be killed could not have told its stop from a crash.
+    events = {row["event"] for row in quick_node.events()}
+    assert not events & {"process_killed", "stop_not_excused"}
+    held.unlink()
+    quick_node.start()
+    assert_results_arrived_once(quick_node, archive)
 
 
 def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:

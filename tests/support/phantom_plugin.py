@@ -5,7 +5,7 @@ that gets the environment returned finds it as the analysis `phantom-mri`.
 
 The toy measures the brightest half of a picture. With PHANTOM_POISON set to a series
 UID it kills its process on that series; one with fewer slices than PHANTOM_MIN_SLICES
-is unsuitable.
+is unsuitable; while the file PHANTOM_HELD exists, it analyses without an end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class PhantomMri:
         volume = inputs[ROLE]
         if volume.series_uid == os.environ.get("PHANTOM_POISON"):
             os.kill(os.getpid(), signal.SIGKILL)
+        while Path(os.environ.get("PHANTOM_HELD", "")).is_file():
+            time.sleep(0.05)
         least = int(os.environ.get("PHANTOM_MIN_SLICES", "1"))
         if len(volume.voxels) < least:
             text = f"{len(volume.voxels)} slices, {least} are needed"
