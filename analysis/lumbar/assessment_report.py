@@ -24,6 +24,9 @@ PFIRRMANN_GRADES = tuple(
     Concept(f"PFIRRMANN-{grade}", PRIVATE_SCHEME, f"Pfirrmann grade {roman}")
     for grade, roman in zip(GRADES, ROMAN, strict=True)
 )
+NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
+PRESENT = Concept("52101004", "SCT", "Present")
+ABSENT = Concept("272519000", "SCT", "Absent")
 REFERENCE = {
     "dhi": (
         Concept("DHI-ZHENG2022", PRIVATE_SCHEME, "Disc height index as Zheng 2022"),
@@ -40,6 +43,7 @@ REFERENCE = {
 }
 """The parameters that have norms, by the definitions to which the norms belong."""
 _DECIMALS = 4
+_EVEN = 0.5
 
 
 def reference_measurements(
@@ -67,13 +71,21 @@ def _only(places: Places | Missing) -> NormPlace | None:
 
 
 def grades_of(level: str, assessment: Assessment) -> tuple[Grade, ...]:
-    """Return the Pfirrmann grade of a level as a coded evaluation."""
+    """Return the Pfirrmann grade of a level, and its narrowing, as evaluations."""
     graded = assessment.grades[level]
     if isinstance(graded, Missing):
         return ()
     shares = zip(PFIRRMANN_GRADES, graded.probabilities, strict=True)
     value = PFIRRMANN_GRADES[GRADES.index(graded.grade)]
-    return (Grade(concept=PFIRRMANN, value=value, probabilities=tuple(shares)),)
+    narrowed = graded.narrowing
+    return (
+        Grade(concept=PFIRRMANN, value=value, probabilities=tuple(shares)),
+        Grade(
+            concept=NARROWING,
+            value=PRESENT if narrowed > _EVEN else ABSENT,
+            probabilities=((PRESENT, narrowed), (ABSENT, 1 - narrowed)),
+        ),
+    )
 
 
 def unmeasured_of(row: DiscRow, assessment: Assessment) -> tuple[Unmeasured, ...]:
@@ -96,12 +108,15 @@ def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:
     graded = assessment.grades[level]
     grade: Json = None
     shares: Json = None
+    narrowing: Json = None
     if isinstance(graded, DiscGrade):
         grade = graded.grade
         shares = [round(share, _DECIMALS) for share in graded.probabilities]
+        narrowing = round(graded.narrowing, _DECIMALS)
     return {
         "pfirrmann_grade": grade,
         "pfirrmann_probabilities": shares,
+        "narrowing_probability": narrowing,
         "norms": {
             key: None if isinstance(places, Missing) else _json(places)
             for key, places in assessment.places[level].items()
@@ -118,7 +133,9 @@ def assessed_reasons(level: str, assessment: Assessment) -> dict[str, Json]:
         if isinstance(places, Missing)
     }
     if isinstance(graded, Missing):
-        reasons["pfirrmann_grade"] = str(graded)
+        reasons |= dict.fromkeys(
+            ("pfirrmann_grade", "narrowing_probability"), str(graded)
+        )
     return reasons
 
 

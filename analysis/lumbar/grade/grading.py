@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import Structure
 from analysis.lumbar.grade.features import disc_features
-from analysis.lumbar.grade.model import GRADES, load_model
+from analysis.lumbar.grade.model import GRADES, load_models
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
 
@@ -22,10 +22,13 @@ class DiscGrade:
         The most probable one, 1 to 5.
     probabilities
         Of grades 1 to 5, summing to 1.
+    narrowing
+        Probability that a reader calls the disc space narrowed.
     """
 
     grade: int
     probabilities: tuple[float, ...]
+    narrowing: float
 
 
 Graded = DiscGrade | Missing
@@ -58,18 +61,22 @@ def grade_discs(
     Raises
     ------
     AnalysisFailed
-        If the model cannot be read.
+        If the models cannot be read.
     """
     if signal_unfit is not None:
         return {disc.number: signal_unfit for disc in discs}
-    model = load_model()
+    models = load_models()
     features = disc_features(anatomy, volume, discs, threads=threads)
     graded: dict[int, Graded] = {}
     for number, found in features.items():
         if isinstance(found, Missing):
             graded[number] = found
             continue
-        shares = model.probabilities(found.vector())
-        grade = GRADES[int(shares.argmax())]
-        graded[number] = DiscGrade(grade=grade, probabilities=tuple(shares.tolist()))
+        vector = found.vector()
+        shares = models.grade.probabilities(vector)
+        graded[number] = DiscGrade(
+            grade=GRADES[int(shares.argmax())],
+            probabilities=tuple(shares.tolist()),
+            narrowing=float(models.narrowing.probabilities(vector)[1]),
+        )
     return graded

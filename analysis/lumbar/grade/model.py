@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -67,9 +68,29 @@ class OrdinalModel:
         return np.asarray((1 - self.doubt) * shares + self.doubt / shares.shape[-1])
 
 
+ARRAYS = ("mean", "spread", "lowest", "highest", "weights", "cuts")
+"""What the file holds of each model, beside its doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DiscModels:
+    """The models of this package, all on the same features.
+
+    Parameters
+    ----------
+    grade
+        Of the five Pfirrmann grades.
+    narrowing
+        Of two classes: not narrowed, narrowed.
+    """
+
+    grade: OrdinalModel
+    narrowing: OrdinalModel
+
+
 @lru_cache(maxsize=1)
-def load_model() -> OrdinalModel:
-    """Read the model of this package.
+def load_models() -> DiscModels:
+    """Read the models of this package.
 
     Raises
     ------
@@ -79,16 +100,23 @@ def load_model() -> OrdinalModel:
     try:
         raw: dict[str, Any] = json.loads(MODEL_FILE.read_text(encoding="utf-8"))
         made_for = tuple(raw["features"])
-        arrays = {
-            name: np.array(raw[name], np.float64)
-            for name in ("mean", "spread", "lowest", "highest", "weights", "cuts")
-        }
-        model = OrdinalModel(**arrays, doubt=float(raw["doubt"]))
+        models = DiscModels(
+            grade=_model(raw["grade"], len(GRADES)), narrowing=_model(raw["narrowing"])
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{MODEL_FILE.name}: the model of the grades cannot be read"
+        message = f"{MODEL_FILE.name}: the models of the discs cannot be read"
         raise AnalysisFailed(message) from error
-    lengths = {len(FEATURES), model.mean.size, model.weights.size, model.lowest.size}
-    if made_for != FEATURES or len(lengths) > 1 or model.cuts.size != len(GRADES) - 1:
+    if made_for != FEATURES:
         message = f"{MODEL_FILE.name}: made for {made_for}, expected {FEATURES}"
         raise AnalysisFailed(message)
-    return model
+    return models
+
+
+def _model(raw: Mapping[str, Any], classes: int = 2) -> OrdinalModel:
+    arrays = {name: np.array(raw[name], np.float64) for name in ARRAYS}
+    for name, values in arrays.items():
+        size = classes - 1 if name == "cuts" else len(FEATURES)
+        if values.shape != (size,):
+            message = f"{name}: expected {size} numbers, got {values.shape}"
+            raise ValueError(message)
+    return OrdinalModel(**arrays, doubt=float(raw["doubt"]))

@@ -12,25 +12,27 @@ import numpy as np
 
 from analysis.inference.engine import load_segmenter
 from analysis.lumbar.grade.features import FEATURES
-from analysis.lumbar.grade.model import MODEL_FILE, OrdinalModel
+from analysis.lumbar.grade.model import ARRAYS, MODEL_FILE, OrdinalModel
 from analysis.training.grading.discs import OUTLINES, LabelledDisc, read_discs
 from analysis.training.grading.figures import (
     draw_calibration,
     draw_confusion,
     draw_doubtful,
 )
-from analysis.training.grading.other_labels import compare
+from analysis.training.grading.other_labels import compare, narrowing_line
 from analysis.training.grading.scores import (
     Judged,
     balanced_accuracy,
     confusion,
     cross_validate,
     fit_grades,
+    fit_narrowing,
     judge,
     kappa_interval,
     log_loss,
     measured,
     quadratic_kappa,
+    rule_line,
     within_one,
 )
 
@@ -66,10 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(model: OrdinalModel, train: Sequence[LabelledDisc], weights: str) -> None:
-    arrays = {
-        name: np.round(getattr(model, name), _DIGITS).tolist()
-        for name in ("mean", "spread", "lowest", "highest", "weights", "cuts")
-    }
+    models = {"grade": model, "narrowing": fit_narrowing(train)}
     card = {
         "source": _SOURCE,
         "made_by": "python -m analysis.training.grading fit",
@@ -77,10 +76,16 @@ def _write(model: OrdinalModel, train: Sequence[LabelledDisc], weights: str) -> 
         "discs": len(train),
         "outlines_by_weights": weights,
         "features": list(FEATURES),
-        **arrays,
-        "doubt": model.doubt,
+        **{name: _rounded(each) for name, each in models.items()},
     }
     MODEL_FILE.write_text(f"{json.dumps(card, indent=1)}\n", encoding="utf-8")
+
+
+def _rounded(model: OrdinalModel) -> dict[str, object]:
+    arrays: dict[str, object] = {
+        name: np.round(getattr(model, name), _DIGITS).tolist() for name in ARRAYS
+    }
+    return arrays | {"doubt": model.doubt}
 
 
 def _evaluate(
@@ -113,6 +118,11 @@ def _evaluate(
             yield _line(f"{title}, {name}", judged.only(chosen))
     yield ""
     yield from compare(train)
+    yield ""
+    yield narrowing_line(fit_narrowing(train), tested)
+    yield ""
+    for split, discs in (("train", train), ("public_test", tested)):
+        yield rule_line(split, discs)
 
 
 def _line(title: str, judged: Judged) -> str:

@@ -21,7 +21,15 @@ from analysis.lumbar.anatomy import DISCS, Structure, Tissue
 from analysis.lumbar.grade.features import DiscFeatures, disc_features
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap, segment
+from analysis.lumbar.measure.quantity import Missing
+from analysis.lumbar.measure.rows import measure_rows
+from analysis.lumbar.segment import (
+    FULL,
+    PIXEL_MM,
+    TissueMap,
+    label_source,
+    segment,
+)
 from analysis.lumbar.suitability import examine
 from analysis.training.labels import split_vertebrae
 
@@ -54,6 +62,9 @@ class LabelledDisc:
         Its middle slice by the drawn outline, for people to look at.
     clipped
         Whether the grey scale of the export was clipped.
+    rule_grade
+        By delta-SI and the reference's cuts, on predicted outlines; None where there
+        is no delta-SI.
     """
 
     patient: str
@@ -62,6 +73,7 @@ class LabelledDisc:
     features: Mapping[str, DiscFeatures | None]
     crop: NDArray[np.uint8]
     clipped: bool = False
+    rule_grade: int | None = None
 
     @property
     def grade(self) -> int:
@@ -151,6 +163,7 @@ def _patient_discs(
         outline: disc_features(anatomy, volume)
         for outline, anatomy in anatomies.items()
     }
+    rules = _rule_grades(anatomies["predicted"], volume)
     for count, disc in enumerate(DISCS, start=1):
         crop = _crop(anatomies["drawn"], volume, disc)
         if (int(folder.name), count) not in labels or crop is None:
@@ -165,7 +178,20 @@ def _patient_discs(
                 for outline, each in read.items()
             },
             crop=crop,
+            rule_grade=rules.get(disc.number),
         )
+
+
+def _rule_grades(anatomy: Anatomy, volume: Volume) -> dict[int, int]:
+    """Return what the reference's rule makes of delta-SI, by the number of the disc."""
+    labels = label_source(anatomy.tissues, anatomy.levels.names)
+    rows = measure_rows(anatomy, volume, labels, None)
+    grades = {row.disc.number: row.reference.delta_si_grade for row in rows.discs}
+    return {
+        number: int(grade)
+        for number, grade in grades.items()
+        if not isinstance(grade, Missing)
+    }
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

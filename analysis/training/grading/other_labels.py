@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.lumbar.grade.model import OrdinalModel
 from analysis.training.grading.discs import LabelledDisc
 from analysis.training.grading.ordinal import fit_ordinal
 
+_EVEN = 0.5
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "narrowing": ("Disc narrowing",),
     "bulging": ("Disc bulging",),
@@ -39,6 +41,24 @@ def compare(discs: Sequence[LabelledDisc]) -> Iterator[str]:
             f"| {_loss(prior, present):.3f} | {_loss(shares, present):.3f} "
             f"| {_area(shares, present):.2f} |"
         )
+
+
+def narrowing_line(model: OrdinalModel, discs: Sequence[LabelledDisc]) -> str:
+    """Say how the shipped model of narrowing does on discs that it never saw."""
+    known = [disc for disc in discs if disc.is_measured]
+    pairs = [
+        (found.vector(), disc.labels["Disc narrowing"])
+        for disc in known
+        if (found := disc.features["predicted"])
+    ]
+    present = np.array([label for _, label in pairs], np.int64)
+    shares = model.probabilities(np.stack([vector for vector, _ in pairs]))[:, 1]
+    right = float(((shares > _EVEN) == (present == 1)).mean())
+    return (
+        f"Narrowing on public_test, predicted outlines: {present.sum()} of "
+        f"{len(present)} discs, log loss {_loss(shares, present):.3f}, area "
+        f"{_area(shares, present):.2f}, right {right:.2f}."
+    )
 
 
 def _out_of_fold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +44,19 @@ class Judged:
 
 def fit_grades(discs: Sequence[LabelledDisc]) -> OrdinalModel:
     """Fit the grade on both kinds of outline at once, each counting half."""
+    return _fit(discs, len(GRADES), lambda disc: disc.grade - 1)
+
+
+def fit_narrowing(discs: Sequence[LabelledDisc]) -> OrdinalModel:
+    """Fit whether a reader calls the disc space narrowed, on the same features."""
+    return _fit(discs, 2, lambda disc: disc.labels["Disc narrowing"])
+
+
+def _fit(
+    discs: Sequence[LabelledDisc], count: int, label: Callable[[LabelledDisc], int]
+) -> OrdinalModel:
     rows = [
-        (found.vector(), disc.grade - 1)
+        (found.vector(), label(disc))
         for disc in discs
         for found in disc.features.values()
         if found is not None
@@ -53,7 +64,7 @@ def fit_grades(discs: Sequence[LabelledDisc]) -> OrdinalModel:
     features = np.stack([row[0] for row in rows])
     classes = np.array([row[1] for row in rows], np.int64)
     weights = np.full(len(rows), 1 / len(OUTLINES))
-    return fit_ordinal(features, classes, weights, len(GRADES))
+    return fit_ordinal(features, classes, weights, count)
 
 
 def measured(discs: Sequence[LabelledDisc]) -> list[LabelledDisc]:
@@ -105,6 +116,23 @@ def quadratic_kappa(table: NDArray[np.int64]) -> float:
     weights = (places[:, None] - places[None, :]) ** 2
     chance = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     return float(1 - (weights * table).sum() / (weights * chance).sum())
+
+
+def rule_line(split: str, discs: Sequence[LabelledDisc]) -> str:
+    """Say how the reference's rule on delta-SI agrees with the reader."""
+    pairs = [
+        (disc.grade, disc.rule_grade)
+        for disc in measured(discs)
+        if disc.rule_grade is not None
+    ]
+    labels, rules = np.array(pairs, np.int64).T
+    table = np.zeros((len(GRADES), len(GRADES)), np.int64)
+    np.add.at(table, (labels - 1, rules - 1), 1)
+    near = float((np.abs(labels - rules) <= 1).mean())
+    return (
+        f"delta-SI rule of the reference, {split}: {len(pairs)} discs, quadratic "
+        f"kappa {quadratic_kappa(table):.2f}, within one grade {near:.2f}.  "
+    )
 
 
 def balanced_accuracy(table: NDArray[np.int64]) -> float:

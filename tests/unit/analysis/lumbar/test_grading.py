@@ -13,7 +13,7 @@ from analysis.lumbar.anatomy import DISCS, Tissue
 from analysis.lumbar.grade import model as shipped
 from analysis.lumbar.grade.features import FEATURES, DiscFeatures, disc_features
 from analysis.lumbar.grade.grading import DiscGrade, grade_discs
-from analysis.lumbar.grade.model import OrdinalModel, load_model
+from analysis.lumbar.grade.model import OrdinalModel, load_models
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
@@ -157,18 +157,28 @@ def test_what_training_never_saw_counts_as_the_edge_of_what_it_saw() -> None:
 
 
 def test_the_shipped_model_is_made_for_these_features() -> None:
-    assert load_model().weights.shape == (len(FEATURES),)
-    assert (np.diff(load_model().cuts) > 0).all()
+    assert load_models().grade.weights.shape == (len(FEATURES),)
+    assert (np.diff(load_models().grade.cuts) > 0).all()
 
 
 def test_a_thin_dark_disc_weighs_towards_a_higher_grade() -> None:
-    weights = dict(zip(FEATURES, load_model().weights, strict=True))
+    weights = dict(zip(FEATURES, load_models().grade.weights, strict=True))
     assert weights["disc_to_marrow"] < 0
     assert weights["log_height"] + weights["log_height_to_length"] < 0
 
 
+def test_a_lower_disc_is_more_probably_narrowed(spine: tuple[Anatomy, Volume]) -> None:
+    # The phantom's lowest disc is 9 mm high, L1/L2 7 mm.
+    graded = grade_discs(*spine, MEASURED, None)
+    high, low = graded[DISCS[1].number], graded[DISCS[4].number]
+    assert isinstance(high, DiscGrade)
+    assert isinstance(low, DiscGrade)
+    assert 0 <= high.narrowing < low.narrowing <= 1
+
+
 @pytest.mark.parametrize(
-    "change", [{"features": ["height"]}, {"weights": "none"}, {"cuts": None}]
+    "change",
+    [{"features": ["height"]}, {"grade": {}}, {"narrowing": None}, {"grade": "none"}],
 )
 def test_a_model_that_does_not_fit_is_refused(
     change: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,4 +188,4 @@ def test_a_model_that_does_not_fit_is_refused(
     wrong.write_text(json.dumps(raw | change))
     monkeypatch.setattr(shipped, "MODEL_FILE", wrong)
     with pytest.raises(AnalysisFailed, match=r"model\.json"):
-        load_model.__wrapped__()
+        load_models.__wrapped__()

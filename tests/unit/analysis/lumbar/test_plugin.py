@@ -179,7 +179,9 @@ def test_each_level_has_a_grade_and_the_probability_of_each(
         assert isinstance(shares, list)
         assert sum(shares) == pytest.approx(1.0, abs=0.001)
         assert row["pfirrmann_grade"] == 1 + int(np.argmax(shares))
-        (grade,) = finding.grades
+        grade, narrowing = finding.grades
+        assert narrowing.concept.value == "NARROWING"
+        assert dict(narrowing.probabilities)[narrowing.value] >= 0.5
         assert grade.value.value == f"PFIRRMANN-{row['pfirrmann_grade']}"
         assert len(grade.probabilities) == 5
 
