@@ -119,7 +119,7 @@ def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uin
         (_STRIP_MARGIN, _STRIP_PX // 2),
         f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}",
         fill=_NOTE_WHITE,
-        font=ImageFont.load_default(min(_STRIP_POINTS, width // 50)),
+        font=ImageFont.load_default(max(1, min(_STRIP_POINTS, width // 50))),
         anchor="lm",
     )
     return np.concatenate([pixels, np.asarray(strip, dtype=np.uint8)])
