@@ -16,11 +16,25 @@ from tests.support.variants import AXIAL, T1, Change, Series, fresh
 MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
 QUANTITIES = {
     "disc_height_mm",
+    "anterior_height_mm",
+    "middle_height_mm",
+    "posterior_height_mm",
+    "disc_length_mm",
+    "disc_area_mm2",
+    "wedge_angle_deg",
     "disc_height_index",
     "height_diameter_ratio",
     "delta_si",
+    "signal_ratio_csf",
+    "nucleus_ratio_csf",
     "pfirrmann_grade",
+    "narrowing_probability",
 }
+PARTS = {
+    "reference": {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"},
+    "norms": {"dhi", "hdr", "delta_si"},
+}
+OTHERS = {"level", "pfirrmann_probabilities", "uncertainty", "unmeasured"}
 
 
 def analyse(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -67,8 +81,11 @@ def test_the_bundled_series_is_measured(demo_series: Path, tmp_path: Path) -> No
     levels = [row["level"] for row in report["levels"]]
     assert {"L4/L5", "L5/S1"} <= set(levels)
     for row in report["levels"]:
-        assert set(row) == QUANTITIES | {"level", "unmeasured"}
+        assert set(row) == QUANTITIES | set(PARTS) | OTHERS
         absent = {name for name in QUANTITIES if row[name] is None}
+        for part, names in PARTS.items():
+            assert set(row[part]) == names
+            absent |= {f"{part}.{name}" for name in names if row[part][name] is None}
         assert absent == set(row["unmeasured"])
         assert all(row["unmeasured"].values())
 
