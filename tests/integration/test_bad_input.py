@@ -9,15 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
+from pynetdicom.dsutils import encode
 
 from tests.support import phantom_plugin, variants
-from tests.support.node_process import SETTLED, Node, node_for
-from tests.support.peers import HOST, Archive, echo, send, wait_until
+from tests.support.mr_sources import reheader_rsna
+from tests.support.node_process import Node, node_for
+from tests.support.peers import HOST, Archive, dcmsend, echo, send
 from tests.support.raw_association import store_raw
-from tests.support.variants import AXIAL, CORONAL, T1, Series, fresh, saying, without
+from tests.support.variants import (
+    AXIAL,
+    CORONAL,
+    STIR,
+    T1,
+    Series,
+    fresh,
+    saying,
+    without,
+)
 
+RSNA = Path(__file__).parents[3] / "shared/data/rsna_dicom/100206310"
 SUCCESS = 0x0000
 CANNOT_UNDERSTAND = 0xC210
 OUT_OF_RESOURCES = 0xA700
@@ -38,6 +52,12 @@ def _mixed(series: Series) -> Series:
     return made
 
 
+def _one_axial(series: Series) -> Series:
+    made = fresh(series)
+    made[-1].ImageOrientationPatient = AXIAL
+    return made
+
+
 def _doubled_position(series: Series) -> Series:
     made = fresh(series)
     made[1].ImagePositionPatient = made[0].ImagePositionPatient
@@ -49,20 +69,60 @@ def _gap(series: Series) -> Series:
     return made[:3] + made[5:]
 
 
+def _two_echoes(series: Series) -> Series:
+    first = fresh(series)
+    uid = first[0].SeriesInstanceUID
+    return first + [
+        variants.other_pixels(one)
+        for one in fresh(series, saying(SeriesInstanceUID=uid, EchoTime=248.0))
+    ]
+
+
+def _two_patients(series: Series) -> Series:
+    made = fresh(series)
+    made[3].PatientID = "SOMEBODY-ELSE"
+    return made
+
+
+def _fan(series: Series) -> Series:
+    made = fresh(series)
+    for number, instance in enumerate(made):
+        angle = np.deg2rad(3.0 * number)
+        instance.ImageOrientationPatient = [
+            *(float(np.sin(angle)), float(np.cos(angle)), 0.0),
+            *(0.0, 0.0, -1.0),
+        ]
+    return made
+
+
 REJECTED = {
     "no pixel data": Case(lambda s: fresh(s, without("PixelData")), "no_pixel_data"),
-    "truncated pixels": Case(lambda s: fresh(s, variants.with_truncated_pixels), ""),
-    "no spacing": Case(lambda s: fresh(s, without("PixelSpacing")), ""),
-    "no orientation": Case(lambda s: fresh(s, without("ImageOrientationPatient")), ""),
-    "no position": Case(lambda s: fresh(s, without("ImagePositionPatient")), ""),
-    "mixed orientations": Case(_mixed, "not_sagittal"),
-    "doubled position": Case(_doubled_position, ""),
-    "a gap": Case(_gap, ""),
+    "truncated pixels": Case(
+        lambda s: fresh(s, variants.with_truncated_pixels), "unreadable_pixels"
+    ),
+    "no spacing": Case(lambda s: fresh(s, without("PixelSpacing")), "missing_spacing"),
+    "no spacing in the numbers": Case(
+        lambda s: fresh(s, saying(PixelSpacing=[0.0, 0.0])), "bad_spacing"
+    ),
+    "no orientation": Case(
+        lambda s: fresh(s, without("ImageOrientationPatient")), "not_sagittal"
+    ),
+    "no position": Case(
+        lambda s: fresh(s, without("ImagePositionPatient")), "missing_position"
+    ),
+    "every other slice axial": Case(_mixed, "not_sagittal"),
+    "one slice axial": Case(_one_axial, "not_sagittal"),
+    "slices in a fan": Case(_fan, "mixed_orientation"),
+    "doubled position": Case(_doubled_position, "doubled_position"),
+    "two echoes": Case(_two_echoes, "several_volumes"),
+    "two patients": Case(_two_patients, "mixed_patients"),
+    "a gap": Case(_gap, "uneven_spacing"),
     "axial": Case(lambda s: fresh(s, variants.turned(AXIAL, axis=2)), "not_sagittal"),
     "coronal": Case(
         lambda s: fresh(s, variants.turned(CORONAL, axis=1)), "not_sagittal"
     ),
     "T1": Case(lambda s: fresh(s, T1), "not_t2"),
+    "STIR": Case(lambda s: fresh(s, STIR), "not_t2"),
     "localiser": Case(
         lambda s: fresh(s, saying(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])),
         "localiser",
@@ -71,10 +131,10 @@ REJECTED = {
         lambda s: fresh(s, saying(ImageType=["DERIVED", "SECONDARY", "MPR"])), "derived"
     ),
     "CT": Case(lambda s: fresh(s, variants.as_ct), "not_mr"),
+    "blank": Case(lambda s: fresh(s, variants.blanked), "blank"),
     "one slice": Case(lambda s: fresh(s[4:5]), "too_few_slices"),
     "two slices": Case(lambda s: fresh(s[4:6]), "too_few_slices"),
 }
-"""A blank reason: the wording belongs to the reader of the volume."""
 
 
 @pytest.fixture(scope="module")
@@ -106,31 +166,38 @@ def node(
     """Return the node at which everything is thrown; its analysis is the toy."""
     folder = tmp_path_factory.mktemp("node")
     node = node_for(folder, archive, analysis=phantom_plugin.NAME, environment=phantom)
+    node.settings["work"] = {"device": "cuda"}
     with node:
         yield node
+
+
+def test_a_gpu_that_is_not_there_is_a_warning_and_no_dead_worker(
+    node: Node, archive: Archive, little: Series
+) -> None:
+    assert_still_serves(node, archive, little)
+    (warned, *_) = (row for row in node.events() if row["event"] == "device_missed")
+    assert warned["level"] == "warning"
+    assert "computes on the CPU" in warned["reason"]
 
 
 def jobs_of(
     node: Node, series_uids: Sequence[str], *, within_s: float = 60
 ) -> list[dict[str, Any]]:
     """Return the jobs of these series once all are settled."""
-    found: list[dict[str, Any]] = []
-
-    def settled() -> bool:
-        rows = {row["series_uid"]: row for row in node.jobs()}
-        found[:] = [rows[uid] for uid in series_uids if uid in rows]
-        return len(found) == len(series_uids) and all(
-            row["state"] in SETTLED for row in found
-        )
-
-    what = f"the jobs of {series_uids}"
-    wait_until(settled, within_s=within_s, what=what, every_s=0.7)
-    return found
+    rows = node.settled_series(series_uids, within_s=within_s)
+    return [rows[uid] for uid in series_uids]
 
 
 def job_of(node: Node, series_uid: str) -> dict[str, Any]:
     """Return the job of a series once it is settled."""
     return jobs_of(node, [series_uid])[0]
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """Return a dataset in explicit little endian, as a C-STORE carries it."""
+    content = encode(dataset, is_implicit_vr=False, is_little_endian=True)
+    assert content is not None
+    return content
 
 
 def assert_still_serves(node: Node, archive: Archive, series: Series) -> None:
@@ -145,33 +212,26 @@ def assert_still_serves(node: Node, archive: Archive, series: Series) -> None:
     assert classes.count("Secondary Capture Image Storage") >= 1
 
 
+@pytest.mark.peer
 def test_each_series_that_cannot_be_measured_is_rejected_with_its_reason(
     tmp_path: Path, series: Series
 ) -> None:
+    """All by one dcmsend, to a node with the real analysis."""
+    made = {what: case.make(series) for what, case in REJECTED.items()}
+    sent = {what: str(one[0].SeriesInstanceUID) for what, one in made.items()}
+    (tmp_path / "sent").mkdir()
     with Archive() as archive:
-        node = node_for(tmp_path, archive)
+        node = node_for(tmp_path / "node", archive)
         with node:
-            assert_rejected(node, series)
+            dcmsend(variants.write_all(tmp_path / "sent", made.values()), node.port)
+            jobs = node.settled_series(sent.values(), within_s=120)
             assert archive.received == []
             assert_still_serves(node, archive, series)
-
-
-def assert_rejected(node: Node, series: Series) -> None:
-    """Send every case and look at the job that it made."""
-    sent: dict[str, str] = {}
+    outcomes = {what: jobs[uid]["state"] for what, uid in sent.items()}
+    assert outcomes == dict.fromkeys(REJECTED, "rejected")
     for what, case in REJECTED.items():
-        made = case.make(series)
-        assert send(made, node.port) == [SUCCESS] * len(made), what
-        sent[what] = str(made[0].SeriesInstanceUID)
-
-    settled = jobs_of(node, list(sent.values()), within_s=120)
-    jobs = dict(zip(sent, settled, strict=True))
-    assert {what: job["state"] for what, job in jobs.items()} == dict.fromkeys(
-        REJECTED, "rejected"
-    )
-    for what, case in REJECTED.items():
-        assert jobs[what]["reason"], what
-        assert case.reason in jobs[what]["reason"], what
+        code, _, text = jobs[sent[what]]["reason"].partition(": ")
+        assert (code, bool(text)) == (case.reason, True), what
 
 
 def test_bytes_that_are_no_dataset_are_refused_and_make_no_job(
@@ -182,6 +242,24 @@ def test_bytes_that_are_no_dataset_are_refused_and_make_no_job(
         status = store_raw(content, node.port, sop_uid=generate_uid())
         assert status == CANNOT_UNDERSTAND
     assert len(node.jobs()) == before
+    assert_still_serves(node, archive, little)
+
+
+def test_a_dataset_that_breaks_off_is_refused_or_its_series_rejected(
+    node: Node, archive: Archive, little: Series
+) -> None:
+    made = fresh(little)
+    assert send(made[1:], node.port) == [SUCCESS] * (len(made) - 1)
+    content = encoded(made[0])
+    cut = content[: len(content) - 1000]
+    status = store_raw(cut, node.port, sop_uid=str(made[0].SOPInstanceUID))
+    job = job_of(node, str(made[0].SeriesInstanceUID))
+    if status == SUCCESS:
+        assert (job["state"], job["instances"]) == ("rejected", len(made))
+        assert job["reason"].startswith("unreadable_pixels: ")
+    else:
+        assert status == CANNOT_UNDERSTAND
+        assert (job["state"], job["instances"]) == ("done", len(made) - 1)
     assert_still_serves(node, archive, little)
 
 
@@ -235,8 +313,56 @@ def test_uids_with_path_characters_stay_inside_the_spool(
     ]
     assert outside == []
     if set(statuses) == {SUCCESS}:
-        assert job_of(node, "../../../../tmp/../x")["reason"] is not None
+        job = job_of(node, "../../../../tmp/../x")
+        assert job["state"] == "rejected"
+        assert job["reason"].startswith("bad_uid: ")
     assert_still_serves(node, archive, little)
+
+
+@pytest.mark.shared
+def test_raw_files_without_class_and_modality_harm_nobody(
+    node: Node, archive: Archive, little: Series
+) -> None:
+    """The RSNA files as they are: no SOP Class UID, no Modality, and instance UIDs
+    that collide between series."""
+    before = {row["series_uid"] for row in node.jobs()}
+    statuses, sent = set(), set()
+    for path in sorted(RSNA.rglob("[1-9].dcm")):
+        raw = dcmread(path)
+        raw.decompress(generate_instance_uid=False)
+        uid = str(raw.SOPInstanceUID)
+        statuses.add(store_raw(encoded(raw), node.port, sop_uid=uid))
+        sent.add(str(raw.SeriesInstanceUID))
+    assert len(sent) == 3
+    assert statuses <= {SUCCESS, CANNOT_UNDERSTAND}
+    if SUCCESS in statuses:
+        for job in jobs_of(node, sorted(sent)):
+            assert job["state"] == "rejected"
+            assert job["reason"].startswith("headers_incomplete: ")
+    else:
+        assert {row["series_uid"] for row in node.jobs()} == before
+    assert_still_serves(node, archive, little)
+
+
+@pytest.mark.peer
+@pytest.mark.shared
+def test_real_files_of_another_hospital_are_sorted_out_series_by_series(
+    tmp_path: Path, node: Node
+) -> None:
+    """The RSNA study with the headers that a PACS demands; pixels are RLE."""
+    sent = {
+        folder.name: reheader_rsna(folder)[:9]
+        for folder in sorted(RSNA.iterdir())
+        if folder.is_dir()
+    }
+    dcmsend(variants.write_all(tmp_path, sent.values()), node.port)
+    jobs = jobs_of(node, [str(made[0].SeriesInstanceUID) for made in sent.values()])
+    outcome = {name: job["state"] for name, job in zip(sent, jobs, strict=True)}
+    assert outcome == {
+        "ax_T2_1012284084": "rejected",
+        "sag_T1_2092806862": "rejected",
+        "sag_T2_STIR_1792451510": "done",
+    }
 
 
 def test_an_unknown_calling_ae_is_refused_at_the_association(

@@ -17,7 +17,7 @@ from pydicom.uid import SegmentationStorage
 
 from tests.support import regrid, variants
 from tests.support.node_process import Node, node_for
-from tests.support.peers import Archive, dcmsend, echo, wait_until
+from tests.support.peers import Archive, dcmsend, echo
 from tests.support.returned import drawn_in, heights_mm, numbers_of
 from tests.support.variants import Series, fresh, saying, without
 from tests.support.wedge_spine import rotation
@@ -107,6 +107,7 @@ MEASURED = {
     "12-bit, signed, rescaled": Case(
         changed(stored_as("<i2", slope=0.125, intercept=125.0))
     ),
+    "one Enhanced MR instance": Case(lambda s: regrid.as_enhanced(coarse(s))),
     "pictures twice": Case(twice),
     "three slices": Case(
         lambda s: fresh(coarse(s)[2:5]), tolerance_mm=FEWER_SLICES_MM, overlap=0.0
@@ -171,14 +172,12 @@ def answers(
     demo_series: Path,
 ) -> dict[str, Answer]:
     """Return what came of every case; all were sent by one dcmsend."""
-    folder = tmp_path_factory.mktemp("sent")
     bundled = variants.read_bundled(demo_series)
     sent = {what: case.make(bundled) for what, case in MEASURED.items()}
-    for number, series in enumerate(sent.values()):
-        for index, instance in enumerate(series):
-            instance.save_as(folder / f"{number:02d}-{index:02d}.dcm")
-    dcmsend(folder, node.port)
-    jobs = _settled(node, len(sent))
+    folder = tmp_path_factory.mktemp("sent")
+    dcmsend(variants.write_all(folder, sent.values()), node.port)
+    uids = [str(series[0].SeriesInstanceUID) for series in sent.values()]
+    jobs = node.settled_series(uids, within_s=240)
     answers = {}
     for what, series in sent.items():
         job = jobs[str(series[0].SeriesInstanceUID)]
@@ -191,14 +190,6 @@ def answers(
             warnings={warning["code"] for warning in told["warnings"]},
         )
     return answers
-
-
-def _settled(node: Node, count: int) -> dict[str, dict[str, Any]]:
-    def settled() -> bool:
-        return sum(row["event"] == "job_settled" for row in node.events()) >= count
-
-    wait_until(settled, within_s=240, what=f"{count} jobs settle", every_s=0.5)
-    return {row["series_uid"]: row for row in node.jobs()}
 
 
 def test_every_series_is_measured_once_and_the_node_still_answers(

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ from tests.support.peers import Archive, echo, free_port, wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
 SETTLED = {"done", "rejected", "failed", "cancelled"}
+
+JobsByUid = dict[str, dict[str, Any]]
 
 
 def settings_for(
@@ -222,6 +225,34 @@ class Node:
         """Return whether this many jobs exist and all have come to an end."""
         rows = self.jobs()
         return len(rows) >= count and all(row["state"] in SETTLED for row in rows)
+
+    def settled_series(self, uids: Collection[str], *, within_s: float) -> JobsByUid:
+        """Return the jobs of these series, by series UID, once all are settled.
+
+        Waits for the log to say so, for each look at the jobs starts a process, which
+        takes the processor from what is waited for.
+        """
+        rows: JobsByUid = {}
+
+        def logged() -> bool:
+            told = {
+                row.get("series_uid")
+                for row in self.events()
+                if row["event"] == "job_settled"
+            }
+            return told.issuperset(uids)
+
+        def settled() -> bool:
+            found = {row["series_uid"]: row for row in self.jobs()}
+            rows.update({uid: found[uid] for uid in uids if uid in found})
+            return len(rows) == len(set(uids)) and all(
+                row["state"] in SETTLED for row in rows.values()
+            )
+
+        what = f"the jobs of {len(uids)} series settle"
+        wait_until(logged, within_s=within_s, what=what, every_s=0.3)
+        wait_until(settled, within_s=within_s, what=what)
+        return rows
 
     def wait_settled(self, count: int, *, within_s: float = 60) -> list[dict[str, Any]]:
         """Return the jobs once this many exist and all have come to an end."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from scipy import ndimage
 
+from analysis.contract.geometry import Frame
+from tests.support.mr_series import build_enhanced
 from tests.support.variants import Change, Series, fresh
 
 Picture = NDArray[np.generic]
@@ -137,3 +139,23 @@ def sampled_askew(series: Series, *, angle_deg: float) -> Series:
         lay(instance, Plane(corner=corner, across=across, down=down))
 
     return fresh(series, change)
+
+
+def as_enhanced(series: Series) -> Series:
+    """Return the series as one Enhanced MR instance, its frames out of order."""
+    planes = [plane_of(instance) for instance in series]
+    across, down = planes[0].across, planes[0].down
+    spacing_mm = [float(np.linalg.norm(axis)) for axis in (down, across)]
+    row_axis, column_axis = down / spacing_mm[0], across / spacing_mm[1]
+    normal = np.cross(column_axis, row_axis)
+    order = sorted(range(len(series)), key=lambda k: float(planes[k].corner @ normal))
+    first, last = (planes[order[k]].corner for k in (0, -1))
+    between_mm = float((last - first) @ normal) / (len(series) - 1)
+    frame = Frame(
+        origin_mm=first,
+        directions=np.stack([normal, row_axis, column_axis], axis=1),
+        spacing_mm=np.array([between_mm, *spacing_mm]),
+    )
+    voxels = np.stack([series[k].pixel_array for k in order]).astype(np.float32)
+    shuffled = [*range(1, len(series), 2), *range(0, len(series), 2)]
+    return [build_enhanced(voxels, frame, frame_order=shuffled)]

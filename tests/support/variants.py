@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,9 @@ T1 = saying(
     RepetitionTime=500.0,
     EchoTime=10.0,
 )
+STIR = saying(
+    SeriesDescription="stir_sag", ScanningSequence=["SE", "IR"], InversionTime=160.0
+)
 
 
 def turned(orientation: list[float], *, axis: int) -> Change:
@@ -92,6 +95,11 @@ def with_truncated_pixels(instance: Dataset) -> None:
     instance.PixelData = whole[: len(whole) // 4 * 2]
 
 
+def blanked(instance: Dataset) -> None:
+    """Make every pixel 0."""
+    instance.PixelData = bytes(len(instance.PixelData))
+
+
 def other_pixels(instance: Dataset) -> Dataset:
     """Return the same instance, by its UID, with other content."""
     other = copy.deepcopy(instance)
@@ -110,6 +118,14 @@ def small(series: Sequence[Dataset], *, side: int = 96) -> Series:
         instance.Rows, instance.Columns = pixels.shape
         instance.PixelData = pixels.tobytes()
     return made
+
+
+def write_all(folder: Path, many: Iterable[Sequence[Dataset]]) -> Path:
+    """Write series into one folder, for a sender that takes files."""
+    for number, series in enumerate(many):
+        for index, instance in enumerate(series):
+            instance.save_as(folder / f"{number:02d}-{index:02d}.dcm")
+    return folder
 
 
 def read_bundled(folder: Path) -> Series:
