@@ -18,7 +18,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help install demo test lint schema suite peers benchmark accuracy train pictures lock clean
+.PHONY: help install demo test lint schema conformance suite peers benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ lint: $(VENV)/dev.stamp  ## ruff, mypy --strict, import contracts
 
 schema: $(VENV)/dev.stamp  ## write the schema of the settings anew
 	@$(BIN)/python -m dicom_node.settings.schema config/node.schema.json
+
+conformance: $(VENV)/dev.stamp  ## make the tables of the conformance statement anew
+	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md
 
 # The suite runs against the wheel, from a folder without the packages, so that the
 # checkout cannot shadow what is installed.

