@@ -12,10 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 from pynetdicom.dsutils import encode
 
 from tests.support import phantom_plugin, variants
+from tests.support.mr_series import transcode
 from tests.support.mr_sources import reheader_rsna
 from tests.support.node_process import Node, node_for
 from tests.support.peers import HOST, Archive, dcmsend, echo, send
@@ -32,6 +42,15 @@ from tests.support.variants import (
 )
 
 RSNA = Path(__file__).parents[3] / "shared/data/rsna_dicom/100206310"
+SYNTAXES = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+)
 SUCCESS = 0x0000
 CANNOT_UNDERSTAND = 0xC210
 OUT_OF_RESOURCES = 0xA700
@@ -363,6 +382,21 @@ def test_real_files_of_another_hospital_are_sorted_out_series_by_series(
         "sag_T1_2092806862": "rejected",
         "sag_T2_STIR_1792451510": "done",
     }
+
+
+@pytest.mark.peer
+def test_every_transfer_syntax_that_is_accepted_is_analysed(
+    tmp_path: Path, node: Node, little: Series
+) -> None:
+    made = {syntax: fresh(little) for syntax in SYNTAXES}
+    for number, syntax in enumerate(made):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for path in variants.write_all(folder, [made[syntax]]).iterdir():
+            transcode(path, syntax)
+    dcmsend(tmp_path, node.port, options=("-dn",))
+    jobs = jobs_of(node, [str(series[0].SeriesInstanceUID) for series in made.values()])
+    assert [job["state"] for job in jobs] == ["done"] * len(SYNTAXES)
 
 
 def test_an_unknown_calling_ae_is_refused_at_the_association(
