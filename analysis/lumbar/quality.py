@@ -30,13 +30,13 @@ MAX_WANDER_MM = 10.0
 MAX_JOLT_MM = 1.2
 """Of a structure against its two neighbour slices. Anatomy moves by 0.12 to 0.43 mm (25
 patients of train); a patient who moves between interleaved slices, by the whole way."""
-MIN_VOID_MM2 = 200.0
+MIN_VOID_MM2 = 150.0
 """A dark area this large inside the spine is no tissue. 25 patients of train have up to
-101 mm2 (a dark disc with gas); a screw of 6 mm lies dark over 40 mm of a body."""
+80 mm2 (a dark disc with gas); a screw of 6 mm lies dark over 40 mm of a body."""
 _VOID_SHARE = 0.1
 """Of the signal of bone marrow: compact bone and noise have this or less."""
-_VOID_SMOOTH_MM = 1.5
-_REACH_MM = 6.0
+_VOID_SMOOTH_MM = 0.8
+_REACH_MM = 10.0
 """Gaps between named structures up to twice this are closed: a void has no name."""
 _MOST_OF = 0.5
 """Slices with less than this share of a structure's largest section cut its rim."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -32,6 +32,7 @@ from analysis.lumbar.measure.reference import (
     reference_geometry,
     reference_values,
 )
+from analysis.lumbar.measure.uncertainty import TERMS, uncertainties
 
 _S1 = VERTEBRAE[0]
 
@@ -118,25 +119,25 @@ def measure_rows(
         # The sacrum's first body is a wedge; its height is no height of a vertebra.
         body = upper if level_of(disc).endswith(_S1.label) else _mean(upper, lower)
         signal = reader.read(slab)
-        rows.append(
-            DiscRow(
-                disc=disc,
-                disc_height_mm=slab.height_mm,
-                anterior_height_mm=slab.anterior_height_mm,
-                middle_height_mm=slab.middle_height_mm,
-                posterior_height_mm=slab.posterior_height_mm,
-                disc_length_mm=slab.length_mm,
-                disc_area_mm2=slab.area_mm2,
-                wedge_angle_deg=slab.wedge_deg,
-                disc_height_index=ratio(slab.height_mm, body),
-                height_diameter_ratio=ratio(slab.height_mm, slab.length_mm),
-                delta_si=signal.delta_si,
-                signal_ratio_csf=signal.ratio_csf,
-                nucleus_ratio_csf=signal.nucleus_ratio_csf,
-                reference=reference_values(geometry[disc.number], signal.reference),
-                outline=slab.outline,
-            )
+        row = DiscRow(
+            disc=disc,
+            disc_height_mm=slab.height_mm,
+            anterior_height_mm=slab.anterior_height_mm,
+            middle_height_mm=slab.middle_height_mm,
+            posterior_height_mm=slab.posterior_height_mm,
+            disc_length_mm=slab.length_mm,
+            disc_area_mm2=slab.area_mm2,
+            wedge_angle_deg=slab.wedge_deg,
+            disc_height_index=ratio(slab.height_mm, body),
+            height_diameter_ratio=ratio(slab.height_mm, slab.length_mm),
+            delta_si=signal.delta_si,
+            signal_ratio_csf=signal.ratio_csf,
+            nucleus_ratio_csf=signal.nucleus_ratio_csf,
+            reference=reference_values(geometry[disc.number], signal.reference),
+            outline=slab.outline,
         )
+        values = {key: getattr(row, key) for key in TERMS}
+        rows.append(replace(row, uncertainty=uncertainties(slab, values)))
     present = [body for body in bodies.values() if body.outline is not None]
     return Rows(discs=tuple(rows), bodies=tuple(present))
 

@@ -1,0 +1,122 @@
+"""How well a value is known, and what change of it is more than chance.
+
+The terms are fitted by `python -m tests.accuracy.uncertainty train` on hand-drawn
+outlines, the changes by `python -m tests.accuracy.repeatability train`; both are
+tested on patients that neither has seen (docs/accuracy-measurements.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from analysis.lumbar.measure.geometry import SlabMeasurement
+from analysis.lumbar.measure.quantity import Missing, Quantity
+from analysis.lumbar.measure.slab import Slab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Parts of a standard uncertainty, added in squares.
+
+    Parameters
+    ----------
+    floor
+        In the quantity's own unit.
+    share
+        Of the value.
+    blur
+        Of the change of the value when the outline is drawn at another level of the
+        network's probability.
+    spread
+        Of the standard deviation of the slices that were measured.
+    """
+
+    floor: float
+    share: float = 0.0
+    blur: float = 0.0
+    spread: float = 0.0
+
+
+TERMS: Mapping[str, Terms] = MappingProxyType(
+    {
+        "disc_height_mm": Terms(floor=0.297, share=0.0541, blur=1.03, spread=0.722),
+        "anterior_height_mm": Terms(floor=0.789, share=0.0581, spread=0.889),
+        "middle_height_mm": Terms(floor=0.635, share=0.0437, spread=0.53),
+        "posterior_height_mm": Terms(floor=0.719, spread=0.415),
+        "disc_length_mm": Terms(floor=0, share=0.0237, blur=0.298, spread=0.224),
+        "disc_area_mm2": Terms(floor=0, share=0.0742, blur=1.53, spread=0.357),
+        "wedge_angle_deg": Terms(floor=1.64, share=0.133, spread=0.492),
+        "disc_height_index": Terms(floor=0.0144, share=0.0606, blur=0.553, spread=0.97),
+        "height_diameter_ratio": Terms(floor=0.0141, spread=0.751),
+        "delta_si": Terms(floor=0.517, share=0.0169),
+        "signal_ratio_csf": Terms(floor=0.00247, share=0.0204),
+        "nucleus_ratio_csf": Terms(floor=0.00315, share=0.0175),
+    }
+)
+
+_READ: Mapping[str, Callable[[Slab], float]] = MappingProxyType(
+    {
+        "disc_height_mm": lambda slab: slab.height_mm,
+        "anterior_height_mm": lambda slab: slab.anterior_height_mm,
+        "middle_height_mm": lambda slab: slab.middle_height_mm,
+        "posterior_height_mm": lambda slab: slab.posterior_height_mm,
+        "disc_length_mm": lambda slab: slab.length_mm,
+        "disc_area_mm2": lambda slab: slab.area_mm2,
+        "wedge_angle_deg": lambda slab: slab.wedge_deg or 0.0,
+    }
+)
+_AS_HEIGHT = ("disc_height_index", "height_diameter_ratio")
+"""Ratios that move as the height does."""
+
+
+def sensitivity(slab: SlabMeasurement, key: str, value: float) -> tuple[float, float]:
+    """Return by how much a value moves with the outline, and between slices.
+
+    Parameters
+    ----------
+    slab
+        The disc.
+    key, value
+        The quantity.
+
+    Returns
+    -------
+    tuple of float
+        Blur and spread in the quantity's own unit; 0 where they do not apply.
+    """
+    if not slab.slices or (key not in _READ and key not in _AS_HEIGHT):
+        return 0.0, 0.0
+    blurs = [one.blur_mm / one.height_mm for one in slab.slices if one.height_mm > 0]
+    blur = float(np.median(blurs)) * abs(value) if blurs else 0.0
+    read = _READ.get(key, _READ["disc_height_mm"])
+    values = [read(one) for one in slab.slices]
+    if len(values) == 1:
+        return blur, 0.0
+    spread = float(np.std(values, ddof=1))
+    if key in _AS_HEIGHT:
+        spread *= abs(value) / max(float(np.median(values)), 1.0)
+    return blur, spread
+
+
+def uncertainties(
+    slab: SlabMeasurement, values: Mapping[str, Quantity]
+) -> dict[str, float]:
+    """Return the standard uncertainty of each value that is known, by its name."""
+    found = {}
+    for key, value in values.items():
+        terms = TERMS.get(key)
+        if terms is None or isinstance(value, Missing):
+            continue
+        blur, spread = sensitivity(slab, key, value)
+        parts = (
+            terms.floor,
+            terms.share * value,
+            terms.blur * blur,
+            terms.spread * spread,
+        )
+        found[key] = float(np.linalg.norm(parts))
+    return found

@@ -1,0 +1,116 @@
+"""Fits and tests the standard uncertainty against hand-drawn outlines.
+
+Run as `python -m tests.accuracy.uncertainty train` to fit: it prints the terms of
+`analysis.lumbar.measure.uncertainty`. Run with `public_test` to test the terms that are
+there: it prints the share of drawn values within one and two standard uncertainties.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from analysis.contract.errors import UnsuitableInput
+from analysis.inference.engine import load_segmenter
+from analysis.lumbar.anatomy import DISCS, level_of
+from analysis.lumbar.levels import name_levels
+from analysis.lumbar.measure.geometry import measure_disc
+from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.rows import measure_rows
+from analysis.lumbar.measure.uncertainty import sensitivity, uncertainties
+from analysis.lumbar.report import DISC_OUTPUTS
+from analysis.lumbar.segment import TissueMap, label_source, segment
+from analysis.lumbar.suitability import examine
+from tests.support import spider
+
+_COVERED = 0.683
+"""Share of a normal distribution within one standard deviation."""
+_OUTLIER = 3.0
+Point = tuple[float, float, float, float, float]
+"""Error, value, blur, spread, and the uncertainty that is given today (or 0)."""
+
+
+def points(split: str) -> dict[str, list[Point]]:
+    """Return what is known of every value of a split, by quantity."""
+    segmenter = load_segmenter("lumbar", threads=1)
+    found: dict[str, list[Point]] = defaultdict(list)
+    for patient in spider.patients(split):
+        volume = spider.read_volume(patient)
+        try:
+            drawn = _anatomy(spider.tissue_map(volume, spider.read_tissue(patient)))
+            seen = _anatomy(segment(examine(volume), segmenter))
+        except UnsuitableInput as outcome:
+            sys.stderr.write(f"{patient}: {outcome.code}\n")
+            continue
+        for key, point in _pairs(patient, drawn, seen):
+            found[key].append(point)
+    return found
+
+
+def _anatomy(tissues: TissueMap) -> Anatomy:
+    return Anatomy(tissues=tissues, levels=name_levels(tissues))
+
+
+def _pairs(patient: str, drawn: Anatomy, seen: Anatomy) -> Iterator[tuple[str, Point]]:
+    volume = spider.read_volume(patient)
+    true, own = (
+        measure_rows(one, volume, label_source(one.tissues, one.levels.names), None)
+        for one in (drawn, seen)
+    )
+    discs = {level_of(disc): disc for disc in DISCS}
+    for first, second in zip(true.discs, own.discs, strict=True):
+        slab = measure_disc(seen, discs[second.level])
+        for output in DISC_OUTPUTS:
+            truth, value = output.value(first), output.value(second)
+            if isinstance(truth, float) and isinstance(value, float):
+                blur, spread = sensitivity(slab, output.key, value)
+                given = uncertainties(slab, {output.key: value})
+                yield (
+                    output.key,
+                    (value - truth, value, blur, spread, given.get(output.key, 0.0)),
+                )
+
+
+def fit(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return floor, share, blur and spread that cover 68 % of the errors.
+
+    The squares of the errors are fitted by squares of the parts; then all are scaled.
+    """
+    error, value, blur, spread, _ = table.T
+    limit = _OUTLIER * np.percentile(np.abs(error), 100 * _COVERED)
+    squared = np.minimum(np.abs(error), limit) ** 2
+    parts = np.stack([np.ones(len(error)), value**2, blur**2, spread**2], axis=1)
+    size = np.maximum(parts.mean(axis=0), 1e-12)
+    shares, _ = nnls(parts / size, squared)
+    terms = np.sqrt(shares / size)
+    given = np.sqrt(parts @ terms**2)
+    scale = np.percentile(np.abs(error) / given, 100 * _COVERED)
+    return np.asarray(terms * scale)
+
+
+def main(split: str) -> None:
+    """Fit on `train`, test on anything else."""
+    for key, found in points(split).items():
+        table = np.array(found)
+        ratio = np.abs(table[:, 0]) / np.maximum(table[:, 4], 1e-9)
+        within = [f"{np.mean(ratio <= limit):.2f}" for limit in (1, 2)]
+        line = (
+            f"| {key} | {len(table)} | {table[:, 4].mean():.3f} "
+            f"| {table[:, 0].std():.3f} | {' | '.join(within)} |"
+        )
+        if split == "train":
+            floor, share, blur, spread = fit(table)
+            line += (
+                f' "{key}": Terms(floor={floor:.3g}, share={share:.3g}, '
+                f"blur={blur:.3g}, spread={spread:.3g}),"
+            )
+        sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
