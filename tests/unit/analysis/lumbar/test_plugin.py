@@ -236,6 +236,22 @@ def test_the_overlay_comes_first_and_is_legible(result: AnalysisResult) -> None:
         assert page.pixels.max() > 200
 
 
+def test_a_dot_on_the_norms_stands_at_the_age_of_the_person(case: Case) -> None:
+    l1_l2 = np.array([80, 225, 245])
+
+    def column(age_years: float) -> float:
+        result = case.analyse(subject=Subject(age_years=age_years, sex="M"))
+        # The first panel of the first row: DHI of L1/L2, 20 to 90 years.
+        panel = result.pages[2].pixels[390:540, 86:256].astype(int)
+        near = np.abs(panel - l1_l2).sum(axis=2) < 24
+        return float(np.nonzero(near)[1].mean())
+
+    young, middle, old = column(30.0), column(55.0), column(80.0)
+    # 25 years either way on an axis of 70 years and 169 pixels.
+    assert middle - young == pytest.approx(25 / 70 * 169, abs=1.5)
+    assert old - middle == pytest.approx(25 / 70 * 169, abs=1.5)
+
+
 def test_the_overlay_shows_the_spine_head_up_and_front_left(
     result: AnalysisResult,
 ) -> None:
