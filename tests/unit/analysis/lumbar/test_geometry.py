@@ -23,8 +23,8 @@ COLLAPSED_LENGTH_TOLERANCE_MM = 0.25
 
 LAYOUTS = {
     "straight": Layout(size_mm=SIZE),
-    "fine": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.4, 0.4)),
-    "coarse": Layout(size_mm=SIZE, spacing_mm=(4.0, 1.2, 1.2)),
+    "fine": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.3, 0.3)),
+    "coarse": Layout(size_mm=SIZE, spacing_mm=(4.0, 1.25, 1.25)),
     "oblong pixels": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.5, 1.0)),
     "feet up": Layout(size_mm=SIZE, rows_to=phantom.HEAD),
     "front at the right": Layout(size_mm=SIZE, columns_to=phantom.FRONT),
@@ -32,6 +32,9 @@ LAYOUTS = {
         size_mm=SIZE, rows_to=phantom.BACK, columns_to=phantom.FEET
     ),
     "tilted": Layout(size_mm=SIZE, turn=rotation("x", 15.0)),
+    "tilted by half a right angle": Layout(
+        size_mm=(12.0, 320.0, 320.0), turn=rotation("x", 45.0)
+    ),
 }
 TURNS = {
     "oblique 6 deg": rotation("z", 6.0),
@@ -84,14 +87,38 @@ def test_heights_and_lengths_are_true_in_slices_that_follow_an_oblique_spine(
     check_against_truth(anatomy_of(spine.tissue_map(*layout.frame())), spine)
 
 
-def test_a_wedge_is_measured_in_its_middle() -> None:
-    # 20 deg over 36 mm: 16.3 mm in front, 3.7 mm behind, 10 mm on average.
+def test_a_wedge_has_other_heights_in_front_and_behind() -> None:
+    # 20 deg over 36 mm: at 14.4 mm before and behind the middle, where the central 80 %
+    # end, it opens by 2 x 14.4 x tan(10 deg) = 5.08 mm.
     discs = list(phantom.DISCS)
     discs[1] = phantom.WedgeDisc(height_mm=10.0, length_mm=36.0, wedge_deg=20.0)
     spine = WedgeSpine(discs=tuple(discs))
+    measured = measure_disc(
+        anatomy_of(spine.tissue_map(*Layout(size_mm=SIZE).frame())), DISCS[1]
+    )
+    for value, truth in (
+        (measured.height_mm, 10.0),
+        (measured.anterior_height_mm, 15.08),
+        (measured.middle_height_mm, 10.0),
+        (measured.posterior_height_mm, 4.92),
+    ):
+        assert in_mm(value) == pytest.approx(truth, abs=HEIGHT_TOLERANCE_MM)
+    assert in_mm(measured.wedge_deg) == pytest.approx(20.0, abs=0.5)
+    assert in_mm(measured.area_mm2) == pytest.approx(360.0, rel=0.01)
+
+
+@pytest.mark.parametrize("slope_deg", [5.0, 45.0])
+def test_a_disc_is_measured_along_its_own_axis_however_steep(slope_deg: float) -> None:
+    spine = WedgeSpine(sacral_slope_deg=slope_deg)
     anatomy = anatomy_of(spine.tissue_map(*Layout(size_mm=SIZE).frame()))
-    height = measure_disc(anatomy, DISCS[1]).height_mm
-    assert in_mm(height) == pytest.approx(10.0, abs=HEIGHT_TOLERANCE_MM)
+    for disc, truth in zip(DISCS[:3], spine.discs, strict=False):
+        measured = measure_disc(anatomy, disc)
+        assert in_mm(measured.height_mm) == pytest.approx(
+            truth.height_mm, abs=HEIGHT_TOLERANCE_MM
+        )
+        assert in_mm(measured.length_mm) == pytest.approx(
+            truth.length_mm, abs=LENGTH_TOLERANCE_MM
+        )
 
 
 def test_a_collapsed_disc_is_measured() -> None:
