@@ -151,7 +151,7 @@ _DECIMALS = 4
 
 def numbers_in(labels: NDArray[np.uint8]) -> set[int]:
     """Return the labels that occur, without the background."""
-    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
+    return set(np.flatnonzero(np.bincount(labels[labels > 0])).tolist())
 
 
 def segmentation(labels: NDArray[np.uint8]) -> Segmentation:
