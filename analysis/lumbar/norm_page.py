@@ -63,10 +63,11 @@ _COLUMNS = (0.0, 0.14, 0.33, 0.475, 0.65, 0.825, 1.0)
 _NOTES = (
     "Dark band: 5th to 95th percentile, lighter: 25th to 75th, line: median; P: "
     "percentile, n: discs of that age in the norm.",
-    "DHI, HDR, delta-SI here by the definitions of Zheng 2022, to which these norms "
-    "belong; collapsed discs were left out there,",
-    "so that heights seem to rise with age (survivors). Grade: most probable; bars: "
-    "probability of I to V.",
+    "* By the definitions of Zheng 2022, to which these norms belong; other pages have "
+    "ours. Collapsed discs were left out",
+    "there, so that heights seem to rise with age (survivors). Norms of one hospital: on "
+    "other sequences, 3-D SPACE above all,",
+    "every disc may read low. Grade: the most probable; bars: probability of I to V.",
 )
 
 
@@ -133,7 +134,7 @@ def _who(person: NormAge | Missing) -> str:
 def _draw_table(draw: ImageDraw, box: Box, rows: Rows, assessment: Assessment) -> int:
     left, top, width = box
     edges = [left + round(share * width) for share in _COLUMNS]
-    heads = ("Level", "Pfirrmann", "Height mm", "DHI", "HDR", "delta-SI")
+    heads = ("Level", "Pfirrmann", "Height mm", "DHI*", "HDR*", "delta-SI*")
     draw.text((left, top), heads[0], fill=BRIGHT, font=font(_HEAD_PX))
     for head, right in zip(heads[1:], edges[2:], strict=True):
         draw.text((right, top), head, fill=BRIGHT, font=font(_HEAD_PX), anchor="ra")
