@@ -65,7 +65,7 @@ _NOTES = (
     "percentile, n: discs of that age in the norm.",
     "* By the definitions of Zheng 2022, to which these norms belong; other pages have "
     "ours. Collapsed discs were left out",
-    "there, so that heights seem to rise with age (survivors). Norms of one hospital: on "
+    "there, so heights seem to rise with age (survivors). Norms of one hospital: on "
     "other sequences, 3-D SPACE above all,",
     "every disc may read low. Grade: the most probable; bars: probability of I to V.",
 )
