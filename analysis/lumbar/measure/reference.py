@@ -28,6 +28,11 @@ _SHARE = 0.8
 """Of the width between the corners' midpoints, whose area makes the height."""
 _WHOLE_SHARE = 0.95
 """A disc whose largest piece has this much of it is that piece; else all pieces."""
+RIM_MM = 1.5
+"""End plate and outer annulus, which the reference outlines with the disc and drawn
+masks of ours do not: they leave 1.5 mm on either side up to the bodies (25 patients of
+train). With it the medians of DH, DHI and HDR of their discs of grade I to III are 0.88
+to 0.99 of those of the norms at every level; without it 0.68 to 0.81."""
 _WALK_PX = 0.25
 _APART_PX = 21
 """Narrower between its corners it is no disc."""
@@ -138,6 +143,7 @@ def _between(
     if found is None or mask is None:
         missing = _unfit("not_found", f"{disc.label} is not in the middle slice")
         return missing, missing, missing
+    mask = _grown(anatomy, disc, index, mask)
     upper, lower = above.corners, below.corners
     front = (upper.lower_front + lower.upper_front) / 2
     rear = (upper.lower_rear + lower.upper_rear) / 2
@@ -190,20 +196,43 @@ def _body(anatomy: Anatomy, vertebra: Structure, index: int) -> _Body | Missing:
 
 
 def _mask(
-    anatomy: Anatomy, structure: Structure, index: int
+    anatomy: Anatomy,
+    structure: Structure,
+    index: int,
+    beside: Structure | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
-    """Return a structure on the scaled picture, and (x, y) of its first pixel."""
+    """Return a structure on the scaled picture, and (x, y) of its first pixel.
+
+    With `beside` the part of the picture is that which holds the other structure.
+    """
     field = anatomy.field(structure, index)
-    if field is None:
+    window = field if beside is None else anatomy.field(beside, index)
+    if field is None or window is None:
         return None
     pixel_mm = picture_pixel_mm(anatomy)
-    scale = field.pixel_mm / pixel_mm
-    first = np.floor(field.corner_px * scale) - _MARGIN_PX
-    rows, columns = np.ceil(np.array(field.values.shape) * scale) + 2 * _MARGIN_PX
+    scale = window.pixel_mm / pixel_mm
+    first = np.floor(window.corner_px * scale) - _MARGIN_PX
+    rows, columns = np.ceil(np.array(window.values.shape) * scale) + 2 * _MARGIN_PX
     lead = field.sample(
         first * pixel_mm, np.eye(2) * pixel_mm, (int(rows), int(columns))
     )
     return lead > 0, np.array([first[1], first[0]])
+
+
+def _grown(
+    anatomy: Anatomy, disc: Structure, index: int, mask: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Let a disc reach its bodies, as the discs of the reference do."""
+    from scipy import ndimage
+
+    away_px = ndimage.distance_transform_edt(~mask)
+    grown = np.asarray(away_px * picture_pixel_mm(anatomy) <= RIM_MM)
+    position = DISCS.index(disc)
+    for body in (VERTEBRAE[position], VERTEBRAE[position + 1]):
+        found = _mask(anatomy, body, index, disc)
+        if found is not None:
+            grown &= ~found[0]
+    return grown
 
 
 def picture_pixel_mm(anatomy: Anatomy) -> float:
