@@ -44,14 +44,14 @@ _SHOWN_PROBABILITY = 0.005
 """What rounds to 0 % is not worth a reader's time."""
 
 
-def measurements(finding: Finding) -> list[Measurement] | None:
+def measurements(finding: Finding) -> list[Measurement]:
     """Return the numbers of a finding, each with its uncertainty and its norm.
 
     References
     ----------
     PS3.16 TID 300, TID 310 (measurement properties), TID 311 (statistical properties).
     """
-    return [_measurement(quantity) for quantity in finding.measurements] or None
+    return [_measurement(quantity) for quantity in finding.measurements]
 
 
 def _measurement(quantity: Quantity) -> Measurement:

@@ -43,6 +43,7 @@ from dicom_node.encode.common import (
     settle_time,
 )
 from dicom_node.encode.measurements import (
+    append,
     append_probabilities,
     append_unmeasured,
     comment,
@@ -93,9 +94,11 @@ class _Writer:
             finding_type=coded(finding.site),
             algorithm_id=self._algorithm(),
             finding_sites=[FindingSite(coded(finding.site))],
-            measurements=measurements(finding),
             qualitative_evaluations=grades(finding),
         )
+        # The library looks through each number for regions of its own; ours have none.
+        for measurement in measurements(finding):
+            append(planar[0], measurement[0])
         append_probabilities(planar, finding.grades)
         append_unmeasured(planar, finding.unmeasured)
         segment = self._segment(finding)

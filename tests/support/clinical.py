@@ -12,8 +12,8 @@ from tests.support.variants import Series, fresh, read_bundled
 SLICES, SIDE = 18, 512
 
 
-def clinical_series(folder: Path) -> Series:
-    """Return 18 slices of 512 x 512: between neighbours linear, the rows cropped.
+def clinical_series(folder: Path, slices: int = SLICES) -> Series:
+    """Return slices of 512 x 512: between neighbours linear, the rows cropped.
 
     The spacing between slices is half that of the bundled series.
     """
@@ -25,7 +25,7 @@ def clinical_series(folder: Path) -> Series:
         [[float(part) for part in one.ImagePositionPatient] for one in source]
     )
     positions[:, 2] -= first_row * float(source[0].PixelSpacing[0])
-    at = np.arange(SLICES) / 2
+    at = np.arange(slices) / 2
     made = fresh([source[min(int(depth), len(source) - 1)] for depth in at])
     for number, (depth, instance) in enumerate(zip(at, made, strict=True), start=1):
         pixels = between(stack, float(depth))
