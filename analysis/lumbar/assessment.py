@@ -73,9 +73,14 @@ def assess(
 
 
 def reference_of(row: DiscRow) -> dict[str, float | Missing]:
-    """Return the values by the reference's definitions that have norms."""
+    """Return the values by the reference's definitions that have norms.
+
+    Where our own delta-SI is refused, as with clipped CSF, that of the reference is a
+    number without a meaning and has no place among norms.
+    """
     values = row.reference
-    return {"dhi": values.dhi, "hdr": values.hdr, "delta_si": values.delta_si}
+    signal = row.delta_si if isinstance(row.delta_si, Missing) else values.delta_si
+    return {"dhi": values.dhi, "hdr": values.hdr, "delta_si": signal}
 
 
 def _grade(row: DiscRow, graded: Mapping[int, Graded]) -> Graded:
