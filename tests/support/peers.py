@@ -17,7 +17,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -31,11 +33,15 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 HOST = "127.0.0.1"
 VERIFICATION = "1.2.840.10008.1.1"
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 RESULT_CLASSES = (
     SegmentationStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     SecondaryCaptureImageStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    LABEL_MAP_STORAGE,
 )
 
 DCMTK_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}

@@ -105,6 +105,7 @@ class PhantomMri:
             pages=(Page(title="Overlay", pixels=np.stack([shade] * 3, axis=-1)),),
             provenance=Provenance(name=NAME, version="1", weights_sha256="0" * 64),
             details={"levels": [{"level": "phantom", "unmeasured": {}}]},
+            summary={"en": ("A phantom.",), "zh-CN": ("一个体模。",)},
         )
 
 
