@@ -40,6 +40,9 @@ _REACH_MM = 10.0
 """Gaps between named structures up to twice this are closed: a void has no name."""
 _MOST_OF = 0.5
 """Slices with less than this share of a structure's largest section cut its rim."""
+THIN_MM = 4.0
+"""Five pixels of the network. Of discs measured lower, the error is a sixth of the
+height on train, and 1.7 mm drawn became 3.4 mm in a patient whom it had not seen."""
 _LEVELS = 5
 
 
@@ -64,6 +67,7 @@ def judge(
         _clipped(rows),
         _coarse(volume),
         _wide(volume),
+        _thin(rows),
     )
     return tuple(notice for notice in found if notice is not None)
 
@@ -95,6 +99,21 @@ def _clipped(rows: Rows) -> Notice | None:
         if isinstance(value, Missing) and value.code == "csf_saturated":
             return Notice(code="csf_saturated", text=f"Signal: {value.text}")
     return None
+
+
+def _thin(rows: Rows) -> Notice | None:
+    thin = [
+        row.level
+        for row in rows.discs
+        if isinstance(row.disc_height_mm, float) and row.disc_height_mm < THIN_MM
+    ]
+    if not thin:
+        return None
+    text = (
+        f"{', '.join(thin)}: lower than {THIN_MM:.0f} mm; such discs are measured "
+        "least well, often too high"
+    )
+    return Notice(code="thin_disc", text=text)
 
 
 def _scoliosis(anatomy: Anatomy) -> Notice | None:

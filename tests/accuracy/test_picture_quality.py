@@ -30,7 +30,7 @@ pytestmark = [
     ),
 ]
 
-STRAIGHT, SCOLIOTIC = "078", "162"
+STRAIGHT, SCOLIOTIC, COLLAPSED = "057", "162", "220"
 MIDDLE = slice(2, 7)
 Picture = tuple[Volume, NDArray[np.uint8]]
 
@@ -150,3 +150,10 @@ def test_a_scoliotic_spine_is_named_and_measured() -> None:
     codes, rows = judged(patient(SCOLIOTIC))
     assert "scoliosis" in codes
     assert all(isinstance(row.disc_height_mm, float) for row in rows.discs)
+
+
+def test_a_collapsed_disc_is_measured_with_a_warning() -> None:
+    codes, rows = judged(patient(COLLAPSED))
+    assert "thin_disc" in codes
+    heights = [row.disc_height_mm for row in rows.discs]
+    assert any(isinstance(height, float) and height < 4 for height in heights)

@@ -37,9 +37,9 @@ _TOP_SHARE = 0.995
 SMOOTH_GREY = 6.0
 _SHARPNESS = 8
 """Smoothing of the histogram, in 255ths of CSF, and the power that a peak is weighted
-with. Together they bring the spread between repeated readings of the authors' pictures
-from 14.9 grey levels (raw histogram) to 3.2, and move the mean by less than 3
-(docs/accuracy-measurements.md)."""
+with. On 6 patients of train, each read in 8 ways (tests/accuracy/repeatability.py), the
+within-subject standard deviation is 1.0; with the largest value of a histogram smoothed
+by 4 it is 1.9, of a raw one 5.5. The mean moves by 0.4."""
 _NEGLIGIBLE = 1e-3
 _BRIGHT_PERCENTILE = 95.0
 _BRIGHT_SHARE = 0.5
