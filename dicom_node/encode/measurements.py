@@ -47,11 +47,19 @@ _SHOWN_PROBABILITY = 0.005
 def measurements(finding: Finding) -> list[Measurement]:
     """Return the numbers of a finding, each with its uncertainty and its norm.
 
+    A concept that comes again, narrowed by modifiers, goes last: OHIF 3.13 shows five
+    numbers, without their modifiers.
+
     References
     ----------
     PS3.16 TID 300, TID 310 (measurement properties), TID 311 (statistical properties).
     """
-    return [_measurement(quantity) for quantity in finding.measurements]
+    first = {quantity.concept: quantity for quantity in reversed(finding.measurements)}
+    ordered = sorted(
+        finding.measurements,
+        key=lambda quantity: quantity is not first[quantity.concept],
+    )
+    return [_measurement(quantity) for quantity in ordered]
 
 
 def _measurement(quantity: Quantity) -> Measurement:

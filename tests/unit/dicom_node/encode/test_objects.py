@@ -319,6 +319,26 @@ def test_a_number_has_its_value_and_unit(encoded: dict[str, Dataset]) -> None:
     }
 
 
+def test_a_concept_that_comes_again_goes_last(
+    phantom: tuple[DecodedSeries, NDArray[np.uint8]],
+) -> None:
+    """OHIF 3.13 shows the first five numbers, without what narrows them."""
+    series, labels = phantom
+    result = phantom_result(labels)
+    finding = result.findings[-1]
+    height, index, signal = finding.measurements
+    narrowed = replace(height, value=1.5, modifiers=((HEIGHT, HEIGHT),))
+    finding = replace(finding, measurements=(height, narrowed, index, signal))
+    result = replace(result, findings=(finding,))
+    report = by_name(encode_result(result, series, REQUEST))["sr"]
+    numbers = [
+        item.ConceptNameCodeSequence[0].CodeValue
+        for item in groups_of(report)[0].ContentSequence
+        if item.ValueType == "NUM"
+    ]
+    assert numbers == ["121207", "DHI", "DELTA_SI", "121207"]
+
+
 def property_of(report: Dataset, concept: str, code_value: str) -> Dataset:
     """Return one property of the first measurement of a concept."""
     number, *_ = named(groups_of(report)[0], concept)
