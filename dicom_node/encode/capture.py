@@ -26,9 +26,9 @@ from dicom_node.encode.source import UTF_8, Evidence, code_item, source_item
 from dicom_node.identifiers import MANUFACTURER
 
 _STRIP_PX = 28
-_STRIP_MARGIN = 8
+_STRIP_MARGIN = 24
 _STRIP_POINTS = 18
-_STRIP_TEXT = "AI result, not verified, not for primary diagnosis."
+_STRIP_TEXT = "Not for primary diagnosis."
 _NOTE_SIZE = (512, 512)
 _NOTE_MARGIN = 32
 _NOTE_LINE_CHARS = 48
