@@ -21,7 +21,18 @@ from tests.support.spine_phantom import SAGITTAL, phantom_spine, turned
 
 SHAPE = (5, 64, 40)
 SPACING_MM = (9.0, 4.0, 4.0)
+L4 = 3
 REQUEST = EncodeRequest(job_id="job 1", content_time=datetime(2026, 2, 3, 4, 5, 6))  # noqa: DTZ001 - a wall clock
+
+
+def lopsided(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return labels that no mirroring maps onto themselves: L4 is not in slice 0.
+
+    The phantom is the same on both sides, so slices in false order would be overlooked.
+    """
+    labels = labels.copy()
+    labels[0][labels[0] == L4] = 0
+    return labels
 
 
 def decoded_phantom(
@@ -35,7 +46,7 @@ def decoded_phantom(
     directions = turned(SAGITTAL, angle_deg=angle_deg)
     voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
     paths = write_series(folder, build_series(voxels, frame, **attributes))
-    return read_volume(paths), labels
+    return read_volume(paths), lopsided(labels)
 
 
 def by_name(results: Sequence[EncodedObject]) -> dict[str, Dataset]:

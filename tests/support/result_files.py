@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import Dataset
 
-from tests.support.encoded import SHAPE
+from tests.support.encoded import SHAPE, lopsided
 from tests.support.mr_series import build_enhanced, build_series, write_series
 from tests.support.spine_phantom import SAGITTAL, mirrored, phantom_spine, turned
 
@@ -54,6 +54,7 @@ def write_source(folder: Path, variant: str) -> tuple[list[Path], NDArray[np.uin
     spacing_mm = (9.0, 4.0, 5.0) if variant == "non-square" else (9.0, 4.0, 4.0)
     directions = turned(SAGITTAL, angle_deg=14.0 if variant == "oblique" else 0.0)
     voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
+    labels = lopsided(labels)
     if variant == "reversed":
         labels, _ = mirrored(labels, frame, (0, 2))
         voxels, frame = mirrored(voxels, frame, (0, 2))

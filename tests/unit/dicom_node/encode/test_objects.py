@@ -31,6 +31,7 @@ from tests.support.encoded import (
     by_name,
     content_of,
     decoded_phantom,
+    lopsided,
     named,
     reread,
     written,
@@ -196,6 +197,21 @@ def assert_same_anatomy(
         assert mask.sum() == len(places), description.SegmentLabel
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_mirrored_label_map_is_seen_to_be_mirrored(
+    phantom: tuple[DecodedSeries, NDArray[np.uint8]], axis: int
+) -> None:
+    """Were the phantom alike on both sides, the tests below would see nothing."""
+    series, labels = phantom
+    turned_over = np.moveaxis(labels, axis, 0)[::-1]
+    mirrored_labels = np.moveaxis(turned_over, 0, axis)
+    result = phantom_result(mirrored_labels)
+    dataset = by_name(encode_result(result, series, REQUEST))["seg"]
+    segmentation = SegmentationObject.from_dataset(dataset)
+    with pytest.raises(AssertionError):
+        assert_same_anatomy(segmentation, phantom_result(labels), series)
+
+
 @pytest.mark.parametrize("angle_deg", [0.0, 13.0])
 @pytest.mark.parametrize("spacing_mm", [SPACING_MM, (9.0, 4.0, 5.0)])
 def test_segments_lie_where_the_anatomy_is(
@@ -214,6 +230,7 @@ def test_segments_of_a_mirrored_source_lie_where_the_anatomy_is(
     tmp_path: Path, axes: tuple[int, int]
 ) -> None:
     voxels, frame, labels = phantom_spine(SHAPE, SPACING_MM)
+    labels = lopsided(labels)
     voxels, other = mirrored(voxels, frame, axes)
     labels, _ = mirrored(labels, frame, axes)
     series = read_volume(write_series(tmp_path, build_series(voxels, other)))
@@ -226,6 +243,7 @@ def test_segments_of_an_enhanced_source_lie_where_the_anatomy_is(
     tmp_path: Path,
 ) -> None:
     voxels, frame, labels = phantom_spine(SHAPE, SPACING_MM)
+    labels = lopsided(labels)
     source = build_enhanced(voxels, frame, frame_order=(3, 0, 4, 2, 1))
     series = read_volume(write_series(tmp_path, [source]))
     result = phantom_result(labels)
