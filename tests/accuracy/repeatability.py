@@ -1,9 +1,10 @@
 """Measures how far each value moves when the same picture is taken differently.
 
-Run as `python -m tests.accuracy.repeatability train` or `... public_test`. Every SPIDER
-patient of the split is read as it is and rotated, shifted, resampled, amplified and
-with noise; the within-subject standard deviation over these readings is printed for
-each quantity, in the tables of docs/accuracy-measurements.md.
+Run as `python -m tests.accuracy.repeatability train` or `... public_test`; a number N
+after it takes every Nth patient. Every SPIDER patient of the split is read as it is and
+rotated, shifted, resampled, thinned, amplified and with noise; the within-subject
+standard deviation over these readings is printed for each quantity, in the tables of
+docs/accuracy-measurements.md.
 """
 
 from __future__ import annotations
@@ -212,11 +213,11 @@ def _change(discs: dict[tuple[str, str], dict[str, float]], variant: str) -> str
 
 
 def collect(
-    split: str, read_one: Callable[[Volume], Reading]
+    patients: list[str], read_one: Callable[[Volume], Reading]
 ) -> dict[str, dict[str, Reading]]:
-    """Read all alterations of all patients of a split."""
+    """Read all alterations of some patients."""
     readings: dict[str, dict[str, Reading]] = {}
-    for patient in spider.patients(split):
+    for patient in patients:
         for variant, volume in altered(spider.read_volume(patient)):
             try:
                 found = read_one(volume)
@@ -227,12 +228,14 @@ def collect(
     return readings
 
 
-def main(split: str) -> None:
+def main(split: str, step: int) -> None:
     """Write the tables of a split to standard output."""
     segmenter = load_segmenter("lumbar", threads=1)
-    readings = collect(split, lambda volume: read(volume, segmenter))
+    readings = collect(
+        spider.patients(split)[::step], lambda volume: read(volume, segmenter)
+    )
     sys.stdout.write("\n".join(table(readings)) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1)
