@@ -1,7 +1,7 @@
 """How well a value is known, and what change of it is more than chance.
 
 The terms are fitted by `python -m tests.accuracy.uncertainty train` on hand-drawn
-outlines, the changes by `python -m tests.accuracy.repeatability train`; both are
+outlines, the changes by `python -m tests.accuracy.repeatability train 3`; both are
 tested on patients that neither has seen (docs/accuracy-measurements.md).
 """
 
@@ -57,6 +57,29 @@ TERMS: Mapping[str, Terms] = MappingProxyType(
         "nucleus_ratio_csf": Terms(floor=0.00315, share=0.0175),
     }
 )
+
+CHANGES: Mapping[str, float] = MappingProxyType(
+    {
+        "disc_height_mm": 0.285,
+        "anterior_height_mm": 0.557,
+        "middle_height_mm": 0.387,
+        "posterior_height_mm": 0.466,
+        "disc_length_mm": 0.999,
+        "disc_area_mm2": 12.043,
+        "wedge_angle_deg": 2.411,
+        "disc_height_index": 0.015,
+        "height_diameter_ratio": 0.01,
+        "delta_si": 3.958,
+        "signal_ratio_csf": 0.007,
+        "nucleus_ratio_csf": 0.008,
+        "reference.dh_px512": 0.824,
+        "reference.dhi": 0.033,
+        "reference.hdr": 0.022,
+        "reference.delta_si": 44.082,
+    }
+)
+"""Minimal detectable change in the quantity's own unit: a smaller difference of two
+examinations may be chance. A lower bound, for nobody was examined twice."""
 
 _READ: Mapping[str, Callable[[Slab], float]] = MappingProxyType(
     {

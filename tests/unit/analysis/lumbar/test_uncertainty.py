@@ -7,7 +7,12 @@ from analysis.lumbar.anatomy import DISCS
 from analysis.lumbar.measure.geometry import SlabMeasurement
 from analysis.lumbar.measure.quantity import Missing
 from analysis.lumbar.measure.slab import Slab
-from analysis.lumbar.measure.uncertainty import TERMS, sensitivity, uncertainties
+from analysis.lumbar.measure.uncertainty import (
+    CHANGES,
+    TERMS,
+    sensitivity,
+    uncertainties,
+)
 from analysis.lumbar.report import DISC_OUTPUTS
 
 SLICE = Slab(
@@ -39,6 +44,11 @@ def disc(*slices: Slab) -> SlabMeasurement:
 
 def test_every_reported_quantity_has_its_terms() -> None:
     assert {output.key for output in DISC_OUTPUTS} == set(TERMS)
+
+
+def test_every_reported_quantity_has_its_detectable_change() -> None:
+    assert {output.key for output in DISC_OUTPUTS} <= set(CHANGES)
+    assert all(change > 0 for change in CHANGES.values())
 
 
 def test_a_blurred_outline_and_unlike_slices_are_known_less_well() -> None:
