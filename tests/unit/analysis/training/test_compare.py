@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
-from analysis.training.compare import Entry, rival_settings, write_table  # noqa: E402
+from analysis.training.compare import Entry, rival_settings, write_table
 
 
 def _entry(name: str, dice: float) -> Entry:
