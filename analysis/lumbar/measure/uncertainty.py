@@ -43,18 +43,18 @@ class Terms:
 
 TERMS: Mapping[str, Terms] = MappingProxyType(
     {
-        "disc_height_mm": Terms(floor=0.297, share=0.0541, blur=1.03, spread=0.722),
-        "anterior_height_mm": Terms(floor=0.789, share=0.0581, spread=0.889),
-        "middle_height_mm": Terms(floor=0.635, share=0.0437, spread=0.53),
-        "posterior_height_mm": Terms(floor=0.719, spread=0.415),
-        "disc_length_mm": Terms(floor=0, share=0.0237, blur=0.298, spread=0.224),
-        "disc_area_mm2": Terms(floor=0, share=0.0742, blur=1.53, spread=0.357),
-        "wedge_angle_deg": Terms(floor=1.64, share=0.133, spread=0.492),
-        "disc_height_index": Terms(floor=0.0144, share=0.0606, blur=0.553, spread=0.97),
-        "height_diameter_ratio": Terms(floor=0.0141, spread=0.751),
-        "delta_si": Terms(floor=0.517, share=0.0169),
-        "signal_ratio_csf": Terms(floor=0.00247, share=0.0204),
-        "nucleus_ratio_csf": Terms(floor=0.00315, share=0.0175),
+        "disc_height_mm": Terms(floor=0.237, share=0.0614, blur=1.01, spread=0.593),
+        "anterior_height_mm": Terms(floor=0.561, share=0.0726),
+        "middle_height_mm": Terms(floor=0.672, share=0.035, spread=0.404),
+        "posterior_height_mm": Terms(floor=0.726, spread=0.349),
+        "disc_length_mm": Terms(floor=0, share=0.0258, blur=0.0599, spread=0.0904),
+        "disc_area_mm2": Terms(floor=0, share=0.0895, blur=0.977, spread=0.336),
+        "wedge_angle_deg": Terms(floor=1.75, share=0.113, spread=0.566),
+        "disc_height_index": Terms(floor=0, share=0.0582, blur=1.25, spread=0.627),
+        "height_diameter_ratio": Terms(floor=0.0155, share=0.0283, spread=0.753),
+        "delta_si": Terms(floor=0.578, share=0.00636),
+        "signal_ratio_csf": Terms(floor=0.00219, share=0.0216),
+        "nucleus_ratio_csf": Terms(floor=0.0028, share=0.0125),
     }
 )
 
