@@ -65,9 +65,9 @@ _NOTES = (
     "percentile, n: discs of that age in the norm.",
     "* By the definitions of Zheng 2022, to which these norms belong; other pages have "
     "ours. Collapsed discs were left out",
-    "there, so heights seem to rise with age (survivors). Norms of one hospital: on "
-    "other sequences, 3-D SPACE above all,",
-    "every disc may read low. Grade: the most probable; bars: probability of I to V.",
+    "there, so heights seem to rise with age (survivors). Norms of one hospital's 2-D "
+    "pictures: on 3-D SPACE every",
+    "delta-SI reads low. Grade: the most probable; bars: probability of I to V.",
 )
 
 
