@@ -62,12 +62,11 @@ _COLUMNS = (0.0, 0.14, 0.33, 0.475, 0.65, 0.825, 1.0)
 """Shares of the width at which the columns of the table end."""
 _NOTES = (
     "Dark band: 5th to 95th percentile, lighter: 25th to 75th, line: median; P: "
-    "percentile, n: discs of that age in the norm.",
-    "* By the definitions of Zheng 2022, to which these norms belong; other pages have "
-    "ours. Collapsed discs were left out",
-    "there, so heights seem to rise with age (survivors). Norms of one hospital's 2-D "
-    "pictures: on 3-D SPACE every",
-    "delta-SI reads low. Grade: the most probable; bars: probability of I to V.",
+    "percentile, n: discs of that age. Bars: grades I to V.",
+    "* By the definitions of Zheng 2022, to which these norms belong (other pages: "
+    "ours). Collapsed discs were left out there, so",
+    "heights seem to rise with age. Norms of one hospital's 2-D pictures: on 3-D SPACE "
+    "every delta-SI reads low.",
 )
 
 
