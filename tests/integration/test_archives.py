@@ -77,9 +77,10 @@ def sent(paths: Sequence[Path], port: int, title: str) -> tuple[InstanceOutcome,
     return send_instances("archive", peer, paths, calling_ae="LUMBAR_AI")
 
 
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    folder = tmp_path_factory.mktemp("orthanc")
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
     with Orthanc(
         folder=folder, node_port=free_port(), dicom_port=free_port()
     ) as running:
