@@ -37,12 +37,23 @@ def _cells(group: Dataset) -> tuple[str, dict[str, str]]:
         if value == FINDING_SITE:
             site = str(item.ConceptCodeSequence[0].CodeMeaning)
         elif item.ValueType == "NUM":
-            cells[meaning] = _number(item)
+            cells[_quantity(item)] = _number(item)
         elif item.ValueType == "CODE" and value != FINDING:
             answer = item.ConceptCodeSequence[0]
             absent = answer.get("CodeValue") in NOT_MEASURED
-            cells[meaning] = "-" if absent else str(answer.CodeMeaning)
+            told = str(answer.CodeMeaning).removeprefix(meaning).strip()
+            cells[meaning] = "-" if absent else told
     return site, cells
+
+
+def _quantity(item: Dataset) -> str:
+    """Return the name of a number with what narrows it: heights are several."""
+    modifiers = [
+        str(child.ConceptCodeSequence[0].CodeMeaning)
+        for child in item.get("ContentSequence", [])
+        if child.RelationshipType == "HAS CONCEPT MOD"
+    ]
+    return ", ".join([_code(item)[1], *modifiers])
 
 
 def _number(item: Dataset) -> str:
@@ -55,26 +66,40 @@ def _number(item: Dataset) -> str:
 
 
 def measurement_table(report: Dataset) -> tuple[list[str], int]:
-    """Return the lines of the table and how many numbers it holds.
+    """Return the lines of the tables and how many values they hold.
 
-    One row a site, in the order of the SR; groups of the same site share a row.
+    One column a site, in the order of the SR, and one table for each kind of site, the
+    last word of its name; groups of the same site share a column.
     """
-    rows: dict[str, dict[str, str]] = {}
+    sites: dict[str, dict[str, str]] = {}
     for group in _groups(report):
         site, cells = _cells(group)
         if cells:
-            rows.setdefault(site, {}).update(cells)
-    columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
-    grid = [["", *columns]]
+            sites.setdefault(site, {}).update(cells)
+    lines = []
+    for kind in dict.fromkeys(site.split()[-1] for site in sites):
+        alike = {site: cells for site, cells in sites.items() if site.endswith(kind)}
+        lines += [*_table(alike), ""]
+    values = sum(
+        cell not in {"", "-"} for cells in sites.values() for cell in cells.values()
+    )
+    return lines, values
+
+
+def _table(sites: dict[str, dict[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for cells in sites.values() for name in cells)
+    grid = [["", *sites]]
     grid += [
-        [site, *(cells.get(c, "") for c in columns)] for site, cells in rows.items()
+        [name, *(cells.get(name, "") for cells in sites.values())] for name in names
     ]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(columns) + 1)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [
+                cell.rjust(width)
+                for cell, width in zip(row[1:], widths[1:], strict=True)
+            ]
+        ).rstrip()
         for row in grid
     ]
-    numbers = sum(
-        cell not in {"", "-"} for cells in rows.values() for cell in cells.values()
-    )
-    return [line.rstrip() for line in lines], numbers

@@ -37,7 +37,7 @@ def left_running(root: Path) -> list[int]:
 
 def assert_shown(done: subprocess.CompletedProcess[str], root: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
-    for word in ("L4/L5", "SEG", "SR", "capture_01.png"):
+    for word in ("L4/L5", "SEG", "SR", "capture_01.png", "Height, Posterior"):
         assert word in done.stdout
     assert (root / ".demo" / "capture_01.png").stat().st_size > 0
     assert left_running(root) == []
