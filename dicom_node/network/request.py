@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import AssociationSocket
 
@@ -96,15 +97,23 @@ def _check_accepted(
 ) -> None:
     if opened.is_established or opened.rejected_contexts:
         return
-    if not opened.is_rejected:
+    answer = _rejection(opened)
+    if answer is None:
         why = "no connection, no answer in time, or aborted"
         raise _unreachable(name, peer, why)
-    answer = opened.acceptor.primitive
-    reason = answer.reason_str if answer is not None else "unknown reason"
-    if answer is not None and answer.result == _PERMANENT:
-        message = f"{name} rejects associations of {calling_ae}: {reason}"
+    if answer.result == _PERMANENT:
+        message = f"{name} rejects associations of {calling_ae}: {answer.reason_str}"
         raise DeliveryRefusedError(message)
-    raise _unreachable(name, peer, f"rejected for now: {reason}")
+    raise _unreachable(name, peer, f"rejected for now: {answer.reason_str}")
+
+
+def _rejection(opened: Association) -> A_ASSOCIATE | None:
+    if opened.is_rejected:
+        return opened.acceptor.primitive
+    # A peer that rejects and closes at once can be faster than pynetdicom's look at the
+    # connection: it aborts then, and leaves the answer unread.
+    unread = cast(object, opened.dul.receive_pdu())
+    return unread if isinstance(unread, A_ASSOCIATE) else None
 
 
 def _connected(event: evt.Event, sockets: list[socket.socket]) -> None:

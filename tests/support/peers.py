@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,8 +45,16 @@ RESULT_CLASSES = (
     LABEL_MAP_STORAGE,
 )
 
-DCMTK_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
-"""Without it Debian's DCMTK stalls 44 ms an instance (Nagle)."""
+DCMTK_ENVIRONMENT = {
+    **os.environ,
+    # An active environment of ours has pynetdicom's commands of the same names.
+    "PATH": os.pathsep.join(
+        folder
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if Path(folder) != Path(sys.executable).parent
+    ),
+    "TCP_NODELAY": "1",  # without it Debian's DCMTK stalls 44 ms an instance (Nagle)
+}
 
 
 def free_port() -> int:

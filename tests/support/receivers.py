@@ -135,7 +135,7 @@ def _serve_pynetdicom(folder: Path, port: int) -> None:
 def _running(command: list[str], port: int) -> Iterator[None]:
     process = subprocess.Popen(
         command,
-        env={**DCMTK_ENVIRONMENT, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
+        env={**DCMTK_ENVIRONMENT, "PATH": f"{DCMTK_ENVIRONMENT['PATH']}:/usr/sbin"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
