@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,11 @@ class SlabMeasurement:
     Parameters
     ----------
     height_mm, anterior_height_mm, middle_height_mm, posterior_height_mm, length_mm
-        As `Slab` defines them; median of the slices near the middle.
+        As `Slab` defines them; mean of the middle half of the slices near the middle.
     area_mm2, wedge_deg
         The same.
     slices
-        What the median was taken of.
+        What the mean was taken of.
     outline
         In the slice nearest to the middle, on the grid of the series; None where the
         structure was not found.
@@ -78,7 +78,7 @@ def _measure(
     missing = _missing(anatomy, structure, len(found)) or _incomplete(found)
 
     def middle(read: Callable[[Slab], float]) -> Quantity:
-        return missing or float(np.median([read(slab) for slab in found]))
+        return missing or _middle_half([read(slab) for slab in found])
 
     height, length = (
         value if isinstance(value, Missing) else _within(value, limit, name)
@@ -103,10 +103,20 @@ def _measure(
     )
 
 
+def _middle_half(values: Sequence[float]) -> float:
+    """Return the mean without the highest and the lowest quarter.
+
+    The median of up to four values: one slice that was read wrongly does no harm.
+    """
+    ordered = np.sort(values)
+    left_out = (len(ordered) + 1) // 4
+    return float(ordered[left_out : len(ordered) - left_out].mean())
+
+
 def _wedge(found: list[Slab]) -> Quantity:
     known = [slab.wedge_deg for slab in found if slab.wedge_deg is not None]
     if known:
-        return float(np.median(known))
+        return _middle_half(known)
     text = "the two end plates are not seen over enough of their length"
     return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
 

@@ -13,9 +13,11 @@ from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.rays import OUTSIDE, Field
 from analysis.lumbar.segment import GROUPS, TissueMap
 
-HALF_WIDTH_MM = 4.0
-"""Slices within this distance of the middle are measured, and the median is taken: a
-disc's height changes by less than 2 % over 8 mm, and a single slice is noisy."""
+HALF_WIDTH_MM = 6.0
+"""Slices within this distance of the middle are measured: a single slice is noisy, and
+rescans of 21 men needed 7 slices or more to meet the error of all (Belavy 2012). Of 1,
+4, 5, 6, 7 and 8 mm the heights of 25 patients of train differ from drawn ones by 0.56,
+0.54, 0.51, 0.51, 0.51 and 0.51 mm on average."""
 _REACH_MM = 15.0
 """Half a level: rows this far above and below a structure tell where its middle is."""
 _MIN_CANAL_MM2 = 60.0

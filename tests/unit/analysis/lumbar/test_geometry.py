@@ -87,6 +87,23 @@ def test_heights_and_lengths_are_true_in_slices_that_follow_an_oblique_spine(
     check_against_truth(anatomy_of(spine.tissue_map(*layout.frame())), spine)
 
 
+def test_slices_near_the_middle_are_averaged_and_one_read_wrongly_does_no_harm() -> (
+    None
+):
+    spine = WedgeSpine()
+    # Three slices 4 mm apart: the middle and both neighbours are within 6 mm.
+    tissues = spine.tissue_map(*Layout(size_mm=SIZE).frame())
+    whole = measure_disc(anatomy_of(tissues), DISCS[2])
+    planes = tissues.probability.copy()
+    last = tissues.tissue[2]
+    rows = np.nonzero((last == Tissue.DISC).any(axis=1))[0]
+    planes[2, Tissue.DISC, rows.min() : rows.max() : 2] = 0
+    wrong = measure_disc(anatomy_of(map_of(tissues.grid, planes)), DISCS[2])
+    assert len(whole.slices) == len(wrong.slices) == 3
+    assert wrong.slices[-1].height_mm < in_mm(whole.height_mm) - 1
+    assert in_mm(wrong.height_mm) == pytest.approx(spine.discs[2].height_mm, abs=0.1)
+
+
 def test_a_wedge_has_other_heights_in_front_and_behind() -> None:
     # 20 deg over 36 mm: at 14.4 mm before and behind the middle, where the central 80 %
     # end, it opens by 2 x 14.4 x tan(10 deg) = 5.08 mm.
