@@ -50,4 +50,16 @@ SQUARE_MILLIMETRE = Concept("mm2", "UCUM", "square millimeter")
 CUBIC_MILLIMETRE = Concept("mm3", "UCUM", "cubic millimeter")
 DEGREE = Concept("deg", "UCUM", "degree")
 RATIO = Concept("{ratio}", "UCUM", "ratio")
+MILLISECOND = Concept("ms", "UCUM", "millisecond")
+TESLA = Concept("T", "UCUM", "tesla")
 NO_UNITS = Concept("1", "UCUM", "no units")
+
+# What a report says of a change; no standard scheme names "no detectable change".
+NO_DETECTABLE_CHANGE = Concept("CHANGE-NONE", PRIVATE_SCHEME, "No detectable change")
+DECREASED = Concept("CHANGE-LESS", PRIVATE_SCHEME, "Decreased")
+INCREASED = Concept("CHANGE-MORE", PRIVATE_SCHEME, "Increased")
+EARLIER_VALUE = Concept("EARLIER", PRIVATE_SCHEME, "Value of the earlier examination")
+DETECTABLE_CHANGE = Concept("MDC", PRIVATE_SCHEME, "Minimal detectable change")
+
+# A property of a number: one standard uncertainty to either side (PS3.16 CID 225).
+UNCERTAINTY = Concept("371884006", "SCT", "+/-, range of measurement uncertainty")

@@ -9,7 +9,12 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.concepts import Concept
+from analysis.contract.concepts import (
+    DECREASED,
+    INCREASED,
+    NO_DETECTABLE_CHANGE,
+    Concept,
+)
 
 _PER_CENT = 100
 
@@ -114,6 +119,55 @@ class Measurement:
         if self.uncertainty is not None and not 0 < self.uncertainty < math.inf:
             message = f"{self.concept.meaning}: uncertainty {self.uncertainty}"
             raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A quantity in two examinations of one patient, against what can be detected.
+
+    Parameters
+    ----------
+    concept
+        That the quantity has changed, such as "Change of disc height".
+    earlier, now
+        Its values in `unit`.
+    detectable
+        Minimal detectable change: a smaller one may be chance. Above 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite or nothing would be chance.
+    """
+
+    concept: Concept
+    unit: Concept
+    earlier: float
+    now: float
+    detectable: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.earlier, self.now, self.detectable)
+        if not all(map(math.isfinite, numbers)) or self.detectable <= 0:
+            message = f"{self.concept.meaning}: {numbers}"
+            raise ValueError(message)
+
+    @property
+    def difference(self) -> float:
+        """By how much the value has grown."""
+        return self.now - self.earlier
+
+    @property
+    def is_detectable(self) -> bool:
+        """Whether the change is more than chance."""
+        return abs(self.difference) >= self.detectable
+
+    @property
+    def verdict(self) -> Concept:
+        """One of the three words for a change."""
+        if not self.is_detectable:
+            return NO_DETECTABLE_CHANGE
+        return INCREASED if self.difference > 0 else DECREASED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

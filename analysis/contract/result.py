@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.concepts import Concept
-from analysis.contract.measurement import Grade, Measurement, Outline, Unmeasured
+from analysis.contract.measurement import (
+    Change,
+    Grade,
+    Measurement,
+    Outline,
+    Unmeasured,
+)
 from analysis.contract.segmentation import Segmentation
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -48,6 +54,8 @@ class Finding:
         Its segment in the result's segmentation; None where it has none.
     outline
         Its outline in the slice on which it is best seen; None where it has none.
+    changes
+        Since an earlier examination, where there is one to compare with.
     """
 
     site: Concept
@@ -57,6 +65,7 @@ class Finding:
     measurements: tuple[Measurement, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()
     grades: tuple[Grade, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

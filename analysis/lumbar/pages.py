@@ -12,6 +12,7 @@ from analysis.contract.result import Notice, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, level_of
 from analysis.lumbar.assessment import Assessment
+from analysis.lumbar.frame import HEIGHT_PX, MARGIN_PX, TOP_PX, draw_frame
 from analysis.lumbar.measure.plane import Anatomy, outline_px
 from analysis.lumbar.measure.rows import Rows
 from analysis.lumbar.norm_page import draw_norms
@@ -22,19 +23,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-HEIGHT_PX = 1024
-_BAR_PX = 52
 _PANEL_PX = 660
-_GAP_PX = 24
 _FINER = 3
 """Lines are drawn on a picture this much larger, then reduced: smooth edges."""
 _LINE_PX = 1.6
 _CANAL_LINE_PX = 1.0
 _FILL = 46
 """Of 255: a breath of colour that leaves the grey values to be read."""
-_TITLE_PX, _LABEL_PX, _SMALL_LABEL_PX, _CAPTION_PX = 28, 24, 20, 20
+_LABEL_PX, _SMALL_LABEL_PX = 24, 20
 _DISC_LABEL_GAP_PX = 14
-_CAPTION = "AI result, not verified. Research use, not for primary diagnosis."
 _BLACK = (0, 0, 0)
 
 
@@ -63,18 +60,20 @@ def _overlay_page(sheet: Sheet) -> Image:
     from PIL import Image, ImageDraw
 
     index = _best_slice(sheet)
-    view = view_spine(sheet.anatomy, index, HEIGHT_PX - 2 * _BAR_PX)
+    view = view_spine(sheet.anatomy, index, HEIGHT_PX - 2 * TOP_PX)
     picture = Image.fromarray(view.picture(sheet.volume))
     picture = _outlined(picture, sheet.anatomy, view)
     page = Image.new("RGB", (picture.width + _PANEL_PX, HEIGHT_PX), _BLACK)
-    page.paste(picture, (0, _BAR_PX))
+    page.paste(picture, (0, TOP_PX))
     draw = ImageDraw.Draw(page)
     number = sheet.anatomy.tissues.grid.source_slice(index) + 1
     count = sheet.volume.voxels.shape[0]
-    _frame(draw, sheet, f"Lumbar discs, sagittal T2, slice {number} of {count}")
+    draw_frame(
+        draw, sheet.provenance, f"Lumbar discs, sagittal T2, slice {number} of {count}"
+    )
     draw_summary(
         draw,
-        (picture.width + _GAP_PX, _BAR_PX, _PANEL_PX - 2 * _GAP_PX),
+        (picture.width + MARGIN_PX, TOP_PX, _PANEL_PX - 2 * MARGIN_PX),
         sheet.rows,
         sheet.assessment,
         sheet.warnings,
@@ -87,8 +86,8 @@ def _table_page(sheet: Sheet) -> Image:
 
     page = Image.new("RGB", (HEIGHT_PX, HEIGHT_PX), _BLACK)
     draw = ImageDraw.Draw(page)
-    _frame(draw, sheet, "Lumbar discs, parameters")
-    box = (_GAP_PX, _BAR_PX, HEIGHT_PX - 2 * _GAP_PX)
+    draw_frame(draw, sheet.provenance, "Lumbar discs, parameters")
+    box = (MARGIN_PX, TOP_PX, HEIGHT_PX - 2 * MARGIN_PX)
     draw_table(draw, box, sheet.rows, sheet.assessment, sheet.warnings)
     return page
 
@@ -97,18 +96,10 @@ def _norm_page(sheet: Sheet) -> Image:
     from PIL import Image, ImageDraw
 
     page = Image.new("RGB", (HEIGHT_PX, HEIGHT_PX), _BLACK)
-    _frame(ImageDraw.Draw(page), sheet, "Lumbar discs, grades and norms")
-    box = (_GAP_PX, _BAR_PX, HEIGHT_PX - 2 * _GAP_PX)
+    draw_frame(ImageDraw.Draw(page), sheet.provenance, "Lumbar discs, grades and norms")
+    box = (MARGIN_PX, TOP_PX, HEIGHT_PX - 2 * MARGIN_PX)
     draw_norms(page, box, sheet.rows, sheet.assessment)
     return page
-
-
-def _frame(draw: ImageDraw, sheet: Sheet, title: str) -> None:
-    """Write the title above and what made the page below."""
-    write(draw, (_GAP_PX, 12), title, _TITLE_PX, BRIGHT)
-    made_by = f"{sheet.provenance.name} {sheet.provenance.version}"
-    caption = f"{_CAPTION}  {made_by}"
-    write(draw, (_GAP_PX, HEIGHT_PX - _BAR_PX + 16), caption, _CAPTION_PX, BRIGHT)
 
 
 def _best_slice(sheet: Sheet) -> int:

@@ -6,7 +6,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.follow_up import Prior
 from analysis.contract.plugin import (
     CONTRACT_VERSION,
     Context,
@@ -144,6 +146,14 @@ class LumbarMri:
             shape = "x".join(str(n) for n in volume.voxels.shape)
             message = f"memory gave out on a series of {shape} voxels"
             raise OutOfResources(message) from error
+
+    def follow_up(
+        self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
+    ) -> AnalysisResult:
+        """Add to a result what has changed since an earlier examination."""
+        from analysis.lumbar.follow_up import compare, followed_up
+
+        return followed_up(result, compare(result, acquisition, prior))
 
     def _analyse(self, volume: Volume, context: Context) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.

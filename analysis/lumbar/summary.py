@@ -6,20 +6,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.contract.concepts import NO_UNITS, RATIO, Concept
-from analysis.contract.measurement import Grade, Measurement
+from analysis.contract.measurement import Change, Grade, Measurement
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.assessment_report import PFIRRMANN
+from analysis.lumbar.grade.model import ROMAN
 from analysis.lumbar.report import DERIVATION, DISC_HEIGHT_INDEX, HEIGHT, MEAN
+
+if TYPE_CHECKING:
+    from analysis.lumbar.follow_up import Comparison, LevelChange
 
 _PHRASES = Path(__file__).with_name("phrases.json")
 _SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_LEVELS)
 _NUMBERS = ((HEIGHT, ((DERIVATION, MEAN),)), (DISC_HEIGHT_INDEX, ()))
 """What a reader wants first; all the rest stands in the groups of the report."""
 _DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
+_CHANGE_DECIMALS = {RATIO: 3, NO_UNITS: 1}
 
 Phrases = Mapping[str, Any]
 
@@ -41,6 +46,56 @@ def summarise(
         language: tuple(_sentences(findings, warnings, phrases))
         for language, phrases in _phrases().items()
     }
+
+
+def summarise_change(comparison: Comparison) -> dict[str, tuple[str, ...]]:
+    """Return by language what has changed since an earlier examination."""
+    return {
+        language: tuple(_change_sentences(comparison, phrases))
+        for language, phrases in _phrases().items()
+    }
+
+
+def _change_sentences(comparison: Comparison, phrases: Phrases) -> Iterator[str]:
+    found = [
+        phrases["change_at"].format(
+            site=phrases["names"].get(level.disc.concept.value, level.disc.label),
+            items=phrases["separator"].join(items),
+        )
+        for level in comparison.levels
+        if (items := list(_changed(level, phrases)))
+    ]
+    items = phrases["change_separator"].join(found) or phrases["no_change"]
+    yield phrases["follow_up"].format(days=comparison.days, items=items)
+    for notice in comparison.warnings:
+        text = phrases["warnings"].get(notice.code, notice.text)
+        yield phrases["warning"].format(text=text)
+
+
+def _changed(level: LevelChange, phrases: Phrases) -> Iterator[str]:
+    if not level.told:
+        yield phrases["not_compared"]
+    for change in level.told:
+        if change.is_detectable:
+            yield _change(change, phrases)
+    earlier, now = level.grades
+    if earlier is not None and now is not None and earlier != now:
+        yield phrases["grade_change"].format(
+            earlier=ROMAN[earlier - 1], now=ROMAN[now - 1]
+        )
+
+
+def _change(change: Change, phrases: Phrases) -> str:
+    decimals = _CHANGE_DECIMALS.get(change.unit, 2)
+    unit = ""
+    if change.unit not in _DIMENSIONLESS:
+        unit = phrases["unit"].format(unit=change.unit.value)
+    text: str = phrases["change"].format(
+        name=_name(change.concept, phrases),
+        value=f"{change.difference:+.{decimals}f}{unit}",
+        detectable=f"{change.detectable:.{decimals}f}{unit}",
+    )
+    return text
 
 
 def _sentences(

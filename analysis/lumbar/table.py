@@ -111,9 +111,9 @@ def draw_summary(
     top = _grid(draw, box, _SUMMARY, cells)
     notes = [(f"{level}: {text}", DIM) for level, text in _reasons(rows, assessment)]
     notes += [(warning.text, WARNING) for warning in warnings]
-    top = _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), notes)
+    top = draw_lines(draw, (box[0], top + _LINE_PX // 2, box[2]), notes)
     definitions = [(text, DIM) for text in _DEFINITIONS]
-    _lines(draw, (box[0], top + _LINE_PX // 2, box[2]), definitions)
+    draw_lines(draw, (box[0], top + _LINE_PX // 2, box[2]), definitions)
 
 
 def _reasons(rows: Rows, assessment: Assessment) -> list[tuple[str, str]]:
@@ -169,7 +169,7 @@ def _grid(
     return top
 
 
-def _lines(draw: ImageDraw, box: Box, notes: list[tuple[str, Colour]]) -> int:
+def draw_lines(draw: ImageDraw, box: Box, notes: list[tuple[str, Colour]]) -> int:
     """Write notes, broken to the width; return where they end."""
     left, top, width = box
     for text, colour in notes:
@@ -230,5 +230,5 @@ def draw_table(
     notes = [(bodies, BRIGHT)]
     notes += [(f"{level}: {text}", DIM) for level, text in _reasons(rows, assessment)]
     notes += [(warning.text, WARNING) for warning in warnings]
-    top = _lines(draw, (box[0], top, box[2]), notes) + _LINE_PX // 2
-    _lines(draw, (box[0], top, box[2]), [(text, DIM) for text in _DEFINITIONS])
+    top = draw_lines(draw, (box[0], top, box[2]), notes) + _LINE_PX // 2
+    draw_lines(draw, (box[0], top, box[2]), [(text, DIM) for text in _DEFINITIONS])

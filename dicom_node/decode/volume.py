@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.plugin import Subject, Weighting
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.decode import pixels, values
+from dicom_node.decode.acquisition import acquisition_of
 from dicom_node.decode.geometry import Slice, arrange
 from dicom_node.decode.headers import (
     InstanceHeader,
@@ -55,6 +57,8 @@ class DecodedSeries:
         For a multi-frame instance, its frame (from 1) of each slice; else empty.
     subject
         Age and sex, as far as stated.
+    acquisition
+        Scanner and sequence, as far as stated.
     warnings
         What was mended or is doubtful.
     """
@@ -63,6 +67,7 @@ class DecodedSeries:
     sources: tuple[Dataset, ...]
     frame_numbers: tuple[int, ...]
     subject: Subject
+    acquisition: Acquisition = field(default_factory=Acquisition)
     warnings: tuple[Notice, ...] = ()
 
 
@@ -129,6 +134,7 @@ def _read(paths: Sequence[Path]) -> DecodedSeries:
             tuple(slices[index].frame + 1 for index in order) if multiframe else ()
         ),
         subject=subject_of(first),
+        acquisition=acquisition_of(first),
         warnings=(*notices, *_doubts(first, read_header(paths[0]))),
     )
 

@@ -29,6 +29,21 @@ _SERIAL_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Instances of one series of an earlier study.
+
+    Parameters
+    ----------
+    instances
+        SOP class and instance UIDs.
+    """
+
+    study_uid: str
+    series_uid: str
+    instances: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeRequest:
     """What the job says about its results.
 
@@ -56,6 +71,8 @@ class EncodeRequest:
         Of the summary, RFC 5646, such as `zh-CN`; what has no summary in it is English.
     body_part
         Body Part Examined where the source has none.
+    compared_with
+        Of an earlier examination; None where the result was not compared.
     """
 
     job_id: str
@@ -69,6 +86,7 @@ class EncodeRequest:
     notices: tuple[Notice, ...] = ()
     language: str = "en"
     body_part: str = "LSPINE"
+    compared_with: Reference | None = None
 
     def series_uid(self, role: str) -> str:
         """Return the UID of the result series of one role."""

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from analysis.contract.concepts import UNCERTAINTY
 from analysis.contract.measurement import Absence, Grade, NormPlace, Unmeasured
 from analysis.contract.measurement import Measurement as Quantity
 from analysis.contract.result import AnalysisResult, Finding
@@ -35,8 +36,6 @@ _QUALIFIERS = {
 }
 """CID 42, Numeric Value Qualifier; the reason itself follows as text."""
 
-_UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
-"""CID 225. One standard uncertainty to either side (coverage factor 1)."""
 _Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
 _PERCENTILE = Code("121415", "DCM", "Percentile Ranking of measurement")
 """CID 227, Sample Statistical Descriptors."""
@@ -89,7 +88,7 @@ def _properties(quantity: Quantity) -> MeasurementProperties | None:
     )
     if quantity.uncertainty is not None:
         unit = coded(quantity.unit)
-        properties.append(_property(_UNCERTAINTY, quantity.uncertainty, unit))
+        properties.append(_property(coded(UNCERTAINTY), quantity.uncertainty, unit))
     return properties
 
 
@@ -105,7 +104,9 @@ def _place(norm: NormPlace | None) -> MeasurementStatisticalProperties | None:
     )
 
 
-def _property(name: Code, value: float, unit: Code | CodedConcept) -> NumContentItem:
+def _property(
+    name: Code | CodedConcept, value: float, unit: Code | CodedConcept
+) -> NumContentItem:
     return NumContentItem(
         name=name,
         value=decimal(value),

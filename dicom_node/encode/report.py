@@ -42,6 +42,11 @@ from dicom_node.encode.common import (
     series_uid,
     settle_time,
 )
+from dicom_node.encode.follow_up import (
+    acquisition_items,
+    append_changes,
+    other_evidence,
+)
 from dicom_node.encode.measurements import (
     append,
     append_probabilities,
@@ -101,6 +106,7 @@ class _Writer:
             append(planar[0], measurement[0])
         append_probabilities(planar, finding.grades)
         append_unmeasured(planar, finding.unmeasured)
+        append_changes(planar[0], finding.changes)
         segment = self._segment(finding)
         if segment is None:
             return [planar]
@@ -209,6 +215,7 @@ def encode_report(
     )
     said = [*summary(result, request), *map(comment, _sentences(result, request))]
     _insert_before_library(report[0].ContentSequence, said)
+    _tell_acquisition(report[0].ContentSequence, evidence)
     # The document copies its content and searches it, three times over: half a second
     # for nothing, as every image that we refer to stands in the evidence. So it is
     # given an empty tree first.
@@ -234,6 +241,8 @@ def encode_report(
         specific_character_set=UTF_8,
     )
     encoded.ContentSequence = tree
+    if request.compared_with is not None:
+        encoded.PertinentOtherEvidenceSequence = [other_evidence(request.compared_with)]
     settle_time(encoded, request)
     return encoded
 
@@ -246,6 +255,18 @@ def _insert_before_library(
     place = names.index(codes.DCM.ImageLibrary.value)
     for item in reversed(said):
         content.insert(place, item)
+
+
+def _tell_acquisition(content: ContentSequence, evidence: Evidence) -> None:
+    """Say first in the group of images what is true of all of them."""
+    (library,) = (
+        item
+        for item in content
+        if item.ConceptNameCodeSequence[0].CodeValue == codes.DCM.ImageLibrary.value
+    )
+    images = library.ContentSequence[0].ContentSequence
+    for place, item in enumerate(acquisition_items(evidence.acquisition)):
+        images.insert(place, item)
 
 
 def is_located(finding: Finding) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.valuerep import PersonName
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.identifiers import derived_uid
@@ -99,6 +100,10 @@ class SourceSeries(Protocol):
         """Frame (from 1) of each slice of a multi-frame source; else empty."""
 
     @property
+    def acquisition(self) -> Acquisition:
+        """Scanner and sequence, as far as stated."""
+
+    @property
     def warnings(self) -> tuple[Notice, ...]:
         """What a reader must know about the source."""
 
@@ -111,12 +116,13 @@ class Evidence:
     ----------
     images
         As `SourceSeries.sources`; copies, the originals stay as they came.
-    frame_numbers
-        As `SourceSeries.frame_numbers`.
+    frame_numbers, acquisition
+        As those of `SourceSeries`.
     """
 
     images: tuple[Dataset, ...]
     frame_numbers: tuple[int, ...] = ()
+    acquisition: Acquisition = field(default_factory=Acquisition)
 
     @property
     def first(self) -> Dataset:
@@ -177,7 +183,11 @@ def evidence_of(series: SourceSeries) -> Evidence:
         _share_groups(images[0], thickness_mm)
     else:
         _share_geometry(images, thickness_mm)
-    return Evidence(images=images, frame_numbers=series.frame_numbers)
+    return Evidence(
+        images=images,
+        frame_numbers=series.frame_numbers,
+        acquisition=series.acquisition,
+    )
 
 
 def prepare(sources: Sequence[Dataset]) -> tuple[Dataset, ...]:

@@ -1,0 +1,37 @@
+"""How a series was acquired, as its attributes tell."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+from analysis.contract.acquisition import Acquisition
+from dicom_node.decode import values
+from dicom_node.decode.headers import frame_groups
+
+_ECHO_PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("GR", "SE")}
+"""What Enhanced MR calls in (0018,9008) what MR calls in (0018,0020)."""
+
+
+def acquisition_of(dataset: Dataset) -> Acquisition:
+    """Return scanner, field strength and sequence of an MR instance.
+
+    References
+    ----------
+    PS3.3 C.8.3.1 MR Image, C.8.13.4 MR Pulse Sequence.
+    """
+    frame = frame_groups(dataset)[0]
+    timing = values.item(frame, "MRTimingAndRelatedParametersSequence")
+    echo = values.item(frame, "MREchoSequence")
+    pulses = values.text(dataset, "EchoPulseSequence").upper()
+    return Acquisition(
+        manufacturer=values.text(dataset, "Manufacturer"),
+        model=values.text(dataset, "ManufacturerModelName"),
+        field_strength_t=values.number(dataset, "MagneticFieldStrength"),
+        sequence=tuple(sorted(values.words(dataset, "ScanningSequence")))
+        or _ECHO_PULSES.get(pulses, ()),
+        dimensions=values.text(dataset, "MRAcquisitionType").upper(),
+        repetition_time_ms=values.number(timing, "RepetitionTime")
+        or values.number(dataset, "RepetitionTime"),
+        echo_time_ms=values.number(echo, "EffectiveEchoTime")
+        or values.number(dataset, "EchoTime"),
+    )

@@ -1,0 +1,181 @@
+"""Our own SR, read back; and what only looks like it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+
+from analysis.contract.acquisition import Acquisition
+from analysis.contract.concepts import MILLIMETRE, PRIVATE_SCHEME, Concept
+from analysis.contract.measurement import Change, Measurement
+from analysis.contract.result import AnalysisResult
+from dicom_node.decode.report import ForeignReportError, read_report
+from dicom_node.decode.volume import DecodedSeries
+from dicom_node.encode.common import EncodeRequest, Reference
+from dicom_node.encode.objects import encode_result
+from tests.support.encoded import REQUEST, by_name, decoded_phantom, named
+from tests.support.phantom_result import phantom_result
+
+CHANGE = Change(
+    concept=Concept("CHANGE-HEIGHT", PRIVATE_SCHEME, "Change of height"),
+    unit=MILLIMETRE,
+    earlier=12.25,
+    now=11.0,
+    detectable=0.5,
+)
+Case = tuple[AnalysisResult, DecodedSeries]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    series, labels = decoded_phantom(
+        tmp_path_factory.mktemp("phantom"), MagneticFieldStrength="1.5"
+    )
+    result = phantom_result(labels)
+    findings = (replace(result.findings[0], changes=(CHANGE,)), *result.findings[1:])
+    return replace(result, findings=findings), series
+
+
+@pytest.fixture(scope="module")
+def report(case: Case) -> Dataset:
+    result, series = case
+    return by_name(encode_result(result, series, REQUEST))["sr"]
+
+
+def codes(quantity: Measurement) -> tuple[str, ...]:
+    narrowed = [value.value for _, value in quantity.modifiers]
+    return (quantity.concept.value, *narrowed)
+
+
+def test_the_numbers_come_back_with_unit_and_uncertainty(
+    case: Case, report: Dataset
+) -> None:
+    result, _ = case
+    read = {finding.site: finding for finding in read_report(report).findings}
+    assert set(read) == {finding.site for finding in result.findings}
+    for finding in result.findings:
+        back = sorted(read[finding.site].measurements, key=codes)
+        written = sorted(finding.measurements, key=codes)
+        assert [(codes(one), one.unit) for one in back] == [
+            (codes(one), one.unit) for one in written
+        ]
+        assert [one.value for one in back] == pytest.approx(
+            [one.value for one in written], rel=1e-5
+        )
+        assert [one.uncertainty for one in back] == [one.uncertainty for one in written]
+
+
+def test_grades_come_back_and_what_was_not_measured_is_none(
+    case: Case, report: Dataset
+) -> None:
+    result, _ = case
+    read = {finding.site: finding for finding in read_report(report).findings}
+    for finding in result.findings:
+        back = [(one.concept, one.value) for one in read[finding.site].grades]
+        assert back == [(one.concept, one.value) for one in finding.grades]
+
+
+def test_scanner_sequence_and_analysis_come_back(report: Dataset) -> None:
+    read = read_report(report)
+    assert read.acquisition == Acquisition(
+        manufacturer="Phantom Imaging",
+        model="Boxes",
+        field_strength_t=1.5,
+        sequence=("SE",),
+        dimensions="2D",
+        repetition_time_ms=3500,
+        echo_time_ms=100,
+    )
+    assert (read.analysis, read.version) == ("lumbar-mri", "1.0.0")
+    assert read.study_date == "20260102"
+    assert read.warnings == ("phantom",)
+
+
+def test_a_change_is_told_and_is_not_read_back_as_a_quantity(report: Dataset) -> None:
+    number, verdict = named(report, "CHANGE-HEIGHT")
+    assert float(number.MeasuredValueSequence[0].NumericValue) == -1.25
+    assert [
+        float(item.MeasuredValueSequence[0].NumericValue)
+        for item in number.ContentSequence
+    ] == [12.25, 0.5]
+    assert verdict.ConceptCodeSequence[0].CodeMeaning == "Decreased"
+    read = read_report(report).findings[0]
+    told = {one.concept.value for one in (*read.measurements, *read.grades)}
+    assert "CHANGE-HEIGHT" not in told
+
+
+def test_a_report_names_those_that_it_replaces(case: Case) -> None:
+    result, series = case
+    second = replace(REQUEST, job_id="job 2", revision=2, supersedes="job 1")
+    newer = by_name(encode_result(result, series, second))["sr"]
+    assert read_report(newer).predecessors == (REQUEST.instance_uid("sr"),)
+
+
+def test_a_report_refers_to_the_one_it_was_compared_with(case: Case) -> None:
+    result, series = case
+    request: EncodeRequest = replace(
+        REQUEST,
+        compared_with=Reference(
+            study_uid="2.25.1", series_uid="2.25.2", instances=(("1.2.3", "2.25.3"),)
+        ),
+    )
+    (study,) = by_name(encode_result(result, series, request))[
+        "sr"
+    ].PertinentOtherEvidenceSequence
+    (series_item,) = study.ReferencedSeriesSequence
+    (instance,) = series_item.ReferencedSOPSequence
+    assert study.StudyInstanceUID == "2.25.1"
+    assert series_item.SeriesInstanceUID == "2.25.2"
+    assert instance.ReferencedSOPInstanceUID == "2.25.3"
+
+
+def by_another_maker(report: Dataset) -> None:
+    report.Manufacturer = "Another"
+
+
+def of_another_class(report: Dataset) -> None:
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.22"
+
+
+def of_another_template(report: Dataset) -> None:
+    report.ContentTemplateSequence[0].TemplateIdentifier = "2000"
+
+
+def with_another_title(report: Dataset) -> None:
+    report.ConceptNameCodeSequence[0].CodeValue = "126001"
+
+
+def without_content(report: Dataset) -> None:
+    report.ContentSequence = []
+
+
+def with_text_for_a_number(report: Dataset) -> None:
+    (number, *_) = (
+        item for item in named(report, "121207") if "MeasuredValueSequence" in item
+    )
+    del number.MeasuredValueSequence[0].NumericValue
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (by_another_maker, "not_ours"),
+        (of_another_class, "not_ours"),
+        (of_another_template, "not_ours"),
+        (with_another_title, "not_ours"),
+        (without_content, "unreadable_report"),
+        (with_text_for_a_number, "unreadable_report"),
+    ],
+)
+def test_what_only_looks_like_ours_is_refused_with_a_reason(
+    report: Dataset, spoil: Callable[[Dataset], None], reason: str
+) -> None:
+    foreign = copy.deepcopy(report)
+    spoil(foreign)
+    with pytest.raises(ForeignReportError) as error:
+        read_report(foreign)
+    assert error.value.reason == reason
