@@ -10,7 +10,7 @@ from typing import Protocol
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 """Raised when a change here would break an analysis that was built before."""
 
 Role = str
@@ -96,11 +96,18 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the node tells an analysis beside the volumes."""
+    """What the node tells an analysis beside the volumes.
+
+    Parameters
+    ----------
+    threads, device
+        As for `Analysis.prepare`, should it not have been called before.
+    """
 
     subject: Subject
     summaries: Mapping[Role, SeriesSummary]
     threads: int = 2
+    device: str = "cpu"
 
 
 class Analysis(Protocol):
@@ -125,8 +132,21 @@ class Analysis(Protocol):
     def accepts(self, summary: SeriesSummary) -> Fit:
         """Say from the attributes alone whether the series is for us."""
 
-    def prepare(self, *, threads: int) -> None:
+    def prepare(self, *, threads: int, device: str) -> str:
         """Load and verify what `analyse` needs; may be called again at no cost.
+
+        Parameters
+        ----------
+        threads
+            CPU threads that it may use.
+        device
+            `cuda` or `cuda:N` asks for a GPU; anything else is the CPU.
+
+        Returns
+        -------
+        str
+            Why it does not compute on the GPU asked for, as of now; else empty. A
+            missing GPU is no error: an analysis computes on the CPU then.
 
         Raises
         ------

@@ -1,44 +1,55 @@
-"""Slices in, class probabilities out, on the CPU."""
+"""Slices in, class probabilities out, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.inference.card import MODELS, ModelCard, read_card, read_verified
 from analysis.inference.normalise import normalise_slices, with_neighbours
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from analysis.inference.runner import DeviceFailed, OnnxRunner, Runner, onnx_runner
 
 __all__ = ["ModelCard", "Segmenter", "load_segmenter"]
-
-_INPUT = "slices"
 
 
 class Segmenter:
     """A network ready to run.
 
-    One slice is run at a time, so memory is bounded by the size of a slice and not
-    by their number; the same input gives the same output, bit by bit, with the same
-    number of threads.
+    Memory is bounded by the size of a slice and not by their number; the same input
+    gives the same output, bit by bit, on the same device with the same number of
+    threads. A device that gives out is asked again for half as many slices; one that
+    gives out on a single slice, or breaks, is left for the CPU for good.
 
     Parameters
     ----------
     card
         What the network is.
-    session
-        Its verified graph and weights.
+    runner
+        The network on its device.
+    spare
+        Loads it on the CPU.
+    missed
+        Why it does not run on the device that was asked for.
     """
 
     card: ModelCard
+    missed: str
+    """Why it does not run on the device that was asked for; empty where it does."""
 
-    def __init__(self, card: ModelCard, session: InferenceSession) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        runner: Runner,
+        spare: Callable[[], Runner] | None = None,
+        missed: str = "",
+    ) -> None:
         self.card = card
-        self._session = session
+        self.missed = missed
+        self._runner = runner
+        self._spare = spare
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
@@ -69,25 +80,44 @@ class Segmenter:
             message = f"slices: expected shape (K, R, C), got {slices.shape}"
             raise ValueError(message)
         count, rows, columns = slices.shape
-        chosen = range(count)[part]
+        wanted = range(count)[part]
         result = np.zeros(
-            (len(chosen), len(self.card.classes), rows, columns), np.float32
+            (len(wanted), len(self.card.classes), rows, columns), np.float32
         )
         result[:, 0] = 1.0
-        padding = [(0, -n % self.card.stride) for n in (rows, columns)]
+        padding = [(0, 0), *((0, -n % self.card.stride) for n in (rows, columns))]
         grey = normalise_slices(slices, self.card.normalisation)
-        for place, index in enumerate(chosen):
-            if not grey[index].any():
-                continue
-            seen = with_neighbours(grey, index, self.card.context)
-            padded = np.pad(seen, [(0, 0), *padding], mode="edge")[None]
-            (shares,) = self._session.run(None, {_INPUT: padded})
-            result[place] = shares[0, :, :rows, :columns]
+        places = [place for place, index in enumerate(wanted) if grey[index].any()]
+        batch = self._runner.batch
+        for start in range(0, len(places), batch):
+            some = places[start : start + batch]
+            context = self.card.context
+            seen = [with_neighbours(grey, wanted[place], context) for place in some]
+            padded = np.stack([np.pad(one, padding, mode="edge") for one in seen])
+            result[some] = self._shares(padded)[:, :, :rows, :columns]
         return result
+
+    def _shares(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            return self._runner.run(seen)
+        except DeviceFailed as failure:
+            if self._spare is None:
+                raise
+            if failure.out_of_memory and len(seen) > 1:
+                half = len(seen) // 2
+                parts = [self._shares(seen[:half]), self._shares(seen[half:])]
+                return np.concatenate(parts)
+            self.missed = failure.text
+            self._runner = self._spare()
+            return self._runner.run(seen)
 
 
 def load_segmenter(
-    name: str = "lumbar", *, threads: int = 2, folder: Path | None = None
+    name: str = "lumbar",
+    *,
+    threads: int = 2,
+    device: str = "cpu",
+    folder: Path | None = None,
 ) -> Segmenter:
     """Load a network after checking its graph and its weights against its card.
 
@@ -96,8 +126,10 @@ def load_segmenter(
     name
         Which network; the stem of its files.
     threads
-        CPU threads within one operation. They sleep while they wait: spinning
-        threads would starve other processes on the same cores.
+        CPU threads within one operation.
+    device
+        `cuda` or `cuda:N` for a GPU, through torch; anything else is the CPU. Where
+        there is no such GPU, or no torch, it is the CPU and `missed` says why.
     folder
         Where the files lie; by default, in this package.
 
@@ -112,18 +144,23 @@ def load_segmenter(
     weights_path = folder / f"{name}.safetensors"
     weights = read_verified(weights_path, card.weights_sha256)
 
-    import onnxruntime
+    def on_cpu() -> OnnxRunner:
+        return onnx_runner(graph, weights, weights_path.name, threads=threads)
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
-    # The graph names the weights file; the bytes just verified stand in for it.
-    options.add_external_initializers_from_files_in_memory(
-        [weights_path.name], [weights], [len(weights)]
-    )
-    session = onnxruntime.InferenceSession(
-        graph, options, providers=["CPUExecutionProvider"]
-    )
-    return Segmenter(card, session)
+    if not device.startswith("cuda"):
+        return Segmenter(card, on_cpu())
+    try:
+        return Segmenter(card, _on_gpu(weights, device), on_cpu)
+    except DeviceFailed as failure:
+        return Segmenter(card, on_cpu(), missed=failure.text)
+
+
+def _on_gpu(weights: bytes, device: str) -> Runner:
+    """Load a network onto a GPU; `DeviceFailed` says why that cannot be."""
+    try:
+        from analysis.inference.torch_runner import TorchRunner, refuse_without_gpu
+    except (ImportError, OSError) as error:  # not installed, or broken
+        text = f"torch cannot be imported ({type(error).__name__})"
+        raise DeviceFailed(text, out_of_memory=False) from error
+    refuse_without_gpu(device)
+    return TorchRunner(weights, device, half=True)

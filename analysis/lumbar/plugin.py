@@ -55,11 +55,15 @@ class CardedSegmenter(Segmenter, Protocol):
     def card(self) -> ModelCard:
         """What the network is."""
 
+    @property
+    def missed(self) -> str:
+        """Why it does not run on the device asked for; empty where it does."""
 
-def _load(threads: int) -> CardedSegmenter:
+
+def _load(threads: int, device: str) -> CardedSegmenter:
     from analysis.inference.engine import load_segmenter
 
-    return load_segmenter("lumbar", threads=threads)
+    return load_segmenter("lumbar", threads=threads, device=device)
 
 
 class LumbarMri:
@@ -68,14 +72,15 @@ class LumbarMri:
     Parameters
     ----------
     load
-        Loads the network for a number of threads; by default the one of this package.
+        Loads the network for a number of threads and a device; by default the one of
+        this package.
     """
 
     name = "lumbar-mri"
     contract_version = CONTRACT_VERSION
     inputs: tuple[Role, ...] = (ROLE,)
 
-    def __init__(self, load: Callable[[int], CardedSegmenter] = _load) -> None:
+    def __init__(self, load: Callable[[int, str], CardedSegmenter] = _load) -> None:
         self._load = load
         self._segmenter: CardedSegmenter | None = None
 
@@ -101,8 +106,8 @@ class LumbarMri:
         """Take sagittal T2; refuse everything else with its reason."""
         return choose(summary)
 
-    def prepare(self, *, threads: int) -> None:
-        """Load and verify the network.
+    def prepare(self, *, threads: int, device: str) -> str:
+        """Load and verify the network; say why it is not on the device asked for.
 
         Raises
         ------
@@ -111,10 +116,10 @@ class LumbarMri:
             for.
         """
         if self._segmenter is not None:
-            return
+            return self._segmenter.missed
         for module in _IMPORTED_AT_FIRST_USE:
             importlib.import_module(module)
-        segmenter = self._load(threads)
+        segmenter = self._load(threads, device)
         card = segmenter.card
         if card.classes != CLASSES or card.spacing_mm != PIXEL_MM:
             message = (
@@ -123,6 +128,7 @@ class LumbarMri:
             )
             raise AnalysisFailed(message)
         self._segmenter = segmenter
+        return segmenter.missed
 
     def analyse(
         self, inputs: Mapping[Role, Volume], context: Context
@@ -138,7 +144,7 @@ class LumbarMri:
         AnalysisFailed
             If the network cannot be loaded.
         """
-        self.prepare(threads=context.threads)
+        self.prepare(threads=context.threads, device=context.device)
         volume = inputs[ROLE]
         try:
             return self._analyse(volume, context)

@@ -20,7 +20,7 @@ PIXEL_MM = 0.8
 FULL = 255
 """Probability 1 as it is kept, in eight bits: a step of 0.004 is far below what the
 network knows."""
-_BATCH = 4
+_BATCH = 8
 """Slices whose probabilities are held at full precision; bounds the memory."""
 _REACH = 1
 """Neighbours on either side that a network may look at."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from analysis.inference.network import SliceNetwork, UNet
 from analysis.training.bianquenet import BianqueNet
-from analysis.training.network import SliceNetwork, UNet
 from analysis.training.plain_unet import PlainUNet
 from analysis.training.settings import Settings
 

@@ -12,9 +12,9 @@ import onnx
 import torch
 from safetensors.torch import load_file, save_file
 
+from analysis.inference.network import SliceNetwork, UNet
 from analysis.training.architectures import build_network
 from analysis.training.graph import build_graph
-from analysis.training.network import SliceNetwork, UNet
 from analysis.training.run import Progress
 from analysis.training.settings import Settings, settings_digest
 

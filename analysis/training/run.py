@@ -17,10 +17,10 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from analysis.inference.network import SliceNetwork
 from analysis.training.architectures import build_network
 from analysis.training.batches import Batches
 from analysis.training.loss import marginal_loss
-from analysis.training.network import SliceNetwork
 from analysis.training.settings import Settings, TrainingSettings, settings_digest
 from analysis.training.validation import Fold
 

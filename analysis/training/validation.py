@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analysis.inference.network import SliceNetwork
 from analysis.inference.normalise import normalise_slices, with_neighbours
 from analysis.training.grid import from_grid, to_grid
 from analysis.training.labels import Label, decided
-from analysis.training.network import SliceNetwork
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase

@@ -57,7 +57,6 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
         findings.append(_Finding(subject="settings", good=True, text=text))
         findings.extend(_spool(settings))
         findings.extend(_analyses(settings))
-        findings.extend(_device(settings))
     _tell_findings(findings, as_json=arguments.json)
     if settings is None:
         return ExitCode.WRONG_USAGE
@@ -93,25 +92,23 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.pipeline.device import missed_device
     from dicom_node.pipeline.registry import Registry, installed
 
-    registry = Registry(installed())
+    registry, work = Registry(installed()), settings.work
     for name in sorted({route.analysis for route in settings.routes}):
         try:
-            analysis = registry.prepared(name, threads=settings.work.threads)
+            analysis, why = registry.prepared(
+                name, threads=work.threads, device=work.device
+            )
         except NodeError as error:
             yield _Finding(subject="analysis", good=False, text=str(error))
             continue
         text = f"{analysis.name} {analysis.version}, weights verified"
         yield _Finding(subject="analysis", good=True, text=text)
-
-
-def _device(settings: Settings) -> Iterator[_Finding]:
-    from dicom_node.pipeline.device import warning_about
-
-    text = warning_about(settings.work.device)
-    if text:
-        yield _Finding(subject="device", good=True, text=text, warning=True)
+        missed = missed_device(work.device, why)
+        if missed:
+            yield _Finding(subject="device", good=True, text=missed, warning=True)
 
 
 def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:

@@ -1,10 +1,10 @@
-"""What the science computes on, and whether that is what was asked for."""
+"""What the science computes on, where that is not what was asked for."""
 
 from __future__ import annotations
 
 
-def warning_about(device: str) -> str:
-    """Return what is asked for and not had; empty if nothing is.
+def missed_device(device: str, why: str) -> str:
+    """Say that a device was asked for and is not used; empty if `why` is.
 
     A node that was told to use a GPU and has none goes on with the CPU: late results
     are better than a worker that dies of its settings.
@@ -12,8 +12,8 @@ def warning_about(device: str) -> str:
     Parameters
     ----------
     device
-        `work.device` of the settings: `auto`, `cpu`, `cuda` or `cuda:N`.
+        `work.device` of the settings.
+    why
+        What the analysis says, from `Analysis.prepare`.
     """
-    if not device.startswith("cuda"):
-        return ""
-    return f"work.device is {device}, but this version computes on the CPU"
+    return why and f"work.device is {device}, but {why}: it computes on the CPU"

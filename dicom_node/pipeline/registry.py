@@ -40,8 +40,10 @@ class Registry:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
-    def prepared(self, name: str, *, threads: int) -> Analysis:
+    def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
         """Return an analysis that has loaded and verified what it needs.
+
+        With it, why it does not compute on the GPU asked for; else nothing.
 
         Raises
         ------
@@ -50,10 +52,10 @@ class Registry:
         """
         analysis = self.get(name)
         try:
-            analysis.prepare(threads=threads)
+            missed = analysis.prepare(threads=threads, device=device)
         except AnalysisFailed as error:
             raise AnalysisUnavailableError(name, why=str(error)) from error
-        return analysis
+        return analysis, missed
 
     def _load(self, name: str) -> Analysis:
         # Here, because it brings numpy, which an idle supervisor does without.

@@ -28,7 +28,7 @@ class Analysed:
 
 
 def analyse_series(
-    paths: Sequence[Path], analysis: Analysis, *, threads: int
+    paths: Sequence[Path], analysis: Analysis, *, threads: int, device: str = "cpu"
 ) -> Analysed:
     """Decode one series and run an analysis on it.
 
@@ -47,6 +47,7 @@ def analyse_series(
         subject=decoded.subject,
         summaries={role: summarise(read_headers(paths))},
         threads=threads,
+        device=device,
     )
     result = analysis.analyse({role: decoded.volume}, context)
     return Analysed(decoded=decoded, result=result)

@@ -22,7 +22,7 @@ from dicom_node.errors import (
 )
 from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
 from dicom_node.model import Job
-from dicom_node.pipeline.device import warning_about
+from dicom_node.pipeline.device import missed_device
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.results import replace_folder, write_results
 from dicom_node.settings.model import Route, Settings
@@ -47,9 +47,7 @@ class Stages:
         self._held: tuple[str, Analysed] | None = None
         # A library that two threads import at once is seen half made by one of them.
         self._imports = threading.Lock()
-        device = warning_about(settings.work.device)
-        if device:
-            log.warning("device_missed", reason=device)
+        self._missed = ""
 
     @property
     def is_warm(self) -> bool:
@@ -62,10 +60,21 @@ class Stages:
             self._is_warm = True
             _import_stages()
             for name in dict.fromkeys(one.analysis for one in self._settings.routes):
-                try:
-                    self._registry.prepared(name, threads=self._settings.work.threads)
-                except AnalysisUnavailableError as error:
-                    log.error("analysis_unavailable", analysis=name, reason=str(error))
+                self._prepare(name)
+
+    def _prepare(self, name: str) -> None:
+        work = self._settings.work
+        try:
+            _, why = self._registry.prepared(
+                name, threads=work.threads, device=work.device
+            )
+        except AnalysisUnavailableError as error:
+            log.error("analysis_unavailable", analysis=name, reason=str(error))
+            return
+        missed = missed_device(work.device, why)
+        if missed and missed != self._missed:
+            log.warning("device_missed", analysis=name, reason=missed)
+        self._missed = missed
 
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`.
@@ -126,6 +135,7 @@ class Stages:
             [instance.path for instance in job.series.instances],
             self._registry.get(job.analysis),
             threads=self._settings.work.threads,
+            device=self._settings.work.device,
         )
 
     def _taken(self, job: Job) -> Analysed | None:

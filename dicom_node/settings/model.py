@@ -197,8 +197,8 @@ class Work(Section):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = (
         Field(
             default="auto",
-            description="This version computes on the CPU; cuda is answered with a "
-            "warning.",
+            description="auto and cpu: the CPU. cuda or cuda:1: that GPU, through "
+            "torch, which has to be installed; without it the CPU, with a warning.",
         )
     )
     processes: Annotated[int, Field(ge=1, le=16)] = 1

@@ -33,7 +33,7 @@ third of the network's own against a reader."""
 @pytest.fixture(scope="module")
 def plugin() -> LumbarMri:
     plugin = LumbarMri()
-    plugin.prepare(threads=2)
+    plugin.prepare(threads=2, device="cpu")
     return plugin
 
 

@@ -37,6 +37,7 @@ class PhantomSegmenter:
 
     planes: NDArray[np.uint8]
     card: ModelCard = CARD
+    missed: str = ""
     done: int = 0
 
     def probabilities(

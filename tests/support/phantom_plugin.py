@@ -56,8 +56,9 @@ class PhantomMri:
             return Fit(accepted=False, code="not_sagittal", text="is not sagittal")
         return Fit(accepted=True)
 
-    def prepare(self, *, threads: int) -> None:
+    def prepare(self, *, threads: int, device: str) -> str:
         """Need nothing."""
+        return "a toy needs no GPU" if device.startswith("cuda") else ""
 
     def analyse(
         self, inputs: Mapping[Role, Volume], context: Context

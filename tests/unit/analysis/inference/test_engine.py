@@ -1,21 +1,16 @@
 """The committed network loads only untouched and gives sound probabilities."""
 
 import json
-import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from analysis.contract.errors import AnalysisFailed
 from analysis.inference.card import MODELS
 from analysis.inference.engine import Segmenter, load_segmenter
-
-TORCH_TOLERANCE = 1e-4
-STRIDE = 32
+from tests.support.block_spine import block_spine
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +21,6 @@ def segmenter() -> Segmenter:
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MODELS, tmp_path / "models"))
-
-
-def _spine(rows: int, columns: int, count: int = 1) -> NDArray[np.float32]:
-    """Bright blocks with dark gaps, a brighter stripe behind, fat and noise."""
-    draw = np.random.default_rng(7)
-    row, column = np.indices((rows, columns), dtype=np.float64)
-    middle = columns * (0.45 + 0.05 * np.sin(row / rows * 3))
-    picture = np.full((rows, columns), 30.0)
-    body = np.abs(column - middle) < 20
-    picture[body] = 120.0
-    picture[body & (row % 44 < 10)] = 45.0
-    picture[np.abs(column - middle - 31) < 8] = 230.0
-    picture[column > columns * 0.85] = 400.0
-    noisy = picture + draw.normal(0, 6, (count, rows, columns))
-    return noisy.astype(np.float32)
 
 
 def test_the_card_names_the_classes_that_the_lumbar_room_expects(
@@ -58,7 +38,7 @@ def test_the_card_names_the_classes_that_the_lumbar_room_expects(
 
 
 def test_probabilities_are_shares_of_one(segmenter: Segmenter) -> None:
-    shares = segmenter.probabilities(_spine(96, 64, count=2))
+    shares = segmenter.probabilities(block_spine(96, 64, count=2))
     assert shares.shape == (2, 6, 96, 64)
     assert shares.dtype == np.float32
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-5)
@@ -68,7 +48,7 @@ def test_probabilities_are_shares_of_one(segmenter: Segmenter) -> None:
 def test_any_size_comes_back_as_it_went_in(
     segmenter: Segmenter, rows: int, columns: int
 ) -> None:
-    shares = segmenter.probabilities(_spine(rows, columns))
+    shares = segmenter.probabilities(block_spine(rows, columns))
     assert shares.shape == (1, 6, rows, columns)
     assert np.isfinite(shares).all()
 
@@ -85,14 +65,14 @@ def test_other_shapes_are_refused(segmenter: Segmenter, shape: tuple[int, ...]) 
 
 
 def test_the_same_slices_give_the_same_bits(segmenter: Segmenter) -> None:
-    slices = _spine(130, 97, count=2)
+    slices = block_spine(130, 97, count=2)
     first = segmenter.probabilities(slices)
     np.testing.assert_array_equal(first, segmenter.probabilities(slices))
     np.testing.assert_array_equal(first, load_segmenter().probabilities(slices))
 
 
 def test_a_slice_depends_on_no_more_than_its_neighbours(segmenter: Segmenter) -> None:
-    slices = _spine(64, 64, count=5)
+    slices = block_spine(64, 64, count=5)
     whole = segmenter.probabilities(slices)
     part = segmenter.probabilities(slices[1:4], slice(1, 2))
     np.testing.assert_array_equal(whole[2:3], part)
@@ -108,7 +88,7 @@ def test_a_slice_without_contrast_is_background(
 
 
 def test_holes_in_a_slice_leave_the_output_finite(segmenter: Segmenter) -> None:
-    slices = _spine(64, 64)
+    slices = block_spine(64, 64)
     slices[0, 10:20, 10] = np.nan
     slices[0, 10:20, 11] = np.inf
     assert np.isfinite(segmenter.probabilities(slices)).all()
@@ -142,35 +122,6 @@ def test_a_card_that_cannot_be_understood_is_named(copied: Path, text: str) -> N
     (copied / "lumbar.json").write_text(text, encoding="utf-8")
     with pytest.raises(AnalysisFailed, match=r"lumbar\.json"):
         load_segmenter(folder=copied)
-
-
-def test_the_graph_gives_what_torch_gives(segmenter: Segmenter) -> None:
-    try:
-        import torch
-
-        from analysis.training.export import read_weights
-        from analysis.training.settings import read_settings
-    except ImportError as error:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI must install the extra `train`: {error}")
-        pytest.skip(f"PARITY WITH TORCH NOT CHECKED: {error}")
-    from analysis.inference.normalise import normalise_slices, with_neighbours
-
-    slices = _spine(160, 128, count=3)
-    assert slices.shape[1] % STRIDE == slices.shape[2] % STRIDE == 0
-    card, settings = segmenter.card, read_settings()
-    settings = replace(
-        settings, network=replace(settings.network, context=card.context)
-    )
-    network = read_weights(MODELS / "lumbar.safetensors", settings)
-    normalised = normalise_slices(slices, card.normalisation)
-    seen = [with_neighbours(normalised, i, card.context) for i in range(len(slices))]
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(np.stack(seen)))
-    expected = torch.softmax(logits, dim=1).numpy()
-    found = segmenter.probabilities(slices)
-    assert 1.0 - expected.max(axis=1).min() > TORCH_TOLERANCE, "input too easy"
-    np.testing.assert_allclose(found, expected, atol=TORCH_TOLERANCE)
 
 
 def test_weights_lie_in_one_file_only() -> None:

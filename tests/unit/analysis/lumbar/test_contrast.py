@@ -45,7 +45,7 @@ def spine() -> tuple[Volume, PhantomSegmenter]:
 
 def analyse(volume: Volume, segmenter: PhantomSegmenter) -> AnalysisResult:
     context = Context(subject=Subject(), summaries={ROLE: UNKNOWN})
-    return LumbarMri(lambda _: segmenter).analyse({ROLE: volume}, context)
+    return LumbarMri(lambda *_: segmenter).analyse({ROLE: volume}, context)
 
 
 def test_with_bright_fluid_geometry_is_measured_and_signal_is_not(

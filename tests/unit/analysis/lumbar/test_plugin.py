@@ -67,7 +67,7 @@ class Case:
     def analyse(
         self, weighting: Weighting = Weighting.T2, subject: Subject = PERSON
     ) -> AnalysisResult:
-        plugin = LumbarMri(lambda _: self.segmenter)
+        plugin = LumbarMri(lambda *_: self.segmenter)
         told = context(weighting, subject)
         return plugin.analyse({"t2_sagittal": self.volume}, told)
 
@@ -269,7 +269,7 @@ def test_the_overlay_shows_the_spine_head_up_and_front_left(
 def test_a_picture_without_a_spine_is_unsuitable(case: Case) -> None:
     nothing = np.zeros_like(case.segmenter.planes)
     nothing[:, 0] = 255
-    plugin = LumbarMri(lambda _: PhantomSegmenter(nothing))
+    plugin = LumbarMri(lambda *_: PhantomSegmenter(nothing))
     with pytest.raises(UnsuitableInput) as outcome:
         plugin.analyse({"t2_sagittal": case.volume}, context())
     assert outcome.value.code == "no_lumbar_spine"
@@ -278,9 +278,9 @@ def test_a_picture_without_a_spine_is_unsuitable(case: Case) -> None:
 def test_a_network_of_other_classes_is_refused_when_it_is_loaded(case: Case) -> None:
     other = dataclasses.replace(CARD, classes=CLASSES[:-1])
     planes = case.segmenter.planes
-    plugin = LumbarMri(lambda _: PhantomSegmenter(planes, card=other))
+    plugin = LumbarMri(lambda *_: PhantomSegmenter(planes, card=other))
     with pytest.raises(AnalysisFailed, match="expected classes"):
-        plugin.prepare(threads=1)
+        plugin.prepare(threads=1, device="cpu")
 
 
 def test_memory_that_gives_out_may_be_tried_again(case: Case) -> None:
@@ -290,6 +290,6 @@ def test_memory_that_gives_out_may_be_tried_again(case: Case) -> None:
         ) -> NDArray[np.float32]:
             raise MemoryError
 
-    plugin = LumbarMri(lambda _: Greedy(case.segmenter.planes))
+    plugin = LumbarMri(lambda *_: Greedy(case.segmenter.planes))
     with pytest.raises(OutOfResources, match="7x362x188"):
         plugin.analyse({"t2_sagittal": case.volume}, context())

@@ -109,7 +109,7 @@ def test_a_route_whose_analysis_is_broken_keeps_its_series() -> None:
     [
         ("tests.support.nothing:Nothing", "ModuleNotFoundError"),
         (f"{PLUGINS}:Nothing", "AttributeError"),
-        (f"{PLUGINS}:OfAnotherTime", "built for contract 99, this node has 1"),
+        (f"{PLUGINS}:OfAnotherTime", "built for contract 99, this node has "),
         (f"{PLUGINS}:Broken", "RuntimeError: no weights"),
     ],
 )

@@ -6,12 +6,28 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from analysis.contract.plugin import Analysis
+from dicom_node import log
 from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.stages import Stages
 from dicom_node.settings.model import Settings
+from tests.support.phantom_plugin import PhantomMri
 from tests.support.toy_worker import toy_job
+
+
+def _settings(folder: Path, *, device: str = "auto") -> Settings:
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(folder)},
+            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
+            "work": {"device": device},
+        }
+    )
 
 
 class SlowToLoad(Registry):
@@ -22,7 +38,7 @@ class SlowToLoad(Registry):
         self.events: list[str] = []
         self.loading, self.go_on = threading.Event(), threading.Event()
 
-    def prepared(self, name: str, *, threads: int) -> Analysis:
+    def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
         self.events.append("loading")
         self.loading.set()
         assert self.go_on.wait(20)
@@ -35,16 +51,8 @@ class SlowToLoad(Registry):
 
 
 def test_an_analysis_waits_until_what_it_needs_is_loaded(tmp_path: Path) -> None:
-    settings = Settings.model_validate(
-        {
-            "version": 1,
-            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
-            "spool": {"folder": str(tmp_path)},
-            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
-        }
-    )
     registry = SlowToLoad()
-    stages = Stages(settings, registry)
+    stages = Stages(_settings(tmp_path), registry)
     with ThreadPoolExecutor() as threads:
         warming = threads.submit(stages.warm)
         assert registry.loading.wait(60)
@@ -58,3 +66,31 @@ def test_an_analysis_waits_until_what_it_needs_is_loaded(tmp_path: Path) -> None
         delivering.result()
     loads = ["loading", "loaded"]
     assert registry.events == [*loads, *loads, "asked for"]
+
+
+class LosesItsGpu(Registry):
+    """Has a GPU at first, and loses it with the second series."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self._answers = ["", "its memory gave out", "its memory gave out"]
+
+    def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
+        assert device == "cuda"
+        return PhantomMri(), self._answers.pop(0)
+
+
+def test_a_gpu_that_is_lost_while_the_node_runs_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        log, "warning", lambda name, **fields: told.append((name, fields["reason"]))
+    )
+    stages = Stages(_settings(tmp_path, device="cuda"), LosesItsGpu())
+    stages.warm()
+    assert told == []
+    stages.warm()
+    stages.warm()
+    reason = "work.device is cuda, but its memory gave out: it computes on the CPU"
+    assert told == [("device_missed", reason)]

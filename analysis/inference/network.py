@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -69,6 +69,18 @@ class UNet(SliceNetwork):
             for _, here in ascent
         )
         self.head = nn.Conv2d(widths[0], classes, 1)
+
+    @classmethod
+    def of_weights(cls, weights: Mapping[str, Tensor]) -> UNet:
+        """Make the network whose weights these are; their shapes say how wide it is."""
+        first, head = weights["encoder.0.0.weight"], weights["head.weight"]
+        widths = [len(first)]
+        while (deeper := weights.get(f"encoder.{len(widths)}.0.0.weight")) is not None:
+            widths.append(len(deeper))
+        network = cls(widths, classes=len(head), channels=first.shape[1])
+        # Counters of batches are of no use to a trained network and were not kept.
+        network.load_state_dict(weights, strict=False)
+        return network.eval()
 
     def forward(self, slices: Tensor) -> Tensor:
         """Map slices (N, channels, R, C) to logits (N, classes, R, C).

@@ -1,0 +1,155 @@
+"""A device gives what the CPU gives, or the CPU does its work.
+
+No GPU has run this: torch computes on its CPU device here, and a stand-in says what a
+GPU would say when its memory gives out.
+"""
+
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.inference.card import MODELS
+from analysis.inference.engine import Segmenter, load_segmenter
+from analysis.inference.runner import DeviceFailed, Runner
+from tests.support.block_spine import block_spine
+
+SLICES = block_spine(96, 64, count=5)
+TOLERANCE = 1e-4
+FULL, BROKEN = "its memory gave out", "an illegal access"
+
+
+@pytest.fixture(scope="module")
+def on_cpu() -> Segmenter:
+    return load_segmenter()
+
+
+@pytest.fixture(scope="module")
+def torch_runner() -> ModuleType:
+    try:
+        from analysis.inference import torch_runner
+    except ImportError as error:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"CI must install the extra `train`: {error}")
+        pytest.skip(f"PARITY WITH TORCH NOT CHECKED: {error}")
+    return torch_runner
+
+
+class Tight:
+    """A device on which only so many slices fit at once; 0 is a broken one."""
+
+    batch = 4
+
+    def __init__(self, fits: int, spare: Runner) -> None:
+        self.fits = fits
+        self.asked: list[int] = []
+        self._spare = spare
+
+    def run(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.asked.append(len(seen))
+        if len(seen) > self.fits:
+            full = self.fits != 0
+            raise DeviceFailed(FULL if full else BROKEN, out_of_memory=full)
+        return self._spare.run(seen)
+
+
+@pytest.mark.parametrize(
+    ("half", "tolerance", "same"), [(False, TOLERANCE, 1.0), (True, 0.01, 0.999)]
+)
+def test_torch_gives_what_onnx_runtime_gives(
+    on_cpu: Segmenter,
+    torch_runner: ModuleType,
+    half: bool,
+    tolerance: float,
+    same: float,
+) -> None:
+    weights = (MODELS / "lumbar.safetensors").read_bytes()
+    runner = torch_runner.TorchRunner(weights, "cpu", half=half)
+    expected = on_cpu.probabilities(SLICES)
+    found = Segmenter(on_cpu.card, runner).probabilities(SLICES)
+    assert 1.0 - expected.max(axis=1).min() > tolerance, "input too easy"
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= same
+
+
+@pytest.mark.parametrize(
+    ("fits", "asked", "missed"),
+    [
+        (4, [4, 1], ""),
+        (2, [4, 2, 2, 1], ""),
+        (1, [4, 2, 1, 1, 2, 1, 1, 1], ""),
+        (0, [4], BROKEN),
+    ],
+)
+def test_a_device_that_gives_out_is_asked_for_less_and_then_left(
+    on_cpu: Segmenter, fits: int, asked: list[int], missed: str
+) -> None:
+    spare = on_cpu._runner
+    device = Tight(fits, spare)
+    segmenter = Segmenter(on_cpu.card, device, lambda: spare)
+    found = segmenter.probabilities(SLICES)
+    np.testing.assert_array_equal(found, on_cpu.probabilities(SLICES))
+    assert device.asked == asked
+    assert segmenter.missed == missed
+
+
+def test_a_device_too_small_for_one_slice_is_left_for_the_cpu(
+    on_cpu: Segmenter,
+) -> None:
+    spare = on_cpu._runner
+    device = Tight(1, spare)
+    segmenter = Segmenter(on_cpu.card, device, lambda: spare)
+    segmenter.probabilities(SLICES[:1])
+    device.fits = -1
+    found = segmenter.probabilities(SLICES)
+    np.testing.assert_array_equal(found, on_cpu.probabilities(SLICES))
+    assert segmenter.missed == FULL
+    before = len(device.asked)
+    segmenter.probabilities(SLICES)
+    assert len(device.asked) == before
+
+
+def test_what_torch_says_of_memory_is_told_from_other_faults(
+    torch_runner: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = (MODELS / "lumbar.safetensors").read_bytes()
+    runner = torch_runner.TorchRunner(weights, "cpu", half=False)
+    for error, full in (
+        (torch_runner.torch.OutOfMemoryError("tried to allocate 2 GiB"), True),
+        (RuntimeError("CUDA error: unspecified launch failure"), False),
+    ):
+
+        def broken(_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(runner, "_network", broken)
+        with pytest.raises(DeviceFailed) as failure:
+            runner.run(np.zeros((1, 3, 32, 32), np.float32))
+        assert failure.value.out_of_memory is full
+
+
+def test_a_gpu_that_is_not_there_is_said_and_the_cpu_computes(
+    on_cpu: Segmenter,
+) -> None:
+    segmenter = load_segmenter(device="cuda:99")
+    assert "torch" in segmenter.missed
+    np.testing.assert_array_equal(
+        segmenter.probabilities(SLICES), on_cpu.probabilities(SLICES)
+    )
+
+
+def test_the_cpu_needs_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from analysis.inference.engine import load_segmenter\n"
+        "load_segmenter(device='auto')\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
