@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from analysis.contract.outlines import Outlines
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 
@@ -163,6 +164,34 @@ class Analysis(Protocol):
         ------
         UnsuitableInput
             If the picture cannot bear the analysis.
+        OutOfResources
+            If memory gave out.
+        AnalysisFailed
+            If the analysis itself is at fault.
+        """
+
+
+@runtime_checkable
+class Corrigible(Analysis, Protocol):
+    """An analysis that measures from outlines which a reader has corrected.
+
+    An analysis need not be one; its results then stay as they are.
+    """
+
+    @property
+    def segment_labels(self) -> tuple[str, ...]:
+        """The names of structures (SegmentLabel) that it can measure from."""
+
+    def measure(
+        self, inputs: Mapping[Role, Volume], context: Context, outlines: Outlines
+    ) -> AnalysisResult:
+        """Measure from given outlines instead of finding them.
+
+        Raises
+        ------
+        UnsuitableInput
+            If the outlines cannot bear the analysis, or are those that were measured
+            before (`outlines_unchanged`).
         OutOfResources
             If memory gave out.
         AnalysisFailed

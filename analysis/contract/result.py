@@ -119,6 +119,9 @@ class AnalysisResult:
         The analysis' own part of `report.json`.
     summary
         Sentences for a reader, by language (RFC 5646); in English if in any.
+    kept
+        What the analysis wants back with outlines that a reader corrects; for nobody
+        else to read.
 
     Raises
     ------
@@ -133,6 +136,7 @@ class AnalysisResult:
     warnings: tuple[Notice, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
     summary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.pages:

@@ -25,6 +25,8 @@ _MIN_SHARE = 0.12
 """Of the middle size of the five largest; less is a loose piece."""
 _MIN_MM2_A_SLICE = 8.0
 """A collapsed disc, 1.6 mm high, over 5 mm of the core."""
+_MIN_PLANE_VOXELS = 12
+"""Fewer do not tell a direction: a collapsed disc, 1.6 mm high, over 5 mm."""
 _FAR_MM = 40.0
 """Beyond this distance the position along the spine decides what is above a disc; a
 tilted plane would cut neighbours."""
@@ -114,10 +116,26 @@ def find_discs(column: Column) -> list[DiscPlane]:
     return _with_missing(column, planes) if planes else []
 
 
-def _core(column: Column) -> NDArray[np.int64]:
+def plane_of(column: Column, member: NDArray[np.bool_]) -> DiscPlane | None:
+    """Return the plane of a disc whose voxels are known; None where they are too few.
+
+    Parameters
+    ----------
+    member : ndarray, shape (N,)
+        Whether a voxel of the column belongs to the disc.
+    """
+    piece = np.flatnonzero(member & _is_central(column))
+    return _plane(column, piece) if piece.size >= _MIN_PLANE_VOXELS else None
+
+
+def _is_central(column: Column) -> NDArray[np.bool_]:
     right, back = column.beside_mm.T
     near = (np.abs(back) < _CORE_HALF_MM) & (np.abs(right) < _CORE_SIDE_MM)
-    return np.flatnonzero((column.tissue == Tissue.DISC) & near)
+    return np.asarray(near)
+
+
+def _core(column: Column) -> NDArray[np.int64]:
+    return np.flatnonzero((column.tissue == Tissue.DISC) & _is_central(column))
 
 
 def _pieces(column: Column, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:

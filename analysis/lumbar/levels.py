@@ -97,10 +97,7 @@ def name_levels(tissues: TissueMap) -> Levels:
     canal = _canal(tissues, column)
     _refuse_what_is_no_spine(areas[1:-1], canal, spacing)
 
-    rows_mm = column.points_mm[:, 1]
-    height_mm = tissues.tissue.shape[1] * float(spacing[1])
-    reaches_top = bool(rows_mm.min() < _EDGE_MM)
-    reaches_bottom = bool(rows_mm.max() > height_mm - _EDGE_MM)
+    reaches_top, reaches_bottom = reaches(column, tissues)
     count = len(discs) + 1
     anchor = find_anchor(
         discs,
@@ -136,6 +133,13 @@ def name_levels(tissues: TissueMap) -> Levels:
         certainty=anchor.certainty(),
         warnings=warnings,
     )
+
+
+def reaches(column: Column, tissues: TissueMap) -> tuple[bool, bool]:
+    """Tell whether a spine runs out of the upper and of the lower edge."""
+    rows_mm = column.points_mm[:, 1]
+    height_mm = tissues.tissue.shape[1] * tissues.grid.frame.spacing_mm[1]
+    return bool(rows_mm.min() < _EDGE_MM), bool(rows_mm.max() > height_mm - _EDGE_MM)
 
 
 def _refuse_what_is_no_spine(

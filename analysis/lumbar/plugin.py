@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
 from analysis.contract.follow_up import Prior
+from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import (
     CONTRACT_VERSION,
     Context,
@@ -20,7 +21,7 @@ from analysis.contract.plugin import (
 from analysis.contract.result import AnalysisResult, Notice, Provenance
 from analysis.contract.volume import Volume
 from analysis.inference.card import MODELS, ModelCard, read_card
-from analysis.lumbar.anatomy import CLASSES
+from analysis.lumbar.anatomy import CLASSES, STRUCTURES
 from analysis.lumbar.segment import PIXEL_MM, Segmenter
 from analysis.lumbar.suitability import choose
 
@@ -43,6 +44,7 @@ _IMPORTED_AT_FIRST_USE = (
     "analysis.lumbar.quality",
     "analysis.lumbar.report",
     "analysis.lumbar.summary",
+    "analysis.lumbar.trace",
 )
 """An idle process does without; `prepare`, called while the series is still arriving,
 imports them, so that nobody waits for it."""
@@ -144,10 +146,38 @@ class LumbarMri:
         AnalysisFailed
             If the network cannot be loaded.
         """
+        return self._analyse(inputs[ROLE], context, None)
+
+    @property
+    def segment_labels(self) -> tuple[str, ...]:
+        """Names of the structures that it measures from outlines."""
+        return tuple(structure.label for structure in STRUCTURES)
+
+    def measure(
+        self, inputs: Mapping[Role, Volume], context: Context, outlines: Outlines
+    ) -> AnalysisResult:
+        """Measure one series from outlines that a reader has corrected.
+
+        The network is loaded, for it names the version, and does not run.
+
+        Raises
+        ------
+        UnsuitableInput
+            If the series breaks a limit, or the outlines are of no use: see
+            `trace.take`.
+        OutOfResources
+            If memory gave out.
+        AnalysisFailed
+            If the network cannot be loaded.
+        """
+        return self._analyse(inputs[ROLE], context, outlines)
+
+    def _analyse(
+        self, volume: Volume, context: Context, outlines: Outlines | None
+    ) -> AnalysisResult:
         self.prepare(threads=context.threads, device=context.device)
-        volume = inputs[ROLE]
         try:
-            return self._analyse(volume, context)
+            return self._measured(volume, context, outlines)
         except MemoryError as error:
             shape = "x".join(str(n) for n in volume.voxels.shape)
             message = f"memory gave out on a series of {shape} voxels"
@@ -161,33 +191,38 @@ class LumbarMri:
 
         return followed_up(result, compare(result, acquisition, prior))
 
-    def _analyse(self, volume: Volume, context: Context) -> AnalysisResult:
+    def _measured(
+        self, volume: Volume, context: Context, outlines: Outlines | None
+    ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
         from analysis.lumbar.assessment import assess
         from analysis.lumbar.contrast import check_contrast
-        from analysis.lumbar.levels import name_levels
-        from analysis.lumbar.measure.plane import Anatomy
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
         from analysis.lumbar.quality import judge
-        from analysis.lumbar.segment import label_source, segment
         from analysis.lumbar.suitability import examine
         from analysis.lumbar.summary import summarise
+        from analysis.lumbar.trace import find, take, without_uncertainty
 
         segmenter, card = self._segmenter, self._card
         if segmenter is None:  # `_card` has raised
             raise AnalysisFailed(card.name)
         summary, threads = context.summaries.get(ROLE), context.threads
         sagittal = examine(volume)
-        tissues = segment(sagittal, segmenter)
-        anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
-        labels = label_source(tissues, anatomy.levels.names, threads=threads)
+        trace = (
+            find(sagittal, segmenter, threads=threads)
+            if outlines is None
+            else take(volume, outlines)
+        )
+        anatomy, labels = trace.anatomy, trace.labels
         if summary is not None and summary.weighting is Weighting.UNKNOWN:
             check_contrast(volume, labels)
         unfit = _signal_unfit(summary)
-        rows = measure_rows(anatomy, volume, labels, unfit, threads=threads)
+        rows = without_uncertainty(
+            measure_rows(anatomy, volume, labels, unfit, threads=threads), trace.edited
+        )
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)
@@ -195,6 +230,7 @@ class LumbarMri:
             anatomy, volume, rows, context.subject, unfit, threads=threads
         )
         warnings = (
+            *report.edited_warnings(trace),
             *sagittal.warnings,
             *_series_warnings(summary),
             *anatomy.levels.warnings,
@@ -220,8 +256,12 @@ class LumbarMri:
             pages=draw_pages(sheet),
             provenance=provenance,
             warnings=warnings,
-            details=report.details(rows, assessment),
-            summary=summarise(findings, warnings),
+            details={
+                **report.details(rows, assessment),
+                "outlines": report.origin(trace),
+            },
+            summary=summarise(findings, warnings, trace.editor),
+            kept=trace.kept(volume),
         )
 
 

@@ -32,6 +32,7 @@ from analysis.lumbar.assessment_report import (
 from analysis.lumbar.measure.geometry import SlabMeasurement
 from analysis.lumbar.measure.quantity import Missing, Quantity
 from analysis.lumbar.measure.rows import DiscRow, Rows
+from analysis.lumbar.trace import Trace, edited_labels
 
 HEIGHT = Concept("121207", "DCM", "Height")
 DEPTH = Concept("131197000", "SCT", "Depth")
@@ -145,6 +146,7 @@ DISC_OUTPUTS = (
     ),
 )
 """What a finding and `report.json` hold of a disc, in the order of a reader."""
+OUTLINES_EDITED = "outlines_edited"
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
 
@@ -298,3 +300,28 @@ def level_warnings(rows: Rows) -> tuple[Notice, ...]:
         return ()
     text = f"Not measured: {', '.join(absent)}"
     return (Notice(code="levels_missing", text=text),)
+
+
+def origin(trace: Trace) -> dict[str, Json]:
+    """Return who drew the outlines, and which of them differ from the network's."""
+    if not trace.is_given:
+        return {"origin": "network"}
+    return {
+        "origin": "reader",
+        "editor": trace.editor,
+        "edited": edited_labels(trace.edited) if trace.former else None,
+    }
+
+
+def edited_warnings(trace: Trace) -> tuple[Notice, ...]:
+    """Say that a reader drew the outlines, and how the others were measured."""
+    if not trace.is_given:
+        return ()
+    edited = Notice(code=OUTLINES_EDITED, text=f"Outlines edited by {trace.editor}")
+    if trace.former is not None:
+        return (edited,)
+    text = (
+        "The network's own outlines are not at hand: all outlines run along voxels, "
+        "so values of structures that were not edited differ a little from before"
+    )
+    return (edited, Notice(code="outlines_from_voxels", text=text))

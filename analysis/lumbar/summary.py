@@ -14,7 +14,13 @@ from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.assessment_report import PFIRRMANN
 from analysis.lumbar.grade.model import ROMAN
-from analysis.lumbar.report import DERIVATION, DISC_HEIGHT_INDEX, HEIGHT, MEAN
+from analysis.lumbar.report import (
+    DERIVATION,
+    DISC_HEIGHT_INDEX,
+    HEIGHT,
+    MEAN,
+    OUTLINES_EDITED,
+)
 
 if TYPE_CHECKING:
     from analysis.lumbar.follow_up import Comparison, LevelChange
@@ -36,14 +42,22 @@ def _phrases() -> Mapping[str, Phrases]:
 
 
 def summarise(
-    findings: Sequence[Finding], warnings: Sequence[Notice]
+    findings: Sequence[Finding], warnings: Sequence[Notice], editor: str = ""
 ) -> dict[str, tuple[str, ...]]:
     """Return the sentences by language (RFC 5646): what it is not, warnings, discs.
 
     A word that a language lacks stays English.
+
+    Parameters
+    ----------
+    editor
+        The reader who drew the outlines; empty where the network did.
     """
     return {
-        language: tuple(_sentences(findings, warnings, phrases))
+        language: (
+            *_edited(editor, phrases),
+            *_sentences(findings, warnings, phrases),
+        )
         for language, phrases in _phrases().items()
     }
 
@@ -98,11 +112,19 @@ def _change(change: Change, phrases: Phrases) -> str:
     return text
 
 
+def _edited(editor: str, phrases: Phrases) -> Iterator[str]:
+    if editor:
+        name = phrases["names"].get(editor, editor)
+        yield phrases["edited"].format(name=name)
+
+
 def _sentences(
     findings: Sequence[Finding], warnings: Sequence[Notice], phrases: Phrases
 ) -> Iterator[str]:
     yield phrases["disclaimer"]
     for notice in warnings:
+        if notice.code == OUTLINES_EDITED:
+            continue  # said before all else, with the name
         text = phrases["warnings"].get(notice.code, notice.text.rstrip("."))
         yield phrases["warning"].format(text=text)
     for finding in findings:
