@@ -81,7 +81,7 @@ def case() -> Case:
         ),
     )
     segmenter = PhantomSegmenter(spine.tissue_map(frame, shape).probability)
-    plugin = LumbarMri(lambda _: segmenter)
+    plugin = LumbarMri(lambda *_: segmenter)
     volume = spine.volume(frame, shape)
     first = plugin.analyse({"t2_sagittal": volume}, CONTEXT)
     table = np.zeros(256, np.uint8)
