@@ -35,11 +35,16 @@ def tracking_uid(request: EncodeRequest, label: str) -> str:
 
 
 _KINDS = {
-    "binary": (SegmentationTypeValues.BINARY, ExplicitVRLittleEndian),
-    "labelmap": (SegmentationTypeValues.LABELMAP, ExplicitVRLittleEndian),
-    "labelmap-rle": (SegmentationTypeValues.LABELMAP, RLELossless),
+    "binary": SegmentationTypeValues.BINARY,
+    "labelmap": SegmentationTypeValues.LABELMAP,
+    "labelmap-rle": SegmentationTypeValues.LABELMAP,
 }
-"""RLE packs whole bytes (PS3.5 G), so the single bits of BINARY stay as they are."""
+_COMPRESSED = "labelmap-rle"
+"""PS3.5 8.2.2 allows RLE of the single bits of BINARY too (CP 2301), but neither DCMTK
+3.6 nor pydicom 3.0 reads it."""
+
+_RLE_ENCODER = "pydicom"
+"""Its own, for GDCM's ends the process at pictures of odd size."""
 
 
 def segment_numbers(segmentation: Segmentation) -> dict[int, int]:
@@ -63,7 +68,6 @@ def encode_segmentation(
     PS3.3 A.51, A.102, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
     uncompressed, source grid, derivation references.
     """
-    kind, syntax = _KINDS[request.segmentation]
     numbers = segment_numbers(segmentation)
     table = np.zeros(256, dtype=np.uint8)
     for label, number in numbers.items():
@@ -72,8 +76,8 @@ def encode_segmentation(
     encoded = SegmentationObject(
         source_images=evidence.images,
         pixel_array=_in_source_order(table[segmentation.labels], evidence),
-        segmentation_type=kind,
-        transfer_syntax_uid=syntax,
+        segmentation_type=_KINDS[request.segmentation],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
         segment_descriptions=[
             _description(segment, numbers[segment.number], equipment, request)
             for segment in segments
@@ -104,6 +108,10 @@ def encode_segmentation(
         item.DimensionOrganizationUID = organisation
     set_body_part(encoded, evidence.first, request)
     settle_time(encoded, request)
+    if request.segmentation == _COMPRESSED:
+        encoded.compress(
+            RLELossless, encoding_plugin=_RLE_ENCODER, generate_instance_uid=False
+        )
     return encoded
 
 

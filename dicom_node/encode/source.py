@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.valuerep import PersonName
+from pydicom.valuerep import DSfloat, PersonName
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
@@ -281,14 +281,28 @@ def _as_utf_8(dataset: Dataset) -> Dataset:
         if not form.fullmatch(text) or not is_day:
             del dataset[keyword]
     for element in dataset.iterall():
-        if element.VR == "PN" and element.value:
+        if element.VR in _REWRITTEN and element.value:
+            write = _REWRITTEN[element.VR]
             element.value = (
-                [PersonName(str(name)) for name in element.value]
+                [write(value) for value in element.value]
                 if isinstance(element.value, MultiValue)
-                else PersonName(str(element.value))
+                else write(element.value)
             )
     dataset.SpecificCharacterSet = UTF_8
     return dataset
+
+
+def _name(value: object) -> PersonName:
+    """Return a name without the bytes that it was decoded from."""
+    return PersonName(str(value))
+
+
+def _decimal(value: object) -> DSfloat:
+    """Return a decimal in the 16 characters that DS has, which senders exceed."""
+    return DSfloat(float(str(value)), auto_format=True)
+
+
+_REWRITTEN: Mapping[str, Callable[[object], object]] = {"PN": _name, "DS": _decimal}
 
 
 def _is_day(text: str) -> bool:

@@ -172,7 +172,12 @@ class Route(Section):
         default="binary",
         description="How the SEG holds its voxels. binary: every viewer and archive "
         "reads it. labelmap: a SOP class of 2024, smaller, refused by many archives. "
-        "labelmap-rle: the same in RLE, the smallest.",
+        "labelmap-rle: the same in RLE, the smallest. RLE is for label maps alone, "
+        "since few programs read it of the single bits of binary.",
+        json_schema_extra={
+            "x-expected": "one of binary, labelmap, labelmap-rle (only a label map can "
+            "be RLE: DCMTK 3.6 and pydicom 3.0 read it of no single bits)"
+        },
     )
     language: Literal["en", "zh-CN"] = Field(
         default="en", description="Of the summary in the report (RFC 5646)."

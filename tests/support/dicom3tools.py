@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -31,4 +33,30 @@ def said(program: str, *paths: Path) -> list[str]:
 
 def errors_of(program: str, *paths: Path) -> list[str]:
     """Return the lines that begin with Error."""
-    return [line for line in said(program, *paths) if line.startswith("Error")]
+    return errors_in(said(program, *paths))
+
+
+def errors_in(lines: Iterable[str]) -> list[str]:
+    """Return the lines that begin with Error."""
+    return [line for line in lines if line.startswith("Error")]
+
+
+def documented(document: str) -> set[tuple[str, str]]:
+    """Return program and warning of each row of the table of warnings."""
+    rows = re.findall(r"^\| (dc\w+vfy) \| `([^`]+)`: (.+?) \|", document, re.MULTILINE)
+    return {(program, f"{element}: {text}") for program, element, text in rows}
+
+
+def warnings_in(program: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield program and warning without place and values, of what it said."""
+    for line in lines:
+        path = re.fullmatch(r"Warning - <(?:.*/)?([^/>]+)> - ([^=<]+)(?: = .*)?", line)
+        entity = re.fullmatch(
+            r"Warning - (.+?)(?: - OK only .*)? - Element=<(\w+)> .*", line
+        )
+        if path is not None:
+            yield program, f"{path[1].removesuffix('[1]')}: {path[2].strip()}"
+        elif entity is not None:
+            yield program, f"{entity[2]}: {entity[1]}"
+        else:
+            assert not line.startswith("Warning"), line

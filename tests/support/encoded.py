@@ -38,13 +38,14 @@ def lopsided(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def decoded_phantom(
     folder: Path,
     *,
+    shape: tuple[int, int, int] = SHAPE,
     angle_deg: float = 0.0,
     spacing_mm: tuple[float, float, float] = SPACING_MM,
     **attributes: Any,
 ) -> tuple[DecodedSeries, NDArray[np.uint8]]:
     """Write a phantom as a classic series, and read it as the node does."""
     directions = turned(SAGITTAL, angle_deg=angle_deg)
-    voxels, frame, labels = phantom_spine(SHAPE, spacing_mm, directions)
+    voxels, frame, labels = phantom_spine(shape, spacing_mm, directions)
     paths = write_series(folder, build_series(voxels, frame, **attributes))
     return read_volume(paths), lopsided(labels)
 

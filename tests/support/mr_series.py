@@ -312,7 +312,7 @@ def _frame_groups(frame: Frame, k: int, number: int) -> Dataset:
 
 
 def write_series(
-    folder: Path, datasets: Sequence[FileDataset], *, syntax: str | None = None
+    folder: Path, datasets: Sequence[Dataset], *, syntax: str | None = None
 ) -> list[Path]:
     """Write instances as `001.dcm` … into a folder, made if need be.
 

@@ -23,7 +23,7 @@ GEOMETRIES = (
     "enhanced",
     "frame by frame",
 )
-VARIANTS = (*GEOMETRIES, "careless", "chinese")
+VARIANTS = (*GEOMETRIES, "careless", "stripped", "chinese")
 
 CARELESS: dict[str, Any] = {
     "AccessionNumber": None,
@@ -38,6 +38,14 @@ CARELESS: dict[str, Any] = {
     "StudyTime": "later",
     "PatientName": "",
 }
+STRIPPED: dict[str, Any] = dict.fromkeys(
+    (
+        "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight",
+        "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber",
+        "ReferringPhysicianName", "BodyPartExamined",
+    )
+)  # fmt: skip
+"""What is left out by those who give pictures away, RSNA for one."""
 
 
 def move_groups_to_frames(dataset: Dataset) -> None:
@@ -66,6 +74,8 @@ def write_source(folder: Path, variant: str) -> tuple[list[Path], NDArray[np.uin
     attributes: dict[str, Any] = {}
     if variant == "careless":
         attributes = CARELESS
+    if variant == "stripped":
+        attributes = STRIPPED
     if variant == "chinese":
         attributes = {"SpecificCharacterSet": "GB18030", "PatientName": "王^小东"}
     with config.disable_value_validation():

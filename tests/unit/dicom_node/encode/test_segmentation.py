@@ -10,6 +10,7 @@ import pytest
 from highdicom.seg import Segmentation as SegmentationObject
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
 from analysis.contract.segmentation import Segmentation
@@ -74,6 +75,18 @@ def test_a_label_map_can_be_compressed(phantom: Phantom) -> None:
     packed = encoded(phantom, "labelmap-rle")["seg"]
     assert packed.file_meta.TransferSyntaxUID == RLELossless
     assert len(packed.PixelData) < len(plain.PixelData) / 2
+
+
+def test_pictures_with_an_odd_number_of_pixels_can_be_compressed(
+    tmp_path: Path,
+) -> None:
+    """GDCM's encoder, which comes first, ends the process at them."""
+    odd = decoded_phantom(tmp_path, shape=(5, 61, 39))
+    plain = encoded(odd, "labelmap")["seg"]
+    packed = encoded(odd, "labelmap-rle")["seg"]
+    assert packed.file_meta.TransferSyntaxUID == RLELossless
+    found = pixel_array(packed, decoding_plugin="pydicom")
+    assert (found == pixel_array(plain)).all()
 
 
 @pytest.mark.parametrize("kind", ["labelmap", "labelmap-rle"])

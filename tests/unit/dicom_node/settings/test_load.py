@@ -122,6 +122,13 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "2 log.level: loud is not one of debug, info, warning, error",
         ),
         (
+            "name: lumbar\n",
+            "name: lumbar\n    segmentation: binary-rle\n",
+            "7 routes.0.segmentation: binary-rle is not one of binary, labelmap, "
+            "labelmap-rle (only a label map can be RLE: DCMTK 3.6 and pydicom 3.0 read "
+            "it of no single bits)",
+        ),
+        (
             "version: 1\n",
             "version: 2\n",
             "1 version: 2 is not 1, the only value that is known",
