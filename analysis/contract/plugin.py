@@ -35,6 +35,7 @@ class Weighting(Enum):
     T1 = "T1"
     T2 = "T2"
     T2_FAT_SUPPRESSED = "T2-fat-suppressed"
+    STIR = "STIR"
     PD = "PD"
     OTHER = "other"
     UNKNOWN = "unknown"
@@ -74,11 +75,13 @@ class Fit:
     accepted
         Whether it does.
     code
-        Stable word in `snake_case`: why not; empty where accepted.
+        Stable word in `snake_case`: why not, or why only in need of a better one; empty
+        where accepted without reserve.
     text
-        One sentence for people: why not.
+        The same in one sentence for people.
     preference
-        Among accepted series of one study the highest is analysed first.
+        Among accepted series of one study the highest is analysed first. Below 0: of
+        use only where a study has nothing better.
     """
 
     accepted: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
@@ -16,17 +16,13 @@ from analysis.contract.plugin import (
     Fit,
     Role,
     SeriesSummary,
-    Weighting,
 )
-from analysis.contract.result import AnalysisResult, Notice, Provenance
+from analysis.contract.result import AnalysisResult, Provenance
 from analysis.contract.volume import Volume
 from analysis.inference.card import MODELS, ModelCard, read_card
 from analysis.lumbar.anatomy import CLASSES, STRUCTURES
 from analysis.lumbar.segment import PIXEL_MM, Segmenter
 from analysis.lumbar.suitability import choose
-
-if TYPE_CHECKING:
-    from analysis.lumbar.measure.quantity import Missing
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
@@ -105,7 +101,7 @@ class LumbarMri:
         return self._segmenter.card
 
     def accepts(self, summary: SeriesSummary) -> Fit:
-        """Take sagittal T2; refuse everything else with its reason."""
+        """Take sagittal T2, in need T1 or STIR; refuse all else with its reason."""
         return choose(summary)
 
     def prepare(self, *, threads: int, device: str) -> str:
@@ -197,7 +193,7 @@ class LumbarMri:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
         from analysis.lumbar.assessment import assess
-        from analysis.lumbar.contrast import check_contrast
+        from analysis.lumbar.contrast import signal_unfit, weighting_notices
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
@@ -217,9 +213,8 @@ class LumbarMri:
             else take(volume, outlines)
         )
         anatomy, labels = trace.anatomy, trace.labels
-        if summary is not None and summary.weighting is Weighting.UNKNOWN:
-            check_contrast(volume, labels)
-        unfit = _signal_unfit(summary)
+        doubts = weighting_notices(summary, volume, labels)
+        unfit = signal_unfit(doubts)
         rows = without_uncertainty(
             measure_rows(anatomy, volume, labels, unfit, threads=threads), trace.edited
         )
@@ -232,7 +227,7 @@ class LumbarMri:
         warnings = (
             *report.edited_warnings(trace),
             *sagittal.warnings,
-            *_series_warnings(summary),
+            *doubts,
             *anatomy.levels.warnings,
             *judge(anatomy, volume, labels, rows),
             *report.level_warnings(rows),
@@ -263,31 +258,3 @@ class LumbarMri:
             summary=summarise(findings, warnings, trace.editor),
             kept=trace.kept(volume),
         )
-
-
-def _series_warnings(summary: SeriesSummary | None) -> tuple[Notice, ...]:
-    warnings = []
-    if summary is not None and summary.weighting is Weighting.T2_FAT_SUPPRESSED:
-        text = "Fat is suppressed; geometry is measured, signal is not"
-        warnings.append(Notice(code="fat_suppressed", text=text))
-    if summary is not None and summary.weighting is Weighting.UNKNOWN:
-        text = (
-            "Neither attributes nor description tell the weighting; fluid is bright as "
-            "on T2. Geometry is measured, signal is not"
-        )
-        warnings.append(Notice(code="weighting_unknown", text=text))
-    if summary is not None and summary.contrast_agent:
-        text = "The series names a contrast agent, which changes the signal"
-        warnings.append(Notice(code="contrast_agent", text=text))
-    return tuple(warnings)
-
-
-def _signal_unfit(summary: SeriesSummary | None) -> Missing | None:
-    from analysis.contract.measurement import Absence
-    from analysis.lumbar.measure.quantity import Missing
-
-    for warning in _series_warnings(summary):
-        return Missing(
-            absence=Absence.SIGNAL_UNFIT, code=warning.code, text=warning.text
-        )
-    return None

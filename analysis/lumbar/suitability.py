@@ -44,19 +44,33 @@ _PREFERENCES = {
     Weighting.T2: 2.0,
     Weighting.T2_FAT_SUPPRESSED: 1.0,
     Weighting.UNKNOWN: 0.0,
+    Weighting.STIR: -1.0,
+    Weighting.T1: -2.0,
 }
 """The weightings that are taken. Where it is unknown the picture has to tell, in
-`contrast`; a series that states it goes before."""
+`contrast`; a series that states it goes before. STIR and T1 bear geometry alone, and
+only where a study has nothing better."""
 
 
 def choose(summary: SeriesSummary) -> Fit:
-    """Say from the attributes alone whether a series is sagittal T2 of usable size."""
+    """Say from the attributes alone whether a series is sagittal T2 of usable size.
+
+    One that is T1 or STIR is taken with a preference below 0, as `not_t2`.
+    """
     refusal = _refusal(summary)
     if refusal is not None:
         return Fit(accepted=False, code=refusal[0], text=refusal[1])
     kind = _PREFERENCES[summary.weighting]
     # Among equals the series with more slices tells more; never above the kind.
-    return Fit(accepted=True, preference=kind + min(summary.slice_count, 500) / 1000)
+    preference = kind + min(summary.slice_count, 500) / 1000
+    if preference >= 0:
+        return Fit(accepted=True, preference=preference)
+    code, text = _not_t2(summary.weighting)
+    return Fit(accepted=True, code=code, text=text, preference=preference)
+
+
+def _not_t2(weighting: Weighting) -> tuple[str, str]:
+    return "not_t2", f"The weighting is {weighting.value}, needed is T2"
 
 
 def _refusal(summary: SeriesSummary) -> tuple[str, str] | None:
@@ -72,11 +86,7 @@ def _refusal(summary: SeriesSummary) -> tuple[str, str] | None:
             _PLANE_CODES.get(plane, ""),
             f"The plane is {plane.value}, needed is sagittal",
         ),
-        (
-            weighting not in _PREFERENCES,
-            "not_t2",
-            f"The weighting is {weighting.value}, needed is T2",
-        ),
+        (weighting not in _PREFERENCES, *_not_t2(weighting)),
         (
             summary.slice_count < MIN_SLICES,
             "too_few_slices",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.contract.errors import AnalysisError, UnsuitableInput
-from analysis.contract.plugin import Analysis
+from analysis.contract.plugin import Analysis, Fit
 from analysis.contract.result import Notice
 from dicom_node.decode.folder import FolderContent, FolderSeries, read_folder
 from dicom_node.decode.select import reject, summarise
@@ -113,7 +113,8 @@ def analyse_folder(
     with _disk_errors(out):
         remove_results(out)
     candidates, passed_over = _sort_out(found.series, plugin)
-    for tried, series in enumerate(candidates, start=1):
+    for tried, candidate in enumerate(candidates, start=1):
+        series = candidate.series
         tell(f"analysing {len(series.paths)} instances of {series.series_uid}")
         try:
             with _failure_told(out, series):
@@ -123,6 +124,7 @@ def analyse_folder(
             continue
         tell("writing the results")
         notices = (*_unreadable(found), *_left_out(candidates[tried:]))
+        passed_over += _not_needed(candidates[tried:])
         with _failure_told(out, series):
             report = _write(out, series, analysed, notices)
         return FolderResult(
@@ -152,32 +154,54 @@ def _unreadable(found: FolderContent) -> tuple[Notice, ...]:
     return (Notice(code="unreadable_files", text=text),)
 
 
-def _left_out(others: Sequence[FolderSeries]) -> tuple[Notice, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A series that the analysis takes."""
+
+    series: FolderSeries
+    fit: Fit
+
+    @property
+    def is_makeshift(self) -> bool:
+        return self.fit.preference < 0
+
+
+def _left_out(others: Sequence[_Candidate]) -> tuple[Notice, ...]:
     """Name the series that might have been measured instead."""
-    if not others:
+    equals = [other.series for other in others if not other.is_makeshift]
+    if not equals:
         return ()
-    uids = ", ".join(other.series_uid for other in others)
+    uids = ", ".join(other.series_uid for other in equals)
     text = f"Other series of the folder are suitable too and were not measured: {uids}"
     return (Notice(code="other_suitable_series", text=text),)
 
 
+def _not_needed(others: Sequence[_Candidate]) -> list[PassedOver]:
+    """Return the series that are of use only where there is no better one."""
+    return [
+        _passed_over(other.series, (other.fit.code, other.fit.text))
+        for other in others
+        if other.is_makeshift
+    ]
+
+
 def _sort_out(
     found: Sequence[FolderSeries], plugin: Analysis
-) -> tuple[list[FolderSeries], list[PassedOver]]:
+) -> tuple[list[_Candidate], list[PassedOver]]:
     """Return the series to try, the best first, and those that need no try."""
-    candidates: list[tuple[float, FolderSeries]] = []
+    candidates: list[_Candidate] = []
     passed_over: list[PassedOver] = []
     for series in found:
         reason = reject(series.headers)
         if reason is None:
             fit = plugin.accepts(summarise(series.headers))
             if fit.accepted:
-                candidates.append((-fit.preference, series))
+                candidates.append(_Candidate(series=series, fit=fit))
                 continue
             reason = (fit.code, fit.text)
         passed_over.append(_passed_over(series, reason))
-    candidates.sort(key=lambda candidate: candidate[0])
-    return [series for _, series in candidates], passed_over
+    candidates.sort(key=lambda candidate: -candidate.fit.preference)
+    return candidates, passed_over
 
 
 def _passed_over(series: FolderSeries, reason: tuple[str, str]) -> PassedOver:

@@ -94,7 +94,6 @@ def test_the_bundled_series_is_measured(demo_series: Path, tmp_path: Path) -> No
     ("change", "reason"),
     [
         pytest.param(variants.turned(AXIAL, axis=2), "not_sagittal", id="axial"),
-        pytest.param(T1, "not_t2", id="T1"),
         pytest.param(variants.as_ct, "not_mr", id="CT"),
     ],
 )
@@ -133,6 +132,23 @@ def test_among_several_series_the_sagittal_t2_one_is_chosen(
     report = report_of(tmp_path / "out")
     assert report["series_uid"] == str(wanted[0].SeriesInstanceUID)
     assert str(wanted[0].SeriesInstanceUID) in done.stdout + done.stderr
+    assert "not_t2" in done.stdout + done.stderr
+    codes = [warning["code"] for warning in report["warnings"]]
+    assert "other_suitable_series" not in codes
+
+
+def test_a_series_called_t1_is_measured_alone_and_without_its_signal(
+    bundled: Series, tmp_path: Path
+) -> None:
+    done = analyse(write(fresh(bundled, T1), tmp_path / "in"), tmp_path / "out")
+    assert done.returncode == MEASURED, done.stderr
+    report = report_of(tmp_path / "out")
+    assert "not_t2" in [warning["code"] for warning in report["warnings"]]
+    heights = [row["disc_height_mm"] for row in report["levels"]]
+    assert sum(height is not None for height in heights) >= 4
+    for row in report["levels"]:
+        assert row["delta_si"] is row["pfirrmann_grade"] is None
+        assert row["unmeasured"]["pfirrmann_grade"]
 
 
 @pytest.mark.parametrize("words", [[], ["analyse"], ["analyse", "/nowhere", "--out"]])

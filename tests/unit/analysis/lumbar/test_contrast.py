@@ -18,7 +18,7 @@ from analysis.contract.plugin import (
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.contrast import check_contrast
+from analysis.lumbar.contrast import weighting_notices
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.support.lumbar_stand_in import PhantomSegmenter
 from tests.support.wedge_spine import GREY, Layout, WedgeSpine
@@ -43,33 +43,79 @@ def spine() -> tuple[Volume, PhantomSegmenter]:
     return drawn.volume(frame, shape), PhantomSegmenter(planes)
 
 
-def analyse(volume: Volume, segmenter: PhantomSegmenter) -> AnalysisResult:
-    context = Context(subject=Subject(), summaries={ROLE: UNKNOWN})
+def analyse(
+    volume: Volume,
+    segmenter: PhantomSegmenter,
+    weighting: Weighting = Weighting.UNKNOWN,
+) -> AnalysisResult:
+    summary = dataclasses.replace(UNKNOWN, weighting=weighting)
+    context = Context(subject=Subject(), summaries={ROLE: summary})
     return LumbarMri(lambda *_: segmenter).analyse({ROLE: volume}, context)
+
+
+def dark(volume: Volume) -> Volume:
+    """Return the picture with fluid as dark as on T1."""
+    bright = volume.voxels > (GREY[Tissue.CANAL] + GREY[Tissue.BODY]) / 2
+    voxels = np.where(bright, np.float32(T1_LIKE), volume.voxels)
+    return dataclasses.replace(volume, voxels=voxels)
+
+
+def assert_geometry_alone(result: AnalysisResult, code: str) -> None:
+    levels = result.details["levels"]
+    assert isinstance(levels, list)
+    assert code in [warning.code for warning in result.warnings]
+    for level in levels:
+        assert level["disc_height_mm"] is not None
+        for key in ("delta_si", "signal_ratio_csf", "pfirrmann_grade"):
+            assert level[key] is None
+            assert level["unmeasured"][key].startswith(code)
 
 
 def test_with_bright_fluid_geometry_is_measured_and_signal_is_not(
     spine: tuple[Volume, PhantomSegmenter],
 ) -> None:
-    result = analyse(*spine)
-    assert "weighting_unknown" in [warning.code for warning in result.warnings]
+    assert_geometry_alone(analyse(*spine), "weighting_unknown")
+
+
+@pytest.mark.parametrize("weighting", [Weighting.T1, Weighting.STIR])
+def test_of_t1_and_stir_geometry_is_measured_and_signal_and_grade_are_not(
+    spine: tuple[Volume, PhantomSegmenter], weighting: Weighting
+) -> None:
+    volume, segmenter = spine
+    picture = dark(volume) if weighting is Weighting.T1 else volume
+    result = analyse(picture, segmenter, weighting)
+    (told,) = (w.text for w in result.warnings if w.code == "not_t2")
+    assert weighting.value in told
+    assert_geometry_alone(result, "not_t2")
+
+
+@pytest.mark.parametrize("weighting", [Weighting.T2, Weighting.T2_FAT_SUPPRESSED])
+def test_called_t2_and_with_dark_fluid_signal_is_refused_with_both_signals(
+    spine: tuple[Volume, PhantomSegmenter], weighting: Weighting
+) -> None:
+    volume, segmenter = spine
+    result = analyse(dark(volume), segmenter, weighting)
+    (told,) = (w.text for w in result.warnings if w.code == "not_t2")
+    assert "63 where bone has 90" in told
+    assert_geometry_alone(result, result.warnings[0].code)
+
+
+def test_called_t2_and_with_bright_fluid_signal_is_measured(
+    spine: tuple[Volume, PhantomSegmenter],
+) -> None:
+    result = analyse(*spine, Weighting.T2)
+    assert "not_t2" not in [warning.code for warning in result.warnings]
     levels = result.details["levels"]
     assert isinstance(levels, list)
-    for level in levels:
-        assert level["disc_height_mm"] is not None
-        assert level["delta_si"] is None
-        assert level["unmeasured"]["delta_si"].startswith("weighting_unknown")
+    assert all(level["delta_si"] is not None for level in levels)
 
 
 def test_with_dark_fluid_it_is_refused_with_both_signals(
     spine: tuple[Volume, PhantomSegmenter],
 ) -> None:
     volume, segmenter = spine
-    bright = volume.voxels > (GREY[Tissue.CANAL] + GREY[Tissue.BODY]) / 2
-    voxels = np.where(bright, np.float32(T1_LIKE), volume.voxels)
-    dark = dataclasses.replace(volume, voxels=voxels)
     with pytest.raises(UnsuitableInput, match="63 where bone has 90") as outcome:
-        analyse(dark, segmenter)
+        analyse(dark(volume), segmenter)
     assert outcome.value.code == "not_t2"
 
 
@@ -78,5 +124,5 @@ def test_without_a_canal_nothing_can_be_told(
 ) -> None:
     volume, _ = spine
     with pytest.raises(UnsuitableInput) as outcome:
-        check_contrast(volume, np.zeros(volume.voxels.shape, np.uint8))
+        weighting_notices(UNKNOWN, volume, np.zeros(volume.voxels.shape, np.uint8))
     assert outcome.value.code == "weighting_unknown"

@@ -41,9 +41,8 @@ def test_a_sagittal_t2_series_is_taken() -> None:
         ({"plane": Plane.OBLIQUE}, "not_sagittal"),
         ({"plane": Plane.MIXED}, "mixed_orientations"),
         ({"plane": Plane.UNKNOWN}, "plane_unknown"),
-        ({"weighting": Weighting.T1}, "not_t2"),
         ({"weighting": Weighting.PD}, "not_t2"),
-        ({"weighting": Weighting.OTHER}, "not_t2"),  # STIR among them
+        ({"weighting": Weighting.OTHER}, "not_t2"),
         ({"slice_count": 1}, "too_few_slices"),
         ({"slice_count": 2}, "too_few_slices"),
     ],
@@ -71,6 +70,16 @@ def test_a_series_of_unknown_weighting_comes_last() -> None:
     suppressed = dataclasses.replace(SAGITTAL_T2, weighting=Weighting.T2_FAT_SUPPRESSED)
     assert choose(unknown).accepted
     assert choose(unknown).preference < choose(suppressed).preference
+
+
+@pytest.mark.parametrize("weighting", [Weighting.T1, Weighting.STIR])
+def test_t1_and_stir_are_taken_only_where_there_is_nothing_better(
+    weighting: Weighting,
+) -> None:
+    fit = choose(dataclasses.replace(SAGITTAL_T2, weighting=weighting, slice_count=600))
+    assert fit.accepted
+    assert fit.preference < 0
+    assert (fit.code, weighting.value in fit.text) == ("not_t2", True)
 
 
 def test_among_equals_the_series_with_more_slices_is_preferred() -> None:

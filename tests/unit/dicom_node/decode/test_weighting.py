@@ -55,10 +55,11 @@ def test_spin_echo_is_told_by_echo_and_repetition_time(
 @pytest.mark.parametrize(
     ("attributes", "weighting"),
     [
-        ({"ScanningSequence": ["SE", "IR"], "InversionTime": 160}, Weighting.OTHER),
+        ({"ScanningSequence": ["SE", "IR"], "InversionTime": 160}, Weighting.STIR),
+        ({"ScanningSequence": ["SE", "IR"], "InversionTime": 900}, Weighting.OTHER),
         ({"ScanningSequence": "IR"}, Weighting.OTHER),
-        ({"SeriesDescription": "t2_tirm_sag"}, Weighting.OTHER),
-        ({"SeriesDescription": "SAG T2/STIR"}, Weighting.OTHER),
+        ({"SeriesDescription": "t2_tirm_sag"}, Weighting.STIR),
+        ({"SeriesDescription": "SAG T2/STIR"}, Weighting.STIR),
         ({"SeriesDescription": "T2 FLAIR"}, Weighting.OTHER),
         ({"SeriesDescription": "MYELO 3D"}, Weighting.OTHER),
         ({"ScanningSequence": "GR"}, Weighting.OTHER),
@@ -134,7 +135,7 @@ def test_the_protocol_name_tells_where_there_is_no_description(tmp_path: Path) -
     [
         ({"AcquisitionContrast": "T1"}, Weighting.T1),
         ({"AcquisitionContrast": "T2"}, Weighting.T2),
-        ({"AcquisitionContrast": "STIR"}, Weighting.OTHER),
+        ({"AcquisitionContrast": "STIR"}, Weighting.STIR),
         ({"AcquisitionContrast": "UNKNOWN"}, Weighting.T2),
         ({"SpectrallySelectedSuppression": "FAT"}, Weighting.T2_FAT_SUPPRESSED),
         ({"InversionRecovery": "YES"}, Weighting.OTHER),
