@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
-from analysis.lumbar.anatomy import DISCS
+from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.discs import DiscPlane
 
 MIN_BODY_SHARE = 0.25
@@ -33,6 +33,11 @@ above and short itself were, of 25 SPIDER patients, only 107, 152 and 241: three
 five in whom the readers of S1 doubted the numbering."""
 
 
+_DOWN, _UP = -1, 1
+_LADDER = ("S1/S2", *(level_of(disc) for disc in DISCS))
+"""From the sacrum upwards; a reading that is off by one moves along it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
     """One thing that speaks against the count.
@@ -44,13 +49,36 @@ class Doubt:
     factor
         What is left of the certainty (0..1); by judgement, so that any doubt stays
         below every sound series.
+    shifts
+        Where the levels are if it is right: each is the next one down (-1), or up (1).
     first
         Position of the first level concerned, counted from L5/S1.
     """
 
     text: str
     factor: float
+    shifts: tuple[int, ...]
     first: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Another way to count the levels.
+
+    Parameters
+    ----------
+    reason
+        What speaks for it.
+    names
+        What each level that is measured would be called, from the head down; levels
+        that keep their name are left out.
+    """
+
+    reason: str
+    names: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{level} is {other}" for level, other in self.names.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +114,29 @@ class Anchor:
         if not self.doubts:
             return ()
         reasons = ". ".join(doubt.text for doubt in self.doubts)
-        text = f"{reasons}. All levels may be off by one: check the count"
+        text = f"{reasons}. Levels may be off by one: check the count"
+        others = "; or ".join(str(reading) for reading in self.alternatives())
+        if others:
+            text = f"{text}. Counted otherwise, {others}"
         return (Notice(code="level_uncertain", text=text),)
+
+    def alternatives(self) -> tuple[Reading, ...]:
+        """Return what the levels would be called if a doubt is right."""
+        reasons: dict[tuple[int, int], list[str]] = {}
+        for doubt in self.doubts:
+            if doubt.first >= LUMBAR_DISCS:
+                continue
+            for shift in doubt.shifts:
+                reasons.setdefault((shift, doubt.first), []).append(doubt.text)
+        return tuple(
+            Reading(reason=". ".join(texts), names=_names(shift, first))
+            for (shift, first), texts in reasons.items()
+        )
+
+
+def _names(shift: int, first: int) -> Mapping[str, str]:
+    places = range(len(MEASURED_LEVELS) - 1, first - 1, -1)
+    return {level_of(DISCS[p]): _LADDER[p + 1 + shift] for p in places}
 
 
 def find_anchor(
@@ -126,13 +175,13 @@ def find_anchor(
             raise UnsuitableInput(code="no_lumbar_spine", text=text)
         slot = len(discs)
         text = "S1 was not recognised; the lowest disc is taken for L5/S1"
-        doubts.append(Doubt(text=text, factor=0.4))
+        doubts.append(Doubt(text=text, factor=0.4, shifts=(_DOWN, _UP)))
     elif s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
         text = "The body below the lowest disc looks like S1 in part only"
-        doubts.append(Doubt(text=text, factor=0.5))
+        doubts.append(Doubt(text=text, factor=0.5, shifts=(_UP,)))
     elif slot < len(discs):
         text = "A disc below S1 was found: S1 may be lumbarised"
-        doubts.append(Doubt(text=text, factor=0.6))
+        doubts.append(Doubt(text=text, factor=0.6, shifts=(_UP,)))
     doubts += _doubts_of_discs(discs[:slot])
     return Anchor(lowest=slot - 1, doubts=tuple(doubts))
 
@@ -143,17 +192,19 @@ def _doubts_of_discs(discs: list[DiscPlane]) -> list[Doubt]:
     missing = [len(lumbar) - 1 - i for i, disc in enumerate(lumbar) if disc.inferred]
     if missing:
         text = "A disc is missing between two others and was counted in"
-        doubts.append(Doubt(text=text, factor=0.6, first=min(missing)))
+        # Those above it: a disc that was not seen has no name to doubt.
+        above_it = min(missing) + 1
+        doubts.append(Doubt(text=text, factor=0.6, shifts=(_DOWN,), first=above_it))
     *above, lowest = discs
     if lowest.is_rudimentary_below(above):
         text = "The lowest disc is short: it may lie between S1 and S2"
-        doubts.append(Doubt(text=text, factor=0.5))
+        doubts.append(Doubt(text=text, factor=0.5, shifts=(_DOWN,)))
     elif above and _looks_sacral(lowest, above):
         text = (
             "The lowest disc is short and the one above it leans as L5/S1 does: it may "
             "lie between S1 and S2"
         )
-        doubts.append(Doubt(text=text, factor=0.6))
+        doubts.append(Doubt(text=text, factor=0.6, shifts=(_DOWN,)))
     return doubts
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
-from analysis.lumbar.anchor import MIN_BODY_SHARE, find_anchor
+from analysis.lumbar.anchor import MIN_BODY_SHARE, Reading, find_anchor
 from analysis.lumbar.column import Column, find_column
 from analysis.lumbar.discs import DiscPlane, find_discs
 from analysis.lumbar.segment import FULL, TissueMap
@@ -65,6 +65,8 @@ class Levels:
         By the disc's number, how sure its name is (0 to 1): an order, no frequency.
     warnings
         What makes the numbering doubtful.
+    alternatives
+        What the levels would be called if that is right.
     """
 
     names: NDArray[np.uint8]
@@ -74,6 +76,7 @@ class Levels:
     reaches_bottom: bool
     certainty: Mapping[int, float]
     warnings: tuple[Notice, ...] = ()
+    alternatives: tuple[Reading, ...] = ()
 
 
 def name_levels(tissues: TissueMap) -> Levels:
@@ -132,6 +135,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         reaches_bottom=reaches_bottom,
         certainty=anchor.certainty(),
         warnings=warnings,
+        alternatives=anchor.alternatives(),
     )
 
 

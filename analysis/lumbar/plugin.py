@@ -253,6 +253,7 @@ class LumbarMri:
             warnings=warnings,
             details={
                 **report.details(rows, assessment),
+                **report.other_readings(anatomy.levels),
                 "outlines": report.origin(trace),
             },
             summary=summarise(findings, warnings, trace.editor),

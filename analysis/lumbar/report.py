@@ -29,6 +29,7 @@ from analysis.lumbar.assessment_report import (
     reference_measurements,
     unmeasured_of,
 )
+from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.geometry import SlabMeasurement
 from analysis.lumbar.measure.quantity import Missing, Quantity
 from analysis.lumbar.measure.rows import DiscRow, Rows
@@ -250,6 +251,20 @@ def _unmeasured(quantities: tuple[Asked, ...]) -> tuple[Unmeasured, ...]:
 def details(rows: Rows, assessment: Assessment) -> Mapping[str, Json]:
     """Return this analysis' part of `report.json`."""
     return {"levels": [_level(row, assessment) for row in rows.discs]}
+
+
+def other_readings(levels: Levels) -> Mapping[str, list[dict[str, Json]]]:
+    """Return what the levels would be called if they were counted otherwise.
+
+    Empty where nothing speaks against the count.
+    """
+    if not levels.alternatives:
+        return {}
+    readings: list[dict[str, Json]] = [
+        {"reason": reading.reason, "levels": dict(reading.names)}
+        for reading in levels.alternatives
+    ]
+    return {"alternative_levels": readings}
 
 
 def _level(row: DiscRow, assessment: Assessment) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, Tissue
 from analysis.lumbar.levels import Levels, name_levels
+from analysis.lumbar.report import other_readings
 from analysis.lumbar.segment import FULL, TissueMap
 from tests.support.wedge_spine import DISCS as WEDGES
 from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
@@ -39,11 +40,30 @@ def codes(levels: Levels) -> list[str]:
     return [warning.code for warning in levels.warnings]
 
 
+ONE_UP = {"L1/L2": "T12/L1", "L2/L3": "L1/L2", "L3/L4": "L2/L3", "L4/L5": "L3/L4"} | {
+    "L5/S1": "L4/L5"
+}
+ONE_DOWN = {"L1/L2": "L2/L3", "L2/L3": "L3/L4", "L3/L4": "L4/L5", "L4/L5": "L5/S1"} | {
+    "L5/S1": "S1/S2"
+}
+
+
+def others(levels: Levels) -> list[dict[str, str]]:
+    """Return the other readings, each of which the warning tells whole."""
+    (text,) = (w.text for w in levels.warnings if w.code == "level_uncertain")
+    for reading in levels.alternatives:
+        assert reading.reason in text
+        for level, other in reading.names.items():
+            assert f"{level} is {other}" in text
+    return [dict(reading.names) for reading in levels.alternatives]
+
+
 def test_every_structure_gets_its_name(spine: TissueMap) -> None:
     levels = name_levels(spine)
     named = [*VERTEBRAE[:7], *DISCS[:6], CANAL]
     assert found(levels) == {structure.label for structure in named}
     assert codes(levels) == []
+    assert levels.alternatives == ()
 
 
 def test_levels_follow_one_another_from_the_sacrum_upwards(spine: TissueMap) -> None:
@@ -112,6 +132,8 @@ def test_a_disc_that_was_not_seen_is_counted_and_said(spine: TissueMap) -> None:
     again = name_levels(redrawn(spine, tissue))
     assert found(again) == found(levels) - {"L3/L4 disc"}
     assert codes(again) == ["level_uncertain"]
+    # If there is none, those above it are each one lower; those below keep their names.
+    assert others(again) == [{"L1/L2": "L2/L3", "L2/L3": "L3/L4"}]
     assert rows_of(again, L1_L2.number) == rows_of(levels, L1_L2.number)
 
 
@@ -120,7 +142,7 @@ def test_only_levels_above_a_missing_disc_are_less_certain(spine: TissueMap) -> 
     tissue[name_levels(spine).names == L3_L4.number] = Tissue.BODY
     certainty = name_levels(redrawn(spine, tissue)).certainty
     assert certainty[L5_S1.number] == certainty[L4_L5.number] == 1.0
-    assert certainty[L1_L2.number] < 1.0
+    assert certainty[L2_L3.number] == certainty[L1_L2.number] < 1.0
 
 
 def test_a_sound_spine_is_certain_at_every_level(spine: TissueMap) -> None:
@@ -140,7 +162,10 @@ def test_a_short_disc_below_one_that_leans_like_l5_s1_is_doubted(
     length_mm = share * discs[1].length_mm
     discs[0] = dataclasses.replace(discs[0], length_mm=length_mm, wedge_deg=0.0)
     leaning = WedgeSpine(discs=tuple(discs), sacral_slope_deg=slope_deg)
-    assert codes(name_levels(leaning.tissue_map(*NARROW.frame()))) == expected
+    levels = name_levels(leaning.tissue_map(*NARROW.frame()))
+    assert codes(levels) == expected
+    if expected:
+        assert others(levels) == [ONE_DOWN]
 
 
 def test_s1_taken_for_a_body_is_still_s1_and_said(spine: TissueMap) -> None:
@@ -148,6 +173,10 @@ def test_s1_taken_for_a_body_is_still_s1_and_said(spine: TissueMap) -> None:
     levels = name_levels(taken)
     assert found(levels) == found(name_levels(spine))
     assert codes(levels) == ["level_uncertain"]
+    assert others(levels) == [ONE_DOWN, ONE_UP]
+    told = other_readings(levels)["alternative_levels"]
+    assert [reading["levels"] for reading in told] == [ONE_DOWN, ONE_UP]
+    assert other_readings(name_levels(spine)) == {}
 
 
 def test_a_disc_below_s1_does_not_shift_the_count(spine: TissueMap) -> None:
@@ -160,6 +189,7 @@ def test_a_disc_below_s1_does_not_shift_the_count(spine: TissueMap) -> None:
     again = name_levels(redrawn(spine, tissue))
     assert rows_of(again, L5_S1.number) == pytest.approx(rows_of(levels, L5_S1.number))
     assert codes(again) == ["level_uncertain"]
+    assert others(again) == [ONE_UP]
 
 
 def test_a_canal_that_is_broken_in_two_is_kept_whole(spine: TissueMap) -> None:
