@@ -62,7 +62,7 @@ def tables() -> dict[str, str]:
             _results(),
         ),
         "series": _table(
-            ("Object", "Modality", "Series Number", "Series Description ends with"),
+            ("Object", "Modality", "Series Number", "Series Description says"),
             _series(),
         ),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),

@@ -26,6 +26,9 @@ ROLES = ("seg", "sr", "sc", "pdf", "gsps")
 DEFAULT_ROLES = ROLES[:3]
 
 _SERIAL_CHARS = 16
+_MAX_DESCRIPTION_CHARS = 64
+"""Of VR LO, as the largest Series Number is one of VR IS (PS3.5 6.2)."""
+_MAX_SERIES_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,11 @@ class EncodeRequest:
         When the job was accepted; written as the wall clock of its time zone.
     series_number
         Of the first result series; the next ones count up.
+    per_source
+        Added to the numbers for each Series Number of the source, so that the results
+        of two series of a study stand apart; 0 numbers all alike.
+    source_number
+        Series Number of the source; None if it has none.
     description
         Begins the description of every result series; at most 40 characters.
     revision
@@ -78,6 +86,8 @@ class EncodeRequest:
     job_id: str
     content_time: datetime
     series_number: int = 9000
+    per_source: int = 10
+    source_number: int | None = None
     description: str = "AI lumbar (not for primary diagnosis)"
     revision: int = 1
     supersedes: str | None = None
@@ -88,9 +98,9 @@ class EncodeRequest:
     body_part: str = "LSPINE"
     compared_with: Reference | None = None
 
-    def series_uid(self, role: str) -> str:
-        """Return the UID of the result series of one role."""
-        return series_uid(self.job_id, role)
+    def series_uid(self, role: str, part: int = 1) -> str:
+        """Return the UID of the result series of one role, or of a part of it."""
+        return series_uid(self.job_id, role, part)
 
     def instance_uid(self, role: str, number: int = 1) -> str:
         """Return the UID of one result instance."""
@@ -98,22 +108,39 @@ class EncodeRequest:
 
     def number_of(self, role: str) -> int:
         """Return the series number of one role."""
-        return self.series_number + ROLES.index(role)
+        first = self.series_number + self.per_source * max(self.source_number or 0, 0)
+        if first + len(ROLES) > _MAX_SERIES_NUMBER:
+            first = self.series_number
+        return first + ROLES.index(role)
 
     @property
     def content_label(self) -> str:
         """What tells revisions of one result apart where only a label is shown (CS)."""
         return f"AI_RESULT_R{self.revision}" if self.revision > 1 else "AI_RESULT"
 
-    def describe(self, role: str) -> str:
-        """Return the description of the result series of one role."""
-        revision = f" rev {self.revision}" if self.revision > 1 else ""
-        return f"{self.description} {role.upper()}{revision}"
+    def describe(self, role: str, part: str = "") -> str:
+        """Return the description of the result series of one role.
+
+        Parameters
+        ----------
+        part
+            Which of how many, such as `1/2`, where one series cannot hold all.
+        """
+        said = [role.upper(), part]
+        if self.source_number is not None:
+            said.append(f"of series {self.source_number}")
+        if self.revision > 1:
+            said.append(f"rev {self.revision}")
+        ending = " ".join(word for word in said if word)
+        return (
+            f"{self.description[: _MAX_DESCRIPTION_CHARS - len(ending) - 1]} {ending}"
+        )
 
 
-def series_uid(job_id: str, role: str) -> str:
-    """Return the UID of a job's result series."""
-    return derived_uid("result series", job_id, role)
+def series_uid(job_id: str, role: str, part: int = 1) -> str:
+    """Return the UID of a job's result series, or of a later part of it."""
+    more = (str(part),) if part > 1 else ()
+    return derived_uid("result series", job_id, role, *more)
 
 
 def instance_uid(job_id: str, role: str, number: int = 1) -> str:

@@ -18,7 +18,7 @@ from dicom_node.encode.common import EncodeRequest, equipment_of
 from dicom_node.encode.document import encode_document
 from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
-from dicom_node.encode.segmentation import encode_segmentation
+from dicom_node.encode.segmentation import encode_segmentations
 from dicom_node.encode.source import (
     DEIDENTIFICATION,
     Evidence,
@@ -84,6 +84,7 @@ def encode_note(
     with _our_fault():
         page = stamped(draw_note(title, text), request)
         evidence = Evidence(images=prepare((source,)))
+        request = _numbered(request, evidence)
         dataset = encode_capture(
             (1, page),
             evidence,
@@ -102,17 +103,19 @@ def _encode(
     request: EncodeRequest,
 ) -> Iterator[EncodedObject]:
     equipment = equipment_of(result.provenance)
+    request = _numbered(request, evidence)
     request = replace(request, notices=(*request.notices, *series.warnings))
     if not result.segmentation.segments:
         wanted = tuple(role for role in request.objects if role != "seg")
         request = replace(request, objects=wanted)
     referenced: list[Dataset] = []
     if "seg" in request.objects:
-        segmentation = encode_segmentation(
+        referenced += encode_segmentations(
             result.segmentation, evidence, equipment, request
         )
-        referenced.append(segmentation)
-        yield EncodedObject(name="seg", dataset=segmentation)
+    for number, segmentation in enumerate(referenced, start=1):
+        name = "seg" if number == 1 else f"seg_{number:02d}"
+        yield EncodedObject(name=name, dataset=segmentation)
     reports = "sr" in request.objects and any(map(is_located, result.findings))
     related = [(one.SOPClassUID, one.SOPInstanceUID) for one in referenced]
     if reports:
@@ -136,6 +139,12 @@ def _encode(
         states = encode_presentations(result, series, evidence, equipment, request)
         for number, state in enumerate(states, start=1):
             yield EncodedObject(name=f"gsps_{number:02d}", dataset=state)
+
+
+def _numbered(request: EncodeRequest, evidence: Evidence) -> EncodeRequest:
+    """Say of which series the results are."""
+    number = evidence.first.get("SeriesNumber")
+    return replace(request, source_number=None if number is None else int(number))
 
 
 def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:

@@ -57,7 +57,7 @@ from dicom_node.encode.measurements import (
     measurements,
     summary,
 )
-from dicom_node.encode.segmentation import segment_numbers, tracking_uid
+from dicom_node.encode.segmentation import segment_places, tracking_uid
 from dicom_node.encode.source import UTF_8, Evidence, from_corner
 from dicom_node.identifiers import MANUFACTURER
 
@@ -84,7 +84,7 @@ class _Writer:
         self._evidence = evidence
         self._equipment = equipment
         self._request = request
-        self._numbers = segment_numbers(result.segmentation)
+        self._places = segment_places(result.segmentation, request.segmentation)
 
     def groups(self, finding: Finding) -> list[_Group]:
         """Return a planar and a volumetric group with one tracking UID.
@@ -143,10 +143,11 @@ class _Writer:
             return None
         if self._request.segmentation != "binary":
             return None
+        place = self._places[finding.segment_number]
         return ReferencedSegment(
             sop_class_uid=SegmentationStorage,
-            sop_instance_uid=self._request.instance_uid("seg"),
-            segment_number=self._numbers[finding.segment_number],
+            sop_instance_uid=self._request.instance_uid("seg", place.part),
+            segment_number=place.number,
             source_series=SourceSeriesForSegmentation(
                 self._evidence.first.SeriesInstanceUID
             ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from highdicom.color import CIELabColor
 from highdicom.seg import (
@@ -43,23 +46,97 @@ _COMPRESSED = "labelmap-rle"
 """PS3.5 8.2.2 allows RLE of the single bits of BINARY too (CP 2301), but neither DCMTK
 3.6 nor pydicom 3.0 reads it."""
 
+_LABELS = 256
 _RLE_ENCODER = "pydicom"
 """Its own, for GDCM's ends the process at pictures of odd size."""
 
 
-def segment_numbers(segmentation: Segmentation) -> dict[int, int]:
-    """Map labels to segment numbers 1, 2, 3 … without gaps (PS3.3 C.8.20.4)."""
-    labels = sorted(segment.number for segment in segmentation.segments)
-    return {label: number for number, label in enumerate(labels, start=1)}
+MAX_FRAMES = 399
+"""Weasis 4.6 shows no SEG of 400 frames or more (nroduit/Weasis issue 680)."""
 
 
-def encode_segmentation(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPlace:
+    """Where a segment is found: in which SEG, from 1, and under which number there."""
+
+    part: int
+    number: int
+
+
+def segment_places(segmentation: Segmentation, kind: str) -> dict[int, SegmentPlace]:
+    """Map labels to the SEG that holds them, and to their segment number there.
+
+    Numbers are 1, 2, 3 … without gaps (PS3.3 C.8.20.4). A frame of a BINARY SEG is one
+    segment in one slice; where all together were too many, the segments go, in their
+    order, into as few SEGs as hold them. One segment is never cut.
+    """
+    places: dict[int, SegmentPlace] = {}
+    part, number, frames = 1, 0, 0
+    shown = _frames_of(segmentation) if kind == "binary" else {}
+    for label in sorted(segment.number for segment in segmentation.segments):
+        needed = shown.get(label, 0)
+        if number and frames + needed > MAX_FRAMES:
+            part, number, frames = part + 1, 0, 0
+        number, frames = number + 1, frames + needed
+        places[label] = SegmentPlace(part=part, number=number)
+    return places
+
+
+def _frames_of(segmentation: Segmentation) -> dict[int, int]:
+    """Return in how many slices each label is."""
+    counts = sum(
+        np.bincount(picture.ravel(), minlength=_LABELS).astype(bool).astype(int)
+        for picture in segmentation.labels
+    )
+    return dict(enumerate(np.atleast_1d(counts).tolist()))
+
+
+def encode_segmentations(
+    segmentation: Segmentation,
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+) -> Iterator[SegmentationObject]:
+    """Encode a label map on its source's own grid and frames, mostly as one SEG.
+
+    Each SEG has a series of its own: OHIF 3.13 shows the last one of a series only.
+    """
+    places = segment_places(segmentation, request.segmentation)
+    parts = max(place.part for place in places.values())
+    for part in range(1, parts + 1):
+        numbers = {
+            label: place.number for label, place in places.items() if place.part == part
+        }
+        yield _encode_part(
+            _Part(part=part, parts=parts, numbers=numbers),
+            segmentation,
+            evidence,
+            equipment,
+            request,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One of the SEGs that hold a label map: which, of how many, and its segments."""
+
+    part: int
+    parts: int
+    numbers: Mapping[int, int]
+
+    @property
+    def told(self) -> str:
+        return f"{self.part}/{self.parts}" if self.parts > 1 else ""
+
+
+def _encode_part(
+    part: _Part,
     segmentation: Segmentation,
     evidence: Evidence,
     equipment: Equipment,
     request: EncodeRequest,
 ) -> SegmentationObject:
-    """Encode a label map on its source's own grid and frames.
+    """Encode some segments of a label map.
 
     Frames without a voxel are left out, segments have none such by contract.
 
@@ -68,23 +145,23 @@ def encode_segmentation(
     PS3.3 A.51, A.102, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
     uncompressed, source grid, derivation references.
     """
-    numbers = segment_numbers(segmentation)
-    table = np.zeros(256, dtype=np.uint8)
-    for label, number in numbers.items():
+    table = np.zeros(_LABELS, dtype=np.uint8)
+    for label, number in part.numbers.items():
         table[label] = number
-    segments = sorted(segmentation.segments, key=lambda segment: segment.number)
+    segments = [one for one in segmentation.segments if one.number in part.numbers]
+    segments.sort(key=lambda segment: segment.number)
     encoded = SegmentationObject(
         source_images=evidence.images,
         pixel_array=_in_source_order(table[segmentation.labels], evidence),
         segmentation_type=_KINDS[request.segmentation],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         segment_descriptions=[
-            _description(segment, numbers[segment.number], equipment, request)
+            _description(segment, part.numbers[segment.number], equipment, request)
             for segment in segments
         ],
-        series_instance_uid=request.series_uid("seg"),
+        series_instance_uid=request.series_uid("seg", part.part),
         series_number=request.number_of("seg"),
-        sop_instance_uid=request.instance_uid("seg"),
+        sop_instance_uid=request.instance_uid("seg", part.part),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=equipment.model_name,
@@ -93,14 +170,16 @@ def encode_segmentation(
         content_label=request.content_label,
         content_description="Automatic segmentation, not verified",
         content_creator_name="lumbar-node^",
-        series_description=request.describe("seg"),
+        series_description=request.describe("seg", part.told),
         omit_empty_frames=True,
         contributing_equipment=[contribution(equipment)],
         specific_character_set=UTF_8,
     )
     if any(segment.structure.scheme.startswith("99") for segment in segments):
         encoded.CodingSchemeIdentificationSequence = [private_scheme()]
-    organisation = derived_uid("dimension organisation", request.job_id)
+    organisation = derived_uid(
+        "dimension organisation", request.job_id, *filter(None, [part.told])
+    )
     for item in (
         *encoded.DimensionOrganizationSequence,
         *encoded.DimensionIndexSequence,

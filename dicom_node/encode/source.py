@@ -46,6 +46,7 @@ _FORMS = {
     "StudyTime": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
     "PatientAge": re.compile(r"\d{3}[DWMY]"),
     "BodyPartExamined": re.compile(r"[A-Z0-9 _]{1,16}"),
+    "SeriesNumber": re.compile(r"[+-]?\d{1,11}"),
     "SliceThickness": _LENGTH,
     "SpacingBetweenSlices": _LENGTH,
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 OVERLAY = "overlay.png"
-_DELIVERED = ("seg.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
+_DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
 """In the order in which a peer gets them: what is referred to goes first."""
 
 

@@ -208,6 +208,7 @@ class Stages:
             job_id=job.id,
             content_time=datetime.fromtimestamp(job.accepted_at_s, UTC).astimezone(),
             series_number=route.result_series.number,
+            per_source=route.result_series.per_source,
             description=route.result_series.description,
             revision=job.series.revision,
             supersedes=job.supersedes,

@@ -153,6 +153,11 @@ class ResultSeries(Section):
     """How result series appear in the PACS."""
 
     number: Annotated[int, Field(ge=1, le=2**31 - 1)] = 9000
+    per_source: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=10,
+        description="Added for each Series Number of the source, so that the results "
+        "of two series of a study stand apart: from series 3, 9030. 0: all at number.",
+    )
     description: Annotated[str, StringConstraints(min_length=1, max_length=40)] = (
         "AI lumbar (not for primary diagnosis)"
     )

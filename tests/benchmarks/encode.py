@@ -20,7 +20,7 @@ from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescripti
 from pydicom.sr.codedict import codes
 
 from dicom_node.encode.common import DEFAULT_ROLES, ROLES, EncodeRequest
-from dicom_node.encode.segmentation import segment_numbers
+from dicom_node.encode.segmentation import segment_places
 from dicom_node.encode.source import evidence_of
 from dicom_node.identifiers import derived_uid
 from dicom_node.pipeline.registry import Registry, installed
@@ -62,7 +62,8 @@ def highdicom_alone(analysed: Analysed) -> Callable[[], None]:
     """Return the building and writing of the plainest SEG of the same voxels."""
     segmentation = analysed.result.segmentation
     evidence = evidence_of(analysed.decoded)
-    numbers = segment_numbers(segmentation)
+    places = segment_places(segmentation, "binary")
+    numbers = {label: place.number for label, place in places.items()}
     labels = segmentation.labels.copy()
     for label, number in numbers.items():
         labels[segmentation.labels == label] = number

@@ -29,7 +29,7 @@ def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
             objects=["gsps", "pdf", "seg", "sr", "sc"],
             segmentation="labelmap",
             language="zh-CN",
-            result_series={"number": 700, "description": "Phantom"},
+            result_series={"number": 700, "per_source": 0, "description": "Phantom"},
         )
         with node:
             send(series, node.port)
@@ -40,11 +40,11 @@ def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
         (name, found.SeriesNumber, found.SeriesDescription)
         for name, found in received.items()
     ] == [
-        ("SEG", 700, "Phantom SEG"),
-        ("SR", 701, "Phantom SR"),
-        ("OT", 702, "Phantom SC"),
-        ("DOC", 703, "Phantom PDF"),
-        ("PR", 704, "Phantom GSPS"),
+        ("SEG", 700, "Phantom SEG of series 4"),
+        ("SR", 701, "Phantom SR of series 4"),
+        ("OT", 702, "Phantom SC of series 4"),
+        ("DOC", 703, "Phantom PDF of series 4"),
+        ("PR", 704, "Phantom GSPS of series 4"),
     ]
     assert received["SEG"].SOPClassUID == LABEL_MAP_STORAGE
     (summary,) = named(received["SR"], SUMMARY)

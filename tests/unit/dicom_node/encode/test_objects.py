@@ -64,7 +64,7 @@ def groups_of(report: Dataset) -> list[Dataset]:
 
 def test_objects_come_in_delivery_order(encoded: dict[str, Dataset]) -> None:
     assert list(encoded) == ["seg", "sr", "sc_01"]
-    assert [each.SeriesNumber for each in encoded.values()] == [9000, 9001, 9002]
+    assert [each.SeriesNumber for each in encoded.values()] == [9030, 9031, 9032]
     assert len({each.SeriesInstanceUID for each in encoded.values()}) == 3
 
 
@@ -159,7 +159,7 @@ def test_a_revision_says_so_and_names_its_predecessor(
     request = replace(REQUEST, job_id="job 2", revision=2, supersedes="job 1")
     revised = by_name(encode_result(phantom_result(labels), series, request))
     assert revised["sr"].SeriesDescription == (
-        "AI lumbar (not for primary diagnosis) SR rev 2"
+        "AI lumbar (not for primary diagnosis) SR of series 3 rev 2"
     )
     (earlier,) = revised["sr"].PredecessorDocumentsSequence
     referenced = earlier.ReferencedSeriesSequence[0]
@@ -640,7 +640,7 @@ def test_a_note_says_why_there_is_no_result(
     assert note.name == "sc_01"
     assert page.StudyInstanceUID == source.StudyInstanceUID
     assert page.pixel_array.max() > 200
-    assert page.SeriesDescription.endswith(" SC")
+    assert page.SeriesDescription.endswith(" SC of series 3")
 
 
 def test_a_fault_of_ours_is_named_without_patient_data(
@@ -650,7 +650,7 @@ def test_a_fault_of_ours_is_named_without_patient_data(
         message = "Phantom^Spine is not a number"
         raise ValueError(message)
 
-    monkeypatch.setattr(objects, "encode_segmentation", fail)
+    monkeypatch.setattr(objects, "encode_segmentations", fail)
     series, labels = phantom
     with pytest.raises(EncodingError, match="ValueError") as caught:
         encode_result(phantom_result(labels), series, REQUEST)

@@ -44,13 +44,13 @@ def encoded(phantom: Phantom) -> dict[str, Dataset]:
 
 def test_each_kind_has_a_series_of_its_own(encoded: dict[str, Dataset]) -> None:
     assert {name: each.SeriesNumber for name, each in encoded.items()} == {
-        "seg": 9000,
-        "sr": 9001,
-        "sc_01": 9002,
-        "pdf": 9003,
-        "gsps_01": 9004,
+        "seg": 9030,
+        "sr": 9031,
+        "sc_01": 9032,
+        "pdf": 9033,
+        "gsps_01": 9034,
     }
-    assert {each.SeriesDescription.split()[-1] for each in encoded.values()} == {
+    assert {each.SeriesDescription.split()[-4] for each in encoded.values()} == {
         "SEG",
         "SR",
         "SC",
