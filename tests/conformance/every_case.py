@@ -207,7 +207,7 @@ def document(rows: Sequence[Row], explained: Iterable[tuple[str, str]]) -> str:
 def _case_lines(rows: Sequence[Row]) -> Iterator[str]:
     cells = {(row.case, row.grid): _cell(row) for row in rows}
     for case in dict.fromkeys(row.case for row in rows):
-        said = [cells.get((case, grid), "") for grid in GRIDS]
+        said = [cells.get((case, grid), "-") for grid in GRIDS]
         yield f"| {case} | {' | '.join(said)} |"
 
 
@@ -218,14 +218,21 @@ def _cell(row: Row) -> str:
 
 
 def missing_rows(cases: Sequence[SharedCase], rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows that are not there yet, grid by grid.
+    """Yield the rows that are not there yet.
 
-    A case that is refused as it lies is not tried on the other grids.
+    All cases come as they lie, then each on one other grid, and so on. A case that is
+    refused as it lies is not tried on the others.
     """
     bench = Bench()
     made = {(row.case, row.grid) for row in rows}
     refused = {row.case for row in rows if row.refused}
-    wanted = [(case, grid) for grid in GRIDS for case in cases]
+    wanted = [(case, STRAIGHT) for case in cases]
+    others = [grid for grid in GRIDS if grid != STRAIGHT]
+    wanted += [
+        (case, others[(turn + number) % len(others)])
+        for turn in range(len(others))
+        for number, case in enumerate(cases)
+    ]
     for case, grid in tqdm(wanted, unit="series"):
         if case.name in refused or (case.name, grid) in made:
             continue

@@ -99,21 +99,50 @@ def test_orthanc_gives_back_what_it_took(
     assert by_uid(kept) == by_uid(results)
 
 
-def test_an_archive_that_knows_no_label_maps_says_so_and_takes_the_rest(
-    orthanc: Orthanc, tmp_path: Path
-) -> None:
-    source, labels = write_source(tmp_path / "source", "oblique")
-    request = replace(REQUEST, job_id="label map", segmentation="labelmap-rle")
+@pytest.fixture(scope="module")
+def label_maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return a label map, the same in RLE, and the report beside it."""
+    folder = tmp_path_factory.mktemp("label maps")
+    source, labels = write_source(folder / "source", "oblique")
+    series, result = read_volume(source), phantom_result(labels)
     paths = []
-    for encoded in encode_result(phantom_result(labels), read_volume(source), request):
-        paths.append(tmp_path / f"{encoded.name}.dcm")
-        encoded.dataset.save_as(paths[-1], enforce_file_format=True)
-    outcomes = sent(paths, orthanc.dicom_port, "TESTPACS")
-    assert [one.text for one in outcomes] == [
-        "the peer accepts no such SOP class",
-        "stored",
-        "stored",
+    for kind, objects in (("labelmap", ("seg",)), ("labelmap-rle", ("seg", "sr"))):
+        request = replace(REQUEST, job_id=kind, segmentation=kind, objects=objects)
+        for encoded in encode_result(result, series, request):
+            paths.append(folder / f"{kind}-{encoded.name}.dcm")
+            encoded.dataset.save_as(paths[-1], enforce_file_format=True)
+    assert len(paths) == 3
+    return paths
+
+
+WITHOUT_LABEL_MAPS = [
+    "the peer accepts no such SOP class",
+    "the peer accepts no such SOP class",
+    "stored",
+]
+
+
+def test_orthanc_that_knows_no_label_maps_says_so_and_takes_the_rest(
+    orthanc: Orthanc, label_maps: list[Path]
+) -> None:
+    outcomes = sent(label_maps, orthanc.dicom_port, "TESTPACS")
+    assert [one.text for one in outcomes] == WITHOUT_LABEL_MAPS
+
+
+def test_orthanc_keeps_label_maps_that_come_over_http_as_they_are(
+    orthanc: Orthanc, label_maps: list[Path], tmp_path: Path
+) -> None:
+    kept = [
+        orthanc.file_of(orthanc.put(path), tmp_path / path.name) for path in label_maps
     ]
+    assert by_uid(kept) == by_uid(label_maps)
+
+
+def test_dcmqrscp_that_knows_no_label_maps_says_so_and_takes_the_rest(
+    qrscp: int, label_maps: list[Path]
+) -> None:
+    outcomes = sent(label_maps, qrscp, "ARCHIVE")
+    assert [one.text for one in outcomes] == WITHOUT_LABEL_MAPS
 
 
 @pytest.fixture

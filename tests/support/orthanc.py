@@ -119,6 +119,16 @@ class Orthanc:
             )
         return rows
 
+    def put(self, path: Path) -> str:
+        """Store a Part 10 file over HTTP, and return the id of its instance."""
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.http_port}/instances",
+            data=path.read_bytes(),
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(json.loads(answer.read())["ID"])
+
     def file_of(self, instance: str, path: Path) -> Path:
         """Write the Part 10 file of one instance to `path`, and return the path."""
         url = f"http://{HOST}:{self.http_port}/instances/{instance}/file"
