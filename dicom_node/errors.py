@@ -119,6 +119,22 @@ class DeliveryRefusedError(NodeError):
     code = "delivery-refused"
 
 
+class QueryFailedError(NodeError):
+    """The peer does not answer a query or a retrieval, or with a failure."""
+
+    code = "query-failed"
+
+    def __init__(self, peer: str, *, what: str, why: str) -> None:
+        super().__init__(f"{what} at {peer}: {why}")
+        self.peer = peer
+
+
+class NotSearchableError(NodeError):
+    """An examination by whose attributes no earlier one can be asked for."""
+
+    code = "not-searchable"
+
+
 class JobNotFoundError(NodeError):
     """No job with that id."""
 

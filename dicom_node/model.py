@@ -43,6 +43,8 @@ class StoreRequest:
         Unique over all acceptor processes of this start of the node.
     transfer_syntax_uid
         As negotiated; the dataset's bytes are in it.
+    move_originator
+        AE title of whoever asked the sender by C-MOVE to send this; empty if nobody.
     """
 
     association_id: str
@@ -50,6 +52,7 @@ class StoreRequest:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    move_originator: str = ""
 
 
 class Completion(StrEnum):

@@ -22,7 +22,15 @@ from dicom_node.network.contexts import (
 )
 from dicom_node.network.status import Verdict, verdict
 from dicom_node.network.stream import MAX_PDU_BYTES
-from dicom_node.settings.model import Accept, Node, Peer, ResultSeries, Route, Series
+from dicom_node.settings.model import (
+    Accept,
+    FollowUp,
+    Node,
+    Peer,
+    ResultSeries,
+    Route,
+    Series,
+)
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 RLE = "1.2.840.10008.1.2.5"
@@ -46,6 +54,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("routes", Route),
     ("routes.accept", Accept),
     ("routes.result_series", ResultSeries),
+    ("routes.follow_up", FollowUp),
 )
 _MARK = "<!-- table: {name} -->\n"
 _END = "<!-- end of table -->"

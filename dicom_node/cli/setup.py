@@ -93,7 +93,7 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
     from dicom_node.pipeline.device import missed_device
-    from dicom_node.pipeline.registry import Registry, installed
+    from dicom_node.pipeline.registry import Registry, can_follow_up, installed
 
     registry, work = Registry(installed()), settings.work
     for name in sorted({route.analysis for route in settings.routes}):
@@ -109,6 +109,11 @@ def _analyses(settings: Settings) -> Iterator[_Finding]:
         missed = missed_device(work.device, why)
         if missed:
             yield _Finding(subject="device", good=True, text=missed, warning=True)
+        compares = can_follow_up(analysis)
+        for route in settings.routes:
+            if route.analysis == name and route.follow_up is not None:
+                text = f"{name} can{'' if compares else 'not'} compare examinations"
+                yield _Finding(subject=f"route {route.name}", good=compares, text=text)
 
 
 def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:

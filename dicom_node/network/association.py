@@ -215,6 +215,7 @@ class Association:
             sop_class_uid=request.sop_class_uid or sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
+            move_originator=request.move_originator,
         )
         try:
             receipt.incoming = self._sink.begin(store)

@@ -28,19 +28,27 @@ _DATASET_TYPE = 0x0800
 _STATUS = 0x0900
 _ERROR_COMMENT = 0x0902
 _AFFECTED_INSTANCE = 0x1000
+_MOVE_ORIGINATOR = 0x1030
 _COMMENT_CHARACTERS = 64
 """Error Comment is of VR LO (PS3.7 C.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The request elements that concern an SCP of storage and verification."""
+    """The request elements that concern an SCP of storage and verification.
+
+    Parameters
+    ----------
+    move_originator
+        (0000,1030) of a C-STORE that is part of a C-MOVE, without padding.
+    """
 
     field: int
     message_id: int
     has_dataset: bool
     sop_class_uid: str
     sop_instance_uid: str
+    move_originator: str = ""
 
 
 def parse_command(data: bytes) -> Command:
@@ -71,6 +79,7 @@ def parse_command(data: bytes) -> Command:
         sop_class_uid=_uid(elements, _AFFECTED_CLASS)
         or _uid(elements, _REQUESTED_CLASS),
         sop_instance_uid=_uid(elements, _AFFECTED_INSTANCE),
+        move_originator=_uid(elements, _MOVE_ORIGINATOR).strip(),
     )
 
 

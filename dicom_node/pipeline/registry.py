@@ -20,6 +20,13 @@ def installed() -> Mapping[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
+def can_follow_up(analysis: Analysis) -> bool:
+    """Tell whether an analysis compares its result with an earlier examination."""
+    from analysis.contract.follow_up import FollowsUp
+
+    return isinstance(analysis, FollowsUp)
+
+
 class Registry:
     """Imports an analysis when it is first asked for, and remembers it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +15,23 @@ from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.model import Completion, ReceivedSeries
 
 if TYPE_CHECKING:
-    from dicom_node.encode.common import EncodeRequest
+    from dicom_node.encode.common import EncodeRequest, Reference
     from dicom_node.encode.objects import EncodedObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Analysed:
-    """A series and what was found in it."""
+    """A series and what was found in it.
+
+    Parameters
+    ----------
+    compared_with
+        The earlier examination with which the result was compared, if it was.
+    """
 
     decoded: DecodedSeries
     result: AnalysisResult
+    compared_with: Reference | None = None
 
 
 def analyse_series(
@@ -65,6 +72,7 @@ def encode_series(
     """
     from dicom_node.encode.objects import encode_result
 
+    request = replace(request, compared_with=analysed.compared_with)
     return encode_result(analysed.result, analysed.decoded, request)
 
 

@@ -59,6 +59,8 @@ class Stages:
         with self._imports:
             self._is_warm = True
             _import_stages()
+            if any(route.follow_up for route in self._settings.routes):
+                from dicom_node.pipeline import follow_up as _follow_up  # noqa: F401
             for name in dict.fromkeys(one.analysis for one in self._settings.routes):
                 self._prepare(name)
 
@@ -129,6 +131,16 @@ class Stages:
             )
 
     def _analyse(self, job: Job) -> Analysed:
+        route = self._route(job)
+        if route.follow_up is None:
+            return self._analyse_series(job)
+        from dicom_node.pipeline.follow_up import Seeking
+
+        seeking = Seeking(self._settings, self._registry, job, route)
+        with seeking.running():
+            return seeking.applied(self._analyse_series(job))
+
+    def _analyse_series(self, job: Job) -> Analysed:
         from dicom_node.pipeline.run import analyse_series
 
         return analyse_series(

@@ -36,6 +36,8 @@ class AcceptorPlan:
         Unique over all acceptors and their restarts.
     index
         Its entry in the table of open associations.
+    own_ae
+        Our AE title, by which we know what we asked for.
     """
 
     name: str
@@ -43,6 +45,7 @@ class AcceptorPlan:
     options: ReceiverOptions
     spool_folder: Path
     min_free_bytes: int
+    own_ae: str = ""
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"
 
@@ -66,6 +69,7 @@ def run_acceptor(
         SpoolLayout(plan.spool_folder),
         min_free_bytes=plan.min_free_bytes,
         stored=events.instance_stored,
+        own_ae=plan.own_ae,
     )
     receiver = Receiver(
         plan.options,

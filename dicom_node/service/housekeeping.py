@@ -10,7 +10,7 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.service.intake import Intake
 from dicom_node.settings.model import Settings
 from dicom_node.spool.layout import SpoolLayout
-from dicom_node.spool.retention import sweep_jobs, sweep_series
+from dicom_node.spool.retention import sweep_fetched, sweep_jobs, sweep_series
 
 _EVERY_S = 3600.0
 _DAY_S = 86400.0
@@ -50,4 +50,5 @@ class Housekeeping:
             self._layout, before_s=before_s, unsettled=set(unsettled.values())
         ):
             self._intake.forget(key)
+        sweep_fetched(self._layout, before_s=before_s)
         self._queue.prune(settled_before_s=before_s)

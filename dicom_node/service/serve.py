@@ -226,6 +226,7 @@ def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
         ),
         spool_folder=settings.spool.folder,
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),
+        own_ae=node.ae_title,
         log_level=settings.log.level,
         log_uids=settings.log.uids,
     )

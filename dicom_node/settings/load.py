@@ -111,6 +111,7 @@ def _disagreements(
             line = document.line((*at, "analysis"))
             yield Problem(line=line, path=(*at, "analysis"), text=text)
         yield from _unknown_peers(document, at, route.get("deliver_to"), peer_names)
+        yield from _unknown_prior_peer(document, at, route.get("follow_up"), peer_names)
 
 
 def _unknown_peers(
@@ -134,6 +135,19 @@ def _unknown_peers(
         elif peer in seen:
             yield Problem(line=line, path=path, text=f"{peer} is named twice")
         seen.add(peer)
+
+
+def _unknown_prior_peer(
+    document: MarkedYaml,
+    at: tuple[str | int, ...],
+    follow_up: object,
+    known: set[str],
+) -> Iterator[Problem]:
+    peer = follow_up.get("peer") if isinstance(follow_up, dict) else None
+    if isinstance(peer, str) and peer not in known:
+        path = (*at, "follow_up", "peer")
+        text = f"no peer is named {peer} (peers: {', '.join(sorted(known)) or 'none'})"
+        yield Problem(line=document.line(path), path=path, text=text)
 
 
 def _spool_folder(document: MarkedYaml, path: Path) -> Path | None:

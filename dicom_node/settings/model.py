@@ -163,6 +163,34 @@ class ResultSeries(Section):
     )
 
 
+class FollowUp(Section):
+    """Whom a route asks for the patient's earlier results, and for how long."""
+
+    peer: Name = Field(
+        description="It is asked for earlier studies of the patient (C-FIND, Study "
+        "Root).",
+    )
+    retrieve: Literal["c-get", "c-move"] = Field(
+        default="c-get",
+        description="How earlier objects come. c-move: the peer sends them to our AE "
+        "title, which it must know; they start no job.",
+    )
+    wait_s: Seconds = Field(
+        default=20.0,
+        description="From the start of the analysis, beside which the peer is asked; "
+        "then the results go out without a comparison.",
+    )
+    max_studies: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=5,
+        description="How many earlier studies are looked through, the latest first.",
+    )
+    analyse_earlier: bool = Field(
+        default=False,
+        description="Where no earlier result of ours is found: fetch an earlier "
+        "sagittal T2 series and measure it, for the comparison alone.",
+    )
+
+
 class Route(Section):
     """Ties a kind of series to an analysis and to peers."""
 
@@ -192,6 +220,10 @@ class Route(Section):
         description="note: one captured page with the reason goes to the peers.",
     )
     result_series: ResultSeries = ResultSeries()
+    follow_up: FollowUp | None = Field(
+        default=None,
+        description="Compare with an earlier examination of the patient; left out: no.",
+    )
 
 
 class Jobs(Section):

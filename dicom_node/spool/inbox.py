@@ -50,6 +50,9 @@ class Inbox:
     stored
         Told of every instance that has become durable, before success is answered;
         must not block.
+    own_ae
+        Our AE title. What a peer sends because we asked it to, by C-MOVE, is kept
+        aside, and nobody is told of it: it must not begin a job.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class Inbox:
         *,
         min_free_bytes: int,
         stored: Callable[[StoreRequest, StoredInstance], None],
+        own_ae: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._layout = layout
         self._min_free_bytes = min_free_bytes
         self._stored = stored
+        self._own_ae = own_ae
         self._clock = clock
         self._numbers = itertools.count(1)
         self._folder_syncs = ThreadPoolExecutor(_FOLDER_SYNCS, "folder-sync")
@@ -94,13 +99,17 @@ class Inbox:
         if head.sop_class_uid != request.sop_class_uid:
             message = "SOP Class UID differs between C-STORE request and dataset"
             raise InstanceMismatchError(message)
-        folder = self._layout.series_folder(head.study_uid, head.series_uid)
+        is_ours = bool(self._own_ae) and request.move_originator == self._own_ae
+        place = self._layout.fetched_folder if is_ours else self._layout.series_folder
+        folder = place(head.study_uid, head.series_uid)
         path = folder / instance_name(head.sop_instance_uid, sha256)
         received_at_s = self._clock()
         # The time of the file says which version of an instance came last, also after
         # a restart, and also if the same content comes a second time.
         os.utime(incoming.path, (received_at_s, received_at_s))
         self._move(incoming, path)
+        if is_ours:
+            return
         self._stored(
             request,
             StoredInstance(

@@ -43,9 +43,20 @@ class SpoolLayout:
         """Encoded results that wait for delivery."""
         return self.folder / "outbox"
 
+    @property
+    def fetched(self) -> Path:
+        """Earlier examinations that we asked for; nothing is owed for them."""
+        return self.folder / "fetched"
+
     def prepare(self) -> None:
         """Make the folders, readable by the node alone."""
-        for folder in (self.tmp, self.inbox, self.unreadable, self.outbox):
+        for folder in (
+            self.tmp,
+            self.inbox,
+            self.unreadable,
+            self.outbox,
+            self.fetched,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def series_folder(self, study_uid: str, series_uid: str) -> Path:
@@ -55,6 +66,10 @@ class SpoolLayout:
         makes them, must never mix two patients.
         """
         return self.inbox / digest(study_uid, series_uid)[:_DIGEST_DIGITS]
+
+    def fetched_folder(self, study_uid: str, series_uid: str) -> Path:
+        """Return the folder of one series that we asked for."""
+        return self.fetched / self.series_folder(study_uid, series_uid).name
 
     def job_outbox(self, job_id: str) -> Path:
         """Return the folder of a job's results."""

@@ -67,6 +67,13 @@ def sweep_jobs(
     return tuple(deleted)
 
 
+def sweep_fetched(layout: SpoolLayout, *, before_s: float) -> None:
+    """Delete earlier examinations that were fetched before a POSIX time."""
+    for folder in _folders(layout.fetched):
+        if _touched_at_s(folder) < before_s:
+            shutil.rmtree(folder)
+
+
 def _folders(parent: Path) -> Iterator[Path]:
     for entry in sorted(parent.iterdir()):
         if entry.is_dir():

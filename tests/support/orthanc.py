@@ -29,11 +29,14 @@ class Orthanc:
         Where the node listens.
     routes_everything
         Route our own results back to the node too, as a careless rule would.
+    routes_nothing
+        Be an archive alone.
     """
 
     folder: Path
     node_port: int
     routes_everything: bool = False
+    routes_nothing: bool = False
     dicom_port: int = 0
     http_port: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -56,7 +59,9 @@ class Orthanc:
             "IndexDirectory": str(self.folder / "db"),
             "DicomPort": self.dicom_port,
             "HttpPort": self.http_port,
-            "LuaScripts": [str(self.folder / "route.lua")],
+            "LuaScripts": []
+            if self.routes_nothing
+            else [str(self.folder / "route.lua")],
         }
         settings["DicomModalities"]["ainode"]["Port"] = self.node_port
         path = self.folder / "orthanc.json"

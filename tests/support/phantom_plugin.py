@@ -15,12 +15,15 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.concepts import MILLIMETRE, PRIVATE_SCHEME, Concept
 from analysis.contract.errors import UnsuitableInput
+from analysis.contract.follow_up import Prior
 from analysis.contract.measurement import Measurement, Outline
 from analysis.contract.plugin import (
     CONTRACT_VERSION,
@@ -30,7 +33,13 @@ from analysis.contract.plugin import (
     Role,
     SeriesSummary,
 )
-from analysis.contract.result import AnalysisResult, Finding, Page, Provenance
+from analysis.contract.result import (
+    AnalysisResult,
+    Finding,
+    Json,
+    Page,
+    Provenance,
+)
 from analysis.contract.segmentation import Segment, Segmentation
 from analysis.contract.volume import Volume
 
@@ -108,6 +117,17 @@ class PhantomMri:
             details={"levels": [{"level": "phantom", "unmeasured": {}}]},
             summary={"en": ("A phantom.",), "zh-CN": ("一个体模。",)},
         )
+
+    def follow_up(
+        self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
+    ) -> AnalysisResult:
+        """Tell both lengths, and by how many days the earlier one is older."""
+        then, now = (
+            [one.value for finding in found for one in finding.measurements]
+            for found in (prior.findings, result.findings)
+        )
+        told: dict[str, Json] = {"days": prior.days, "then": then, "now": now}
+        return replace(result, details={**result.details, "follow_up": told})
 
 
 class OfAnotherTime(PhantomMri):

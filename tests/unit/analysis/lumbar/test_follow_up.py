@@ -225,8 +225,9 @@ def test_the_result_tells_of_the_change_everywhere() -> None:
     assert told.summary["en"][1] == (
         "Compared with the examination 400 days earlier: L1/L2 disc Pfirrmann grade "
         "II to III; L2/L3 disc Pfirrmann grade II to III; L3/L4 disc Pfirrmann grade "
-        "II to III; L4/L5 disc mean height -1.20 mm (detectable 0.28 mm), Pfirrmann "
-        "grade II to III; L5/S1 disc Pfirrmann grade II to III."
+        "II to III; L4/L5 disc mean height -1.20 mm "
+        f"(detectable {MDC_MM:.2f} mm), Pfirrmann grade II to III; L5/S1 "
+        "disc Pfirrmann grade II to III."
     )
     assert "400" in told.summary["zh-CN"][1]
     assert "-1.20 mm" in told.summary["zh-CN"][1]
