@@ -534,32 +534,6 @@ def test_a_page_is_plain_rgb_without_identity(encoded: dict[str, Dataset]) -> No
     assert len(page.SourceImageSequence) == SHAPE[0]
 
 
-@pytest.mark.parametrize(
-    ("charset", "name"),
-    [
-        ("ISO_IR 100", "Müller^Jörg"),
-        ("GB18030", "Wang^XiaoDong=王^小东"),
-        ("ISO_IR 192", "Łukasiewicz^Żaneta"),
-        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
-    ],
-)
-def test_names_survive_in_every_character_set(
-    tmp_path: Path, charset: str | list[str], name: str
-) -> None:
-    series, labels = decoded_phantom(
-        tmp_path,
-        SpecificCharacterSet=charset,
-        PatientName=name,
-        ReferringPhysicianName=name,
-    )
-    for dataset in by_name(
-        encode_result(phantom_result(labels), series, REQUEST)
-    ).values():
-        assert dataset.SpecificCharacterSet == "ISO_IR 192"
-        assert str(dataset.PatientName) == name
-        assert str(dataset.ReferringPhysicianName) == name
-
-
 def test_a_careless_header_does_not_spoil_the_results(tmp_path: Path) -> None:
     with config.disable_value_validation():
         series, labels = decoded_phantom(
