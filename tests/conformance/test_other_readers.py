@@ -1,4 +1,4 @@
-"""Results as programs of others read them: dcmqi, SimpleITK (GDCM), dcmjs."""
+"""Results as programs of others read them: dcmqi, highdicom, SimpleITK, dcmjs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - as its own manual does
+from highdicom.sr import Comprehensive3DSR, MeasurementReport, srread
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -136,8 +137,11 @@ def test_dcmqi_reads_a_label_map(make_case: MakeCase, kind: str) -> None:
         assert np.array_equal(found[segment.label], expected), segment.label
 
 
-def test_dcmqi_reads_every_number_of_the_report(make_case: MakeCase) -> None:
-    case = make_case()
+@pytest.mark.parametrize("variant", ["reversed", "enhanced"])
+def test_dcmqi_reads_every_number_of_the_report(
+    make_case: MakeCase, variant: str
+) -> None:
+    case = make_case(variant)
     out = case.folder / "report.json"
     dcmqi("tid1500reader", "--inputDICOM", case.path("sr"), "--outputMetadata", out)
     found = {
@@ -147,6 +151,26 @@ def test_dcmqi_reads_every_number_of_the_report(make_case: MakeCase) -> None:
         )
         for group in read_json(out)["Measurements"]
         for item in group.get("measurementItems", ())
+    }
+    assert found == expected_numbers(case.result)
+
+
+@pytest.mark.parametrize("variant", ["oblique", "enhanced"])
+def test_highdicom_reads_every_number_of_the_report(
+    make_case: MakeCase, variant: str
+) -> None:
+    case = make_case(variant)
+    report = srread(case.path("sr"))
+    assert isinstance(report, Comprehensive3DSR)
+    content = report.content
+    assert isinstance(content, MeasurementReport)
+    found = {
+        (group.tracking_identifier, item.name.value): (
+            float(item.value),
+            item.unit.value,
+        )
+        for group in content.get_planar_roi_measurement_groups()
+        for item in group.get_measurements()
     }
     assert found == expected_numbers(case.result)
 
@@ -249,7 +273,7 @@ def dcmjs(root: Path, *arguments: Path) -> Any:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("variant", ["oblique", "reversed"])
+@pytest.mark.parametrize("variant", ["oblique", "reversed", "enhanced"])
 def test_dcmjs_finds_every_voxel_at_its_place(
     make_case: MakeCase, root: Path, variant: str
 ) -> None:
@@ -261,6 +285,24 @@ def test_dcmjs_finds_every_voxel_at_its_place(
     said = [(each["segment"], each["position"]) for each in read["frames"]]
     names = {each["number"]: each["label"] for each in read["segments"]}
     assert_same_voxels(case, frames, said, names)
+
+
+@pytest.mark.peer
+def test_dcmjs_reads_a_label_map(make_case: MakeCase, root: Path) -> None:
+    case = make_case("oblique", replace(REQUEST, segmentation="labelmap"))
+    voxels = case.folder / "voxels"
+    read = dcmjs(root, case.path("seg"), voxels)
+    shape = case.result.segmentation.labels.shape[1:]
+    frames = np.fromfile(voxels, np.uint8).reshape(-1, *shape)
+    names = {each["number"]: each["label"] for each in read["segments"]}
+    told = [
+        (number, each["position"], frame == number)
+        for each, frame in zip(read["frames"], frames, strict=True)
+        for number in np.unique(frame[frame > 0]).tolist()
+    ]
+    said = [(number, position) for number, position, _ in told]
+    masks = np.array([mask for _, _, mask in told])
+    assert_same_voxels(case, masks, said, names)
 
 
 @pytest.mark.peer
