@@ -10,16 +10,19 @@ from itertools import groupby
 from pathlib import Path
 
 from pydantic import BaseModel
+from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from dicom_node.decode.select import MR_IMAGE_CLASSES
 from dicom_node.encode.common import DEFAULT_ROLES, ROLES
-from dicom_node.network import pdu
+from dicom_node.encode.source import MUST_BE_THERE, STUDY_KEYWORDS
+from dicom_node.network import pdu, status
 from dicom_node.network.contexts import (
     PROPOSED_SYNTAXES,
     VERIFICATION,
     is_kept_syntax,
 )
+from dicom_node.network.receive import REJECTIONS
 from dicom_node.network.status import Verdict, verdict
 from dicom_node.network.stream import MAX_PDU_BYTES
 from dicom_node.settings.model import (
@@ -45,6 +48,37 @@ RESULTS = {
 
 _NAMES = {LABEL_MAP: "Label Map Segmentation Storage"}
 """What pydicom 3.0 does not know."""
+
+_ANSWERS = (
+    (status.SUCCESS, "Success", "stored, and synchronised to disk"),
+    (
+        status.OUT_OF_RESOURCES,
+        "Refused: Out of Resources",
+        "less than `spool.min_free_gb` is left, or the disk failed; send again later",
+    ),
+    (
+        status.MISMATCH,
+        "Error: Data Set does not match SOP Class",
+        "SOP class or instance of dataset and command differ",
+    ),
+    (
+        status.CANNOT_UNDERSTAND,
+        "Error: Cannot understand",
+        "the dataset breaks off, is none, or lacks a UID; or no dataset follows",
+    ),
+    (status.PROCESSING_FAILURE, "Processing failure", "a fault of the node"),
+    (
+        status.SOP_CLASS_NOT_SUPPORTED,
+        "SOP class not supported",
+        "a C-STORE in a presentation context of Verification",
+    ),
+    (
+        status.UNRECOGNISED_OPERATION,
+        "Unrecognized operation",
+        "any request but C-STORE, C-ECHO and C-CANCEL",
+    ),
+)
+"""What our SCP answers; the codes are those of `dicom_node.network.status`."""
 
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -74,6 +108,9 @@ def tables() -> dict[str, str]:
             ("Object", "Modality", "Series Number", "Series Description says"),
             _series(),
         ),
+        "rejections": _table(("Result", "Source", "Reason", "Meaning"), _rejections()),
+        "answers": _table(("Status", "Meaning", "When"), _answers()),
+        "study": _table(("Attribute", "Tag", "If the source has none"), _study()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
     }
@@ -150,6 +187,25 @@ def _series() -> Iterator[Sequence[str]]:
         modality, _ = RESULTS[role]
         number = "`result_series.number`" + (f" + {offset}" if offset else "")
         yield role, modality, number, f"`{role.upper()}`"
+
+
+def _rejections() -> Iterator[Sequence[str]]:
+    for (result, source, reason), meaning in sorted(REJECTIONS.items()):
+        yield str(result), str(source), str(reason), meaning
+
+
+def _answers() -> Iterator[Sequence[str]]:
+    for code, meaning, when in _ANSWERS:
+        yield f"`{code:04X}`", meaning, when
+
+
+def _study() -> Iterator[Sequence[str]]:
+    """Yield what results take from the study of their source, by tag."""
+    tags = {int(tag_for_keyword(keyword) or 0): keyword for keyword in STUDY_KEYWORDS}
+    for tag, keyword in sorted(tags.items()):
+        absent = "empty" if keyword in MUST_BE_THERE else "absent"
+        shown = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        yield dictionary_description(tag), shown, absent
 
 
 def _statuses() -> Iterator[Sequence[str]]:

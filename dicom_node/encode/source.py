@@ -25,7 +25,7 @@ from dicom_node.identifiers import derived_uid
 
 UTF_8 = "ISO_IR 192"
 
-_MUST_BE_THERE = (
+MUST_BE_THERE = (
     "PatientID",
     "PatientName",
     "PatientBirthDate",
@@ -72,17 +72,18 @@ DEIDENTIFICATION = (
     "DeidentificationMethodCodeSequence",
 )
 """What is made of a series without identity has none (PS3.3 C.7.1.1)."""
-_STUDY_KEYWORDS = frozenset(
+STUDY_KEYWORDS = frozenset(
     {
         "StudyDescription",
         "StudyInstanceUID",
         "IssuerOfAccessionNumberSequence",
         "PhysiciansOfRecord",
         "ReferencedStudySequence",
-        *_MUST_BE_THERE,
+        *MUST_BE_THERE,
         *DEIDENTIFICATION,
     }
 )
+"""What results take from the study of the source, beside all of group 0010."""
 
 
 class SourceSeries(Protocol):
@@ -243,13 +244,13 @@ def _share_groups(image: Dataset, thickness_mm: float) -> None:
 def _patient_study(source: Dataset) -> Dataset:
     copied = Dataset()
     for tag in source.keys():  # noqa: SIM118 - iteration would convert every element
-        if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in _STUDY_KEYWORDS:
+        if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in STUDY_KEYWORDS:
             copied[tag] = copy.deepcopy(source[tag])
     charset = source.get("SpecificCharacterSet")
     if charset:
         copied.SpecificCharacterSet = charset
     result = _as_utf_8(copied)
-    for keyword in _MUST_BE_THERE:
+    for keyword in MUST_BE_THERE:
         if keyword not in result or result[keyword].value is None:
             setattr(result, keyword, "")
     return result

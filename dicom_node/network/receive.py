@@ -234,7 +234,7 @@ class Receiver:
                 calling_ae=request.calling_ae,
                 called_ae=request.called_ae,
                 address=address,
-                reason=_REASONS[rejection],
+                reason=REJECTIONS[rejection],
             )
             _send(
                 connection, pdu.reject_pdu(result=result, source=source, reason=reason)
@@ -297,12 +297,13 @@ class Receiver:
         )
 
 
-_REASONS = {
+REJECTIONS = {
     (_PERMANENT, _BY_USER, _CALLED_UNKNOWN): "called AE title not recognised",
     (_PERMANENT, _BY_USER, _CALLING_UNKNOWN): "calling AE title not recognised",
     (_PERMANENT, _BY_USER, _NO_COMMON_GROUND): "no presentation context in common",
     (_TRANSIENT, _BY_PRESENTATION, _LIMIT_EXCEEDED): "too many associations",
 }
+"""Why an association is rejected, by result, source and reason."""
 
 
 class AssociationSlots:
