@@ -96,6 +96,21 @@ class PixelDataError(SeriesRejectedError):
     code = "pixel-data"
 
 
+class OutlinesRefusedError(SeriesRejectedError):
+    """A SEG that cannot be taken for a reader's correction of a series."""
+
+    code = "outlines-refused"
+
+
+class SourceMissingError(NodeError):
+    """The series whose outlines were corrected is not in the spool, or not wholly.
+
+    Not tried again by itself: someone has to send the series first.
+    """
+
+    code = "source-missing"
+
+
 class EncodingError(NodeError):
     """An object of ours breaks its IOD: our bug, never sent."""
 

@@ -103,6 +103,31 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What a job measures from that is owed for a SEG which a reader has corrected.
+
+    Parameters
+    ----------
+    series_uid
+        The series that is measured again, of the same study as the SEG.
+    sop_instance_uid
+        The SEG among the job's instances.
+    number
+        Counted from 1 over the corrections of that series.
+    former
+        Id of the job whose outlines were corrected; None if there is none any more.
+    former_digest
+        Of the series that it measured, as in `ReceivedSeries`.
+    """
+
+    series_uid: str
+    sop_instance_uid: str
+    number: int = 1
+    former: str | None = None
+    former_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One analysis owed for one received series.
 
@@ -116,6 +141,10 @@ class Job:
         (code, text) if it was clear before any decoding that nothing is to be done.
     accepted_at_s
         POSIX time; the content time of every result, so that a retry is the same.
+    supersedes
+        Id of the job whose delivered report this one replaces.
+    correction
+        None for a job that measures its own series with the network.
     """
 
     id: str
@@ -126,6 +155,14 @@ class Job:
     accepted_at_s: float
     rejection: tuple[str, str] | None = None
     supersedes: str | None = None
+    correction: Correction | None = None
+
+    @property
+    def measured_uid(self) -> str:
+        """Series Instance UID of the series that is measured."""
+        if self.correction is not None:
+            return self.correction.series_uid
+        return self.series.series_uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +193,8 @@ class JobRow:
     ----------
     digest, revision
         Of the series, as in `ReceivedSeries`.
+    corrects
+        The series whose outlines a reader has corrected; else empty.
     """
 
     id: str
@@ -171,3 +210,4 @@ class JobRow:
     digest: str
     revision: int
     deliveries: tuple[tuple[str, str], ...] = ()
+    corrects: str = ""

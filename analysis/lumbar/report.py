@@ -33,7 +33,7 @@ from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.geometry import SlabMeasurement
 from analysis.lumbar.measure.quantity import Missing, Quantity
 from analysis.lumbar.measure.rows import DiscRow, Rows
-from analysis.lumbar.trace import Trace, edited_labels
+from analysis.lumbar.trace import READER, Trace, edited_labels
 
 HEIGHT = Concept("121207", "DCM", "Height")
 DEPTH = Concept("131197000", "SCT", "Depth")
@@ -148,6 +148,7 @@ DISC_OUTPUTS = (
 )
 """What a finding and `report.json` hold of a disc, in the order of a reader."""
 OUTLINES_EDITED = "outlines_edited"
+_BEYOND_LATIN = "\u0250"
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
 
@@ -332,7 +333,9 @@ def edited_warnings(trace: Trace) -> tuple[Notice, ...]:
     """Say that a reader drew the outlines, and how the others were measured."""
     if not trace.is_given:
         return ()
-    edited = Notice(code=OUTLINES_EDITED, text=f"Outlines edited by {trace.editor}")
+    # It stands in pictures, too, whose type face is Latin.
+    name = trace.editor if max(trace.editor) < _BEYOND_LATIN else READER
+    edited = Notice(code=OUTLINES_EDITED, text=f"Outlines edited by {name}")
     if trace.former is not None:
         return (edited,)
     text = (

@@ -110,6 +110,7 @@ def _tell(row: JobRow, arguments: argparse.Namespace) -> None:
         ("route", row.route or "-"),
         ("study", row.study_uid),
         ("series", row.series_uid),
+        *((("corrects", row.corrects),) if row.corrects else ()),
         ("revision", str(row.revision)),
         ("instances", str(row.instances)),
         ("from", row.calling_ae),

@@ -82,7 +82,11 @@ def encode_capture(
     encoded.ConversionType = "WSD"
     encoded["PatientOrientation"].clear()
     encoded.BurnedInAnnotation = "NO"
-    encoded.DerivationDescription = "Drawn from an automatic analysis, not verified"
+    encoded.DerivationDescription = (
+        "Drawn from an automatic analysis, not verified"
+        if request.edited is None
+        else f"Measured by software, {request.edited.words}"
+    )
     encoded.SourceImageSequence = [source_item(image) for image in evidence.images]
     if related:
         encoded.ReferencedInstanceSequence = [_related_item(*each) for each in related]
@@ -114,10 +118,11 @@ def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uin
     width = pixels.shape[1]
     strip = Image.new("RGB", (width, _STRIP_PX))
     revision = f", revision {request.revision}" if request.revision > 1 else ""
+    edited = "" if request.edited is None else f", {request.edited.words}"
     made = request.content_time.strftime("%Y-%m-%d %H:%M")
     ImageDraw.Draw(strip).text(
         (_STRIP_MARGIN, _STRIP_PX // 2),
-        f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}",
+        f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}{edited}",
         fill=_NOTE_WHITE,
         font=ImageFont.load_default(max(1, min(_STRIP_POINTS, width // 50))),
         anchor="lm",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from highdicom import (
@@ -29,6 +30,8 @@ _SERIAL_CHARS = 16
 _MAX_DESCRIPTION_CHARS = 64
 """Of VR LO, as the largest Series Number is one of VR IS (PS3.5 6.2)."""
 _MAX_SERIES_NUMBER = 2**31 - 1
+_BEYOND_LATIN = "\u0250"
+"""First character that Pillow's own type face lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,37 @@ class Reference:
     study_uid: str
     series_uid: str
     instances: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditedOutlines:
+    """The SEG of a reader from whose outlines a result was measured.
+
+    Parameters
+    ----------
+    editor
+        Content creator's name, for people; empty if there is none.
+    number
+        Counted from 1 over the corrections of the series.
+    segments
+        Segment number of each label.
+    tracking
+        Tracking UID of each label that has one.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    editor: str = ""
+    number: int = 1
+    segments: Mapping[str, int] = field(default_factory=dict)
+    tracking: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """Who edited, in words that a picture's type face can write."""
+        is_latin = self.editor and max(self.editor) < _BEYOND_LATIN
+        return f"outlines edited by {self.editor if is_latin else 'a reader'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +115,8 @@ class EncodeRequest:
         Body Part Examined where the source has none.
     compared_with
         Of an earlier examination; None where the result was not compared.
+    edited
+        The outlines of a reader; None where the network found them.
     """
 
     job_id: str
@@ -97,6 +133,7 @@ class EncodeRequest:
     language: str = "en"
     body_part: str = "LSPINE"
     compared_with: Reference | None = None
+    edited: EditedOutlines | None = None
 
     def series_uid(self, role: str, part: int = 1) -> str:
         """Return the UID of the result series of one role, or of a part of it."""
@@ -116,7 +153,8 @@ class EncodeRequest:
     @property
     def content_label(self) -> str:
         """What tells revisions of one result apart where only a label is shown (CS)."""
-        return f"AI_RESULT_R{self.revision}" if self.revision > 1 else "AI_RESULT"
+        label = "AI_RESULT" if self.edited is None else f"EDITED_{self.edited.number}"
+        return f"{label}_R{self.revision}" if self.revision > 1 else label
 
     def describe(self, role: str, part: str = "") -> str:
         """Return the description of the result series of one role.
@@ -131,6 +169,9 @@ class EncodeRequest:
             said.append(f"of series {self.source_number}")
         if self.revision > 1:
             said.append(f"rev {self.revision}")
+        if self.edited is not None:
+            number = self.edited.number
+            said.append(f"edited {number}" if number > 1 else "edited")
         ending = " ".join(word for word in said if word)
         return (
             f"{self.description[: _MAX_DESCRIPTION_CHARS - len(ending) - 1]} {ending}"

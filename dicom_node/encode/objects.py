@@ -14,7 +14,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
 from dicom_node.encode.capture import draw_note, encode_capture, stamped
-from dicom_node.encode.common import EncodeRequest, equipment_of
+from dicom_node.encode.common import EditedOutlines, EncodeRequest, equipment_of
 from dicom_node.encode.document import encode_document
 from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
@@ -105,7 +105,7 @@ def _encode(
     equipment = equipment_of(result.provenance)
     request = _numbered(request, evidence)
     request = replace(request, notices=(*request.notices, *series.warnings))
-    if not result.segmentation.segments:
+    if not result.segmentation.segments or request.edited is not None:
         wanted = tuple(role for role in request.objects if role != "seg")
         request = replace(request, objects=wanted)
     referenced: list[Dataset] = []
@@ -116,6 +116,8 @@ def _encode(
     for number, segmentation in enumerate(referenced, start=1):
         name = "seg" if number == 1 else f"seg_{number:02d}"
         yield EncodedObject(name=name, dataset=segmentation)
+    if request.edited is not None:
+        referenced.append(_edited(request.edited, evidence))
     reports = "sr" in request.objects and any(map(is_located, result.findings))
     related = [(one.SOPClassUID, one.SOPInstanceUID) for one in referenced]
     if reports:
@@ -145,6 +147,16 @@ def _numbered(request: EncodeRequest, evidence: Evidence) -> EncodeRequest:
     """Say of which series the results are."""
     number = evidence.first.get("SeriesNumber")
     return replace(request, source_number=None if number is None else int(number))
+
+
+def _edited(outlines: EditedOutlines, evidence: Evidence) -> Dataset:
+    """Refer to the SEG of a reader, which is not sent again."""
+    dataset = Dataset()
+    dataset.StudyInstanceUID = evidence.first.StudyInstanceUID
+    dataset.SeriesInstanceUID = outlines.series_uid
+    dataset.SOPClassUID = outlines.sop_class_uid
+    dataset.SOPInstanceUID = outlines.sop_instance_uid
+    return dataset
 
 
 def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:

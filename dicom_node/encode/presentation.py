@@ -146,7 +146,11 @@ def _state(
         software_versions=equipment.software_versions,  # type: ignore[arg-type]
         device_serial_number=equipment.serial_number,
         content_label=request.content_label,
-        content_description="Automatic outlines, not verified",
+        content_description=(
+            "Automatic outlines, not verified"
+            if request.edited is None
+            else "Outlines edited by a reader"
+        ),
         graphic_layers=[layer for layer, _ in annotations],
         graphic_annotations=[annotation for _, annotation in annotations],
         content_creator_name="lumbar-node^",

@@ -139,15 +139,26 @@ class _Writer:
         Readers know a segment number only with the older SOP class; the tracking UID
         ties both together all the same.
         """
+        edited = self._request.edited
+        if edited is not None:
+            number = edited.segments.get(finding.label)
+            if number is None or edited.sop_class_uid != SegmentationStorage:
+                return None
+            return self._reference(edited.sop_instance_uid, number)
         if finding.segment_number is None or "seg" not in self._request.objects:
             return None
         if self._request.segmentation != "binary":
             return None
         place = self._places[finding.segment_number]
+        return self._reference(
+            self._request.instance_uid("seg", place.part), place.number
+        )
+
+    def _reference(self, sop_instance_uid: str, number: int) -> ReferencedSegment:
         return ReferencedSegment(
             sop_class_uid=SegmentationStorage,
-            sop_instance_uid=self._request.instance_uid("seg", place.part),
-            segment_number=place.number,
+            sop_instance_uid=sop_instance_uid,
+            segment_number=number,
             source_series=SourceSeriesForSegmentation(
                 self._evidence.first.SeriesInstanceUID
             ),

@@ -34,6 +34,8 @@ from dicom_node.identifiers import MANUFACTURER, derived_uid
 
 def tracking_uid(request: EncodeRequest, label: str) -> str:
     """Return the UID by which SEG and SR speak of one structure."""
+    if request.edited is not None and label in request.edited.tracking:
+        return request.edited.tracking[label]
     return derived_uid("tracking", request.job_id, label)
 
 

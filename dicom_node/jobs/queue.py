@@ -19,7 +19,7 @@ from dicom_node.jobs import engine
 from dicom_node.jobs.names import DeliveryId
 from dicom_node.jobs.record import job_to_record
 from dicom_node.jobs.state import ACTIVE, job_of, job_row, latest_attempts
-from dicom_node.model import Job, JobRow, JobState, ReceivedSeries
+from dicom_node.model import Job, JobRow, JobState
 
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
@@ -88,7 +88,7 @@ class JobQueue:
             "queue_name": engine.REJECTIONS if job.rejection else engine.ANALYSES,
             "workflow_id": job.id,
             # The only word of ours by which both databases find workflows.
-            "authenticated_user": _series_key(job.series),
+            "authenticated_user": _series_key(job.series.study_uid, job.measured_uid),
         }
         self._client.enqueue(options, job_to_record(job))
 
@@ -128,30 +128,40 @@ class JobQueue:
         return job_of(self._find(job_id))
 
     @_asks_database
-    def of_series(self, series: ReceivedSeries) -> tuple[JobRow, ...]:
-        """Return the jobs of one series, in whatever revision, the latest first."""
+    def of_series(self, study_uid: str, series_uid: str) -> tuple[JobRow, ...]:
+        """Return the jobs that measure one series, the latest first.
+
+        Those of its corrections are among them. A SEG that was corrected has only its
+        own: it measures another series.
+        """
         jobs = self._client.list_workflows(
-            name=engine.JOB, user=_series_key(series), sort_desc=True
+            name=engine.JOB, user=_series_key(study_uid, series_uid), sort_desc=True
         )
         if not jobs:
-            # Version 0.1.0 enqueued without the key.
+            # A SEG; and version 0.1.0 enqueued without the key.
             return tuple(
                 row
                 for row in self.list()
-                if (row.study_uid, row.series_uid)
-                == (series.study_uid, series.series_uid)
+                if (row.study_uid, row.series_uid) == (study_uid, series_uid)
             )
         deliveries = self._deliveries([status.workflow_id for status in jobs])
         return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
 
     @_asks_database
     def unsettled(self) -> Mapping[str, str]:
-        """Return the digest of the series of every job that is not settled, by id."""
+        """Return the digest of the series of every job that is not settled, by id.
+
+        A correction that is not settled needs the job that it corrects, too.
+        """
         jobs = self._client.list_workflows(
             name=[engine.JOB, engine.DELIVERY], status=list(ACTIVE), load_output=False
         )
-        found = (job_of(status) for status in jobs)
-        return {job.id: job.series.digest for job in found}
+        needed = {}
+        for job in map(job_of, jobs):
+            needed[job.id] = job.series.digest
+            if job.correction is not None and job.correction.former is not None:
+                needed[job.correction.former] = job.correction.former_digest
+        return needed
 
     @_asks_database
     def retry(self, job_id: str, *, results_kept: bool) -> JobRow:
@@ -279,8 +289,9 @@ class JobQueue:
         self._client.rewind_workflow(job_id, queue_name=engine.ANALYSES)
 
 
-def _series_key(series: ReceivedSeries) -> str:
-    return digest(series.study_uid, series.series_uid)
+def _series_key(study_uid: str, series_uid: str) -> str:
+    """Return the word by which the jobs that measure a series are found."""
+    return digest(study_uid, series_uid)
 
 
 def _stored(attempt: WorkflowStatus) -> bool:

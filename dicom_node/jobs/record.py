@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from dicom_node.model import Completion, Job, ReceivedSeries, StoredInstance
+from dicom_node.model import (
+    Completion,
+    Correction,
+    Job,
+    ReceivedSeries,
+    StoredInstance,
+)
 
 Record = dict[str, Any]
 """JSON of a `Job`. Old records stay readable: a field may be added with a default, and
@@ -24,6 +30,7 @@ def job_to_record(job: Job) -> Record:
         "accepted_at_s": job.accepted_at_s,
         "rejection": list(job.rejection) if job.rejection else None,
         "supersedes": job.supersedes,
+        "correction": asdict(job.correction) if job.correction else None,
         "series": {
             "study_uid": series.study_uid,
             "series_uid": series.series_uid,
@@ -47,6 +54,7 @@ def job_from_record(record: Record) -> Job:
     """
     series = record["series"]
     rejection = record["rejection"]
+    correction = record.get("correction")  # not written before 0.2
     return Job(
         id=record["id"],
         route=record["route"],
@@ -55,6 +63,7 @@ def job_from_record(record: Record) -> Job:
         accepted_at_s=record["accepted_at_s"],
         rejection=(rejection[0], rejection[1]) if rejection else None,
         supersedes=record["supersedes"],
+        correction=Correction(**correction) if correction else None,
         series=ReceivedSeries(
             study_uid=series["study_uid"],
             series_uid=series["series_uid"],

@@ -78,6 +78,7 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
             (which.peer, " ".join(_delivery(attempt)).strip())
             for which, attempt in attempts.items()
         ),
+        corrects="" if job.correction is None else job.correction.series_uid,
     )
 
 

@@ -14,7 +14,11 @@ REPORT_VERSION = 1
 
 
 def measured_report(
-    result: AnalysisResult, *, series_uid: str, warnings: Sequence[Notice]
+    result: AnalysisResult,
+    *,
+    series_uid: str,
+    warnings: Sequence[Notice],
+    corrected_uid: str | None = None,
 ) -> dict[str, Any]:
     """Return the report of a series that was measured.
 
@@ -22,12 +26,17 @@ def measured_report(
     ----------
     warnings
         Those of the node; they go before those of the analysis.
+    corrected_uid
+        SOP Instance UID of the SEG whose outlines were measured; None where the
+        network found them.
     """
+    corrected = {} if corrected_uid is None else {"corrected_seg_uid": corrected_uid}
     provenance = result.provenance
     return {
         "version": REPORT_VERSION,
         "status": "measured",
         "series_uid": series_uid,
+        **corrected,
         "analysis": {
             "name": provenance.name,
             "version": provenance.version,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from analysis.contract.plugin import Analysis, Context
 from analysis.contract.result import AnalysisResult, Notice
 from dicom_node.decode.headers import read_headers
+from dicom_node.decode.segmentation import DecodedOutlines
 from dicom_node.decode.select import summarise
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.model import Completion, ReceivedSeries
 
 if TYPE_CHECKING:
-    from dicom_node.encode.common import EncodeRequest, Reference
+    from dicom_node.encode.common import EditedOutlines, EncodeRequest, Reference
     from dicom_node.encode.objects import EncodedObject
 
 
@@ -27,11 +28,22 @@ class Analysed:
     ----------
     compared_with
         The earlier examination with which the result was compared, if it was.
+    outlines
+        Those that a reader has corrected, if the result was measured from them.
+    correction
+        Which one of this series, counted from 1; 0 for none.
     """
 
     decoded: DecodedSeries
     result: AnalysisResult
     compared_with: Reference | None = None
+    outlines: DecodedOutlines | None = None
+    correction: int = 0
+
+    @property
+    def corrected_uid(self) -> str | None:
+        """SOP Instance UID of the SEG that was measured from, if one was."""
+        return None if self.outlines is None else self.outlines.sop_instance_uid
 
 
 def analyse_series(
@@ -72,8 +84,27 @@ def encode_series(
     """
     from dicom_node.encode.objects import encode_result
 
-    request = replace(request, compared_with=analysed.compared_with)
+    request = replace(
+        request, compared_with=analysed.compared_with, edited=_edited(analysed)
+    )
     return encode_result(analysed.result, analysed.decoded, request)
+
+
+def _edited(analysed: Analysed) -> EditedOutlines | None:
+    from dicom_node.encode.common import EditedOutlines
+
+    drawn = analysed.outlines
+    if drawn is None:
+        return None
+    return EditedOutlines(
+        sop_class_uid=drawn.sop_class_uid,
+        sop_instance_uid=drawn.sop_instance_uid,
+        series_uid=drawn.series_uid,
+        editor=drawn.editor,
+        number=analysed.correction,
+        segments=drawn.segments,
+        tracking=drawn.tracking,
+    )
 
 
 def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:

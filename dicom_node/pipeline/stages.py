@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
-from analysis.contract.result import Page
+from analysis.contract.result import AnalysisResult
 from dicom_node import log
 from dicom_node.errors import (
     AnalysisUnavailableError,
@@ -24,9 +24,9 @@ from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
 from dicom_node.model import Job
 from dicom_node.pipeline.device import missed_device
 from dicom_node.pipeline.registry import Registry
-from dicom_node.pipeline.results import replace_folder, write_results
+from dicom_node.pipeline.results import KEPT, replace_folder, write_results
 from dicom_node.settings.model import Route, Settings
-from dicom_node.spool.layout import SpoolLayout
+from dicom_node.spool.layout import SpoolLayout, write_durable
 
 if TYPE_CHECKING:
     from dicom_node.encode.common import EncodeRequest
@@ -135,14 +135,25 @@ class Stages:
         if route.follow_up is None:
             return self._analyse_series(job)
         from dicom_node.pipeline.follow_up import Seeking
+        from dicom_node.pipeline.outlines import measured_job
 
-        seeking = Seeking(self._settings, self._registry, job, route)
+        about = measured_job(self._layout, job)
+        seeking = Seeking(self._settings, self._registry, about, route)
         with seeking.running():
             return seeking.applied(self._analyse_series(job))
 
     def _analyse_series(self, job: Job) -> Analysed:
+        from dicom_node.pipeline.outlines import analyse_correction
         from dicom_node.pipeline.run import analyse_series
 
+        if job.correction is not None:
+            return analyse_correction(
+                self._layout,
+                job,
+                self._registry.get(job.analysis),
+                threads=self._settings.work.threads,
+                device=self._settings.work.device,
+            )
         return analyse_series(
             [instance.path for instance in job.series.instances],
             self._registry.get(job.analysis),
@@ -156,17 +167,20 @@ class Stages:
         return held[1] if held is not None and held[0] == job.id else None
 
     def _encode(self, job: Job) -> None:
+        from dicom_node.pipeline.outlines import measured_job
         from dicom_node.pipeline.report import measured_report
         from dicom_node.pipeline.run import encode_series, notices_about
 
         analysed = self._taken(job) or self._analyse(job)
+        job = measured_job(self._layout, job)
         objects = encode_series(analysed, self._request(job))
         report = measured_report(
             analysed.result,
             series_uid=job.series.series_uid,
             warnings=(*notices_about(job.series), *analysed.decoded.warnings),
+            corrected_uid=analysed.corrected_uid,
         )
-        self._publish(job, objects, report, analysed.result.pages[0])
+        self._publish(job, objects, report, analysed.result)
 
     def _encode_note(self, job: Job, analysed: Outcome) -> Outcome:
         """Write a page that tells the reason, if the route wants one.
@@ -178,9 +192,11 @@ class Stages:
         from pydicom import dcmread
 
         from dicom_node.encode.objects import encode_note
+        from dicom_node.pipeline.outlines import measured_job
         from dicom_node.pipeline.report import unsuitable_report
         from dicom_node.pipeline.run import notices_about
 
+        job = measured_job(self._layout, job)
         reason = (analysed.code, analysed.text)
         note = encode_note(
             title=_NOTE_TITLE,
@@ -201,14 +217,17 @@ class Stages:
         job: Job,
         objects: Sequence[EncodedObject],
         report: Mapping[str, Any],
-        overlay: Page | None,
+        result: AnalysisResult | None,
     ) -> None:
         """Put a result into the outbox, whole or not at all."""
         folder = self._layout.job_outbox(job.id)
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700, parents=True)
+        overlay = None if result is None else result.pages[0]
         write_results(partial, objects, report, overlay)
+        if result is not None and result.kept:
+            write_durable(partial / KEPT, result.kept)
         replace_folder(partial, folder)
 
     def _request(self, job: Job) -> EncodeRequest:

@@ -18,10 +18,18 @@ from dicom_node.errors import (
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.model import (
     Completion,
+    Job,
     JobRow,
     JobState,
     ReceivedSeries,
     StoredInstance,
+)
+from dicom_node.pipeline.correction import (
+    Drawn,
+    correction_job,
+    drawn_in,
+    is_awaited,
+    is_with_a_peer,
 )
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.route import job_for
@@ -88,7 +96,7 @@ class Intake:
         for series in sorted(content.pending, key=lambda series: series.revision):
             # Asked by content, for the id of a job changes with an analysis that was
             # upgraded before this start.
-            rows = self._queue.of_series(series)
+            rows = self._queue.of_series(series.study_uid, series.series_uid)
             if any(row.digest == series.digest for row in rows):
                 mark_owed(self._layout, series)
             else:
@@ -140,7 +148,7 @@ class Intake:
 
     def _try_to_owe(self, series: ReceivedSeries) -> bool:
         try:
-            self._owe(series)
+            return self._owe(series)
         except NodeError as error:
             log.error(
                 "series_not_owed",
@@ -150,10 +158,39 @@ class Intake:
                 retry_s=_RETRY_S,
             )
             return error.code == "series-rejected"
+
+    def _owe(self, series: ReceivedSeries) -> bool:
+        """Owe the job of a series; False if it has to wait for another one."""
+        write_pending(self._layout, series)
+        with self._imports:
+            drawn = drawn_in(series)
+        if drawn is None:
+            self._owe_analysis(series)
+            return True
+        source_uid = self._source_of(series, drawn)
+        rows = self._queue.of_series(series.study_uid, source_uid)
+        key = SeriesKey(series.study_uid, source_uid)
+        if self._assembler.is_collecting(key) or is_awaited(rows):
+            return False
+        with self._imports:
+            routing = self._settings.routes, self._registry
+            job = correction_job(series, drawn, source_uid, rows, routing)
+        if job is None:
+            self._owe_analysis(series)
+            return True
+        if job.correction is not None:
+            self._give_up(row for row in rows if row.corrects and row.id != job.id)
+        self._enqueue(job)
         return True
 
-    def _owe(self, series: ReceivedSeries) -> None:
-        write_pending(self._layout, series)
+    def _source_of(self, series: ReceivedSeries, drawn: Drawn) -> str:
+        """Return the series to which a SEG refers and that we know, else the first."""
+        for uid in drawn.source_uids:
+            if self._assembler.holds(SeriesKey(series.study_uid, uid)):
+                return uid
+        return drawn.source_uids[0]
+
+    def _owe_analysis(self, series: ReceivedSeries) -> None:
         older = self._supersede(series) if series.revision > 1 else None
         with self._imports:
             job = job_for(
@@ -162,7 +199,10 @@ class Intake:
                 self._registry,
                 accepted_at_s=max(one.received_at_s for one in series.instances),
             )
-        job = replace(job, supersedes=older)
+        self._enqueue(replace(job, supersedes=older))
+
+    def _enqueue(self, job: Job) -> None:
+        series = job.series
         self._queue.enqueue(job)
         mark_owed(self._layout, series)
         code = None if job.rejection is None else job.rejection[0]
@@ -185,23 +225,33 @@ class Intake:
         )
 
     def _supersede(self, series: ReceivedSeries) -> str | None:
-        """Give up unsettled jobs of what the series held before.
+        """Give up unsettled jobs of what the series held before, and their corrections.
 
         Returns
         -------
         str or None
             The latest of the older jobs whose results a peer holds.
         """
-        delivered = None
-        for row in self._queue.of_series(series):
-            if row.revision >= series.revision:
-                continue  # enqueued before the node was killed
+        accepted_at_s = max(one.received_at_s for one in series.instances)
+        rows = self._queue.of_series(series.study_uid, series.series_uid)
+        # The others were enqueued before the node was killed.
+        older = [
+            row
+            for row in rows
+            if (
+                row.accepted_at_s < accepted_at_s
+                if row.corrects
+                else row.revision < series.revision
+            )
+        ]
+        self._give_up(older)
+        return next((row.id for row in older if is_with_a_peer(row)), None)
+
+    def _give_up(self, rows: Iterable[JobRow]) -> None:
+        for row in rows:
             if row.state in _UNSETTLED:
                 self._queue.cancel(row.id)
                 log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
-            if delivered is None and _is_with_a_peer(row):
-                delivered = row.id
-        return delivered
 
     def _stored_lately(self) -> Iterable[StoredInstance]:
         since_s = time.time() - _LOST_WORD_S
@@ -209,12 +259,6 @@ class Intake:
             instance = _instance_since(path, since_s)
             if instance is not None:
                 yield instance
-
-
-def _is_with_a_peer(row: JobRow) -> bool:
-    if row.state is JobState.REJECTED:
-        return False  # a note at most
-    return any(state == "stored" for _, state in row.deliveries)
 
 
 def _instance_since(path: Path, since_s: float) -> StoredInstance | None:

@@ -228,6 +228,10 @@ class Assembler:
         """How many series are not yet complete."""
         return sum(a.opened_at_s is not None for a in self._series.values())
 
+    def holds(self, key: SeriesKey) -> bool:
+        """Tell whether a series is in the spool."""
+        return key in self._series
+
     def is_collecting(self, key: SeriesKey) -> bool:
         """Tell whether a series is not yet complete."""
         arrival = self._series.get(key)

@@ -85,6 +85,20 @@ def mark_owed(layout: SpoolLayout, series: ReceivedSeries) -> None:
         sync_folder(folder)
 
 
+def latest_series(
+    layout: SpoolLayout, study_uid: str, series_uid: str
+) -> ReceivedSeries | None:
+    """Return a series as it was when it was last complete; None if it never was."""
+    folder = layout.series_folder(study_uid, series_uid)
+    found = []
+    for path in folder.glob("*.json"):
+        try:
+            found.append(series_from_json(json.loads(path.read_bytes())))
+        except (ValueError, FileNotFoundError):
+            continue  # of another version, or renamed meanwhile and there as owed
+    return max(found, key=lambda series: series.revision, default=None)
+
+
 @contextmanager
 def _disk_errors() -> Iterator[None]:
     try:
