@@ -30,7 +30,7 @@ def job_to_record(job: Job) -> Record:
         "accepted_at_s": job.accepted_at_s,
         "rejection": list(job.rejection) if job.rejection else None,
         "supersedes": job.supersedes,
-        "correction": asdict(job.correction) if job.correction else None,
+        **({"correction": asdict(job.correction)} if job.correction else {}),
         "series": {
             "study_uid": series.study_uid,
             "series_uid": series.series_uid,
@@ -54,7 +54,7 @@ def job_from_record(record: Record) -> Job:
     """
     series = record["series"]
     rejection = record["rejection"]
-    correction = record.get("correction")  # not written before 0.2
+    correction = record.get("correction")
     return Job(
         id=record["id"],
         route=record["route"],
