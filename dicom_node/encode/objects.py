@@ -14,7 +14,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
 from dicom_node.encode.capture import draw_note, encode_capture, stamped
-from dicom_node.encode.common import EditedOutlines, EncodeRequest, equipment_of
+from dicom_node.encode.common import EncodeRequest, equipment_of
 from dicom_node.encode.document import encode_document
 from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
@@ -116,8 +116,7 @@ def _encode(
     for number, segmentation in enumerate(referenced, start=1):
         name = "seg" if number == 1 else f"seg_{number:02d}"
         yield EncodedObject(name=name, dataset=segmentation)
-    if request.edited is not None:
-        referenced.append(_edited(request.edited, evidence))
+    referenced += _edited(request, evidence)
     reports = "sr" in request.objects and any(map(is_located, result.findings))
     related = [(one.SOPClassUID, one.SOPInstanceUID) for one in referenced]
     if reports:
@@ -149,14 +148,16 @@ def _numbered(request: EncodeRequest, evidence: Evidence) -> EncodeRequest:
     return replace(request, source_number=None if number is None else int(number))
 
 
-def _edited(outlines: EditedOutlines, evidence: Evidence) -> Dataset:
-    """Refer to the SEG of a reader, which is not sent again."""
+def _edited(request: EncodeRequest, evidence: Evidence) -> list[Dataset]:
+    """Refer to the SEG of a reader, if there is one; it is not sent again."""
+    if request.edited is None:
+        return []
     dataset = Dataset()
     dataset.StudyInstanceUID = evidence.first.StudyInstanceUID
-    dataset.SeriesInstanceUID = outlines.series_uid
-    dataset.SOPClassUID = outlines.sop_class_uid
-    dataset.SOPInstanceUID = outlines.sop_instance_uid
-    return dataset
+    dataset.SeriesInstanceUID = request.edited.series_uid
+    dataset.SOPClassUID = request.edited.sop_class_uid
+    dataset.SOPInstanceUID = request.edited.sop_instance_uid
+    return [dataset]
 
 
 def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:
