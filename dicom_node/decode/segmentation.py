@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import UID, SegmentationStorage
 
 from dicom_node.decode import pixels, values
 from dicom_node.decode.canvas import Canvas
@@ -40,6 +40,7 @@ _MAX_VOXELS = 2**27
 """Of all frames: a BINARY SEG of 16 structures in 20 slices of 640 x 640."""
 _UNREADABLE = (OSError, EOFError, InvalidDicomError, *values.UNREADABLE)
 _SHOWN_NAMES = 8
+_BITS_PER_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,10 +306,22 @@ def _stored(dataset: Dataset, count: int) -> NDArray[np.generic]:
         text = "the SEG has no pixel data"
         raise OutlinesRefusedError(reason="unreadable_segmentation", text=text)
     (stored,) = pixels.decode([dataset])
+    _check_length(dataset, count * rows * columns)
     if stored.shape != (count, rows, columns):
         text = f"pixel data hold {stored.shape}, the header tells {count} frames"
         raise OutlinesRefusedError(reason="unreadable_segmentation", text=text)
     return stored
+
+
+def _check_length(dataset: Dataset, count: int) -> None:
+    """Refuse more bytes than the frames need: they are of another size than told."""
+    syntax = UID(values.text(dataset.file_meta, "TransferSyntaxUID"))
+    bits = values.whole(dataset, "BitsAllocated") or 0
+    needed = -(-count * bits // _BITS_PER_BYTE)
+    spare = len(dataset.PixelData) - needed
+    if not syntax.is_encapsulated and spare > 1:  # the pad of an odd length
+        text = f"pixel data have {spare} bytes more than {needed} for all frames"
+        raise OutlinesRefusedError(reason="unreadable_segmentation", text=text)
 
 
 def _masks(

@@ -137,7 +137,7 @@ def assert_heights(
 
 def assert_marked(after: Dataset, before: Dataset, drawn: Dataset) -> None:
     """Check that the new report tells what it was measured from."""
-    assert after.SeriesDescription.endswith("SR edited")
+    assert after.SeriesDescription == f"{before.SeriesDescription} edited"
     assert "轮廓由Jane Doe修改" in texts(after)
     (former,) = after.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     (instance,) = former.ReferencedSOPSequence

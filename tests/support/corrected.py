@@ -58,7 +58,7 @@ def redrawn(
         "content_creator_name": "Doe^Jane",
     }
     attributes = {key: more.pop(key) for key in tuple(more) if key[0].isupper()}
-    dataset = Segmentation(
+    drawn = Segmentation(
         source_images=sources,
         pixel_array=labels,
         segment_descriptions=[
@@ -82,9 +82,11 @@ def redrawn(
         device_serial_number="1",
         **{**arguments, **more},
     )
+    # It shares elements with its sources until it is read from its file.
+    dataset = reread(drawn)
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
-    return reread(dataset)
+    return dataset
 
 
 def with_frames(dataset: Dataset, order: Sequence[int]) -> Dataset:
