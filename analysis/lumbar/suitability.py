@@ -31,7 +31,9 @@ MIN_DEPTH_MM = 60.0
 MAX_FIELD_MM = 1100.0
 """More than a whole spine; a larger statement of size is an error of the header."""
 MIN_GREY_LEVELS = 16
-"""A picture with fewer distinct values is blank or a mask."""
+"""A slice with fewer distinct values is blank or a mask."""
+_EVERY = 4
+"""Rows and columns that are looked at for it."""
 
 _PLANE_CODES = {
     Plane.AXIAL: "not_sagittal",
@@ -127,8 +129,7 @@ def examine(volume: Volume) -> SagittalVolume:
     """
     for check in (_check_plane, _check_slices, _check_spacing, _check_field):
         check(volume)
-    _check_signal(volume)
-    warnings = []
+    warnings = list(_check_signal(volume))
     count = volume.voxels.shape[0]
     if count < FEW_SLICES:
         text = f"{count} slices: the middle of the spine is known less well than from"
@@ -178,9 +179,14 @@ def _check_field(volume: Volume) -> None:
         raise UnsuitableInput(code="field_of_view_too_large", text=text)
 
 
-def _check_signal(volume: Volume) -> None:
-    middle = volume.voxels[volume.voxels.shape[0] // 2]
-    levels = np.unique(middle).size
-    if levels < MIN_GREY_LEVELS:
-        text = f"The middle slice has {levels} grey levels, at least {MIN_GREY_LEVELS}"
-        raise UnsuitableInput(code="blank", text=f"{text} are needed")
+def _check_signal(volume: Volume) -> tuple[Notice, ...]:
+    """Tell of blank slices; refuse a series that leaves too few others."""
+    levels = [np.unique(one[::_EVERY, ::_EVERY]).size for one in volume.voxels]
+    blank = sum(count < MIN_GREY_LEVELS for count in levels)
+    if blank == 0:
+        return ()
+    text = f"{blank} of {len(levels)} slices have fewer than {MIN_GREY_LEVELS}"
+    text = f"{text} grey levels"
+    if len(levels) - blank < MIN_SLICES:
+        raise UnsuitableInput(code="blank", text=text)
+    return (Notice(code="blank_slices", text=f"{text} and show nothing"),)

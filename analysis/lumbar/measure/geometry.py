@@ -37,6 +37,9 @@ class SlabMeasurement:
         The same.
     slices
         What the mean was taken of.
+    blur_mm
+        By how much the height changes when the outline is drawn at another level of the
+        network's probability; None where there is no slice.
     outline
         In the slice nearest to the middle, on the grid of the series; None where the
         structure was not found.
@@ -51,6 +54,7 @@ class SlabMeasurement:
     area_mm2: Quantity
     wedge_deg: Quantity
     slices: tuple[Slab, ...] = ()
+    blur_mm: float | None = None
     outline: Outline | None = None
 
 
@@ -99,6 +103,7 @@ def _measure(
         area_mm2=middle(lambda slab: slab.area_mm2),
         wedge_deg=missing or _wedge(found),
         slices=tuple(found),
+        blur_mm=_middle_half([slab.blur_mm for slab in found]) if found else None,
         outline=_outline(anatomy, structure, slices),
     )
 

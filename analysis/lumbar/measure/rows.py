@@ -49,6 +49,8 @@ class DiscRow:
         Mean signal of the disc and of its central quarter over that of CSF.
     reference
         The parameters as the reference defines them.
+    blur_mm
+        How unsharp the outline is, as `SlabMeasurement` defines it.
     uncertainty
         Standard uncertainty of what was measured, by the name of the field.
     """
@@ -68,6 +70,7 @@ class DiscRow:
     nucleus_ratio_csf: Quantity
     reference: ReferenceValues
     outline: Outline | None = None
+    blur_mm: float | None = None
     uncertainty: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -135,6 +138,7 @@ def measure_rows(
             nucleus_ratio_csf=signal.nucleus_ratio_csf,
             reference=reference_values(geometry[disc.number], signal.reference),
             outline=slab.outline,
+            blur_mm=slab.blur_mm,
         )
         values = {key: getattr(row, key) for key in TERMS}
         rows.append(replace(row, uncertainty=uncertainties(slab, values)))

@@ -131,6 +131,26 @@ def test_a_blank_series_is_refused(grey: float) -> None:
     assert outcome.value.code == "blank"
 
 
+def blanked(volume: Volume, *slices: int) -> Volume:
+    voxels = volume.voxels.copy()
+    voxels[list(slices)] = 0
+    return dataclasses.replace(volume, voxels=voxels)
+
+
+def test_blank_slices_are_told_and_the_rest_is_taken() -> None:
+    volume = noise(Layout(size_mm=(28.0, 290.0, 150.0)))
+    (warning,) = examine(blanked(volume, 0, 3)).warnings
+    assert warning.code == "blank_slices"
+    assert "2 of 7" in warning.text
+
+
+def test_with_fewer_than_three_slices_that_are_not_blank_it_is_refused() -> None:
+    volume = noise(Layout(size_mm=(16.0, 290.0, 150.0)))
+    with pytest.raises(UnsuitableInput) as outcome:
+        examine(blanked(volume, 1, 2))
+    assert outcome.value.code == "blank"
+
+
 def test_three_slices_are_taken_with_a_warning() -> None:
     warnings = examine(noise(Layout(size_mm=(12.0, 290.0, 150.0)))).warnings
     assert [warning.code for warning in warnings] == ["few_slices"]

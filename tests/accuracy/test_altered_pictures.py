@@ -1,0 +1,233 @@
+"""A real picture, altered as patients, scanners and senders alter pictures.
+
+All goes through the product's own network: the series is refused with its reason, or
+measured with its levels rightly named and the fault told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.contract.errors import UnsuitableInput
+from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy import DISCS
+from analysis.lumbar.plugin import ROLE, LumbarMri
+from tests.support import spider
+
+pytestmark = [
+    pytest.mark.accuracy,
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        not spider.SHARED.is_dir(), reason=f"{spider.SHARED} is not on this machine"
+    ),
+]
+
+PATIENT = "057"
+MIDDLE = slice(2, 7)
+MIN_PIXELS = 300
+Alter = Callable[["Picture"], "Picture"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A series and its drawn discs: 1 the lowest, counted upwards."""
+
+    volume: Volume
+    discs: NDArray[np.uint8]
+
+    def with_voxels(self, voxels: NDArray[np.float32]) -> Picture:
+        volume = dataclasses.replace(self.volume, voxels=voxels.astype(np.float32))
+        return dataclasses.replace(self, volume=volume)
+
+    def rows(self, first: int, last: int) -> Picture:
+        """Crop to some rows, as a field of view that ends there."""
+        voxels = self.volume.voxels[:, first:last]
+        volume = dataclasses.replace(self.volume, voxels=np.ascontiguousarray(voxels))
+        return Picture(volume=volume, discs=self.discs[:, first:last])
+
+    def middle(self, disc: int) -> tuple[int, int]:
+        """Return row and column of the middle of a disc."""
+        row, column = np.argwhere(self.discs == disc)[:, 1:].mean(axis=0)
+        return round(float(row)), round(float(column))
+
+    def pixels(self, length_mm: float) -> int:
+        """Return a length along the rows in pixels."""
+        return round(length_mm / float(self.volume.frame.spacing_mm[1]))
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    volume = spider.read_volume(PATIENT)
+    voxels = volume.voxels[MIDDLE]
+    return Picture(
+        volume=dataclasses.replace(volume, voxels=voxels),
+        discs=spider.read_disc_instances(PATIENT)[MIDDLE],
+    )
+
+
+@pytest.fixture(scope="module")
+def plugin() -> LumbarMri:
+    return LumbarMri()
+
+
+def measured(
+    plugin: LumbarMri, picture: Picture, **said: Any
+) -> tuple[set[str], list[dict[str, Any]]]:
+    """Return the warnings and the levels; check names, reasons and finite numbers."""
+    summary = SeriesSummary(
+        modality="MR",
+        body_part="LSPINE",
+        plane=Plane.SAGITTAL,
+        weighting=Weighting.T2,
+        slice_count=len(picture.discs),
+        rows=picture.discs.shape[1],
+        columns=picture.discs.shape[2],
+        contrast_agent=said.get("contrast_agent", False),
+    )
+    subject = Subject(age_years=said.get("age_years", 50.0), sex="F")
+    context = Context(subject=subject, summaries={ROLE: summary})
+    result = plugin.analyse({ROLE: picture.volume}, context)
+    json.dumps(result.details, allow_nan=False)
+    for number, disc in enumerate(DISCS, start=1):
+        drawn = picture.discs == number
+        named = np.bincount(result.segmentation.labels[drawn], minlength=22)[1:21]
+        if drawn.sum() >= MIN_PIXELS and named.sum() >= MIN_PIXELS / 2:
+            assert named.argmax() + 1 == disc.number
+    levels = result.details["levels"]
+    assert isinstance(levels, list)
+    for level in levels:
+        assert (level["disc_height_mm"] is None) == (
+            "disc_height_mm" in level["unmeasured"]
+        )
+    assert all(warning.text for warning in result.warnings)
+    return {warning.code for warning in result.warnings}, levels
+
+
+def ends_in_the_lowest_disc(picture: Picture) -> Picture:
+    return picture.rows(0, picture.middle(1)[0])
+
+
+def ends_in_l4(picture: Picture) -> Picture:
+    return picture.rows(0, (picture.middle(2)[0] + picture.middle(3)[0]) // 2)
+
+
+def holds_two_discs(picture: Picture) -> Picture:
+    return picture.rows(picture.middle(2)[0] - picture.pixels(8), len(picture.discs[0]))
+
+
+def blank_but_for_two(picture: Picture) -> Picture:
+    voxels = picture.volume.voxels.copy()
+    voxels[[0, 2, 4]] = 0
+    return picture.with_voxels(voxels)
+
+
+def inverted(picture: Picture) -> Picture:
+    voxels = picture.volume.voxels
+    return picture.with_voxels(voxels.max() - voxels)
+
+
+@pytest.mark.parametrize(
+    ("alter", "code"),
+    [
+        (ends_in_the_lowest_disc, "sacrum_not_in_view"),
+        (ends_in_l4, "sacrum_not_in_view"),
+        (holds_two_discs, "field_of_view_too_small"),
+        (blank_but_for_two, "blank"),
+        (inverted, "no_lumbar_spine"),
+    ],
+)
+def test_what_cannot_be_named_is_refused_with_its_reason(
+    plugin: LumbarMri, picture: Picture, alter: Alter, code: str
+) -> None:
+    with pytest.raises(UnsuitableInput) as outcome:
+        measured(plugin, alter(picture))
+    assert outcome.value.code == code
+
+
+def test_a_field_of_view_that_begins_at_l3_names_what_it_shows(
+    plugin: LumbarMri, picture: Picture
+) -> None:
+    first = picture.middle(3)[0] - picture.pixels(14)
+    cropped = picture.rows(first, len(picture.discs[0]))
+    codes, levels = measured(plugin, cropped)
+    assert "levels_missing" in codes
+    known = [level["disc_height_mm"] is not None for level in levels]
+    assert known == [False, False, True, True, True]
+    assert levels[0]["unmeasured"]["disc_height_mm"].startswith("outside_view")
+
+
+def without_a_body(picture: Picture) -> Picture:
+    """Take L3 and a disc out, as in a spine of four lumbar bodies."""
+    (upper, there), (lower, here) = picture.middle(4), picture.middle(3)
+
+    def cut(voxels: NDArray[Any]) -> NDArray[Any]:
+        above = np.roll(voxels[:, :upper], here - there, axis=2)
+        return np.concatenate([above, voxels[:, lower:]], axis=1)
+
+    altered = picture.with_voxels(cut(picture.volume.voxels))
+    discs = cut(np.where(picture.discs > 3, picture.discs - 1, picture.discs))
+    return dataclasses.replace(altered, discs=discs)
+
+
+def with_another_body(picture: Picture) -> Picture:
+    """Show L3 and a disc twice, as in a spine of six lumbar bodies."""
+    (upper, there), (lower, here) = picture.middle(4), picture.middle(3)
+
+    def doubled(voxels: NDArray[Any], own: NDArray[Any]) -> NDArray[Any]:
+        above = np.roll(voxels[:, :lower], there - here, axis=2)
+        return np.concatenate([above, own[:, upper:]], axis=1)
+
+    altered = picture.with_voxels(doubled(picture.volume.voxels, picture.volume.voxels))
+    higher = np.where(picture.discs > 3, picture.discs + 1, picture.discs)
+    higher[picture.discs == 3] = 4
+    return dataclasses.replace(altered, discs=doubled(higher, picture.discs))
+
+
+@pytest.mark.parametrize("alter", [without_a_body, with_another_body])
+def test_levels_are_counted_from_the_sacrum_whatever_lies_above(
+    plugin: LumbarMri, picture: Picture, alter: Alter
+) -> None:
+    _, levels = measured(plugin, alter(picture))
+    assert all(level["disc_height_mm"] is not None for level in levels)
+
+
+def test_contrast_agent_and_a_child_leave_the_geometry(
+    plugin: LumbarMri, picture: Picture
+) -> None:
+    codes, levels = measured(plugin, picture, contrast_agent=True, age_years=15.0)
+    assert codes == {"contrast_agent", "age_without_norms", "few_slices"}
+    for level in levels:
+        assert level["disc_height_mm"] is not None
+        assert level["unmeasured"]["delta_si"].startswith("contrast_agent")
+        assert level["unmeasured"]["norms.dhi"].startswith("age_without_norms")
+
+
+def test_blank_slices_are_told_and_the_others_measured(
+    plugin: LumbarMri, picture: Picture
+) -> None:
+    voxels = picture.volume.voxels.copy()
+    voxels[[0, 4]] = 0
+    codes, levels = measured(plugin, picture.with_voxels(voxels))
+    assert codes == {"blank_slices", "few_slices"}
+    assert all(level["disc_height_mm"] is not None for level in levels)
+
+
+def test_motion_within_the_slices_is_told(plugin: LumbarMri, picture: Picture) -> None:
+    # 40 % of the lines of k-space, in blocks of eight, from a patient 4 mm lower.
+    voxels = picture.volume.voxels
+    here = np.fft.fft(voxels, axis=1)
+    there = np.fft.fft(np.roll(voxels, picture.pixels(3.75), axis=1), axis=1)
+    slices, rows, _ = voxels.shape
+    blocks = np.random.default_rng(1).random((slices, rows // 8)) < 0.4
+    moved = np.repeat(blocks, 8, axis=1)
+    here[moved] = there[moved]
+    codes, _ = measured(plugin, picture.with_voxels(np.abs(np.fft.ifft(here, axis=1))))
+    assert "motion" in codes
