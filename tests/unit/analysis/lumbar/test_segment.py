@@ -45,7 +45,7 @@ def test_labels_lie_where_the_structures_lie_in_the_patient(layout: Layout) -> N
 
 
 def test_the_network_sees_every_slice_once_and_in_order() -> None:
-    frame, shape = Layout(size_mm=(28.0, 290.0, 150.0)).frame()
+    frame, shape = Layout(size_mm=(44.0, 290.0, 150.0)).frame()
     spine = WedgeSpine()
     expected = spine.tissue_map(frame, shape)
     volume = spine.volume(frame, shape)
@@ -63,3 +63,23 @@ def test_the_margin_is_positive_inside_and_negative_outside() -> None:
     assert lead.max() == FULL
     assert lead.min() == -FULL
     assert ((lead > 0) <= (tissues.tissue[1] == Tissue.DISC)).all()
+
+
+@pytest.mark.parametrize(("slice_mm", "expected"), [(1.8, 0.667), (4.0, 0.45)])
+def test_thin_slices_lend_each_other_certainty(
+    slice_mm: float, expected: float
+) -> None:
+    # The kernel of 1.2 mm is 0.20, 0.61, 0.20 where slices are 1.8 mm apart:
+    # 0.61 * 0.45 + 2 * 0.20 * 1 = 0.667.
+    layout = Layout(size_mm=(5 * slice_mm, 90.0, 90.0), spacing_mm=(slice_mm, 0.8, 0.8))
+    frame, shape = layout.frame()
+    tissues = WedgeSpine().tissue_map(frame, shape)
+    answer = np.zeros_like(tissues.probability)
+    answer[:, Tissue.DISC] = FULL
+    answer[2, Tissue.DISC], answer[2, Tissue.BODY] = 0.45 * FULL, 0.55 * FULL
+    volume = WedgeSpine().volume(frame, shape)
+    found = segment(SagittalVolume(volume=volume), PhantomSegmenter(answer))
+    shares = found.probability[2, Tissue.DISC] / FULL
+    np.testing.assert_allclose(shares, expected, atol=0.005)
+    assert (found.tissue[2] == Tissue.BODY).all()
+    assert (found.tissue[[0, 1, 3, 4]] == Tissue.DISC).all()
