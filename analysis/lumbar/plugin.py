@@ -193,6 +193,7 @@ class LumbarMri:
         # scipy and Pillow come with these; an idle process does without.
         from analysis.lumbar import report
         from analysis.lumbar.assessment import assess
+        from analysis.lumbar.confidence import outline_confidence, uncertain_outlines
         from analysis.lumbar.contrast import signal_unfit, weighting_notices
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
@@ -224,12 +225,16 @@ class LumbarMri:
         assessment = assess(
             anatomy, volume, rows, context.subject, unfit, threads=threads
         )
+        confidence = outline_confidence(
+            anatomy.tissues, anatomy.levels.names, trace.edited
+        )
         warnings = (
             *report.edited_warnings(trace),
             *sagittal.warnings,
             *doubts,
             *anatomy.levels.warnings,
             *judge(anatomy, volume, labels, rows),
+            *uncertain_outlines(confidence),
             *report.level_warnings(rows),
             *norm_notices(assessment.person),
         )
@@ -254,6 +259,7 @@ class LumbarMri:
             details={
                 **report.details(rows, assessment),
                 **report.other_readings(anatomy.levels),
+                **report.certainties(anatomy.levels, confidence),
                 "outlines": report.origin(trace),
             },
             summary=summarise(findings, warnings, trace.editor),

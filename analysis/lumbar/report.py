@@ -20,7 +20,7 @@ from analysis.contract.concepts import (
 from analysis.contract.measurement import Measurement, Unmeasured
 from analysis.contract.result import Finding, Json, Notice
 from analysis.contract.segmentation import Segment, Segmentation
-from analysis.lumbar.anatomy import STRUCTURES
+from analysis.lumbar.anatomy import DISCS, STRUCTURES, level_of
 from analysis.lumbar.assessment import Assessment
 from analysis.lumbar.assessment_report import (
     assessed_details,
@@ -266,6 +266,32 @@ def other_readings(levels: Levels) -> Mapping[str, list[dict[str, Json]]]:
         for reading in levels.alternatives
     ]
     return {"alternative_levels": readings}
+
+
+def certainties(
+    levels: Levels, confidence: Mapping[int, float]
+) -> Mapping[str, dict[str, Json]]:
+    """Return how sure each name is, and how good each outline is expected to be.
+
+    Parameters
+    ----------
+    levels
+        The named levels.
+    confidence
+        By number of the structure, from `confidence.outline_confidence`.
+    """
+    return {
+        "level_certainty": {
+            level_of(disc): round(levels.certainty[disc.number], _DECIMALS)
+            for disc in DISCS
+            if disc.number in levels.certainty
+        },
+        "outline_confidence": {
+            structure.label: round(confidence[structure.number], _DECIMALS)
+            for structure in STRUCTURES
+            if structure.number in confidence
+        },
+    }
 
 
 def _level(row: DiscRow, assessment: Assessment) -> dict[str, Json]:

@@ -75,6 +75,7 @@ def test_the_bundled_series_is_measured(demo_series: Path, tmp_path: Path) -> No
     report = report_of(tmp_path / "out")
     assert set(report) == {
         "version", "status", "series_uid", "analysis", "warnings", "levels",
+        "outlines", "level_certainty", "outline_confidence",
     }  # fmt: skip
     assert (report["version"], report["status"]) == (1, "measured")
     assert set(report["analysis"]) == {"name", "version", "weights_sha256"}

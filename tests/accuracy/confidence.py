@@ -1,0 +1,83 @@
+"""Compares the confidence of outlines with their overlap with hand-drawn ones.
+
+Run as `python -m tests.accuracy.confidence train` or `... public_test`. Prints how well
+it tells the worst tenth of each kind of structure, and the line by which
+`analysis.lumbar.confidence` calibrates discs (fitted to what is printed for `train`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.inference.engine import load_segmenter
+from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.confidence import (
+    UNCERTAIN_BODY,
+    UNCERTAIN_DISC,
+    outline_confidence,
+)
+from analysis.lumbar.levels import name_levels
+from analysis.lumbar.segment import label_source, segment
+from analysis.lumbar.suitability import examine
+from analysis.training.scores import dice_of
+from tests.accuracy.report import drawn
+from tests.support import spider
+
+_KINDS = {
+    "disc": (DISCS[:5], UNCERTAIN_DISC),
+    "body": (VERTEBRAE[1:6], UNCERTAIN_BODY),
+    "canal": ((CANAL,), 0.0),
+}
+_WORST = 0.1
+_MISSED = 0.0
+"""Confidence and overlap of a structure that was not found."""
+
+
+def pairs(split: str) -> dict[str, list[tuple[float, float]]]:
+    """Return expected and true overlap of every drawn structure, by kind."""
+    segmenter = load_segmenter("lumbar", threads=2)
+    found = defaultdict(list)
+    for patient in spider.patients(split):
+        truth = drawn(patient)
+        tissues = segment(examine(spider.read_volume(patient)), segmenter)
+        names = name_levels(tissues).names
+        labels = label_source(tissues, names)
+        confidence = outline_confidence(tissues, names)
+        for kind, (structures, _) in _KINDS.items():
+            for structure in structures:
+                number = structure.number
+                true = dice_of(truth == number, labels == number)
+                if (truth == number).any() and true is not None:
+                    found[kind].append((confidence.get(number, _MISSED), true))
+    return found
+
+
+def separation(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
+    """Return how often a bad one has the lower score: the area under the ROC curve."""
+    low, high = score[bad][:, None], score[~bad][None]
+    return float(((low < high) + 0.5 * (low == high)).mean())
+
+
+def main(split: str) -> None:
+    """Print one line for each kind of structure."""
+    for kind, rows in pairs(split).items():
+        expected, true = np.array(rows).T
+        bad = true <= np.quantile(true, _WORST)
+        flagged = expected < _KINDS[kind][1]
+        slope, offset = np.polyfit(expected, true, 1)
+        sys.stdout.write(
+            f"{kind}: n {len(true)}, expected {expected.mean():.3f}, true "
+            f"{true.mean():.3f}, mean abs. error {np.abs(expected - true).mean():.3f}; "
+            f"worst tenth (true <= {true[bad].max():.3f}): AUC "
+            f"{separation(expected, bad):.3f}, flagged {int((flagged & bad).sum())} of "
+            f"{int(bad.sum())} with {int(flagged.sum())} flags; true = {offset:.3f} + "
+            f"{slope:.3f} x expected\n"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
