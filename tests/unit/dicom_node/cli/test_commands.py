@@ -16,7 +16,7 @@ from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
 from dicom_node.jobs.engine import prepare_database
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.pipeline import offline
+from dicom_node.pipeline import offline, registry
 from tests.support.mr_series import build_series, write_series
 from tests.support.peers import free_port
 from tests.support.spine_phantom import frame_of
@@ -159,6 +159,19 @@ def test_a_gpu_that_is_not_used_is_told_before_the_start(
     assert main(["check", "--config", config, "--json"]) == DONE
     (finding,) = (one for one in json.loads(capsys.readouterr().out) if one["warning"])
     assert (finding["subject"], finding["good"]) == ("device", True)
+
+
+def test_check_tells_whether_an_analysis_can_compare_examinations(
+    config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(config).read_text()
+    asked = "deliver_to: [pacs], follow_up: {peer: pacs}"
+    Path(config).write_text(text.replace("deliver_to: [pacs]", asked))
+    assert main(["check", "--config", config]) == DONE
+    assert "ok    route lumbar: lumbar-mri can compare" in capsys.readouterr().out
+    monkeypatch.setattr(registry, "can_follow_up", lambda _: False)
+    assert main(["check", "--config", config]) == FAILED
+    assert "WRONG route lumbar: lumbar-mri cannot compare" in capsys.readouterr().err
 
 
 def test_a_folder_that_does_not_exist_is_wrong_usage(

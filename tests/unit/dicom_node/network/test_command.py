@@ -19,8 +19,11 @@ from dicom_node.network.pdu import ProtocolError
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
-def _store_request() -> bytes:
+def _store_request(*, move_originator: str | None = None) -> bytes:
     primitive = C_STORE()
+    if move_originator is not None:
+        primitive.MoveOriginatorApplicationEntityTitle = move_originator
+        primitive.MoveOriginatorMessageID = 1
     primitive.MessageID = 7
     primitive.AffectedSOPClassUID = MR
     primitive.AffectedSOPInstanceUID = "1.2.3"
@@ -44,6 +47,13 @@ def test_a_request_is_read_as_pynetdicom_wrote_it() -> None:
         sop_class_uid=MR,
         sop_instance_uid="1.2.3",
     )
+
+
+@pytest.mark.parametrize("title", ["LUMBAR_AI", "LUMBAR AI", "A"])
+def test_who_asked_for_an_instance_is_read_without_padding(title: str) -> None:
+    request = parse_command(_store_request(move_originator=title))
+    assert request.move_originator == title
+    assert parse_command(REQUEST).move_originator == ""
 
 
 def _decoded(content: bytes) -> Dataset:

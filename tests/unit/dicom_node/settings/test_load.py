@@ -50,6 +50,17 @@ def test_a_good_file_is_read_and_what_it_leaves_out_has_a_default(
     assert settings.routes[0].objects == ["seg", "sr", "sc"]
 
 
+def test_nobody_is_asked_for_earlier_examinations_unless_a_route_says_so(
+    tmp_path: Path,
+) -> None:
+    assert loaded(tmp_path, GOOD).routes[0].follow_up is None
+    text = GOOD + "    follow_up: {peer: pacs}\n"
+    follow_up = loaded(tmp_path, text).routes[0].follow_up
+    assert follow_up is not None
+    assert (follow_up.retrieve, follow_up.wait_s) == ("c-get", 20)
+    assert not follow_up.analyse_earlier
+
+
 def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
     tmp_path: Path,
 ) -> None:
@@ -127,6 +138,26 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "7 routes.0.segmentation: binary-rle is not one of binary, labelmap, "
             "labelmap-rle (only a label map can be RLE: DCMTK 3.6 and pydicom 3.0 read "
             "it of no single bits)",
+        ),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: [pacs]\n    follow_up: {peer: moon}",
+            "8 routes.0.follow_up.peer: no peer is named moon (peers: pacs)",
+        ),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: [pacs]\n    follow_up: {peer: pacs, retrieve: wado}",
+            "8 routes.0.follow_up.retrieve: wado is not one of c-get, c-move",
+        ),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: [pacs]\n    follow_up: {peer: pacs, wait_s: 0}",
+            "8 routes.0.follow_up.wait_s: 0 is not a time in seconds (above 0)",
+        ),
+        (
+            "deliver_to: [pacs]",
+            "deliver_to: [pacs]\n    follow_up: {wait: 3}",
+            "8 routes.0.follow_up.peer: is missing",
         ),
         (
             "version: 1\n",

@@ -34,6 +34,7 @@ class Desk:
             self.layout,
             min_free_bytes=min_free_bytes,
             stored=lambda _request, instance: self.stored.append(instance),
+            own_ae="LUMBAR_AI",
             clock=self._clock,
         )
 
@@ -48,6 +49,7 @@ class Desk:
         sop_instance_uid: str,
         sop_class_uid: str = "1.2.840.10008.5.1.4.1.1.4",
         step: int = 1000,
+        move_originator: str = "",
     ) -> None:
         """Give the inbox a dataset in pieces, as an association does."""
         request = StoreRequest(
@@ -56,6 +58,7 @@ class Desk:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
+            move_originator=move_originator,
         )
         incoming = self._inbox.begin(request)
         try:
@@ -180,3 +183,22 @@ def test_a_disk_that_fails_at_the_last_moment_keeps_nothing(
         desk.send(mr_instance())
     assert desk.files() == []
     assert desk.stored == []
+
+
+@pytest.mark.parametrize(
+    ("move_originator", "is_told"),
+    [("LUMBAR_AI", False), ("WORKSTATION", True), ("", True)],
+)
+def test_what_we_asked_for_is_kept_apart_and_nobody_is_told(
+    desk: Desk, move_originator: str, *, is_told: bool
+) -> None:
+    instance = mr_instance()
+    desk.keep(
+        encoded(instance),
+        sop_instance_uid=str(instance.SOPInstanceUID),
+        move_originator=move_originator,
+    )
+    series = str(instance.StudyInstanceUID), str(instance.SeriesInstanceUID)
+    place = desk.layout.series_folder if is_told else desk.layout.fetched_folder
+    assert [path.parent for path in desk.files()] == [place(*series)]
+    assert len(desk.stored) == is_told

@@ -11,7 +11,7 @@ from dicom_node.model import Completion, ReceivedSeries, StoredInstance
 from dicom_node.spool.assembler import SeriesKey
 from dicom_node.spool.layout import SpoolLayout
 from dicom_node.spool.manifest import mark_owed, write_pending
-from dicom_node.spool.retention import sweep_jobs, sweep_series
+from dicom_node.spool.retention import sweep_fetched, sweep_jobs, sweep_series
 
 LONG_AGO_S = 1000.0
 BEFORE_S = 5000.0
@@ -109,3 +109,16 @@ def test_results_of_settled_jobs_go(layout: SpoolLayout) -> None:
     gone = sweep_jobs(layout, before_s=BEFORE_S, unsettled={"running"})
     assert gone == ("settled",)
     assert {path.name for path in layout.outbox.iterdir()} == {"running", "young"}
+
+
+def test_what_was_fetched_for_a_comparison_goes_when_it_is_old(
+    layout: SpoolLayout,
+) -> None:
+    old, young = (layout.fetched_folder("ST", name) for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "instance.dcm").write_bytes(b"dataset")
+    _age(old)
+    sweep_fetched(layout, before_s=BEFORE_S)
+    assert not old.exists()
+    assert young.exists()
