@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 from pydicom.datadict import dictionary_description, tag_for_keyword
+from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from dicom_node.decode.select import MR_IMAGE_CLASSES
@@ -22,7 +23,9 @@ from dicom_node.network.contexts import (
     VERIFICATION,
     is_kept_syntax,
 )
+from dicom_node.network.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.network.receive import REJECTIONS
+from dicom_node.network.retrieve import IMAGE_SYNTAXES
 from dicom_node.network.status import Verdict, verdict
 from dicom_node.network.stream import MAX_PDU_BYTES
 from dicom_node.settings.model import (
@@ -100,6 +103,8 @@ def tables() -> dict[str, str]:
         "implementation": _table(("What", "Value"), _implementation()),
         "analysed": _table(("SOP class", "UID"), _classes(sorted(MR_IMAGE_CLASSES))),
         "syntaxes": _table(("Transfer syntax", "UID"), _accepted_syntaxes()),
+        "find": _table(("Level", "Return keys"), _query_keys()),
+        "get": _table(("Transfer syntax", "UID"), _classes(IMAGE_SYNTAXES)),
         "results": _table(
             ("Object", "SOP class", "UID", "Transfer syntaxes", "By default"),
             _results(),
@@ -160,6 +165,12 @@ def _implementation() -> Iterator[Sequence[str]]:
     yield "Implementation Version Name", f"`{pdu.IMPLEMENTATION_NAME}`"
     yield "Maximum Length Received", f"{MAX_PDU_BYTES} bytes"
     yield "Verification", f"SCU and SCP, `{VERIFICATION}`"
+
+
+def _query_keys() -> Iterator[Sequence[str]]:
+    for level, keys in (("STUDY", STUDY_KEYS), ("SERIES", SERIES_KEYS)):
+        names = (f"{dictionary_description(key)} {Tag(key)}" for key in keys)
+        yield level, ", ".join(names)
 
 
 def _accepted_syntaxes() -> Iterator[Sequence[str]]:
