@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+from pynetdicom.transport import ThreadedAssociationServer
 
 from tests.support.peers import HOST, free_port
 
@@ -54,6 +55,7 @@ class SlowArchive:
             scp_role=True,
         )
         self._ae = ae
+        self._server: ThreadedAssociationServer | None = None
 
     def __enter__(self) -> Self:
         self._server = self._ae.start_server(
@@ -74,7 +76,8 @@ class SlowArchive:
         trace: TracebackType | None,
     ) -> None:
         self._let_go.set()
-        self._server.shutdown()
+        if self._server is not None:
+            self._server.shutdown()
 
     def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         """Answer one match after the other: no read ever waits for long."""
