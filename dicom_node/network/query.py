@@ -25,8 +25,8 @@ _MAX_MATCHES = 500
 """No patient has as many studies, no study as many series that concern us."""
 
 STUDY_KEYS = (
-    "StudyDate", "StudyTime", "PatientID", "IssuerOfPatientID", "PatientName",
-    "PatientBirthDate", "PatientSex", "ModalitiesInStudy", "StudyInstanceUID",
+    "StudyDate", "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate",
+    "PatientSex", "StudyInstanceUID",
 )  # fmt: skip
 SERIES_KEYS = (
     "Modality", "SeriesDescription", "SeriesNumber", "SeriesInstanceUID",
