@@ -1,4 +1,4 @@
-"""Whatever an archive is doing when the time is over, it is cut off."""
+"""An archive that stops half-way is cut off, and one that refuses is understood."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, QueryFailedError
 from dicom_node.network.deadline import Deadline
+from dicom_node.pipeline import archive as archive_module
 from dicom_node.pipeline.archive import PeerArchive
 from dicom_node.settings.model import FollowUp, Peer, Route, Settings, Spool
 from dicom_node.spool.layout import SpoolLayout
 from tests.support.peers import HOST, wait_until
 from tests.support.slow_archive import SlowArchive
+from tests.support.unwilling_archive import UnwillingArchive
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 LONG_S = 240.0
@@ -41,7 +43,9 @@ def asking(folder: Path, port: int, retrieve: str, deadline: Deadline) -> PeerAr
         routes=[Route(name="lumbar", deliver_to=["slow"])],
     )
     SpoolLayout(settings.spool.folder).prepare()
-    follow_up = FollowUp.model_validate({"peer": "slow", "retrieve": retrieve})
+    follow_up = FollowUp.model_validate(
+        {"peer": "slow", "retrieve": "c-move" if retrieve == "c-move" else "c-get"}
+    )
     return PeerArchive(settings, follow_up, folder, deadline)
 
 
@@ -136,3 +140,69 @@ def test_nothing_is_begun_when_the_time_is_over(
         peer = asking(tmp_path, archive.port, "c-get", deadline)
         with pytest.raises(NodeError):
             peer.studies("PHANTOM1", "20260101")
+
+
+RETRIEVE = {"C-FIND": "c-get", "C-GET": "c-get", "C-MOVE": "c-move"}
+
+
+def ask(peer: PeerArchive, service: str) -> object:
+    if service == "C-FIND":
+        return peer.studies("PHANTOM1", "20260101")
+    return peer.fetch("1.2", "1.3", [MR])
+
+
+@pytest.mark.parametrize("service", ["C-FIND", "C-GET", "C-MOVE"])
+def test_an_archive_that_does_not_know_the_service_is_named(
+    tmp_path: Path, service: str
+) -> None:
+    with UnwillingArchive(status=0) as archive, Deadline(LONG_S) as deadline:
+        peer = asking(tmp_path, archive.port, RETRIEVE[service], deadline)
+        with pytest.raises(QueryFailedError, match=f"{service} at SLOW: not supported"):
+            ask(peer, service)
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [("C-FIND", "0xc001"), ("C-GET", "0xc001"), ("C-MOVE", "0xa801")],
+)
+def test_a_failure_is_told_with_its_status(
+    tmp_path: Path, service: str, said: str
+) -> None:
+    with (
+        UnwillingArchive(service, status=0xC001) as archive,
+        Deadline(LONG_S) as deadline,
+    ):
+        peer = asking(tmp_path, archive.port, RETRIEVE[service], deadline)
+        with pytest.raises(QueryFailedError, match=f"{service} at SLOW: .*{said}"):
+            ask(peer, service)
+
+
+def test_a_series_of_which_an_archive_has_nothing_is_empty_by_c_get(
+    tmp_path: Path,
+) -> None:
+    with UnwillingArchive("C-GET", status=0) as archive, Deadline(LONG_S) as deadline:
+        peer = asking(tmp_path, archive.port, "c-get", deadline)
+        assert list(peer.fetch("1.2", "1.3", [MR])) == []
+
+
+def test_a_c_move_after_which_nothing_came_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "move_series", lambda *_, **__: None)
+    with Deadline(LONG_S) as deadline:
+        peer = asking(tmp_path, 1, "c-move", deadline)
+        with pytest.raises(QueryFailedError, match="nothing arrived"):
+            peer.fetch("1.2", "1.3", [MR])
+
+
+def test_what_an_archive_moves_without_saying_who_asked_lies_in_the_inbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = SpoolLayout(tmp_path / "spool")
+    filed = layout.series_folder("1.2", "1.3") / "abc-1.dcm"
+    filed.parent.mkdir(parents=True)
+    filed.write_bytes(b"")
+    monkeypatch.setattr(archive_module, "move_series", lambda *_, **__: None)
+    with Deadline(LONG_S) as deadline:
+        peer = asking(tmp_path, 1, "c-move", deadline)
+        assert list(peer.fetch("1.2", "1.3", [MR])) == [filed]
