@@ -106,23 +106,36 @@ def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
         np.rint(planes * FULL, out=planes)
         probability[start : start + len(planes)] = planes
     tissue = np.stack([planes.argmax(axis=0) for planes in probability])
-    _smooth_across(probability, float(grid.frame.spacing_mm[0]))
+    sources = [grid.source_slice(index) for index in range(count)]
+    shown = np.array([source not in sagittal.blank for source in sources], np.float32)
+    _smooth_across(probability, float(grid.frame.spacing_mm[0]), shown)
     return TissueMap(grid=grid, probability=probability, tissue=tissue.astype(np.uint8))
 
 
-def _smooth_across(probability: NDArray[np.uint8], slice_mm: float) -> None:
-    """Smooth probabilities (K, 6, R, C) across slices, where these are thin."""
+def _smooth_across(
+    probability: NDArray[np.uint8], slice_mm: float, shown: NDArray[np.float32]
+) -> None:
+    """Smooth probabilities (K, 6, R, C) across slices, where these are thin.
+
+    Blank slices, where `shown` (K,) is 0, say nothing of their neighbours.
+    """
     from scipy import ndimage
 
     sd_px = _SMOOTH_MM / slice_mm
     if sd_px < _SMOOTH_FROM_PX:
         return
-    for channel in range(probability.shape[1]):
-        plane = probability[:, channel].astype(np.float32)
-        smooth = ndimage.gaussian_filter1d(
-            plane, sd_px, axis=0, mode="nearest", truncate=2.0
+
+    def smooth(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        smoothed: NDArray[np.float32] = ndimage.gaussian_filter1d(
+            values, sd_px, axis=0, mode="nearest", truncate=2.0
         )
-        probability[:, channel] = np.rint(smooth)
+        return smoothed
+
+    kept = np.flatnonzero(shown)
+    weight = smooth(shown)[kept, None, None]
+    for channel in range(probability.shape[1]):
+        plane = probability[:, channel] * shown[:, None, None]
+        probability[kept, channel] = np.rint(smooth(plane)[kept] / weight)
 
 
 # Tissues that share their named structures: where the network wavers between the

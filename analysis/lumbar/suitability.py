@@ -111,11 +111,14 @@ class SagittalVolume:
     ----------
     volume
         Sagittal within limits, fine and large enough.
+    blank
+        Its slices that show nothing.
     warnings
         What a reader must know of it.
     """
 
     volume: Volume
+    blank: frozenset[int] = frozenset()
     warnings: tuple[Notice, ...] = ()
 
 
@@ -129,12 +132,13 @@ def examine(volume: Volume) -> SagittalVolume:
     """
     for check in (_check_plane, _check_slices, _check_spacing, _check_field):
         check(volume)
-    warnings = list(_check_signal(volume))
+    blank = _blank_slices(volume)
+    warnings = list(_check_signal(volume, blank))
     count = volume.voxels.shape[0]
     if count < FEW_SLICES:
         text = f"{count} slices: the middle of the spine is known less well than from"
         warnings.append(Notice(code="few_slices", text=f"{text} {FEW_SLICES} or more"))
-    return SagittalVolume(volume=volume, warnings=tuple(warnings))
+    return SagittalVolume(volume=volume, blank=blank, warnings=tuple(warnings))
 
 
 def _check_plane(volume: Volume) -> None:
@@ -179,14 +183,19 @@ def _check_field(volume: Volume) -> None:
         raise UnsuitableInput(code="field_of_view_too_large", text=text)
 
 
-def _check_signal(volume: Volume) -> tuple[Notice, ...]:
-    """Tell of blank slices; refuse a series that leaves too few others."""
+def _blank_slices(volume: Volume) -> frozenset[int]:
     levels = [np.unique(one[::_EVERY, ::_EVERY]).size for one in volume.voxels]
-    blank = sum(count < MIN_GREY_LEVELS for count in levels)
-    if blank == 0:
+    few = (index for index, count in enumerate(levels) if count < MIN_GREY_LEVELS)
+    return frozenset(few)
+
+
+def _check_signal(volume: Volume, blank: frozenset[int]) -> tuple[Notice, ...]:
+    """Tell of blank slices; refuse a series that leaves too few others."""
+    if not blank:
         return ()
-    text = f"{blank} of {len(levels)} slices have fewer than {MIN_GREY_LEVELS}"
+    count = volume.voxels.shape[0]
+    text = f"{len(blank)} of {count} slices have fewer than {MIN_GREY_LEVELS}"
     text = f"{text} grey levels"
-    if len(levels) - blank < MIN_SLICES:
+    if count - len(blank) < MIN_SLICES:
         raise UnsuitableInput(code="blank", text=text)
     return (Notice(code="blank_slices", text=f"{text} and show nothing"),)

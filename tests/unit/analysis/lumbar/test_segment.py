@@ -83,3 +83,17 @@ def test_thin_slices_lend_each_other_certainty(
     np.testing.assert_allclose(shares, expected, atol=0.005)
     assert (found.tissue[2] == Tissue.BODY).all()
     assert (found.tissue[[0, 1, 3, 4]] == Tissue.DISC).all()
+
+
+def test_a_blank_slice_takes_no_certainty_from_its_neighbours() -> None:
+    layout = Layout(size_mm=(9.0, 90.0, 90.0), spacing_mm=(1.8, 0.8, 0.8))
+    frame, shape = layout.frame()
+    answer = np.zeros_like(WedgeSpine().tissue_map(frame, shape).probability)
+    answer[:, Tissue.DISC] = FULL
+    answer[2, Tissue.DISC], answer[2, Tissue.BACKGROUND] = 0, FULL
+    sagittal = SagittalVolume(
+        volume=WedgeSpine().volume(frame, shape), blank=frozenset({2})
+    )
+    found = segment(sagittal, PhantomSegmenter(answer))
+    assert (found.probability[[0, 1, 3, 4], Tissue.DISC] == FULL).all()
+    assert (found.probability[2, Tissue.DISC] == 0).all()
