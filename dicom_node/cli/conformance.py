@@ -30,9 +30,11 @@ from dicom_node.network.status import Verdict, verdict
 from dicom_node.network.stream import MAX_PDU_BYTES
 from dicom_node.settings.model import (
     Accept,
+    AcceptorTls,
     FollowUp,
     Node,
     Peer,
+    RequestorTls,
     ResultSeries,
     Route,
     Series,
@@ -86,7 +88,9 @@ _ANSWERS = (
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("node", Node),
+    ("node.tls", AcceptorTls),
     ("peers.NAME", Peer),
+    ("peers.NAME.tls", RequestorTls),
     ("series", Series),
     ("routes", Route),
     ("routes.accept", Accept),

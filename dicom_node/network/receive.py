@@ -17,6 +17,7 @@ from dicom_node import log
 from dicom_node.network import pdu
 from dicom_node.network.association import Association, Sink, accept, negotiate
 from dicom_node.network.stream import PduStream
+from dicom_node.tls import TlsFiles, TlsRefusedError, acceptor_context, shake_hands
 
 _BACKLOG = 128
 _MAX_UNOPENED = 64
@@ -48,6 +49,8 @@ class ReceiverOptions:
         Titles that may send; None accepts any.
     max_associations
         Of all acceptors together.
+    tls
+        None speaks plain TCP; else nothing but TLS is understood.
     """
 
     called_ae: str | None
@@ -55,6 +58,7 @@ class ReceiverOptions:
     max_associations: int
     association_timeout_s: float
     idle_timeout_s: float
+    tls: TlsFiles | None = None
 
 
 class AssociationWatch(Protocol):
@@ -121,6 +125,7 @@ class Receiver:
     ) -> None:
         self._options = options
         self._listener = listener
+        self._tls = None if options.tls is None else acceptor_context(options.tls)
         self._name = name
         self._sink = sink
         self._watch = watch
@@ -182,6 +187,11 @@ class Receiver:
         # Each response is one small segment that the sender waits for.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._tls is not None:
+            # The handshake waits for the peer, so it is left to the thread.
+            connection = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         thread = threading.Thread(
             target=self._handle, args=(connection, str(address[0])), daemon=True
         )
@@ -205,7 +215,11 @@ class Receiver:
     def _open(self, connection: socket.socket, address: str) -> None:
         stream = PduStream(connection)
         try:
+            shake_hands(connection, self._options.association_timeout_s)
             request = _read_request(stream, self._options.association_timeout_s)
+        except TlsRefusedError as error:
+            log.warning("protocol_violated", address=address, reason=str(error))
+            return
         except (EOFError, TimeoutError, OSError):
             return  # a port scan or a load balancer's probe: nothing to tell
         except pdu.ProtocolError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
 from dicom_node.network.contexts import is_storage
 from dicom_node.network.deadline import Deadline
 from dicom_node.network.pdu import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
+from dicom_node.tls import requestor_context
 
 if TYPE_CHECKING:
     from dicom_node.settings.model import Peer
@@ -113,11 +115,18 @@ def _open(
             ae_title=peer.ae_title,
             ext_neg=[*roles],
             evt_handlers=handlers,
+            tls_args=_tls(peer),
         )
     except OSError as error:
         raise _unreachable(name, peer, error.strerror or "no such host") from error
     _check_accepted(opened, name, peer, calling_ae)
     return opened
+
+
+def _tls(peer: Peer) -> tuple[ssl.SSLContext, str] | None:
+    if peer.tls is None:
+        return None
+    return requestor_context(peer.tls.files), peer.host
 
 
 def _entity(peer: Peer, calling_ae: str, terms: Terms | None) -> AE:

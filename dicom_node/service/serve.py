@@ -223,6 +223,7 @@ def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
             max_associations=node.max_associations,
             association_timeout_s=node.association_timeout_s,
             idle_timeout_s=node.idle_timeout_s,
+            tls=None if node.tls is None else node.tls.files,
         ),
         spool_folder=settings.spool.folder,
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),

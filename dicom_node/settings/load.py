@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dicom_node.errors import SettingsError
 from dicom_node.settings.explain import explain
+from dicom_node.settings.files import obstacles, with_files_beside
 from dicom_node.settings.marks import MarkedYaml, Problem, parse
 from dicom_node.settings.model import Route, Settings
 
@@ -20,8 +21,8 @@ _ANALYSIS = Route.model_fields["analysis"].default
 def load(path: Path, *, analyses: Collection[str]) -> Settings:
     """Read the settings of a node.
 
-    A relative spool folder is taken from the folder in which the file lies, so the
-    node finds its spool wherever it is started.
+    A relative spool folder, or file, is taken from the folder in which the settings
+    lie, so the node finds it wherever it is started.
 
     Parameters
     ----------
@@ -40,6 +41,11 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(document.data)
+        settings = with_files_beside(settings, path.parent)
+        problems.extend(
+            Problem(line=document.line(at), path=at, text=text)
+            for at, text in obstacles(settings)
+        )
     except ValidationError as error:
         problems.extend(explain(error, document))
     problems.extend(_disagreements(document, analyses))

@@ -13,6 +13,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from dicom_node.tls import TlsFiles
+
 
 def _stripped(text: str) -> str:
     if not text.strip():
@@ -79,6 +81,60 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
+class AcceptorTls(Section):
+    """Files with which the node's port speaks TLS, and nothing else (PEM)."""
+
+    certificate_file: Path = Field(description="Our certificate, with its chain.")
+    key_file: Path = Field(description="Its key, without a password.")
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that peers' certificates must "
+        "come from; left out, those of the system.",
+    )
+    require_peer_certificate: bool = Field(
+        default=True, description="Turn away peers that show no certificate."
+    )
+
+    @property
+    def files(self) -> TlsFiles:
+        """What the network needs of it."""
+        return TlsFiles(
+            certificate=self.certificate_file,
+            key=self.key_file,
+            authorities=self.ca_file,
+            demands_certificate=self.require_peer_certificate,
+        )
+
+
+class RequestorTls(Section):
+    """Files with which associations to a peer are opened over TLS (PEM)."""
+
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that the peer's certificate must "
+        "come from; left out, those of the system.",
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="Our certificate, where the peer demands one."
+    )
+    key_file: Path | None = Field(
+        default=None, description="Its key, without a password."
+    )
+    check_host_name: bool = Field(
+        default=True, description="The peer's certificate must name its host."
+    )
+
+    @property
+    def files(self) -> TlsFiles:
+        """What the network needs of it."""
+        return TlsFiles(
+            certificate=self.certificate_file,
+            key=self.key_file,
+            authorities=self.ca_file,
+            checks_name=self.check_host_name,
+        )
+
+
 class Node(Section):
     """How the node is reached."""
 
@@ -103,6 +159,9 @@ class Node(Section):
     idle_timeout_s: Seconds = Field(
         default=60.0, description="An open association that is silent is aborted."
     )
+    tls: AcceptorTls | None = Field(
+        default=None, description="Left out, associations are not encrypted."
+    )
 
 
 class Peer(Section):
@@ -117,6 +176,9 @@ class Peer(Section):
         default=False,
         description="Ask it for Number of Series Related Instances, so that a series "
         "can be called complete at once.",
+    )
+    tls: RequestorTls | None = Field(
+        default=None, description="Left out, associations to it are not encrypted."
     )
 
 

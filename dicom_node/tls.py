@@ -1,0 +1,106 @@
+"""TLS for associations, in both directions.
+
+References
+----------
+PS3.15 B.12, BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile: TLS 1.2 at
+least, 1.3 where both have it, no way back to a connection without.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
+"""Of TLS 1.2 those that RFC 9325 4.2 recommends: forward secret and authenticated."""
+
+
+class TlsRefusedError(Exception):
+    """A client that speaks no TLS, or not as we ask for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Who we are, and whom we trust; PEM files.
+
+    Parameters
+    ----------
+    certificate, key
+        Our own, the certificate with its chain; None where we show none.
+    authorities
+        Certificates of those whose word we take; None takes those of the system.
+    demands_certificate
+        As acceptor: whether a peer must show a certificate too.
+    checks_name
+        As requestor: whether the certificate must name the host that was asked.
+    """
+
+    certificate: Path | None
+    key: Path | None
+    authorities: Path | None
+    demands_certificate: bool = True
+    checks_name: bool = True
+
+
+def acceptor_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the context of a port that speaks TLS and nothing else.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or is not what it should be (`ssl.SSLError`).
+    """
+    context = _context(files, ssl.Purpose.CLIENT_AUTH)
+    if files.demands_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def requestor_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the context of associations that we open.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or is not what it should be (`ssl.SSLError`).
+    """
+    context = _context(files, ssl.Purpose.SERVER_AUTH)
+    context.check_hostname = files.checks_name
+    return context
+
+
+def shake_hands(connection: socket.socket, timeout_s: float) -> None:
+    """Agree on TLS with a client, where the connection is one of TLS.
+
+    Raises
+    ------
+    EOFError
+        If the client has gone.
+    TimeoutError
+        If it is not done in time.
+    TlsRefusedError
+        If nothing can be agreed on.
+    """
+    if not isinstance(connection, ssl.SSLSocket):
+        return
+    connection.settimeout(timeout_s)
+    try:
+        connection.do_handshake()
+    except ssl.SSLEOFError as error:
+        raise EOFError from error
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", None) or error.reason
+        message = f"TLS: {why or 'not understood'}"
+        raise TlsRefusedError(message) from error
+
+
+def _context(files: TlsFiles, purpose: ssl.Purpose) -> ssl.SSLContext:
+    context = ssl.create_default_context(purpose, cafile=files.authorities)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    if files.certificate is not None:
+        # An empty password: a key that has one is an error, not a question.
+        context.load_cert_chain(files.certificate, files.key, password="")
+    return context

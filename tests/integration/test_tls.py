@@ -1,0 +1,176 @@
+"""Associations over TLS in both directions, with DCMTK on the other side."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import phantom_plugin
+from tests.support.certificates import Identity, authority, signed
+from tests.support.node_process import Node, node_for
+from tests.support.peers import (
+    HOST,
+    Archive,
+    free_port,
+    listens,
+    run_dcmtk,
+    wait_until,
+)
+
+pytestmark = pytest.mark.peer
+
+RESULTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A node and an archive that speak TLS and nothing else, and who may speak."""
+
+    node: Node
+    archived: Path
+    trusted: Identity
+    stranger: Identity
+    ca: Path
+
+    def dcmtk(self, program: str, *options: str, who: Identity | None) -> bool:
+        """Run a DCMTK client against the node; return whether it was served."""
+        tls: list[str] = []
+        if who is not None:
+            tls = ["+tls", str(who.key), str(who.certificate), "+cf", str(self.ca)]
+        done = run_dcmtk(
+            program, "-aet", "PACS", "-aec", "LUMBAR_AI", *tls,
+            HOST, str(self.node.port), *options,
+        )  # fmt: skip
+        return done.returncode == 0
+
+
+@contextlib.contextmanager
+def storescp(folder: Path, port: int, who: Identity, ca: Path) -> Iterator[None]:
+    """Run DCMTK's archive, which demands a certificate as well."""
+    folder.mkdir()
+    process = subprocess.Popen(
+        [
+            "storescp", "+tls", str(who.key), str(who.certificate), "+cf", str(ca),
+            "-pm", "-od", str(folder), str(port),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: listens(port), within_s=30, what="storescp listens")
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    ours, theirs = authority(folder), authority(folder, "others")
+    own, pacs = signed(folder, "node", ours), signed(folder, "pacs", ours)
+    node = node_for(
+        folder / "node",
+        Archive(),
+        analysis=phantom_plugin.NAME,
+        environment=phantom_plugin.make_installed(folder / "installed"),
+    )
+    files = {
+        "ca_file": str(ours.certificate),
+        "certificate_file": str(own.certificate),
+        "key_file": str(own.key),
+    }
+    node.settings["node"]["tls"] = files
+    peer = node.settings["peers"]["pacs"]
+    peer["tls"] = files
+    node.settings["peers"]["deceived"] = {
+        **peer,
+        "ae_title": "OTHER",
+        "tls": {**files, "ca_file": str(theirs.certificate)},
+    }
+    made = Site(
+        node=node,
+        archived=folder / "archived",
+        trusted=pacs,
+        stranger=signed(folder, "stranger", theirs),
+        ca=ours.certificate,
+    )
+    with storescp(made.archived, peer["port"], pacs, ours.certificate):
+        node.start(wait=False)
+        try:
+            wait_until(
+                lambda: made.dcmtk("echoscu", who=pacs),
+                within_s=60,
+                what="the node answers C-ECHO",
+            )
+            yield made
+        finally:
+            node.stop()
+            node.kill()
+
+
+def test_a_series_comes_and_its_results_go_over_tls(
+    site: Site, demo_series: Path
+) -> None:
+    assert site.dcmtk("storescu", "+sd", "-R", str(demo_series), who=site.trusted)
+    wait_until(
+        lambda: len(list(site.archived.iterdir())) == RESULTS,
+        within_s=90,
+        what="results in the archive",
+    )
+    (row,) = site.node.wait_settled(1, within_s=60)
+    assert row["state"] == "done"
+
+
+def test_who_speaks_plainly_or_has_a_strangers_certificate_is_not_served(
+    site: Site,
+) -> None:
+    assert not site.dcmtk("echoscu", who=None)
+    assert not site.dcmtk("echoscu", who=site.stranger)
+    assert site.dcmtk("echoscu", who=site.trusted)
+    told = [
+        row["reason"]
+        for row in site.node.events()
+        if row["event"] == "protocol_violated"
+    ]
+    assert any(reason.startswith("TLS: ") for reason in told)
+
+
+def test_silent_clients_keep_nobody_waiting(site: Site) -> None:
+    """pynetdicom's acceptor shakes hands where it accepts: one such client stops it."""
+    with contextlib.ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(socket.create_connection((HOST, site.node.port), 5))
+        assert site.dcmtk("echoscu", who=site.trusted)
+
+
+def test_an_archive_that_nobody_vouches_for_gets_nothing(site: Site) -> None:
+    good, bad = (site.node.command("echo", peer) for peer in ("pacs", "deceived"))
+    assert good.returncode == 0, good.stderr
+    assert bad.returncode == 3
+    assert "Traceback" not in bad.stderr
+
+
+def test_files_that_make_no_identity_are_told_before_the_start(
+    site: Site, tmp_path: Path
+) -> None:
+    node = node_for(tmp_path, Archive())
+    node.settings["node"]["tls"] = {
+        "certificate_file": str(site.trusted.certificate),
+        "key_file": str(site.stranger.key),
+    }
+    node.settings["peers"]["pacs"]["tls"] = {"ca_file": "missing.pem"}
+    node.settings["node"]["port"] = free_port()
+    tmp_path.mkdir(exist_ok=True)
+    node.start(wait=False)
+    assert node.process.wait(60) == 2
+    said = node.log.read_text()
+    assert "node.tls: the files make no TLS identity: key values mismatch" in said
+    assert "peers.pacs.tls.ca_file: " in said
+    assert "missing.pem cannot be read" in said
