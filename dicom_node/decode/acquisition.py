@@ -12,6 +12,11 @@ _ECHO_PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("GR", "SE")}
 """What Enhanced MR calls in (0018,9008) what MR calls in (0018,0020)."""
 
 
+_MAX_TESLA = 30.0
+_GAUSS_A_TESLA = 10_000.0
+"""No patient lies in a field above the first: some senders write gauss."""
+
+
 def acquisition_of(dataset: Dataset) -> Acquisition:
     """Return scanner, field strength and sequence of an MR instance.
 
@@ -26,7 +31,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
     return Acquisition(
         manufacturer=values.text(dataset, "Manufacturer"),
         model=values.text(dataset, "ManufacturerModelName"),
-        field_strength_t=values.number(dataset, "MagneticFieldStrength"),
+        field_strength_t=_field_strength_t(dataset),
         sequence=tuple(sorted(values.words(dataset, "ScanningSequence")))
         or _ECHO_PULSES.get(pulses, ()),
         dimensions=values.text(dataset, "MRAcquisitionType").upper(),
@@ -35,3 +40,10 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         echo_time_ms=values.number(echo, "EffectiveEchoTime")
         or values.number(dataset, "EchoTime"),
     )
+
+
+def _field_strength_t(dataset: Dataset) -> float | None:
+    stated = values.number(dataset, "MagneticFieldStrength")
+    if stated is None or stated <= 0:
+        return None
+    return stated if stated <= _MAX_TESLA else stated / _GAUSS_A_TESLA
