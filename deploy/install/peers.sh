@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # The peers of the integration tests: DCMTK, Orthanc with its DICOMweb plugin, and
-# PostgreSQL, without which one test is skipped; and dcmjs, a reader from npm. As root on
-# Debian they are installed; elsewhere the tests that need them are skipped, and this says
-# so. With CI=true a missing peer is a failure.
+# PostgreSQL, without which one test is skipped; from npm dcmjs, a reader, and OHIF, a
+# viewer, with Chromium to show it. As root on Debian they are installed; elsewhere the
+# tests that need them are skipped, and this says so. With CI=true a missing peer is a
+# failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readers=build/npm
-packages=(dcmtk orthanc orthanc-dicomweb postgresql)
+viewer=build/ohif
+viewer_version=3.13.2
+viewer_sha512=5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
+packages=(dcmtk orthanc orthanc-dicomweb postgresql chromium)
 command -v npm >/dev/null || packages+=(npm)
 
 missing() {
     local program
-    for program in storescu dcmsend storescp echoscu findscu Orthanc; do
+    for program in storescu dcmsend storescp echoscu findscu Orthanc chromium; do
         command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "$program"
     done
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo "orthanc-dicomweb"
@@ -22,10 +26,29 @@ install_readers() {
     cmp -s deploy/install/readers/package-lock.json "$readers/package-lock.json" &&
         [ -d "$readers/node_modules" ] && return
     command -v npm >/dev/null || return
-    echo "==> installing dcmjs into $readers"
+    echo "==> installing dcmjs and playwright-core into $readers"
     mkdir -p "$readers"
     cp deploy/install/readers/package*.json "$readers/"
     npm ci --prefix "$readers" --ignore-scripts --no-audit --no-fund --silent
+}
+
+# The package holds the built application; what it brings for microscopes and for its own
+# networks, three quarters of it, is left out.
+install_viewer() {
+    [ "$(cat "$viewer/version" 2>/dev/null)" = "$viewer_version" ] && return
+    command -v npm >/dev/null || return
+    echo "==> installing OHIF $viewer_version into $viewer (50 MB to load)"
+    local package="$viewer.new/ohif-app-$viewer_version.tgz"
+    rm -rf "$viewer" "$viewer.new"
+    mkdir -p "$viewer.new"
+    npm pack "@ohif/app@$viewer_version" --pack-destination "$viewer.new" --silent >/dev/null &&
+        echo "$viewer_sha512  $package" | sha512sum --check --quiet &&
+        tar -xzf "$package" -C "$viewer.new" --strip-components=2 --exclude='*.map' \
+            --exclude='package/dist/ort' --exclude='package/dist/dicom-microscopy-viewer' \
+            package/dist &&
+        rm "$package" &&
+        echo "$viewer_version" >"$viewer.new/version" &&
+        mv "$viewer.new" "$viewer"
 }
 
 if [ -n "$(missing)" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
@@ -45,8 +68,10 @@ if [ -n "$(missing)" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null;
 fi
 
 install_readers || true
+install_viewer || true
 left=$(missing | tr '\n' ' ')
-[ -d "$readers/node_modules" ] || left+=dcmjs
+[ -d "$readers/node_modules" ] || left+="dcmjs "
+[ -e "$viewer/version" ] || left+=OHIF
 [ -n "$left" ] || exit 0
 echo "!!! missing: $left" >&2
 echo "!!! install ${packages[*]} (Debian), or the tests marked 'peer' are SKIPPED" >&2

@@ -15,6 +15,8 @@ from typing import Any, Self
 from tests.support.peers import HOST, free_port, wait_until
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy" / "orthanc"
+DICOM_WEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+"""Where Debian puts it."""
 
 
 @dataclass
@@ -31,12 +33,15 @@ class Orthanc:
         Route our own results back to the node too, as a careless rule would.
     routes_nothing
         Be an archive alone.
+    answers_dicom_web
+        Answer DICOMweb below `/dicom-web`, as viewers in browsers ask.
     """
 
     folder: Path
     node_port: int
     routes_everything: bool = False
     routes_nothing: bool = False
+    answers_dicom_web: bool = False
     dicom_port: int = 0
     http_port: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -64,6 +69,8 @@ class Orthanc:
             else [str(self.folder / "route.lua")],
         }
         settings["DicomModalities"]["ainode"]["Port"] = self.node_port
+        if self.answers_dicom_web:
+            settings["Plugins"] = [DICOM_WEB_PLUGIN]
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(settings, indent=1))
         program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
