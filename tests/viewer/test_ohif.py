@@ -5,7 +5,8 @@ Pictures of what was seen are kept in `build/artefacts/ohif`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,10 +34,10 @@ from tests.support.variants import fresh, saying
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(1200)]
 
-MODALITIES = {"seg": "SEG", "sr": "SR", "sc": "OT", "pdf": "DOC", "gsps": "PR"}
 SAME_PLACE = 0.85
 """Overlap (Dice) of what is drawn with what belongs there; borders cost a little."""
 Labels = NDArray[np.uint8]
+Fault = Callable[[Labels], Labels]
 
 
 def front_to_back(labels: Labels) -> Labels:
@@ -55,7 +56,7 @@ def two_millimetres_lower(labels: Labels) -> Labels:
     return np.roll(labels, round(2 / 0.46875), axis=1)
 
 
-FAULTS = (front_to_back, left_to_right, two_millimetres_lower)
+FAULTS: tuple[Fault, ...] = (front_to_back, left_to_right, two_millimetres_lower)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +71,26 @@ class Site:
         Those results, as they were sent.
     faulty
         The same series in a study of its own, whose segmentations are at wrong places.
+    faults
+        The number of the series of each.
     """
 
     page: OhifPage
     analysed: Analysed
     objects: list[Dataset]
     faulty: Analysed
+    faults: dict[Fault, int]
 
     @property
     def result(self) -> AnalysisResult:
         return self.analysed.result
 
-    def series_number(self, role: str) -> int:
-        return REQUEST.number_of(role)
+    def number_of(self, modality: str) -> int:
+        """Return the number of the series of results of a modality."""
+        (number,) = {
+            int(one.SeriesNumber) for one in self.objects if one.Modality == modality
+        }
+        return number
 
     def open_study(self) -> None:
         self.page.open_study(study_of(self.analysed), 1 + len(ROLES))
@@ -103,7 +111,7 @@ def site(
     plugin = Registry(installed()).get("lumbar-mri")
     analysed = analyse_series(paths, plugin, threads=2)
     objects = write_results(analysed, replace(REQUEST, objects=ROLES), results)
-    faulty = write_faulty_study(analysed, demo_series, wrong)
+    faulty, faults = write_faulty_study(analysed, demo_series, wrong)
     orthanc = Orthanc(
         folder=folder / "orthanc",
         node_port=free_port(),
@@ -122,7 +130,13 @@ def site(
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
         page = OhifPage(browser, ohif.origin)
-        yield Site(page=page, analysed=analysed, objects=objects, faulty=faulty)
+        yield Site(
+            page=page,
+            analysed=analysed,
+            objects=objects,
+            faulty=faulty,
+            faults=faults,
+        )
         assert page.hosts() == {ohif.origin.removeprefix("http://")}
         assert page.complaints() == []
 
@@ -139,7 +153,9 @@ def write_results(
     return made
 
 
-def write_faulty_study(analysed: Analysed, source: Path, folder: Path) -> Analysed:
+def write_faulty_study(
+    analysed: Analysed, source: Path, folder: Path
+) -> tuple[Analysed, dict[Fault, int]]:
     """Write the series as another study, with a SEG for each of `FAULTS`."""
     folder.mkdir()
     changes = saying(StudyInstanceUID=generate_uid(), PatientID="FAULTY")
@@ -147,22 +163,22 @@ def write_faulty_study(analysed: Analysed, source: Path, folder: Path) -> Analys
     for number, instance in enumerate(copies):
         instance.save_as(folder / f"{number:02d}.dcm")
     decoded = read_volume(sorted(folder.glob("*.dcm")))
+    numbers = {}
     for number, fault in enumerate(FAULTS):
-        request = EncodeRequest(
+        request = replace(
+            REQUEST,
             job_id=fault.__name__,
-            content_time=REQUEST.content_time,
-            series_number=fault_number(number),
+            series_number=1000 * (1 + number),
             objects=("seg",),
         )
         segmentation = analysed.result.segmentation
         moved = replace(segmentation, labels=fault(segmentation.labels))
         result = replace(analysed.result, segmentation=moved)
-        write_results(Analysed(decoded=decoded, result=result), request, folder)
-    return Analysed(decoded=decoded, result=analysed.result)
-
-
-def fault_number(place: int) -> int:
-    return 9000 + 10 * place
+        (wrong,) = write_results(
+            Analysed(decoded=decoded, result=result), request, folder
+        )
+        numbers[fault] = int(wrong.SeriesNumber)
+    return Analysed(decoded=decoded, result=analysed.result), numbers
 
 
 def looked_at(labels: Labels) -> list[int]:
@@ -242,16 +258,12 @@ def test_a_reader_finds_the_study_and_every_series_of_results(
     site.open_study()
     found = {one.number: one for one in site.page.thumbnails()}
     assert found.pop(4).images == len(site.analysed.decoded.sources)
-    expected = {
-        site.series_number(role): (
-            modality,
-            REQUEST.describe(role),
-            sum(one.SeriesNumber == site.series_number(role) for one in site.objects),
-        )
-        for role, modality in MODALITIES.items()
-    }
+    expected = Counter(
+        (int(one.SeriesNumber), str(one.Modality), str(one.SeriesDescription))
+        for one in site.objects
+    )
     assert {
-        number: (one.modality, one.description, one.images)
+        (number, one.modality, one.description): one.images
         for number, one in found.items()
     } == expected
 
@@ -261,7 +273,7 @@ def test_segments_lie_on_their_anatomy_under_their_names_and_colours(
 ) -> None:
     site.open_study()
     planes = bare_planes(site.page, site.analysed)
-    site.page.open_segmentation(site.series_number("seg"))
+    site.page.open_segmentation(site.number_of("SEG"))
 
     segmentation = site.result.segmentation
     named = sorted(segmentation.segments, key=lambda segment: segment.number)
@@ -281,8 +293,8 @@ def test_a_segmentation_at_a_wrong_place_does_not_pass(site: Site, root: Path) -
     page.open_study(study_of(analysed), 1 + len(FAULTS))
     lateral = bare_planes(page, analysed)[:1]
     truth = analysed.result.segmentation.labels
-    for number, fault in enumerate(FAULTS):
-        page.open_segmentation(fault_number(number))
+    for fault, number in site.faults.items():
+        page.open_segmentation(number)
         for plane in lateral:
             # It is on the screen as it was sent: what follows is no late overlay.
             wait_for_overlay(page, plane, analysed, fault(truth))
