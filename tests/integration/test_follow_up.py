@@ -351,7 +351,8 @@ def test_an_archive_that_never_answers_does_not_hold_up_the_result(
 def test_a_worker_that_is_killed_while_it_asks_asks_again(
     site: Site, rounds: Rounds
 ) -> None:
-    series = fresh(rounds.second["never answers"])
+    study = saying(StudyInstanceUID=generate_uid())
+    series = fresh(rounds.second["never answers"], study)
     uid = str(series[0].SeriesInstanceUID)
 
     def begun() -> int:
