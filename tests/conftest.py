@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
-PEER_PROGRAMS = ("storescu", "storescp", "dcmsend", "echoscu", "findscu", "Orthanc")
+PEER_PROGRAMS = (
+    "storescu", "storescp", "dcmsend", "echoscu", "findscu", "openssl", "Orthanc",
+)  # fmt: skip
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
