@@ -20,7 +20,7 @@ from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, Structure, level_of
 from analysis.lumbar.assessment_report import PFIRRMANN, PFIRRMANN_GRADES
 from analysis.lumbar.follow_up_page import draw_follow_up
 from analysis.lumbar.measure.uncertainty import CHANGES
-from analysis.lumbar.report import DISC_OUTPUTS, Output
+from analysis.lumbar.report import DISC_OUTPUTS, OUTLINES_EDITED, Output
 from analysis.lumbar.summary import summarise_change
 
 TOLD: Mapping[str, Concept] = {
@@ -208,8 +208,14 @@ def _warnings(
         text = f"Not known of one of the two examinations, so not compared: {names}"
         yield Notice(code="acquisition_unknown", text=text)
     yield from _analysis_warnings(result.provenance, prior)
-    doubts = {notice.code for notice in result.warnings} | set(prior.warnings)
-    if doubts & _LEVEL_DOUBTS:
+    own = {notice.code for notice in result.warnings}
+    if (OUTLINES_EDITED in own) != (OUTLINES_EDITED in prior.warnings):
+        text = (
+            "A reader has corrected the outlines of one of the two examinations: "
+            f"{_MAY_BE_THE_CAUSE}"
+        )
+        yield Notice(code="outlines_differ", text=text)
+    if _LEVEL_DOUBTS & (own | set(prior.warnings)):
         text = (
             "The numbering of the levels is in doubt in one of the two examinations: "
             "different discs may be compared"

@@ -207,6 +207,15 @@ def test_doubtful_levels_are_warned_of_whichever_examination_has_them() -> None:
         assert [notice.code for notice in compared.warnings] == ["levels_may_differ"]
 
 
+def test_outlines_that_a_reader_corrected_in_one_examination_are_warned_of() -> None:
+    edited = replace(PRIOR, warnings=("outlines_edited",))
+    own = Notice(code="outlines_edited", text="?")
+    both = compare(replace(result(), warnings=(own,)), SCANNER, edited)
+    only_then = compare(result(), SCANNER, edited)
+    assert both.warnings == ()
+    assert [notice.code for notice in only_then.warnings] == ["outlines_differ"]
+
+
 def test_the_result_tells_of_the_change_everywhere() -> None:
     now = result(disc_height_mm=7.8, grade=3)
     then = replace(PRIOR, acquisition=replace(SCANNER, model="Skyra"))
