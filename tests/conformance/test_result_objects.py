@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.select import reject
 from dicom_node.decode.volume import read_volume
-from dicom_node.encode.common import EncodeRequest
+from dicom_node.encode.common import EditedOutlines, EncodeRequest
 from dicom_node.encode.objects import encode_note, encode_result
 from tests.support.dicom3tools import errors_of
 from tests.support.phantom_result import phantom_result
@@ -54,6 +55,36 @@ def test_a_revision_breaks_no_rule_beside_what_it_supersedes(tmp_path: Path) -> 
             result.dataset.save_as(path, enforce_file_format=True)
             assert errors_of("dciodvfy", path) == [], path.name
             paths.append(path)
+    assert errors_of("dcentvfy", *paths) == []
+
+
+@pytest.mark.parametrize("kind", ["binary", "labelmap"])
+def test_a_correction_breaks_no_rule_beside_what_was_corrected(
+    tmp_path: Path, kind: str
+) -> None:
+    paths, labels = write_source(tmp_path / "source", "oblique")
+    series, result = read_volume(paths), phantom_result(labels)
+    former = replace(REQUEST, segmentation=kind)
+    for made in encode_result(result, series, former):
+        paths.append(tmp_path / f"{made.name}.dcm")
+        made.dataset.save_as(paths[-1], enforce_file_format=True)
+    seg = dcmread(tmp_path / "seg.dcm", stop_before_pixels=True)
+    drawn = [each for each in seg.SegmentSequence if "TrackingUID" in each]
+    edited = EditedOutlines(
+        sop_class_uid=seg.SOPClassUID,
+        sop_instance_uid=seg.SOPInstanceUID,
+        series_uid=seg.SeriesInstanceUID,
+        editor="Reader^Rita",
+        segments={each.SegmentLabel: each.SegmentNumber for each in drawn},
+        tracking={each.SegmentLabel: each.TrackingUID for each in drawn},
+    )
+    later = replace(former, job_id="edited", supersedes="job", edited=edited)
+    corrected = encode_result(result, series, later)
+    assert [made.name for made in corrected] == ["sr", "sc_01", "pdf", "gsps_01"]
+    for made in corrected:
+        paths.append(tmp_path / f"edited-{made.name}.dcm")
+        made.dataset.save_as(paths[-1], enforce_file_format=True)
+        assert errors_of("dciodvfy", paths[-1]) == [], made.name
     assert errors_of("dcentvfy", *paths) == []
 
 
