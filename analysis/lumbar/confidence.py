@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.result import Notice
-from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, Tissue
+from analysis.lumbar.anatomy import (
+    CANAL,
+    DISCS,
+    MEASURED_LEVELS,
+    VERTEBRAE,
+    Tissue,
+)
 from analysis.lumbar.segment import FULL, TissueMap
 
 _RIM_PX = 3
@@ -31,6 +37,11 @@ UNCERTAIN_DISC = 0.865
 UNCERTAIN_BODY = 0.91
 """Below this lie 4 of 125 bodies, all among the 13 worst; and none of 17 series of
 other hospitals."""
+_WARNED = (
+    *VERTEBRAE[: len(MEASURED_LEVELS) + 1],
+    *DISCS[: len(MEASURED_LEVELS)],
+)
+"""The uppermost bodies and discs in view are often cut, and not measured."""
 _CHANNELS: Mapping[int, tuple[Tissue, ...]] = {
     **dict.fromkeys((s.number for s in VERTEBRAE), (Tissue.BODY, Tissue.S1)),
     **dict.fromkeys((s.number for s in DISCS), (Tissue.DISC,)),
@@ -88,7 +99,7 @@ def outline_confidence(
 
 
 def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Notice, ...]:
-    """Warn of the discs and vertebral bodies that are outlined least well.
+    """Warn of the measured discs and their bodies that are outlined least well.
 
     Parameters
     ----------
@@ -97,7 +108,7 @@ def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Notice, ...]:
     """
     doubtful = [
         f"{structure.label} ({confidence[structure.number]:.2f})"
-        for structure in STRUCTURES
+        for structure in _WARNED
         if confidence.get(structure.number, 1.0) < _limit(structure.number)
     ]
     if not doubtful:

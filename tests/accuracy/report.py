@@ -7,9 +7,7 @@ level's name counts as not found.
 
 from __future__ import annotations
 
-import resource
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.contract.geometry import Frame
-from analysis.contract.volume import Volume
 from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
 from analysis.lumbar.levels import Levels, name_levels
@@ -31,8 +27,6 @@ from tests.support import spider
 
 SPLIT = "public_test"
 _BODIES, _DISCS = VERTEBRAE[1:6], DISCS[:5]
-_TIMED_SHAPE = (20, 512, 512)
-_TIMED_MM = np.array([4.0, 0.6, 0.6])
 _THREADS = 2
 
 
@@ -140,27 +134,6 @@ def patient_table(patients: Sequence[Patient]) -> list[str]:
     return lines
 
 
-def speed_lines(segmenter: Segmenter) -> list[str]:
-    """Time a series of noise; the network's time does not depend on what it sees."""
-    voxels = np.random.default_rng(0).gamma(2.0, 50.0, _TIMED_SHAPE).astype(np.float32)
-    frame = Frame(
-        origin_mm=np.zeros(3), directions=spider.STRAIGHT, spacing_mm=_TIMED_MM
-    )
-    sagittal = examine(Volume(voxels=voxels, frame=frame, series_uid="1.2.3"))
-    segment(sagittal, segmenter)
-    started = time.perf_counter()
-    segment(sagittal, segmenter)
-    taken_s = time.perf_counter() - started
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    count, rows, columns = _TIMED_SHAPE
-    return [
-        f"- {count} slices of {rows} x {columns} pixels of {_TIMED_MM[1]} mm, "
-        f"resampling and network, {_THREADS} threads: {taken_s:.2f} s, "
-        f"{1000 * taken_s / count:.0f} ms a slice (wanted: 3 s, 150 ms).",
-        f"- Peak memory of this whole process: {peak_mb:.0f} MB.",
-    ]
-
-
 def write(figures: Path, out: Path) -> None:
     """Write the document; `figures` holds what `evaluate` wrote."""
     segmenter = load_segmenter("lumbar", threads=_THREADS)
@@ -196,9 +169,7 @@ def write(figures: Path, out: Path) -> None:
         "",
         *(f"- {line}" for line in other.lines(SPLIT)),
         "",
-        "## Speed",
-        "",
-        *speed_lines(segmenter),
+        "Speed: [benchmarks.md](benchmarks.md), section Network.",
         "",
         "## Pictures",
         "",

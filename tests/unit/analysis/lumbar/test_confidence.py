@@ -74,7 +74,9 @@ def test_what_a_reader_drew_has_no_confidence() -> None:
 
 
 def test_the_worst_outlines_are_named_in_one_warning() -> None:
-    sure = {L5: UNCERTAIN_BODY, L4_L5: UNCERTAIN_DISC, CANAL.number: 0.1}
+    # Neither the canal nor what lies above the measured levels is warned of.
+    above = {CANAL.number: 0.1, DISCS[5].number: 0.1, VERTEBRAE[6].number: 0.1}
+    sure = above | {L5: UNCERTAIN_BODY, L4_L5: UNCERTAIN_DISC}
     assert uncertain_outlines(sure) == ()
     (notice,) = uncertain_outlines(sure | {L5: 0.5, L4_L5: UNCERTAIN_DISC - 0.01})
     assert notice.code == "outline_uncertain"
