@@ -116,15 +116,17 @@ class Correction:
         Counted from 1 over the corrections of that series.
     former
         Id of the job whose outlines were corrected; None if there is none any more.
-    former_digest
-        Of the series that it measured, as in `ReceivedSeries`.
+    first, first_digest
+        Id of the job that measured the series with the network, None if there is none
+        any more, and the digest of what it measured, as in `ReceivedSeries`.
     """
 
     series_uid: str
     sop_instance_uid: str
     number: int = 1
     former: str | None = None
-    former_digest: str = ""
+    first: str | None = None
+    first_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ class Outlines:
     kept
         `AnalysisResult.kept` of the result whose outlines were corrected; empty where
         it is not known. What was not edited can then be measured as it was before.
+    elsewhere
+        Names of structures of which these outlines cannot speak, for the former ones
+        came in several parts and only one was corrected: they stay as they were.
 
     Raises
     ------
@@ -36,6 +39,7 @@ class Outlines:
     names: tuple[str, ...]
     editor: str = ""
     kept: bytes = b""
+    elsewhere: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         labels = np.ascontiguousarray(self.labels, dtype=np.uint8).view()

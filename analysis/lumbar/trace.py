@@ -110,6 +110,10 @@ def take(volume: Volume, outlines: Outlines) -> Trace:
     labels = _numbered(outlines)
     editor = outlines.editor or READER
     former = recall(outlines.kept, volume)
+    if former is not None and outlines.elsewhere:
+        others = [_NUMBERS[name] for name in outlines.elsewhere if name in _NUMBERS]
+        stays = (labels == 0) & np.isin(former.measured, others)
+        labels[stays] = former.measured[stays]
     if former is not None and (labels == former.measured).all():
         text = "The outlines are those that were measured last: nothing was edited"
         raise UnsuitableInput(code="outlines_unchanged", text=text)

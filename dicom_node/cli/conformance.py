@@ -14,6 +14,7 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from dicom_node.decode.segmentation import SEGMENTATION_CLASSES
 from dicom_node.decode.select import MR_IMAGE_CLASSES
 from dicom_node.encode.common import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source import MUST_BE_THERE, STUDY_KEYWORDS
@@ -106,6 +107,9 @@ def tables() -> dict[str, str]:
     return {
         "implementation": _table(("What", "Value"), _implementation()),
         "analysed": _table(("SOP class", "UID"), _classes(sorted(MR_IMAGE_CLASSES))),
+        "corrected": _table(
+            ("SOP class", "UID"), _classes(sorted(SEGMENTATION_CLASSES))
+        ),
         "syntaxes": _table(("Transfer syntax", "UID"), _accepted_syntaxes()),
         "find": _table(("Level", "Return keys"), _query_keys()),
         "get": _table(("Transfer syntax", "UID"), _classes(IMAGE_SYNTAXES)),

@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     analyse = commands.add_parser("analyse", help="measure a folder, without a PACS")
     analyse.add_argument("series_dir", type=_folder, metavar="SERIES_DIR")
     analyse.add_argument("--out", type=_folder, required=True, metavar="OUT")
+    analyse.add_argument(
+        "--corrected",
+        type=_folder,
+        metavar="SEG.dcm",
+        help="measure from the outlines of a SEG, without the network",
+    )
     analyse.add_argument("--analysis", default="lumbar-mri", help="(%(default)s)")
     analyse.add_argument("--threads", type=_threads, default=2, help="(%(default)s)")
     analyse.set_defaults(run=_analyse)

@@ -47,6 +47,7 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
         analysis=arguments.analysis,
         threads=arguments.threads,
         tell=progress,
+        corrected=arguments.corrected,
     )
     progress("")
     _tell(ended)

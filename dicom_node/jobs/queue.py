@@ -151,7 +151,7 @@ class JobQueue:
     def unsettled(self) -> Mapping[str, str]:
         """Return the digest of the series of every job that is not settled, by id.
 
-        A correction that is not settled needs the job that it corrects, too.
+        A correction that is not settled needs the jobs that it corrects, too.
         """
         jobs = self._client.list_workflows(
             name=[engine.JOB, engine.DELIVERY], status=list(ACTIVE), load_output=False
@@ -159,8 +159,7 @@ class JobQueue:
         needed = {}
         for job in map(job_of, jobs):
             needed[job.id] = job.series.digest
-            if job.correction is not None and job.correction.former is not None:
-                needed[job.correction.former] = job.correction.former_digest
+            needed.update(_corrected(job))
         return needed
 
     @_asks_database
@@ -287,6 +286,14 @@ class JobQueue:
         if forgotten:
             self._client.delete_workflows(forgotten)
         self._client.rewind_workflow(job_id, queue_name=engine.ANALYSES)
+
+
+def _corrected(job: Job) -> Mapping[str, str]:
+    """Return the jobs whose results a correction needs, and what they measured."""
+    told = job.correction
+    if told is None:
+        return {}
+    return {one: told.first_digest for one in (told.former, told.first) if one}
 
 
 def _series_key(study_uid: str, series_uid: str) -> str:

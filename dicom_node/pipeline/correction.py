@@ -68,8 +68,11 @@ def drawn_in(series: ReceivedSeries) -> Drawn | None:
 
 
 def is_awaited(rows: Sequence[JobRow]) -> bool:
-    """Tell whether the first result of a series is still being made."""
-    return any(not row.corrects and row.state in _BEGINNING for row in rows)
+    """Tell whether a result of a series is still being made.
+
+    A correction waits for it, so that each knows which report it replaces.
+    """
+    return any(row.state in _BEGINNING for row in rows)
 
 
 def correction_job(
@@ -110,7 +113,9 @@ def correction_job(
         analysis.version,
     )[:_ID_DIGITS]
     others = [r for r in rows if r.id != own_id and r.state not in _GIVEN_UP]
-    delivered = [row for row in others if is_with_a_peer(row)]
+    delivered = [
+        row for row in others if is_with_a_peer(row) or row.state is JobState.DELIVERING
+    ]
     firsts = [row for row in others if not row.corrects]
     return Job(
         id=own_id,
@@ -125,7 +130,8 @@ def correction_job(
             sop_instance_uid=drawn.sop_instance_uid,
             number=1 + sum(bool(row.corrects) for row in others),
             former=next((row.id for row in (*delivered, *firsts)), None),
-            former_digest=next((row.digest for row in firsts), ""),
+            first=next((row.id for row in firsts), None),
+            first_digest=next((row.digest for row in firsts), ""),
         ),
     )
 

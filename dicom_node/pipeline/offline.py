@@ -16,6 +16,7 @@ from analysis.contract.errors import AnalysisError, UnsuitableInput
 from analysis.contract.plugin import Analysis, Fit
 from analysis.contract.result import Notice
 from dicom_node.decode.folder import FolderContent, FolderSeries, read_folder
+from dicom_node.decode.segmentation import read_segmentation_header
 from dicom_node.decode.select import reject, summarise
 from dicom_node.encode.common import EncodeRequest
 from dicom_node.errors import (
@@ -25,6 +26,7 @@ from dicom_node.errors import (
     SpoolFailedError,
 )
 from dicom_node.identifiers import digest
+from dicom_node.pipeline.outlines import Correcting, measure_outlines
 from dicom_node.pipeline.registry import Registry, installed
 from dicom_node.pipeline.report import (
     failed_report,
@@ -79,6 +81,7 @@ def analyse_folder(
     analysis: str,
     threads: int,
     tell: Callable[[str], None],
+    corrected: Path | None = None,
 ) -> FolderResult:
     """Measure the most suitable series of a folder and write its results.
 
@@ -91,6 +94,9 @@ def analyse_folder(
         Name of an installed analysis.
     tell
         Told what is going on.
+    corrected
+        A SEG whose outlines are measured, instead of those that a network finds; the
+        series is the one to which it refers.
 
     Raises
     ------
@@ -112,13 +118,23 @@ def analyse_folder(
     found = read_folder(folder)
     with _disk_errors(out):
         remove_results(out)
-    candidates, passed_over = _sort_out(found.series, plugin)
+    try:
+        wanted = _wanted(found.series, corrected)
+    except SeriesRejectedError as error:
+        return _without_result(out, found, _reason(error))
+    candidates, passed_over = _sort_out(wanted, plugin)
     for tried, candidate in enumerate(candidates, start=1):
         series = candidate.series
         tell(f"analysing {len(series.paths)} instances of {series.series_uid}")
         try:
             with _failure_told(out, series):
-                analysed = analyse_series(series.paths, plugin, threads=threads)
+                analysed = (
+                    analyse_series(series.paths, plugin, threads=threads)
+                    if corrected is None
+                    else measure_outlines(
+                        series.paths, corrected, plugin, Correcting(threads=threads)
+                    )
+                )
         except (UnsuitableInput, SeriesRejectedError) as error:
             passed_over.append(_passed_over(series, _reason(error)))
             continue
@@ -126,7 +142,7 @@ def analyse_folder(
         notices = (*_unreadable(found), *_left_out(candidates[tried:]))
         passed_over += _not_needed(candidates[tried:])
         with _failure_told(out, series):
-            report = _write(out, series, analysed, notices)
+            report = _write(out, (series, corrected), analysed, notices)
         return FolderResult(
             report=report,
             chosen=series.series_uid,
@@ -141,6 +157,33 @@ def analyse_folder(
         chosen=None,
         passed_over=tuple(passed_over),
         not_dicom=found.passed_over,
+    )
+
+
+def _wanted(
+    found: Sequence[FolderSeries], corrected: Path | None
+) -> Sequence[FolderSeries]:
+    """Return the series that may be measured: of a SEG, those to which it refers."""
+    if corrected is None:
+        return found
+    header = read_segmentation_header(corrected)
+    named = [one for one in found if one.series_uid in header.source_uids]
+    if not named:
+        text = "the folder holds no series to which the SEG refers"
+        raise SeriesRejectedError(reason="source_missing", text=text)
+    return named
+
+
+def _without_result(
+    out: Path, found: FolderContent, reason: tuple[str, str]
+) -> FolderResult:
+    report = unsuitable_report(
+        series_uid=None, reason=reason, warnings=_unreadable(found)
+    )
+    with _partial(out) as partial:
+        write_report(partial / REPORT, report)
+    return FolderResult(
+        report=report, chosen=None, passed_over=(), not_dicom=found.passed_over
     )
 
 
@@ -235,13 +278,18 @@ def _unsuitable(
 
 
 def _write(
-    out: Path, series: FolderSeries, analysed: Analysed, notices: tuple[Notice, ...]
+    out: Path,
+    source: tuple[FolderSeries, Path | None],
+    analysed: Analysed,
+    notices: tuple[Notice, ...],
 ) -> dict[str, Any]:
+    series, corrected = source
     provenance = analysed.result.provenance
     # The files' own time and content, as in the node: a second run makes the same.
-    newest_s = max(path.stat().st_mtime for path in series.paths)
+    paths = series.paths if corrected is None else (*series.paths, corrected)
+    newest_s = max(path.stat().st_mtime for path in paths)
     request = EncodeRequest(
-        job_id=digest(provenance.name, provenance.version, *_contents(series.paths))[
+        job_id=digest(provenance.name, provenance.version, *_contents(paths))[
             :_ID_DIGITS
         ],
         content_time=datetime.fromtimestamp(newest_s, UTC).astimezone(),
@@ -251,6 +299,7 @@ def _write(
         analysed.result,
         series_uid=series.series_uid,
         warnings=(*notices, *analysed.decoded.warnings),
+        corrected_uid=analysed.corrected_uid,
     )
     with _partial(out) as partial:
         objects = encode_series(analysed, request)

@@ -10,7 +10,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import Analysis, Context, Corrigible
 from dicom_node.decode.headers import read_headers
-from dicom_node.decode.segmentation import read_outlines
+from dicom_node.decode.segmentation import read_outlines, read_segmentation_header
 from dicom_node.decode.select import reject, summarise
 from dicom_node.decode.volume import read_volume
 from dicom_node.errors import SourceMissingError
@@ -79,6 +79,7 @@ def analyse_correction(
         analysis,
         Correcting(
             kept=_kept(layout, job.correction.former),
+            elsewhere=_elsewhere(layout, job.correction.first, outlines),
             number=job.correction.number,
             threads=threads,
             device=device,
@@ -94,11 +95,14 @@ class Correcting:
     ----------
     kept
         `AnalysisResult.kept` of the result that is corrected; empty if unknown.
+    elsewhere
+        As in `Outlines`.
     number
         Counted from 1 over the corrections of the series.
     """
 
     kept: bytes = b""
+    elsewhere: tuple[str, ...] = ()
     number: int = 1
     threads: int = 2
     device: str = "cpu"
@@ -137,7 +141,11 @@ def measure_outlines(
         device=how.device,
     )
     given = Outlines(
-        labels=drawn.labels, names=drawn.names, editor=drawn.editor, kept=how.kept
+        labels=drawn.labels,
+        names=drawn.names,
+        editor=drawn.editor,
+        kept=how.kept,
+        elsewhere=how.elsewhere,
     )
     result = analysis.measure({role: decoded.volume}, context, given)
     return Analysed(
@@ -153,3 +161,17 @@ def _kept(layout: SpoolLayout, former: str | None) -> bytes:
         return (layout.job_outbox(former) / KEPT).read_bytes()
     except FileNotFoundError:
         return b""
+
+
+def _elsewhere(
+    layout: SpoolLayout, first: str | None, outlines: Path
+) -> tuple[str, ...]:
+    """Return the structures of those parts of our SEG that were not corrected."""
+    if first is None:
+        return ()
+    told = set(read_segmentation_header(outlines).labels)
+    parts = [
+        read_segmentation_header(path).labels
+        for path in sorted(layout.job_outbox(first).glob("seg*.dcm"))
+    ]
+    return tuple(label for part in parts if told.isdisjoint(part) for label in part)

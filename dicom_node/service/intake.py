@@ -169,8 +169,7 @@ class Intake:
             return True
         source_uid = self._source_of(series, drawn)
         rows = self._queue.of_series(series.study_uid, source_uid)
-        key = SeriesKey(series.study_uid, source_uid)
-        if self._assembler.is_collecting(key) or is_awaited(rows):
+        if self._is_pending(series.study_uid, source_uid) or is_awaited(rows):
             return False
         with self._imports:
             routing = self._settings.routes, self._registry
@@ -178,10 +177,15 @@ class Intake:
         if job is None:
             self._owe_analysis(series)
             return True
-        if job.correction is not None:
-            self._give_up(row for row in rows if row.corrects and row.id != job.id)
         self._enqueue(job)
         return True
+
+    def _is_pending(self, study_uid: str, series_uid: str) -> bool:
+        """Tell whether a series is arriving, or complete and not yet owed."""
+        key = SeriesKey(study_uid, series_uid)
+        return self._assembler.is_collecting(key) or any(
+            SeriesKey(one.study_uid, one.series_uid) == key for one in self._unwritten
+        )
 
     def _source_of(self, series: ReceivedSeries, drawn: Drawn) -> str:
         """Return the series to which a SEG refers and that we know, else the first."""

@@ -15,16 +15,15 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from analysis.contract.acquisition import Acquisition
 from analysis.contract.concepts import MILLIMETRE, PRIVATE_SCHEME, Concept
 from analysis.contract.errors import UnsuitableInput
-from analysis.contract.follow_up import Prior
 from analysis.contract.measurement import Measurement, Outline
+from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import (
     CONTRACT_VERSION,
     Context,
@@ -36,7 +35,6 @@ from analysis.contract.plugin import (
 from analysis.contract.result import (
     AnalysisResult,
     Finding,
-    Json,
     Page,
     Provenance,
 )
@@ -83,51 +81,46 @@ class PhantomMri:
             text = f"{len(volume.voxels)} slices, {least} are needed"
             raise UnsuitableInput(code="too_few_slices", text=text)
         labels = (volume.voxels > np.median(volume.voxels)).astype(np.uint8)
-        middle = len(labels) // 2
-        square = np.array([[1.0, 1.0], [1.0, 9.0], [9.0, 9.0], [9.0, 1.0], [1.0, 1.0]])
-        finding = Finding(
-            site=_HALF,
-            label="Phantom",
-            segment_number=1,
-            outline=Outline(slice_index=middle, points=square),
-            measurements=(
-                Measurement(
-                    concept=_LENGTH,
-                    value=float(volume.frame.spacing_mm[0]),
-                    unit=MILLIMETRE,
-                ),
-            ),
-        )
-        shade = (255 * labels[middle]).astype(np.uint8)
-        return AnalysisResult(
-            segmentation=Segmentation(
-                labels=labels,
-                segments=(
-                    Segment(
-                        number=1,
-                        label="Phantom",
-                        structure=_HALF,
-                        colour=(255, 0, 0),
-                    ),
-                ),
-            ),
-            findings=(finding,),
-            pages=(Page(title="Overlay", pixels=np.stack([shade] * 3, axis=-1)),),
-            provenance=Provenance(name=NAME, version="1", weights_sha256="0" * 64),
-            details={"levels": [{"level": "phantom", "unmeasured": {}}]},
-            summary={"en": ("A phantom.",), "zh-CN": ("一个体模。",)},
-        )
+        return _told(labels, float(volume.frame.spacing_mm[0]))
 
-    def follow_up(
-        self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
+    @property
+    def segment_labels(self) -> tuple[str, ...]:
+        """Know the one thing."""
+        return ("Phantom",)
+
+    def measure(
+        self, inputs: Mapping[Role, Volume], context: Context, outlines: Outlines
     ) -> AnalysisResult:
-        """Tell both lengths, and by how many days the earlier one is older."""
-        then, now = (
-            [one.value for finding in found for one in finding.measurements]
-            for found in (prior.findings, result.findings)
-        )
-        told: dict[str, Json] = {"days": prior.days, "then": then, "now": now}
-        return replace(result, details={**result.details, "follow_up": told})
+        """Call the number of voxels in the outlines its length."""
+        while Path(os.environ.get("PHANTOM_HELD", "")).is_file():
+            time.sleep(0.05)
+        if outlines.kept == outlines.labels.tobytes():
+            text = "nothing was edited"
+            raise UnsuitableInput(code="outlines_unchanged", text=text)
+        return _told(outlines.labels, float(outlines.labels.sum()))
+
+
+def _told(labels: NDArray[np.uint8], length: float) -> AnalysisResult:
+    middle = len(labels) // 2
+    square = np.array([[1.0, 1.0], [1.0, 9.0], [9.0, 9.0], [9.0, 1.0], [1.0, 1.0]])
+    finding = Finding(
+        site=_HALF,
+        label="Phantom",
+        segment_number=1,
+        outline=Outline(slice_index=middle, points=square),
+        measurements=(Measurement(concept=_LENGTH, value=length, unit=MILLIMETRE),),
+    )
+    shade = (255 * labels[middle]).astype(np.uint8)
+    segment = Segment(number=1, label="Phantom", structure=_HALF, colour=(255, 0, 0))
+    return AnalysisResult(
+        segmentation=Segmentation(labels=labels, segments=(segment,)),
+        findings=(finding,),
+        pages=(Page(title="Overlay", pixels=np.stack([shade] * 3, axis=-1)),),
+        provenance=Provenance(name=NAME, version="1", weights_sha256="0" * 64),
+        details={"levels": [{"level": "phantom", "unmeasured": {}}]},
+        summary={"en": ("A phantom.",), "zh-CN": ("一个体模。",)},
+        kept=labels.tobytes(),
+    )
 
 
 class OfAnotherTime(PhantomMri):

@@ -192,6 +192,17 @@ def test_a_disc_that_was_taken_away_is_not_measured_with_its_reason(case: Case) 
     assert row["unmeasured"]["disc_height_mm"].startswith("not_found")
 
 
+def test_what_another_part_of_the_outlines_holds_stays_as_it_was(case: Case) -> None:
+    """Our SEG of many frames comes in two, and a reader corrects one of them."""
+    discs = [name for name in NAMES if name.endswith("disc")]
+    edited = case.lower("L3/L4 disc", 2)
+    edited[np.isin(edited, [NAMES.index(name) + 1 for name in discs], invert=True)] = 0
+    others = tuple(name for name in NAMES if name not in discs)
+    result = case.measure(edited, kept=case.first.kept, elsewhere=others)
+    assert origin(result)["edited"] == ["L3/L4 disc"]
+    assert levels(result)["L2/L3"] == levels(case.first)["L2/L3"]
+
+
 def test_levels_are_what_the_reader_calls_them(case: Case) -> None:
     """A reader who moves every name by one level has moved every result by one."""
     up = {"L5/S1 disc": "L4/L5 disc", "L4/L5 disc": "L3/L4 disc"}

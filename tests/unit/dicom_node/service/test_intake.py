@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -17,6 +18,7 @@ from dicom_node.errors import JobDatabaseError, SpoolFailedError
 from dicom_node.jobs.engine import prepare_database
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.model import Job, JobState, StoredInstance
+from dicom_node.pipeline.correction import Drawn, correction_job
 from dicom_node.pipeline.registry import GROUP, Registry
 from dicom_node.service import intake as intake_module
 from dicom_node.service.housekeeping import Housekeeping
@@ -25,6 +27,7 @@ from dicom_node.settings.model import Settings
 from dicom_node.spool.content import read_spool
 from dicom_node.spool.events import InstanceStored
 from dicom_node.spool.layout import SpoolLayout
+from tests.support.corrected import redrawn
 from tests.support.phantom_plugin import NAME
 
 QUIET_S = 5.0
@@ -319,3 +322,85 @@ def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(
     tomorrow_s = queue.list()[0].accepted_at_s + 10 * 365 * 86400
     housekeeping.clean(before_s=tomorrow_s)
     assert queue.list() == ()
+
+
+@pytest.fixture
+def outlines(settings: Settings, demo_series: Path, tmp_path: Path) -> InstanceStored:
+    """Return the event of a SEG of a reader, about the demo's series."""
+    images = [dcmread(path) for path in sorted(demo_series.glob("*.dcm"))]
+    labels = np.zeros((len(images), images[0].Rows, images[0].Columns), np.uint8)
+    labels[4, 10:20, 10:20] = 1
+    redrawn(images, labels, {1: "Phantom"}).save_as(
+        tmp_path / "seg.dcm", enforce_file_format=True
+    )
+    return stored(settings, tmp_path / "seg.dcm")
+
+
+def test_a_correction_waits_for_the_first_result_of_its_series(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    outlines: InstanceStored,
+) -> None:
+    intake = intake_for(settings, queue)
+    intake.apply(outlines, 0.0)
+    for event in events:
+        intake.apply(event, QUIET_S - 1)
+    intake.tick(QUIET_S)
+    assert queue.list() == ()  # the series is still arriving
+    intake.tick(2 * QUIET_S)
+    intake.tick(10 * QUIET_S)
+    (first,) = queue.list()
+    assert first.corrects == ""
+    assert intake.is_collecting
+    queue.cancel(first.id)
+    intake.tick(20 * QUIET_S)
+    correction, _ = queue.list()
+    assert correction.corrects == first.series_uid
+    assert not intake.is_collecting
+
+
+def test_a_correction_that_was_waiting_when_the_node_died_is_owed_once(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    outlines: InstanceStored,
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in (outlines, *events):
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (first,) = queue.list()
+    queue.cancel(first.id)
+    for now_s in (0.0, 100.0):
+        restarted = intake_for(settings, queue)
+        restarted.restore(read_spool(SpoolLayout(settings.spool.folder)), now_s)
+        restarted.tick(now_s + QUIET_S)
+    assert len(queue.list()) == 2
+
+
+def test_a_correction_keeps_the_series_and_the_results_that_it_needs(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (first,) = queue.list()
+    job = correction_job(
+        queue.job(first.id).series,
+        Drawn(
+            sop_instance_uid="1.2.3",
+            source_uids=(first.series_uid,),
+            labels=("Phantom",),
+        ),
+        first.series_uid,
+        (replace(first, state=JobState.DONE),),
+        (settings.routes, Registry({NAME: PLUGIN})),
+    )
+    assert job is not None
+    queue.cancel(first.id)
+    queue.enqueue(job)
+    assert queue.unsettled() == dict.fromkeys((job.id, first.id), first.digest)
