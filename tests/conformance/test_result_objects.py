@@ -82,10 +82,14 @@ def test_a_correction_breaks_no_rule_beside_what_was_corrected(
     corrected = encode_result(result, series, later)
     assert [made.name for made in corrected] == ["sr", "sc_01", "pdf", "gsps_01"]
     for made in corrected:
+        assert made.dataset.SeriesDescription.endswith(" edited")
         paths.append(tmp_path / f"edited-{made.name}.dcm")
         made.dataset.save_as(paths[-1], enforce_file_format=True)
         assert errors_of("dciodvfy", paths[-1]) == [], made.name
     assert errors_of("dcentvfy", *paths) == []
+    by_name = {made.name: made.dataset for made in corrected}
+    assert by_name["gsps_01"].ContentLabel == "EDITED_1"
+    assert "edited by Reader^Rita" in by_name["sc_01"].DerivationDescription
 
 
 def test_a_note_breaks_no_rule_of_its_iod(tmp_path: Path) -> None:

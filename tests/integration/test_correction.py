@@ -291,7 +291,6 @@ def test_what_is_no_correction_of_ours_is_refused_with_the_reason(
     sent = {
         "unknown_segments": drawn(series, 7, ("Phantom", "Liver")),
         "other_patient": drawn(series, 7, PatientID="SOMEBODY ELSE"),
-        "fractional_segmentation": drawn(series, 7, SegmentationType="FRACTIONAL"),
         # Of other software, about a series that never came here.
         "not_mr": drawn(fresh(little), 7, ("Liver",)),
     }
