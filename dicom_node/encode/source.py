@@ -38,6 +38,7 @@ MUST_BE_THERE = (
 )
 """Type 2 of Patient and General Study (PS3.3 C.7.1.1, C.7.2.1): empty, not absent."""
 
+_DS_CHARS = 16
 _LENGTH = re.compile(r"\+?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?")
 _FORMS = {
     "PatientSex": re.compile(r"[MFO]"),
@@ -299,9 +300,10 @@ def _name(value: object) -> PersonName:
     return PersonName(str(value))
 
 
-def _decimal(value: object) -> DSfloat:
+def _decimal(value: object) -> object:
     """Return a decimal in the 16 characters that DS has, which senders exceed."""
-    return DSfloat(float(str(value)), auto_format=True)
+    text = str(value)
+    return value if len(text) <= _DS_CHARS else DSfloat(float(text), auto_format=True)
 
 
 _REWRITTEN: Mapping[str, Callable[[object], object]] = {"PN": _name, "DS": _decimal}

@@ -198,7 +198,8 @@ def document(rows: Sequence[Row], explained: Iterable[tuple[str, str]]) -> str:
         "| --- |" + " --- |" * len(GRIDS),
         *_case_lines(rows),
         "",
-        "A cell: objects, errors, kinds of warning. A refused case: why.",
+        "A cell: objects, errors, kinds of warning; a dash: not run yet. A refused "
+        "case: why.",
         "",
     ]
     return "\n".join(lines)

@@ -95,6 +95,15 @@ def raw(dataset: Dataset, keyword: str) -> bytes:
     return element.value.rstrip(b" ")
 
 
+def test_other_decimals_stay_as_they_were_written(tmp_path: Path) -> None:
+    series, labels = decoded_phantom(tmp_path, PatientWeight="070.50")
+    request = replace(REQUEST, objects=ROLES)
+    for name, dataset in by_name(
+        encode_result(phantom_result(labels), series, request)
+    ).items():
+        assert raw(dataset, "PatientWeight") == b"070.50", name
+
+
 def test_a_series_number_that_is_no_number_adds_none(tmp_path: Path) -> None:
     series, labels = decoded_phantom(tmp_path)
     number = Tag("SeriesNumber")
