@@ -33,6 +33,8 @@ from dicom_node.jobs.record import Record, job_from_record
 from dicom_node.jobs.state import latest_attempts, verdict_of
 from dicom_node.model import Job
 
+_ENCODE = "encode"
+"""The step that says who gets the results."""
 _ANALYSE_ATTEMPTS = 3
 _ANALYSE_PAUSE_S = 30.0
 """Memory or a device gave out: someone else may be done with it by then."""
@@ -101,7 +103,7 @@ class _Workflows:
         outcome = self._analysed(job)
         if outcome.verdict is not Verdict.FAILED:
             outcome = outcome_from(
-                DBOS.run_step({"name": "encode"}, self._encode, job, outcome)
+                DBOS.run_step({"name": _ENCODE}, self._encode, job, outcome)
             )
         for peer in outcome.deliver_to:
             self._begin(DeliveryId(job_id=job.id, peer=peer, number=1), record)
@@ -204,7 +206,8 @@ class _Workflows:
     def _settle_job(self, job: Job) -> None:
         """Write the job's line once its last delivery has ended.
 
-        Two deliveries that end at once still see each other as active in the database.
+        Two deliveries that end at once still see each other as active in the database,
+        and the first may end before the next has begun.
         """
         attempts = latest_attempts(
             DBOS.list_workflows(workflow_id_prefix=f"{job.id}:", load_input=False)
@@ -213,7 +216,7 @@ class _Workflows:
             which: self._settled.get(which, verdict_of(attempt))
             for which, attempt in attempts.items()
         }
-        if None in verdicts.values():
+        if None in verdicts.values() or _owed_to(job) > {one.peer for one in verdicts}:
             return
         for which in verdicts:
             self._settled.pop(which, None)
@@ -256,6 +259,14 @@ class _Workflows:
                 attempt,
                 stored,
             )
+
+
+def _owed_to(job: Job) -> set[str]:
+    """Return the peers to which a job's results go, as it was checkpointed."""
+    for step in DBOS.list_workflow_steps(job.id):
+        if step["function_name"] == _ENCODE and step["output"]:
+            return set(outcome_from(step["output"]).deliver_to)
+    return set()
 
 
 _CRASHED = Outcome(

@@ -281,3 +281,15 @@ def test_one_line_of_the_log_settles_a_job_whichever_peer_is_last(
         if row["job_id"].endswith("line")
     ]
     assert sorted(states) == [("line", "failed"), ("other-line", "done")]
+
+
+def test_a_job_is_not_settled_before_its_last_delivery_has_begun(toy: Toy) -> None:
+    toy.has("late-beta")
+    toy.start()
+    toy.queue.enqueue(toy_job("late"))
+    toy.wait_done("stored late beta")
+    toy.settled("late")
+    alpha, beta = toy.events("delivery_settled")
+    assert (alpha["peer"], beta["peer"]) == ("alpha", "beta")
+    (settled,) = toy.events("job_settled")
+    assert settled["time"] >= beta["time"]

@@ -3,7 +3,8 @@
 Its behaviour follows from files in its folder, so that a test changes it at any time:
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
-`poison-JOB` kills the process, `broken-JOB` fails the job.
+`poison-JOB` kills the process, `broken-JOB` fails the job, and `late-PEER` begins each
+delivery to a peer a second later, as on a machine that has no time for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dbos import DBOS
 
 from dicom_node import log
 from dicom_node.jobs.engine import prepare_database
@@ -197,10 +200,22 @@ class Toy:
         return self.queue.show(job_id)
 
 
+def _begin_late(folder: Path) -> None:
+    start = DBOS.start_workflow
+
+    def started(function: Any, record: Any, peer: str, *rest: Any) -> Any:
+        if (folder / f"late-{peer}").exists():
+            time.sleep(1)
+        return start(function, record, peer, *rest)
+
+    setattr(DBOS, "start_workflow", started)  # noqa: B010 - a class of DBOS' own
+
+
 def main() -> None:
     """Run as the worker of a slot on the folder of the command line."""
     folder, url, slot = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     log.configure()
+    _begin_late(folder)
     executor = Executor(
         url,
         slot=slot,
