@@ -84,6 +84,10 @@ def twice(series: Series) -> Series:
     return [*made, *again]
 
 
+_ALL_WITHIN_S = 800
+"""Thirteen analyses one after the other, on a machine that may be busy."""
+pytestmark = pytest.mark.timeout(_ALL_WITHIN_S + 60)
+
 MEASURED = {
     "straight": Case(changed()),
     "slices right to left, columns to the front": Case(
@@ -177,7 +181,7 @@ def answers(
     folder = tmp_path_factory.mktemp("sent")
     dcmsend(variants.write_all(folder, sent.values()), node.port)
     uids = [str(series[0].SeriesInstanceUID) for series in sent.values()]
-    jobs = node.settled_series(uids, within_s=240)
+    jobs = node.settled_series(uids, within_s=_ALL_WITHIN_S)
     answers = {}
     for what, series in sent.items():
         job = jobs[str(series[0].SeriesInstanceUID)]
