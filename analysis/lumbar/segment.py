@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -86,8 +87,20 @@ class TissueMap:
         return np.asarray(2 * planes.sum(axis=0, dtype=np.float32) - FULL, np.float32)
 
 
-def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
-    """Run the network over every slice of the volume."""
+def segment(
+    sagittal: SagittalVolume, segmenter: Segmenter, *, threads: int = 1
+) -> TissueMap:
+    """Run the network over every slice of the volume.
+
+    Parameters
+    ----------
+    sagittal
+        The series.
+    segmenter
+        The network.
+    threads
+        That share what is done before and after it.
+    """
     volume = sagittal.volume
     source_shape = volume.voxels.shape
     grid = sagittal_grid(
@@ -97,7 +110,9 @@ def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
     )
     count, rows, columns = grid.shape
     probability = np.empty((count, len(Tissue), rows, columns), np.uint8)
-    pictures = np.stack([sample_picture(grid, volume.voxels, i) for i in range(count)])
+    with ThreadPoolExecutor(threads) as pool:
+        sample = partial(sample_picture, grid, volume.voxels)
+        pictures = np.stack(list(pool.map(sample, range(count))))
     for start in range(0, count, _BATCH):
         first = max(0, start - _REACH)
         seen = pictures[first : start + _BATCH + _REACH]
@@ -105,7 +120,9 @@ def segment(sagittal: SagittalVolume, segmenter: Segmenter) -> TissueMap:
         planes = segmenter.probabilities(seen, part)
         np.rint(planes * FULL, out=planes)
         probability[start : start + len(planes)] = planes
-    tissue = np.stack([planes.argmax(axis=0) for planes in probability])
+    with ThreadPoolExecutor(threads) as pool:
+        likeliest = partial(np.argmax, axis=0)
+        tissue = np.stack(list(pool.map(likeliest, probability)))
     sources = [grid.source_slice(index) for index in range(count)]
     shown = np.array([source not in sagittal.blank for source in sources], np.float32)
     _smooth_across(probability, float(grid.frame.spacing_mm[0]), shown)

@@ -91,7 +91,7 @@ def find(sagittal: SagittalVolume, segmenter: Segmenter, *, threads: int) -> Tra
     UnsuitableInput
         If there is no lumbar spine in the picture.
     """
-    tissues = segment(sagittal, segmenter)
+    tissues = segment(sagittal, segmenter, threads=threads)
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     labels = label_source(tissues, anatomy.levels.names, threads=threads)
     former = Former(tissues=tissues, found=labels, measured=labels)

@@ -1,8 +1,8 @@
 """Compares the confidence of outlines with their overlap with hand-drawn ones.
 
 Run as `python -m tests.accuracy.confidence train` or `... public_test`. Prints how well
-it tells the worst tenth of each kind of structure, and the line by which
-`analysis.lumbar.confidence` calibrates discs (fitted to what is printed for `train`).
+it tells the worst tenth of each kind of structure, and the line that fits true to
+expected overlap: near 0 + 1 x on `train`, or the calibration of discs is out of date.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ def write(figures: Path, out: Path) -> None:
         *refused,
         "## Every source, tissue by tissue",
         "",
-        "Only where the labels decide about a class; S1 only in slices where it was "
-        "drawn.",
+        "The network alone, before outlines are smoothed across slices. Only where the "
+        "labels decide about a class; S1 only in slices where it was drawn.",
         "",
         (figures / "figures.md").read_text(encoding="utf-8"),
         "## Levels in the series of other hospitals",

@@ -60,7 +60,7 @@ def product_lines(segmenter: Segmenter, device: str) -> list[str]:
     grey = np.random.default_rng(1).gamma(2.0, 50.0, (count, side, side))
     slices = grey.astype(np.float32)
     alone_s = seconds(lambda: segmenter.probabilities(slices), REPEATS)
-    whole_s = seconds(lambda: segment(volume, segmenter), REPEATS)
+    whole_s = seconds(lambda: segment(volume, segmenter, threads=THREADS), REPEATS)
     # Before torch is imported for the comparison, which no node on a CPU does.
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows, columns = SHAPE[1:]
