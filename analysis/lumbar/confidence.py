@@ -33,7 +33,7 @@ over 125 drawn discs of 25 patients (`python -m tests.accuracy.confidence train`
 bodies the line has slope 1.00 and no offset, for S1 and canal there is too little that
 differs to fit one."""
 UNCERTAIN_DISC = 0.865
-"""Below this lie 15 of these 125 discs, 11 of the 13 worst among them."""
+"""Below this lie 15 of these 125 discs, 10 of the 13 worst among them."""
 UNCERTAIN_BODY = 0.91
 """Below this lie 4 of 125 bodies, all among the 13 worst; and none of 17 series of
 other hospitals."""
