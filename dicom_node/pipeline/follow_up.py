@@ -23,12 +23,16 @@ from analysis.contract.result import Json, Notice
 from dicom_node import log
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.select import reject, summarise
-from dicom_node.errors import NodeError, SeriesRejectedError
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    NodeError,
+    SeriesRejectedError,
+)
 from dicom_node.model import Job
 from dicom_node.network.deadline import Deadline
 from dicom_node.pipeline.archive import PeerArchive
 from dicom_node.pipeline.prior import Found, Search, current_of
-from dicom_node.pipeline.registry import Registry
+from dicom_node.pipeline.registry import Registry, can_follow_up
 from dicom_node.pipeline.route import choose
 from dicom_node.pipeline.run import Analysed, analyse_series
 from dicom_node.settings.model import FollowUp, Route, Settings
@@ -132,6 +136,9 @@ class Seeking:
         self._ended.set()
 
     def _search(self) -> Sought:
+        if not can_follow_up(self._registry.get(self._job.analysis)):
+            why = "does not compare examinations"
+            raise AnalysisUnavailableError(self._job.analysis, why=why)
         folder = self._layout.fetched / self._job.id
         shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed
         folder.mkdir(mode=0o700, parents=True)

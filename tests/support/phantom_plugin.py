@@ -15,13 +15,16 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.concepts import MILLIMETRE, PRIVATE_SCHEME, Concept
 from analysis.contract.errors import UnsuitableInput
+from analysis.contract.follow_up import Prior
 from analysis.contract.measurement import Measurement, Outline
 from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import (
@@ -35,6 +38,7 @@ from analysis.contract.plugin import (
 from analysis.contract.result import (
     AnalysisResult,
     Finding,
+    Json,
     Page,
     Provenance,
 )
@@ -98,6 +102,17 @@ class PhantomMri:
             text = "nothing was edited"
             raise UnsuitableInput(code="outlines_unchanged", text=text)
         return _told(outlines.labels, float(outlines.labels.sum()))
+
+    def follow_up(
+        self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
+    ) -> AnalysisResult:
+        """Tell both lengths, and by how many days the earlier one is older."""
+        then, now = (
+            [one.value for finding in found for one in finding.measurements]
+            for found in (prior.findings, result.findings)
+        )
+        told: dict[str, Json] = {"days": prior.days, "then": then, "now": now}
+        return replace(result, details={**result.details, "follow_up": told})
 
 
 def _told(labels: NDArray[np.uint8], length: float) -> AnalysisResult:

@@ -171,6 +171,16 @@ def test_an_archive_that_is_away_is_named(
     assert site.told()["reason"] == "no association with PACS (10.0.0.5:104): refused"
 
 
+def test_an_analysis_that_cannot_compare_asks_nobody(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_up, "PeerArchive", Away)
+    monkeypatch.setattr(follow_up, "can_follow_up", lambda _: False)
+    told = site.told()
+    assert told["status"] == "unavailable"
+    assert told["reason"] == f"analysis {NAME}: does not compare examinations"
+
+
 class Holding(Empty):
     """Answers when the test lets it."""
 
