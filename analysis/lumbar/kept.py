@@ -63,6 +63,7 @@ def keep(former: Former, volume: Volume) -> bytes:
         volume=np.array(_digest(volume)),
         corner=np.array([rows.start, columns.start]),
         probability=former.tissues.probability[:, :, rows, columns],
+        tissue=former.tissues.tissue[:, rows, columns],
         found=former.found,
         measured=former.measured,
     )
@@ -78,7 +79,9 @@ def recall(kept: bytes, volume: Volume) -> Former | None:
             if (str(held["form"]), str(held["volume"])) != (_FORM, _digest(volume)):
                 return None
             return Former(
-                tissues=_widened(held["probability"], held["corner"], volume),
+                tissues=_widened(
+                    held["probability"], held["tissue"], held["corner"], volume
+                ),
                 found=held["found"],
                 measured=held["measured"],
             )
@@ -87,8 +90,16 @@ def recall(kept: bytes, volume: Volume) -> Former | None:
 
 
 def _widened(
-    planes: NDArray[np.uint8], corner: NDArray[np.int64], volume: Volume
+    planes: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    corner: NDArray[np.int64],
+    volume: Volume,
 ) -> TissueMap:
+    """Put the kept window back into its place on the grid.
+
+    The most probable tissue is kept beside the probabilities, which may have been
+    smoothed since.
+    """
     count, rows, columns = volume.voxels.shape
     grid = sagittal_grid(volume.frame, (count, rows, columns), PIXEL_MM)
     probability = np.zeros((grid.shape[0], len(Tissue), *grid.shape[1:]), np.uint8)
@@ -96,7 +107,8 @@ def _widened(
     top, left = corner.tolist()
     high, wide = planes.shape[2:]
     probability[:, :, top : top + high, left : left + wide] = planes
-    tissue = probability.argmax(axis=1).astype(np.uint8)
+    tissue = np.full(grid.shape, Tissue.BACKGROUND, np.uint8)
+    tissue[:, top : top + high, left : left + wide] = kinds
     return TissueMap(grid=grid, probability=probability, tissue=tissue)
 
 

@@ -240,6 +240,7 @@ def _merged(
         planes=planes,
         certainty=dict.fromkeys(planes, 1.0),
         warnings=(),
+        alternatives=(),
     )
     return Anatomy(tissues=tissues, levels=levels)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from tests.support import variants
 from tests.support.node_process import PROGRAM
@@ -37,9 +38,11 @@ PARTS = {
 OTHERS = {"level", "pfirrmann_probabilities", "uncertainty", "unmeasured"}
 
 
-def analyse(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def analyse(
+    folder: Path, out: Path, *options: str | Path
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PROGRAM, "analyse", str(folder), "--out", str(out)],
+        [PROGRAM, "analyse", str(folder), "--out", str(out), *map(str, options)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -64,15 +67,49 @@ def bundled(demo_series: Path) -> Series:
     return variants.read_bundled(demo_series)
 
 
-def test_the_bundled_series_is_measured(demo_series: Path, tmp_path: Path) -> None:
-    done = analyse(demo_series, tmp_path / "out")
+@pytest.fixture(scope="module")
+def measured(demo_series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the results of the bundled series."""
+    out = tmp_path_factory.mktemp("measured") / "out"
+    done = analyse(demo_series, out)
     assert done.returncode == MEASURED, done.stderr
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    return out
+
+
+def test_the_outlines_of_a_seg_are_measured_without_the_network(
+    demo_series: Path, measured: Path, tmp_path: Path
+) -> None:
+    """Of our own SEG, whose outlines run along voxels, not between them."""
+    done = analyse(demo_series, tmp_path, "--corrected", measured / "seg.dcm")
+    assert done.returncode == MEASURED, done.stderr
+    assert not (tmp_path / "seg.dcm").exists()
+    first, report = report_of(measured), report_of(tmp_path)
+    seg = dcmread(measured / "seg.dcm", stop_before_pixels=True)
+    assert report["corrected_seg_uid"] == seg.SOPInstanceUID
+    assert report["outlines"]["origin"] == "reader"
+    for now, then in zip(report["levels"], first["levels"], strict=True):
+        # A fifth of the pixels' 0.47 mm.
+        height_mm = pytest.approx(then["disc_height_mm"], abs=0.1)
+        assert now["disc_height_mm"] == height_mm, now["level"]
+
+
+def test_what_is_no_seg_of_the_series_is_refused_with_its_reason(
+    demo_series: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    out = tmp_path / "out"
+    done = analyse(demo_series, out, "--corrected", tmp_path / "notes.txt")
+    assert done.returncode == UNSUITABLE, done.stderr
+    assert report_of(out)["reason"] == "unreadable_segmentation"
+
+
+def test_the_bundled_series_is_measured(measured: Path) -> None:
+    names = {path.name for path in measured.iterdir()}
     captures = {name for name in names if name.startswith("sc_")}
     assert "sc_01.dcm" in captures
     assert names - captures == {"seg.dcm", "sr.dcm", "overlay.png", "report.json"}
 
-    report = report_of(tmp_path / "out")
+    report = report_of(measured)
     assert set(report) == {
         "version", "status", "series_uid", "analysis", "warnings", "levels",
         "outlines", "level_certainty", "outline_confidence",

@@ -21,7 +21,8 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import STRUCTURES
+from analysis.lumbar.anatomy import STRUCTURES, Tissue
+from analysis.lumbar.kept import keep, recall
 from analysis.lumbar.plugin import LumbarMri
 from tests.support.lumbar_stand_in import PhantomSegmenter
 from tests.support.wedge_spine import DISCS, Layout, WedgeSpine
@@ -159,6 +160,20 @@ def test_what_was_kept_of_another_series_is_not_used(case: Case) -> None:
     outlines = Outlines(labels=case.drawn, names=NAMES, kept=case.first.kept)
     result = case.plugin.measure({"t2_sagittal": other}, CONTEXT, outlines)
     assert origin(result)["edited"] is None
+
+
+def test_what_was_kept_comes_back_as_it_was(case: Case) -> None:
+    former = recall(case.first.kept, case.volume)
+    assert former is not None
+    # Probabilities that were smoothed no longer tell the most probable tissue.
+    tissue = former.tissues.tissue.copy()
+    tissue[3][tissue[3] > 0] = Tissue.BODY
+    tissues = dataclasses.replace(former.tissues, tissue=tissue)
+    written = keep(dataclasses.replace(former, tissues=tissues), case.volume)
+    again = recall(written, case.volume)
+    assert again is not None
+    np.testing.assert_array_equal(again.tissues.tissue, tissue)
+    np.testing.assert_array_equal(again.tissues.probability, former.tissues.probability)
 
 
 @pytest.mark.parametrize("kept", [b"nonsense", b"x\x9c"], ids=["text", "cut off"])
