@@ -76,13 +76,16 @@ def dice(first: Reading, second: Reading, structure: Structure) -> float | None:
 
 
 def level_errors(patient: str, reading: Reading) -> list[str]:
-    """Return the drawn discs, by SPIDER's count, that got another level's name."""
+    """Return the drawn discs, by SPIDER's count, that got another disc's name.
+
+    A disc that was taken for a body was not found; that is a matter of overlap.
+    """
+    discs = np.isin(reading.labels, [disc.number for disc in DISCS])
     instances = spider.read_disc_instances(patient)
     wrong = []
     for position, disc in enumerate(DISCS[:5]):
-        named = reading.labels[instances == position + 1]
-        numbers = np.bincount(named[named > 0], minlength=CANAL.number + 1)
-        numbers[CANAL.number] = 0
+        named = reading.labels[discs & (instances == position + 1)]
+        numbers = np.bincount(named, minlength=CANAL.number + 1)
         if numbers.sum() and numbers.argmax() != disc.number:
             wrong.append(level_of(disc))
     return wrong

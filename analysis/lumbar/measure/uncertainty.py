@@ -43,18 +43,18 @@ class Terms:
 
 TERMS: Mapping[str, Terms] = MappingProxyType(
     {
-        "disc_height_mm": Terms(floor=0.237, share=0.0614, blur=1.01, spread=0.593),
-        "anterior_height_mm": Terms(floor=0.561, share=0.0726),
-        "middle_height_mm": Terms(floor=0.672, share=0.035, spread=0.404),
-        "posterior_height_mm": Terms(floor=0.726, spread=0.349),
-        "disc_length_mm": Terms(floor=0, share=0.0258, blur=0.0599, spread=0.0904),
-        "disc_area_mm2": Terms(floor=0, share=0.0895, blur=0.977, spread=0.336),
-        "wedge_angle_deg": Terms(floor=1.75, share=0.113, spread=0.566),
-        "disc_height_index": Terms(floor=0, share=0.0582, blur=1.25, spread=0.627),
-        "height_diameter_ratio": Terms(floor=0.0155, share=0.0283, spread=0.753),
-        "delta_si": Terms(floor=0.578, share=0.00636),
-        "signal_ratio_csf": Terms(floor=0.00219, share=0.0216),
-        "nucleus_ratio_csf": Terms(floor=0.0028, share=0.0125),
+        "disc_height_mm": Terms(floor=0.253, share=0.0574, blur=0.858, spread=0.797),
+        "anterior_height_mm": Terms(floor=0.526, share=0.0835),
+        "middle_height_mm": Terms(floor=0.503, share=0.0294, blur=1.21, spread=0.406),
+        "posterior_height_mm": Terms(floor=0.656, spread=0.346),
+        "disc_length_mm": Terms(floor=0.241, share=0.0251, blur=0.201, spread=0.18),
+        "disc_area_mm2": Terms(floor=0, share=0.0927, blur=0.69, spread=0.427),
+        "wedge_angle_deg": Terms(floor=1.78, share=0.103, spread=0.445),
+        "disc_height_index": Terms(floor=0, share=0.0506, blur=1.39, spread=0.476),
+        "height_diameter_ratio": Terms(floor=0.0134, share=0.0157, spread=0.596),
+        "delta_si": Terms(floor=0.534, share=0.00656),
+        "signal_ratio_csf": Terms(floor=0.00169, share=0.0212),
+        "nucleus_ratio_csf": Terms(floor=0.00279, share=0.00807),
     }
 )
 
