@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import analysis.lumbar
 from analysis.contract.concepts import MILLIMETRE, RATIO
 from analysis.contract.measurement import Absence, Grade, Measurement, Unmeasured
 from analysis.contract.result import Finding, Notice
@@ -97,3 +102,20 @@ def test_every_measured_disc_has_a_chinese_name(disc: Structure) -> None:
     finding = Finding(site=disc.concept, label=disc.label, measurements=(HEIGHT_MM,))
     sentence = summarise([finding], [])["zh-CN"][1]
     assert sentence.startswith(f"{level_of(disc)} 椎间盘")
+
+
+def _codes_of_warnings() -> Iterator[str]:
+    for path in Path(analysis.lumbar.__path__[0]).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "Notice":
+                (code,) = (one.value for one in call.keywords if one.arg == "code")
+                if isinstance(code, ast.Constant):
+                    yield str(code.value)
+
+
+def test_every_warning_of_the_analysis_is_told_in_chinese() -> None:
+    codes = set(_codes_of_warnings())
+    assert "thin_disc" in codes
+    for code in codes:
+        sentence = summarise([], [Notice(code=code, text="English")])["zh-CN"][1]
+        assert "English" not in sentence, code
