@@ -15,7 +15,7 @@ TOP_PX = 52
 """Height of the bar of the title, and of that of the caption."""
 MARGIN_PX = 24
 _TITLE_PX, _CAPTION_PX = 28, 20
-_CAPTION = "AI result, not verified. Research use, not for primary diagnosis."
+_CAPTION = "AI result, not verified. Research use."
 
 
 def draw_frame(draw: ImageDraw, provenance: Provenance, title: str) -> None:

@@ -25,7 +25,10 @@ const commands = {
     browser = await chromium.launch({ executablePath, headless: true, args: OPTIONS });
     page = await browser.newPage({ viewport: { width, height } });
     page.setDefaultTimeout(timeout);
-    page.on("request", (request) => asked.add(new URL(request.url()).host));
+    page.on("request", (request) => {
+      const { protocol, host } = new URL(request.url());
+      if (protocol.startsWith("http")) asked.add(host);
+    });
     page.on("pageerror", (error) => complaints.push(String(error)));
   },
   remember: (key, value) =>

@@ -30,13 +30,10 @@ class Thumbnail:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A block of text beside an outline, and the middle of its height (px)."""
+    """A block of text beside an outline, and where it begins (px)."""
 
     lines: tuple[str, ...]
     top: float
-    bottom: float
-    left: float
-    right: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -239,17 +236,44 @@ class OhifPage:
         )
         return np.array(places)
 
+    def shown_image(self) -> str:
+        """Return the address of the image in the viewport."""
+        address: str = self._look(f"() => {_VIEWPORT}.getCurrentImageId()")
+        return address
+
     def labels(self) -> list[Label]:
         """Return the blocks of text in the viewport, once there are any."""
         self._wait("() => document.querySelector('svg text tspan') !== null")
         blocks = self._look(
-            """() => [...document.querySelectorAll('svg text')].map((text) => {
-                const {top, bottom, left, right} = text.getBoundingClientRect();
-                const lines = [...text.children].map((line) => line.textContent);
-                return {lines, top, bottom, left, right};
-            }).filter((block) => block.lines.length)"""
+            """() => [...document.querySelectorAll('svg text')].map((text) => ({
+                lines: [...text.children].map((line) => line.textContent),
+                top: text.getBoundingClientRect().top,
+            })).filter((block) => block.lines.length)"""
         )
-        return [Label(**{**block, "lines": tuple(block["lines"])}) for block in blocks]
+        return [Label(lines=tuple(one["lines"]), top=one["top"]) for one in blocks]
+
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Return the lines that are drawn in the viewport: (x, y) on the page (px)."""
+        lines = self._look(
+            """() => [...document.querySelectorAll('svg polyline')].map((line) => {
+                const box = line.ownerSVGElement.getBoundingClientRect();
+                return [...line.points].map(({x, y}) => [x + box.left, y + box.top]);
+            })"""
+        )
+        return [np.array(line) for line in lines if line]
+
+    def document(self) -> bytes:
+        """Return the PDF in the viewport, once there is one."""
+        found = "document.querySelector('object[type=\"application/pdf\"]')"
+        self._wait(f"() => {found}?.data.startsWith('blob:')")
+        text: str = self._look(
+            f"""async () => {{
+                const answer = await fetch({found}.data);
+                const bytes = new Uint8Array(await answer.arrayBuffer());
+                return btoa(bytes.reduce((s, one) => s + String.fromCharCode(one), ""));
+            }}"""
+        )
+        return base64.b64decode(text)
 
     def picture(self, path: Path) -> None:
         """Keep what the page looks like."""
@@ -263,12 +287,7 @@ class OhifPage:
 
     def hosts(self) -> set[str]:
         """Return the hosts that the page asked for anything."""
-        return {host for host in self._browser.ask("hosts") if host}
-
-    def text(self) -> str:
-        """Return all text of the page."""
-        found: str = self._look("() => document.body.innerText")
-        return found
+        return set(self._browser.ask("hosts"))
 
     def _wait(self, code: str, given: Any = None) -> None:
         self._browser.ask("wait", code, given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ STEP = 3
 """Every third pixel of a source image is looked at."""
 MIN_PLACES = 40
 """A segment of fewer places in a slice is too small to tell a shift from a border."""
+_BLOCK = 4
 MIN_HUE = 60
 """Difference of the largest and the least part of a colour; below it a segment is drawn
 in grey upon grey, and cannot be told by its colour."""
@@ -23,18 +25,40 @@ _UNTOUCHED = 12.0
 _LEAST_OPAQUE = 0.2
 
 
-def grid_of(image: Dataset) -> Grid:
-    """Return every third pixel of an image as places in the patient (PS3.3 C.7.6.2)."""
+def in_patient(image: Dataset, points: NDArray[Any]) -> NDArray[np.float64]:
+    """Return points of an image in the patient, by its header alone.
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 2)
+        (row, column), from the centre of the first pixel.
+
+    Returns
+    -------
+    ndarray, shape (N, 3)
+        In mm (LPS).
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1.
+    """
     row_mm, column_mm = (float(each) for each in image.PixelSpacing)
     along_row, along_column = np.reshape(
         [float(each) for each in image.ImageOrientationPatient], (2, 3)
     )
-    row_step, column_step = along_column * row_mm, along_row * column_mm
+    steps = np.stack([along_column * row_mm, along_row * column_mm])
+    corner = np.array([float(each) for each in image.ImagePositionPatient])
+    return corner + points.astype(np.float64) @ steps
+
+
+def grid_of(image: Dataset) -> Grid:
+    """Return every third pixel of an image as places in the patient."""
+    first, below, beside = in_patient(image, np.array([[0, 0], [1, 0], [0, 1]]))
     return Grid(
         sop_uid=str(image.SOPInstanceUID),
-        origin=np.array([float(each) for each in image.ImagePositionPatient]),
-        row_step=STEP * row_step,
-        column_step=STEP * column_step,
+        origin=first,
+        row_step=STEP * (below - first),
+        column_step=STEP * (beside - first),
         rows=len(range(0, image.Rows, STEP)),
         columns=len(range(0, image.Columns, STEP)),
     )
@@ -45,12 +69,22 @@ def sampled(plane: NDArray[np.generic]) -> NDArray[np.generic]:
     return plane[::STEP, ::STEP]
 
 
-def likeness(seen: NDArray[np.uint8], image: NDArray[np.generic]) -> float:
-    """Return how well grey values that are seen follow those of the image, up to 1."""
-    grey = seen.mean(axis=2)
+def likeness(seen: NDArray[np.uint8], image: NDArray[Any]) -> float:
+    """Return how well grey values that are seen follow those of the image, up to 1.
+
+    Both are averaged over blocks, for a viewer smooths thin lines and letters.
+    """
+    grey = _blocks(seen.mean(axis=2))
     if grey.std() == 0:
         return 0.0
-    return float(np.corrcoef(grey.ravel(), image.ravel())[0, 1])
+    return float(np.corrcoef(grey.ravel(), _blocks(image).ravel())[0, 1])
+
+
+def _blocks(plane: NDArray[Any]) -> NDArray[np.float64]:
+    rows, columns = (count // _BLOCK for count in plane.shape)
+    whole = plane[: rows * _BLOCK, : columns * _BLOCK].astype(np.float64)
+    blocks = whole.reshape(rows, _BLOCK, columns, _BLOCK)
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def agreement(

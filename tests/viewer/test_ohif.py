@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,14 +27,26 @@ from tests.support import variants
 from tests.support.browser import WITHIN_S, Browser, artefacts, needed
 from tests.support.encoded import REQUEST
 from tests.support.ohif import Ohif
-from tests.support.ohif_page import Grid, OhifPage
+from tests.support.ohif_page import Grid, Label, OhifPage
 from tests.support.orthanc import Orthanc
-from tests.support.overlay import agreement, grid_of, likeness, sampled
+from tests.support.overlay import (
+    STEP,
+    agreement,
+    grid_of,
+    in_patient,
+    likeness,
+    sampled,
+)
 from tests.support.peers import free_port, run_dcmtk, wait_until
 from tests.support.variants import fresh, saying
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(1200)]
 
+LEVELS = ("L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1")
+SAME_PICTURE = 0.9
+"""Correlation of what is seen with what was sent."""
+SAME_LINE_PX = 2.0
+"""A pixel of the source is 1.5 px of the page."""
 SAME_PLACE = 0.85
 """Overlap (Dice) of what is drawn with what belongs there; borders cost a little."""
 Labels = NDArray[np.uint8]
@@ -209,7 +222,7 @@ def bare_planes(page: OhifPage, analysed: Analysed) -> list[Plane]:
 
         def alike(grid: Grid = grid, shown: NDArray[np.generic] = shown) -> bool:
             page.show(grid.sop_uid)
-            return likeness(page.colours(grid), shown) > 0.95
+            return likeness(page.colours(grid), shown) > SAME_PICTURE
 
         wait_until(alike, within_s=WITHIN_S, every_s=0.5, what=f"slice {index}")
         planes.append(Plane(index=index, grid=grid, bare=page.colours(grid)))
@@ -286,6 +299,78 @@ def test_segments_lie_on_their_anatomy_under_their_names_and_colours(
         wait_for_overlay(site.page, plane, site.analysed, segmentation.labels)
         picture = f"segmentation-slice-{plane.index + 1}.png"
         site.page.picture(artefacts(root) / "ohif" / picture)
+
+
+def test_the_report_draws_each_outline_and_writes_its_height_beside_it(
+    site: Site, root: Path
+) -> None:
+    site.open_study()
+    site.page.open_series(site.number_of("SR"))
+    labels = site.page.labels()
+    site.page.picture(artefacts(root) / "ohif" / "report.png")
+
+    shown = site.page.shown_image()
+    drawn = site.page.outlines()
+    places = {}
+    for finding in site.result.findings:
+        outline = finding.outline
+        if outline is None:
+            continue
+        image = site.analysed.decoded.sources[outline.slice_index]
+        if f"/instances/{image.SOPInstanceUID}/" not in shown:
+            continue
+        expected = site.page.place_of(in_patient(image, outline.points).tolist())
+        assert any(same_line(expected, line) for line in drawn), finding.label
+        places[finding.label] = expected[:, 1].mean()
+
+    heights = {
+        finding.label: f"Height: {finding.measurements[0].value:.2f} mm"
+        for finding in site.result.findings
+        if finding.label in places and finding.measurements
+    }
+    assert {f"{level} disc" for level in LEVELS} <= set(heights)
+    for label in labels:
+        if not label.lines[0].startswith("Height: "):
+            continue
+        told = [name for name, text in heights.items() if text == label.lines[0]]
+        alike = [name for name in heights if name.endswith("disc") == is_disc(label)]
+        nearest = min(alike, key=lambda name: abs(places[name] - label.top))
+        assert nearest in told, label
+    assert set(heights.values()) <= {label.lines[0] for label in labels}
+
+
+def same_line(expected: NDArray[np.float64], drawn: NDArray[np.float64]) -> bool:
+    return len(expected) == len(drawn) and bool(
+        np.abs(expected - drawn).max() < SAME_LINE_PX
+    )
+
+
+def is_disc(label: Label) -> bool:
+    return any("Disc" in line for line in label.lines)
+
+
+def test_the_captured_pages_and_the_document_are_shown_as_they_were_drawn(
+    site: Site, root: Path
+) -> None:
+    page = site.page
+    site.open_study()
+    page.open_series(site.number_of("OT"))
+    captures = [one for one in site.objects if one.Modality == "OT"]
+    for number, capture in enumerate(captures, start=1):
+        drawn = sampled(capture.pixel_array).mean(axis=2)
+
+        def alike(capture: Dataset = capture, drawn: NDArray[Any] = drawn) -> bool:
+            page.show(str(capture.SOPInstanceUID))
+            size = (capture.Rows, capture.Columns, STEP)
+            return likeness(page.colours_of_image(*size), drawn) > SAME_PICTURE
+
+        wait_until(alike, within_s=WITHIN_S, every_s=0.5, what=f"page {number}")
+        page.picture(artefacts(root) / "ohif" / f"capture-{number}.png")
+
+    page.open_series(site.number_of("DOC"))
+    (document,) = (one for one in site.objects if one.Modality == "DOC")
+    assert page.document() == document.EncapsulatedDocument
+    page.picture(artefacts(root) / "ohif" / "document.png")
 
 
 def test_a_segmentation_at_a_wrong_place_does_not_pass(site: Site, root: Path) -> None:
