@@ -60,22 +60,22 @@ TERMS: Mapping[str, Terms] = MappingProxyType(
 
 CHANGES: Mapping[str, float] = MappingProxyType(
     {
-        "disc_height_mm": 0.285,
-        "anterior_height_mm": 0.557,
-        "middle_height_mm": 0.387,
-        "posterior_height_mm": 0.466,
-        "disc_length_mm": 0.999,
-        "disc_area_mm2": 12.043,
-        "wedge_angle_deg": 2.411,
-        "disc_height_index": 0.015,
+        "disc_height_mm": 0.273,
+        "anterior_height_mm": 0.596,
+        "middle_height_mm": 0.384,
+        "posterior_height_mm": 0.455,
+        "disc_length_mm": 1.225,
+        "disc_area_mm2": 11.214,
+        "wedge_angle_deg": 1.809,
+        "disc_height_index": 0.014,
         "height_diameter_ratio": 0.01,
-        "delta_si": 3.958,
-        "signal_ratio_csf": 0.007,
-        "nucleus_ratio_csf": 0.008,
-        "reference.dh_px512": 0.824,
-        "reference.dhi": 0.033,
-        "reference.hdr": 0.022,
-        "reference.delta_si": 44.082,
+        "delta_si": 3.505,
+        "signal_ratio_csf": 0.01,
+        "nucleus_ratio_csf": 0.01,
+        "reference.dh_px512": 0.914,
+        "reference.dhi": 0.039,
+        "reference.hdr": 0.031,
+        "reference.delta_si": 44.268,
     }
 )
 """Minimal detectable change in the quantity's own unit: a smaller difference of two
