@@ -86,11 +86,10 @@ def segment_places(segmentation: Segmentation, kind: str) -> dict[int, SegmentPl
 
 def _frames_of(segmentation: Segmentation) -> dict[int, int]:
     """Return in how many slices each label is."""
-    counts = sum(
-        np.bincount(picture.ravel(), minlength=_LABELS).astype(bool).astype(int)
-        for picture in segmentation.labels
-    )
-    return dict(enumerate(np.atleast_1d(counts).tolist()))
+    shown = np.zeros((len(segmentation.labels), _LABELS), dtype=bool)
+    for row, picture in zip(shown, segmentation.labels, strict=True):
+        row[picture] = True
+    return dict(enumerate(shown.sum(axis=0).tolist()))
 
 
 def encode_segmentations(
