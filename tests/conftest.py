@@ -14,6 +14,8 @@ PEER_PROGRAMS = (
     "storescu", "storescp", "dcmsend", "echoscu", "findscu", "openssl", "Orthanc",
 )  # fmt: skip
 
+_LONGEST = {"viewer": 0, "integration": 1}
+
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
@@ -35,6 +37,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"peers missing: {missing}; run `make peers`")
     pytest.skip(f"PEERS MISSING: {missing}; run `make peers`")
+
+
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest, so that no process ends alone."""
+    items.sort(key=lambda item: _LONGEST.get(item.path.parent.name, len(_LONGEST)))
 
 
 @pytest.fixture(scope="session")
