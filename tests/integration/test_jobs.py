@@ -102,7 +102,7 @@ def test_a_peer_that_is_down_delays_no_other_and_is_served_when_it_is_up(
     running.has("down-beta-delayed")
     running.queue.enqueue(toy_job("delayed"))
     running.wait_done("stored delayed alpha")
-    assert running.queue.show("delayed").state is JobState.DELIVERING
+    running.reaches("delayed", JobState.DELIVERING)
     running.has_not("down-beta-delayed")
     assert running.settled("delayed").state is JobState.DONE
     assert running.done()["deliver delayed alpha"] == 1
@@ -116,7 +116,7 @@ def test_a_peer_that_is_slow_gets_the_results_of_a_second_job_beside_the_first(
         running.queue.enqueue(toy_job(name))
         running.wait_done(f"deliver {name} beta")
         running.wait_done(f"stored {name} alpha")
-    assert running.queue.show("busy-1").state is JobState.DELIVERING
+    running.reaches("busy-1", JobState.DELIVERING)
     running.has_not("held-beta")
     for name in ("busy-1", "busy-2"):
         assert running.settled(name).state is JobState.DONE
