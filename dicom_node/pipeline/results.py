@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,10 +29,11 @@ def write_results(
     overlay: Page | None,
 ) -> None:
     """Write a result into a folder that is empty."""
+    from dicom_node.encode.part10 import encode_file
+
     for encoded in objects:
-        content = io.BytesIO()
-        encoded.dataset.save_as(content, enforce_file_format=True)
-        write_durable(folder / f"{encoded.name}.dcm", content.getvalue())
+        content = encode_file(encoded.dataset)
+        write_durable(folder / f"{encoded.name}.dcm", content)
     if overlay is not None:
         write_overlay(folder / OVERLAY, overlay)
     write_report(folder / REPORT, report)

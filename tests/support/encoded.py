@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset, FileDataset
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode.common import EncodeRequest
 from dicom_node.encode.objects import EncodedObject
+from dicom_node.encode.part10 import encode_file
 from tests.support.mr_series import build_series, write_series
 from tests.support.spine_phantom import SAGITTAL, phantom_spine, turned
 
@@ -57,9 +58,7 @@ def by_name(results: Sequence[EncodedObject]) -> dict[str, Dataset]:
 
 def written(dataset: Dataset) -> bytes:
     """Return the bytes of a dataset's file."""
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return encode_file(dataset)
 
 
 def reread(dataset: Dataset) -> FileDataset:
