@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,10 +28,18 @@ def robust_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     Sen PK. Estimates of the regression coefficient based on Kendall's tau. J Am Stat
     Assoc 1968;63(324):1379-1389.
     """
-    first, second = np.triu_indices(len(x), k=1)
+    first, second = _pairs(len(x))
     run = x[second] - x[first]
     different = run != 0
     if not different.any():
         message = f"a slope needs two different x, got {len(x)} points"
         raise ValueError(message)
     return float(np.median((y[second] - y[first])[different] / run[different]))
+
+
+@lru_cache(maxsize=64)
+def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all pairs of places; asked for again and again with few counts."""
+    first, second = np.triu_indices(count, k=1)
+    first.flags.writeable = second.flags.writeable = False
+    return first, second

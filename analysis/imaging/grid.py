@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
+from analysis.imaging.resample import resample
 
 _TO_THE_RIGHT = np.array([-1.0, 0.0, 0.0])
 _TO_THE_FEET = np.array([0.0, 0.0, -1.0])
@@ -168,16 +169,14 @@ def sample_picture(
         mode="nearest",
         truncate=_SMOOTH_REACH,
     )
-    sampled: NDArray[np.float32] = ndimage.affine_transform(
+    return resample(
         smooth,
         matrix,
-        offset=offset - start,
-        output_shape=shape,
+        offset - start,
+        shape,
         order=1,
-        mode="constant",
-        cval=float(picture.min()),
+        outside=float(picture.min()),
     )
-    return sampled
 
 
 def _reach(

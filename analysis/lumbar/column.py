@@ -76,7 +76,6 @@ def find_column(
         Between slices, rows and columns.
     """
     from scipy import ndimage
-    from scipy.spatial import cKDTree
 
     mask = np.isin(tissue, _COLUMN)
     if not mask.any():
@@ -90,7 +89,7 @@ def find_column(
     kept = _in_line(points, pieces[mask].astype(np.int64))
     indices, points = indices[kept], points[kept]
     line = _centre_line(indices, points, tissue.shape[1], spacing_mm)
-    nearest = cKDTree(line[:, 1:]).query(points[:, 1:])[1]
+    nearest, _ = nearest_on_line(line, indices, spacing_mm)
     forward = np.gradient(line[:, 1:], axis=0)
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     offset = points - line[nearest]
@@ -105,6 +104,43 @@ def find_column(
         beside_mm=np.stack([offset[:, 0], behind], axis=1),
         line_mm=line,
     )
+
+
+def nearest_on_line(
+    line_mm: NDArray[np.float64],
+    indices: NDArray[np.int64],
+    spacing_mm: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the point of a line that is nearest to each voxel within its slice.
+
+    Parameters
+    ----------
+    line_mm : ndarray, shape (M, 3)
+        Points along slice, row and column, from voxel (0, 0, 0).
+    indices : ndarray, shape (N, 3)
+        (slice, row, column) of the voxels.
+    spacing_mm : ndarray, shape (3,)
+        Between slices, rows and columns.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Place in the line.
+    ndarray, shape (N,)
+        Distance along row and column (mm).
+    """
+    from scipy.spatial import cKDTree
+
+    # Most slices show the same pixels: each is looked up once.
+    rows, columns = indices[:, 1], indices[:, 2]
+    wanted = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1), np.bool_)
+    wanted[rows, columns] = True
+    place = np.zeros(wanted.shape, np.int64)
+    place[wanted] = np.arange(int(wanted.sum()))
+    pixels_mm = np.argwhere(wanted) * spacing_mm[1:]
+    apart_mm, nearest = cKDTree(line_mm[:, 1:]).query(pixels_mm)
+    owner = place[rows, columns]
+    return nearest[owner], apart_mm[owner]
 
 
 def _in_line(

@@ -17,6 +17,7 @@ from analysis.contract.measurement import Absence
 from analysis.contract.plugin import SeriesSummary, Weighting
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, VERTEBRAE
 from analysis.lumbar.measure.quantity import Missing
 
@@ -117,8 +118,12 @@ class _Look:
 
 def _look(volume: Volume, labels: NDArray[np.uint8]) -> _Look | None:
     """Return the signals; None where too little of the spine is in view to tell."""
-    fluid = _inside(volume, labels == CANAL.number)
-    marrow = _inside(volume, np.isin(labels, [one.number for one in VERTEBRAE]))
+    sides = window_of((labels > 0).any(axis=0))
+    if sides is None:
+        return None
+    voxels, shown = volume.voxels[:, *sides], labels[:, *sides]
+    fluid = _inside(voxels, shown == CANAL.number)
+    marrow = _inside(voxels, np.isin(shown, [one.number for one in VERTEBRAE]))
     if min(fluid.size, marrow.size) < _MIN_VOXELS:
         return None
     return _Look(
@@ -147,10 +152,12 @@ def _refuse_unless_t2(look: _Look | None) -> None:
         raise UnsuitableInput(code="not_t2", text=text)
 
 
-def _inside(volume: Volume, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _inside(
+    voxels: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Return the values of a mask without its edge in each slice."""
     from scipy import ndimage
 
     inner = ndimage.binary_erosion(mask, np.ones((1, 3, 3), np.bool_))
-    values: NDArray[np.float32] = volume.voxels[inner]
+    values: NDArray[np.float32] = voxels[inner]
     return values

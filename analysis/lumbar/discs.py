@@ -77,10 +77,6 @@ class DiscPlane:
         along = column.along_mm - self.along_mm
         return np.where(np.abs(along) > _FAR_MM, along, local)
 
-    def is_above(self, column: Column) -> NDArray[np.bool_]:
-        """Say for each voxel of the column whether the disc lies above it."""
-        return np.asarray(self.distance_mm(column) > 0)
-
     @property
     def tilt_deg(self) -> float:
         """Angle by which its front is lower than its back (degrees)."""

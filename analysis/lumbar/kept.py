@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import sagittal_grid
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import Tissue
 from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
 
@@ -55,7 +56,8 @@ def keep(former: Former, volume: Volume) -> bytes:
     volume
         The series that it was found in.
     """
-    rows, columns = _window(former.tissues.tissue)
+    shown = (former.tissues.tissue != Tissue.BACKGROUND).any(axis=0)
+    rows, columns = window_of(shown, _MARGIN_PX) or (slice(0, 0), slice(0, 0))
     content = io.BytesIO()
     np.savez(
         content,
@@ -110,18 +112,6 @@ def _widened(
     tissue = np.full(grid.shape, Tissue.BACKGROUND, np.uint8)
     tissue[:, top : top + high, left : left + wide] = kinds
     return TissueMap(grid=grid, probability=probability, tissue=tissue)
-
-
-def _window(tissue: NDArray[np.uint8]) -> tuple[slice, slice]:
-    _, rows, columns = np.nonzero(tissue != Tissue.BACKGROUND)
-    if rows.size == 0:
-        return slice(0, 0), slice(0, 0)
-    return _side(rows), _side(columns)
-
-
-def _side(places: NDArray[np.int64]) -> slice:
-    first = max(0, int(places.min()) - _MARGIN_PX)
-    return slice(first, int(places.max()) + _MARGIN_PX + 1)
 
 
 def _digest(volume: Volume) -> str:

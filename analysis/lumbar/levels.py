@@ -8,7 +8,7 @@ are counted upwards from the disc above S1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anchor import MIN_BODY_SHARE, Reading, find_anchor
-from analysis.lumbar.column import Column, find_column
+from analysis.lumbar.column import Column, find_column, nearest_on_line
 from analysis.lumbar.discs import DiscPlane, find_discs
 from analysis.lumbar.segment import FULL, TissueMap
 
@@ -67,6 +67,8 @@ class Levels:
         What makes the numbering doubtful.
     alternatives
         What the levels would be called if that is right.
+    windows
+        The smallest window of `names` that holds a structure, by its number.
     """
 
     names: NDArray[np.uint8]
@@ -77,6 +79,16 @@ class Levels:
     certainty: Mapping[int, float]
     warnings: tuple[Notice, ...] = ()
     alternatives: tuple[Reading, ...] = ()
+    windows: Mapping[int, tuple[slice, slice, slice]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find where each structure lies."""
+        from scipy import ndimage
+
+        found = ndimage.find_objects(self.names)
+        # A number that does not occur has None for a window, whatever the stubs say.
+        held = {number: window for number, window in enumerate(found, 1) if window}
+        object.__setattr__(self, "windows", held)
 
 
 def name_levels(tissues: TissueMap) -> Levels:
@@ -94,7 +106,8 @@ def name_levels(tissues: TissueMap) -> Levels:
     if column is None or not discs:
         text = "No column of vertebral bodies and discs was found"
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
-    slots = _slots(column, discs)
+    below_mm = np.array([disc.distance_mm(column) for disc in discs])
+    slots = (below_mm > 0).sum(axis=0)
     of_disc = column.tissue == Tissue.DISC
     areas = _areas(column, slots, ~of_disc, len(discs) + 1)
     canal = _canal(tissues, column)
@@ -112,7 +125,8 @@ def name_levels(tissues: TissueMap) -> Levels:
 
     names = np.zeros(tissues.tissue.shape, np.uint8)
     planes: dict[int, DiscPlane] = {}
-    nearest, distance_mm = _nearest_disc(column, discs)
+    away_mm = np.abs(below_mm)
+    nearest, distance_mm = away_mm.argmin(axis=0), away_mm.min(axis=0)
     for position, structure in enumerate(DISCS):
         index = lowest - position
         if index < 0 or discs[index].inferred:
@@ -164,20 +178,6 @@ def _refuse_what_is_no_spine(
             f"least {_MIN_CANAL_MM3 / 1000} ml are needed"
         )
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
-
-
-def _slots(column: Column, discs: list[DiscPlane]) -> NDArray[np.int64]:
-    """Return for each voxel how many discs lie above it."""
-    below = [disc.is_above(column) for disc in discs]
-    return np.asarray(np.sum(below, axis=0), np.int64)
-
-
-def _nearest_disc(
-    column: Column, discs: list[DiscPlane]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return for each voxel the nearest disc's index and its distance (mm)."""
-    distances = np.abs([disc.distance_mm(column) for disc in discs])
-    return distances.argmin(axis=0), distances.min(axis=0)
 
 
 def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Notice, ...]:
@@ -237,7 +237,6 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     of it from noise; its place does.
     """
     from scipy import ndimage
-    from scipy.spatial import cKDTree
 
     canal = tissues.tissue == Tissue.CANAL
     pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
@@ -247,11 +246,11 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     sizes[0] = 0
     kept = np.zeros(count + 1, np.bool_)
     floor = _MIN_CANAL_SHARE * sizes.max()
-    points = np.argwhere(canal) * tissues.grid.frame.spacing_mm
+    indices, spacing = np.argwhere(canal), tissues.grid.frame.spacing_mm
     owner = pieces[canal]
-    line = column.line_mm
-    near_mm, nearest = cKDTree(line[:, 1:]).query(points[:, 1:])
-    behind_mm = np.where(points[:, 2] > line[nearest, 2], near_mm, -near_mm)
+    nearest, near_mm = nearest_on_line(column.line_mm, indices, spacing)
+    is_behind = indices[:, 2] * spacing[2] > column.line_mm[nearest, 2]
+    behind_mm = np.where(is_behind, near_mm, -near_mm)
     low, high = _BEHIND_MM
     for piece in np.flatnonzero(sizes >= floor):
         kept[piece] = low < float(np.median(behind_mm[owner == piece])) < high

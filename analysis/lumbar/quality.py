@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import DISCS, VERTEBRAE
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
@@ -141,10 +142,12 @@ def _scoliosis(anatomy: Anatomy) -> Notice | None:
 
 
 def _motion(anatomy: Anatomy) -> Notice | None:
-    names = anatomy.levels.names
+    levels = anatomy.levels
     jolts: list[float] = []
     for structure in (*VERTEBRAE[1 : _LEVELS + 1], *DISCS[:_LEVELS]):
-        jolts += _jolts(names == structure.number)
+        window = levels.windows.get(structure.number)
+        if window is not None:
+            jolts += _jolts(levels.names[window] == structure.number)
     jolt = float(np.median(jolts)) * anatomy.pixel_mm if jolts else 0.0
     if jolt <= MAX_JOLT_MM:
         return None
@@ -170,8 +173,6 @@ def _unsharp(rows: Rows) -> Notice | None:
 def _jolts(mask: NDArray[np.bool_]) -> list[float]:
     """Return how far each section lies from between its neighbours (pixels)."""
     sizes = mask.sum(axis=(1, 2))
-    if not sizes.any():
-        return []
     middles = {
         int(index): np.argwhere(mask[index]).mean(axis=0)
         for index in np.flatnonzero(sizes > _MOST_OF * sizes.max())
@@ -211,23 +212,29 @@ def _void_mm2(volume: Volume, labels: NDArray[np.uint8], index: int) -> float:
     from scipy import ndimage
 
     spacing = volume.frame.spacing_mm[1:]
-    named = labels[index] > 0
-    window = ndimage.find_objects(named.astype(np.uint8))
-    if not window:
+    window = window_of(labels[index] > 0)
+    if window is None:
         return 0.0
-    named, numbers = named[window[0]], labels[index][window[0]]
+    numbers, picture = labels[index][window], volume.voxels[index][window]
     bone = np.isin(numbers, [one.number for one in VERTEBRAE])
     if not bone.any():
         return 0.0
-    picture = volume.voxels[index][window[0]]
     marrow = float(np.median(picture[bone]))
-    away = ndimage.distance_transform_edt(~np.pad(named, 1), spacing)
+    smooth = ndimage.gaussian_filter(picture, _VOID_SMOOTH_MM / spacing)
+    dark = smooth < _VOID_SHARE * marrow
+    pixel_mm2 = float(spacing.prod())
+    if dark.sum() * pixel_mm2 <= MIN_VOID_MM2:  # the usual; closing takes its time
+        return 0.0
+    away = ndimage.distance_transform_edt(~np.pad(numbers > 0, 1), spacing)
     near = away < _REACH_MM
     # Closing by distance: what is left when the same way is taken back.
     inside = ndimage.distance_transform_edt(np.pad(near, 1), spacing) > _REACH_MM
-    inside = inside[2:-2, 2:-2]
-    smooth = ndimage.gaussian_filter(picture, _VOID_SMOOTH_MM / spacing)
-    pieces, count = ndimage.label(inside & (smooth < _VOID_SHARE * marrow))
-    if count == 0:
-        return 0.0
-    return float(np.bincount(pieces.ravel())[1:].max() * spacing.prod())
+    return _largest_px(inside[2:-2, 2:-2] & dark) * pixel_mm2
+
+
+def _largest_px(mask: NDArray[np.bool_]) -> int:
+    """Return the size of the largest piece of a mask."""
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(mask)
+    return int(np.bincount(pieces.ravel())[1:].max()) if count else 0

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.grid import SagittalGrid, sagittal_grid, sample_picture
+from analysis.imaging.resample import resample
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import Tissue
 from analysis.lumbar.suitability import SagittalVolume
 
@@ -83,7 +85,7 @@ class TissueMap:
             too far out where three of them meet: between end plate, disc and body.
         """
         members = [int(tissue) for tissue in group]
-        planes = self.probability[index][members][:, window[0], window[1]]
+        planes = self.probability[index, :, window[0], window[1]][members]
         return np.asarray(2 * planes.sum(axis=0, dtype=np.float32) - FULL, np.float32)
 
 
@@ -192,11 +194,15 @@ def label_source(
     labels = np.zeros(grid.source_shape, np.uint8)
 
     def carry_back(index: int) -> None:
-        window = _source_window(grid, names[index])
-        if window is not None:
-            carry = _Carrier.onto(grid, window)
-            named = _named(carry, tissues, names[index], index)
-            labels[grid.source_slice(index), *window] = named
+        sides = window_of(names[index] > 0, _MARGIN_PX)
+        if sides is None:
+            return
+        window = (sides[0], sides[1])
+        there = _source_window(grid, window)
+        if there is not None:
+            carry = _Carrier.between(grid, window, there)
+            named = _named(carry, tissues, names, index)
+            labels[grid.source_slice(index), *there] = named
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(carry_back, range(grid.shape[0])))
@@ -205,31 +211,32 @@ def label_source(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Carrier:
-    """Samples planes of the grid on a window of a source slice."""
+    """Samples a window of a plane of the grid on a window of a source slice."""
 
+    window: tuple[slice, slice]
     matrix: NDArray[np.float64]
     offset: NDArray[np.float64]
     shape: tuple[int, int]
 
     @classmethod
-    def onto(cls, grid: SagittalGrid, window: tuple[slice, slice]) -> _Carrier:
+    def between(
+        cls,
+        grid: SagittalGrid,
+        window: tuple[slice, slice],
+        there: tuple[slice, slice],
+    ) -> _Carrier:
         matrix, offset = grid.plane_map(to_source=False)
-        start = np.array([side.start for side in window])
-        rows, columns = (int(side.stop - side.start) for side in window)
-        return cls(matrix=matrix, offset=offset + matrix @ start, shape=(rows, columns))
+        offset = offset + matrix @ [side.start for side in there]
+        rows, columns = (int(side.stop - side.start) for side in there)
+        return cls(
+            window=window,
+            matrix=matrix,
+            offset=offset - [side.start for side in window],
+            shape=(rows, columns),
+        )
 
     def sample(self, plane: NDArray[T], order: Literal[0, 1]) -> NDArray[T]:
-        from scipy import ndimage
-
-        sampled: NDArray[T] = ndimage.affine_transform(
-            plane,
-            self.matrix,
-            offset=self.offset,
-            output_shape=self.shape,
-            order=order,
-            mode="constant",
-        )
-        return sampled
+        return resample(plane, self.matrix, self.offset, self.shape, order=order)
 
 
 def _named(
@@ -238,29 +245,25 @@ def _named(
     """Return the named structures in a window of a source slice."""
     from scipy import ndimage
 
-    everywhere = (slice(None), slice(None))
-    own = _GROUP_OF_CHANNEL[tissues.tissue[index]]
+    own = _GROUP_OF_CHANNEL[tissues.tissue[index][carry.window]]
+    here = names[index][carry.window]
     named = np.zeros(carry.shape, np.uint8)
     for number, group in enumerate(GROUPS, start=1):
-        mine = np.where(own == number, names, 0)
+        mine = np.where(own == number, here, 0)
         grown = ndimage.maximum_filter(mine, size=3)
         grown[mine > 0] = mine[mine > 0]
-        chosen = carry.sample(tissues.margin(index, group, everywhere), 1) > 0
+        chosen = carry.sample(tissues.margin(index, group, carry.window), 1) > 0
         named[chosen] = carry.sample(grown, 0)[chosen]
     return named
 
 
 def _source_window(
-    grid: SagittalGrid, names: NDArray[np.uint8]
+    grid: SagittalGrid, window: tuple[slice, slice]
 ) -> tuple[slice, slice] | None:
-    """Return rows and columns of the series that hold all named pixels."""
-    rows, columns = np.nonzero(names)
-    if rows.size == 0:
-        return None
-    low = np.array([rows.min(), columns.min()], np.float64) - _MARGIN_PX
-    high = np.array([rows.max(), columns.max()], np.float64) + _MARGIN_PX
+    """Return rows and columns of the series that a window of the grid covers."""
+    (top, bottom), (left, right) = ((side.start, side.stop - 1) for side in window)
     corners = np.array(
-        [low, high, [low[0], high[1]], [high[0], low[1]]], dtype=np.float64
+        [[top, left], [bottom, right], [top, right], [bottom, left]], np.float64
     )
     there = grid.to_source_indices(corners)
     first = np.maximum(np.floor(there.min(axis=0)), 0).astype(int)

@@ -16,6 +16,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.outlines import Outlines
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import SagittalGrid, sagittal_grid, sample_picture
+from analysis.imaging.resample import resample
 from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, Tissue
 from analysis.lumbar.column import Column, find_column
 from analysis.lumbar.discs import DiscPlane, plane_of
@@ -311,18 +312,10 @@ def _names(
     grid: SagittalGrid, labels: NDArray[np.uint8], index: int
 ) -> NDArray[np.uint8]:
     """Return the structures in one slice of the grid, by the nearest voxel."""
-    from scipy import ndimage
-
     matrix, offset = grid.plane_map(to_source=True)
-    sampled: NDArray[np.uint8] = ndimage.affine_transform(
-        labels[grid.source_slice(index)],
-        matrix,
-        offset=offset,
-        output_shape=grid.shape[1:],
-        order=0,
-        mode="constant",
+    return resample(
+        labels[grid.source_slice(index)], matrix, offset, grid.shape[1:], order=0
     )
-    return sampled
 
 
 def _planes(

@@ -65,8 +65,13 @@ class View:
 
 def view_spine(anatomy: Anatomy, index: int, height_px: int) -> View:
     """Choose the window of a slice that holds the named structures."""
-    rows, columns = np.nonzero(anatomy.levels.names.any(axis=0))
-    ends = np.array([[rows.min(), columns.min()], [rows.max(), columns.max()]])
+    held = np.array(
+        [
+            [(side.start, side.stop - 1) for side in window[1:]]
+            for window in anatomy.levels.windows.values()
+        ]
+    )
+    ends = np.stack([held[:, :, 0].min(axis=0), held[:, :, 1].max(axis=0)])
     margin_px = _MARGIN_MM / anatomy.pixel_mm
     low = np.maximum(ends[0] - margin_px, -0.5)
     high = np.minimum(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Absence
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import sample_picture
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
@@ -160,10 +161,11 @@ class _View:
         threads: int,
     ) -> _View:
         grid, names = anatomy.tissues.grid, anatomy.levels.names
-        shown = np.asarray(np.isin(names[indices], list(numbers)).any(axis=0))
-        if not shown.any():
+        shown = np.isin(names[indices], list(numbers)).any(axis=0)
+        sides = window_of(np.asarray(shown))
+        if sides is None:
             return cls(anatomy=anatomy, names=names, pictures={})
-        window = _box(shown)
+        window = (sides[0], sides[1])
         with ThreadPoolExecutor(threads) as pool:
             sampled = pool.map(
                 lambda index: sample_picture(grid, volume.voxels, index, window),
@@ -182,24 +184,15 @@ class _View:
         from scipy import ndimage
 
         mask = self.names[index] == vertebra.number
-        if not mask.any():
+        box = window_of(mask)
+        if box is None:
             return None
-        box = _box(mask)
         inside = ndimage.binary_erosion(mask[box], iterations=_MARROW_EDGE_PX)
         values = self.pictures[index][box][inside]
         if values.size <= _MIN_MARROW_PX:
             return None
         signal = float(np.median(values))
         return signal if signal > 0 else None
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the rows and columns that hold all of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(int(rows[0]), int(rows[-1]) + 1),
-        slice(int(columns[0]), int(columns[-1]) + 1),
-    )
 
 
 def _unfit(disc: Structure) -> Missing:

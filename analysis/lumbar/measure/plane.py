@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.contours import outlines
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.rays import OUTSIDE, Field
@@ -25,6 +26,8 @@ _REACH_MM = 15.0
 """Half a level: rows this far above and below a structure tell where its middle is."""
 _MIN_CANAL_MM2 = 60.0
 """Canal in fewer pixels than this does not tell the middle; the bone does then."""
+_EDGE_PX = 2
+"""A structure within this distance of the edge may go on beyond it."""
 _GROW_PX = 2
 """Pixels beside a structure in which its field is kept; its outline lies there."""
 
@@ -55,17 +58,18 @@ class Anatomy:
         It is the middle of the canal beside the structure, and of the structure
         itself where there is no canal.
         """
-        names = self.levels.names
-        mine = names == structure.number
-        rows = np.flatnonzero(mine.any(axis=(0, 2)))
-        if rows.size == 0:
+        names, window = self.levels.names, self.levels.windows.get(structure.number)
+        if window is None:
             return None
+        mine = names[window] == structure.number
+        rows = np.flatnonzero(mine.any(axis=(0, 2))) + window[1].start
         reach = round(_REACH_MM / self.pixel_mm)
         centre = int(np.median(rows))
         beside = slice(max(0, centre - reach), centre + reach + 1)
         weights = (names[:, beside] == CANAL.number).sum(axis=(1, 2))
         if weights.sum() * self.pixel_mm**2 < _MIN_CANAL_MM2:
-            weights = mine.sum(axis=(1, 2))
+            weights[:] = 0
+            weights[window[0]] = mine.sum(axis=(1, 2))
         return float(np.average(np.arange(len(names)), weights=weights))
 
     def middle_slices(self, structure: Structure) -> list[int]:
@@ -73,8 +77,9 @@ class Anatomy:
         middle = self.middle_slice(structure)
         if middle is None:
             return []
-        shown = (self.levels.names == structure.number).any(axis=(1, 2))
-        slices = np.flatnonzero(shown)
+        window = self.levels.windows[structure.number]
+        shown = (self.levels.names[window] == structure.number).any(axis=(1, 2))
+        slices = np.flatnonzero(shown) + window[0].start
         away_mm = np.abs(slices - middle) * self.slice_mm
         order = np.argsort(away_mm, kind="stable")
         nearest = int(slices[order[0]])
@@ -90,29 +95,25 @@ class Anatomy:
         """Return the field of a structure in one slice; None where it is not shown."""
         from scipy import ndimage
 
-        names = self.levels.names[index] == structure.number
-        if not names.any():
+        names = self.levels.names[index]
+        sides = window_of(names == structure.number, _GROW_PX + 1)
+        if sides is None:
             return None
-        rows, columns = np.nonzero(names)
-        pad = _GROW_PX + 1
-        top, left = max(0, rows.min() - pad), max(0, columns.min() - pad)
-        window = (
-            slice(int(top), int(rows.max()) + pad + 1),
-            slice(int(left), int(columns.max()) + pad + 1),
-        )
+        window = (sides[0], sides[1])
+        mine = names[window] == structure.number
         group = _DISC if structure.number in _DISC_NUMBERS else _BONE
         if structure is CANAL:
             group = GROUPS[2]
         lead = self.tissues.margin(index, group, window)
         near = ndimage.binary_dilation(
-            names[window], np.ones((3, 3), np.bool_), iterations=_GROW_PX
+            mine, np.ones((3, 3), np.bool_), iterations=_GROW_PX
         )
         # A neighbour of the same tissue is not part of the structure.
-        others = (self.levels.names[index][window] != 0) & ~names[window]
+        others = (names[window] != 0) & ~mine
         lead = np.where(near & ~(others & (lead > 0)), lead, OUTSIDE)
         return Field(
             values=lead.astype(np.float32),
-            corner_px=np.array([top, left], np.float64),
+            corner_px=np.array([side.start for side in window], np.float64),
             pixel_mm=self.pixel_mm,
         )
 
@@ -121,21 +122,26 @@ class Anatomy:
         plane = self.levels.planes.get(structure.number)
         if plane is not None:
             return plane.down
-        mine = np.argwhere(self.levels.names == structure.number)
+        window = self.levels.windows[structure.number]
+        mine = np.argwhere(self.levels.names[window] == structure.number)
+        middle = mine.mean(axis=0) + [side.start for side in window]
         spacing = self.tissues.grid.frame.spacing_mm
-        return self.levels.column.direction_at((mine * spacing).mean(axis=0))
+        return self.levels.column.direction_at(middle * spacing)
 
     def is_between_found(self, structure: Structure) -> bool:
         """Say whether a named structure lies above this one."""
-        present = set(np.unique(self.levels.names).tolist())
         family = DISCS if structure in DISCS else VERTEBRAE
         higher = family[family.index(structure) + 1 :]
-        return any(other.number in present for other in higher)
+        return any(other.number in self.levels.windows for other in higher)
 
     def cut_off(self, structure: Structure) -> bool:
         """Say whether a structure touches the upper or lower edge of the picture."""
-        mine = self.levels.names == structure.number
-        return bool(mine[:, :2].any() or mine[:, -2:].any())
+        window = self.levels.windows.get(structure.number)
+        if window is None:
+            return False
+        return window[1].start < _EDGE_PX or (
+            window[1].stop > self.levels.names.shape[1] - _EDGE_PX
+        )
 
 
 def outline_px(field: Field) -> NDArray[np.float64] | None:

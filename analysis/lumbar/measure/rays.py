@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,13 @@ class Field:
         )
         return lead
 
+    @property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Corners (row, column) of its window, shape (4, 2)."""
+        rows, columns = np.array(self.values.shape) - 1
+        corners = [[0, 0], [0, columns], [rows, 0], [rows, columns]]
+        return np.asarray((np.array(corners) + self.corner_px) * self.pixel_mm)
+
     def centroid_mm(self) -> NDArray[np.float64] | None:
         """Return the middle (row, column) of the inside, None where it is empty."""
         inside = np.argwhere(self.values > 0)
@@ -111,14 +119,20 @@ class Rays:
         centre_mm: NDArray[np.float64],
         down: NDArray[np.float64],
         half_height_mm: float = BODY_HALF_HEIGHT_MM,
+        fields: Sequence[Field] = (),
     ) -> Rays:
-        """Lay rays along `down` that reach that far to either side."""
-        return cls(
-            centre_mm=centre_mm,
-            down=down,
-            along_mm=np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM),
-            across_mm=np.arange(-half_height_mm, half_height_mm, STEP_MM),
-        )
+        """Lay rays along `down` that reach that far to either side.
+
+        Where fields are given, only as far as these reach.
+        """
+        along = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM)
+        across = np.arange(-half_height_mm, half_height_mm, STEP_MM)
+        if fields:
+            corners = np.concatenate([field.corners_mm for field in fields])
+            back = np.array([-down[1], down[0]])
+            along = _within(along, (corners - centre_mm) @ back)
+            across = _within(across, (corners - centre_mm) @ down)
+        return cls(centre_mm=centre_mm, down=down, along_mm=along, across_mm=across)
 
     def sample(self, field: Field) -> NDArray[np.float64]:
         """Read a field on the rays, shape (S, N)."""
@@ -193,3 +207,11 @@ class Rays:
         if len(rays) < _MIN_RAYS:
             return None
         return robust_slope(self.along_mm[rays], surface_mm[rays])
+
+
+def _within(
+    places_mm: NDArray[np.float64], reached_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Keep the places that are reached, and one beyond on either side."""
+    low, high = reached_mm.min() - STEP_MM, reached_mm.max() + STEP_MM
+    return places_mm[(places_mm >= low) & (places_mm <= high)]

@@ -101,8 +101,9 @@ def measure_slab(
     if centre is None:
         return None
     half_mm = BODY_HALF_HEIGHT_MM if facing is None else DISC_HALF_HEIGHT_MM
+    fields = (field, *(facing or ()))
     for _ in range(_ROUNDS):
-        rays = Rays.of(centre, down, half_mm)
+        rays = Rays.of(centre, down, half_mm, fields)
         lead = rays.sample(field)
         extent = _extent(rays.heights(lead))
         if extent is None:
@@ -111,7 +112,7 @@ def measure_slab(
         if angles is None:
             break
         down = _turned(down, float(np.tan(np.mean(angles))))
-    rays = Rays.of(centre, down, half_mm)
+    rays = Rays.of(centre, down, half_mm, fields)
     lead = rays.sample(field)
     profile = _Profile.of(rays, lead)
     if profile is None:
