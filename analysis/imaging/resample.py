@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T", bound=np.generic)
+T = TypeVar("T", np.uint8, np.float32)
 
 _STRAIGHT_PX = 1e-6
 """Grids that part by less than this over their whole length run the same way; rounding
@@ -97,4 +97,4 @@ def _along(
     after = np.minimum(before + 1, plane.shape[axis] - 1)
     share = (places - before).reshape((-1, 1) if axis == 0 else (1, -1))
     here = plane.take(before, axis)
-    return here + share * (plane.take(after, axis) - here)
+    return np.asarray(here + share * (plane.take(after, axis) - here))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import Tissue
 
 _BRIDGE_MM = 3.2
@@ -77,14 +78,16 @@ def find_column(
     """
     from scipy import ndimage
 
-    mask = np.isin(tissue, _COLUMN)
-    if not mask.any():
-        return None
     steps = max(1, round(_BRIDGE_MM / 2 / float(spacing_mm[1])))
+    whole = np.isin(tissue, _COLUMN)
+    window = window_of(whole, steps)
+    if window is None:
+        return None
+    mask = whole[window]
     plus = ndimage.generate_binary_structure(2, 1)[None]
     bridged = ndimage.binary_dilation(mask, plus, iterations=steps)
     pieces, _ = ndimage.label(bridged, np.ones((3, 3, 3)))
-    indices = np.argwhere(mask).astype(np.int64)
+    indices = np.argwhere(mask) + [side.start for side in window]
     points = indices * spacing_mm
     kept = _in_line(points, pieces[mask].astype(np.int64))
     indices, points = indices[kept], points[kept]
@@ -138,7 +141,8 @@ def nearest_on_line(
     place = np.zeros(wanted.shape, np.int64)
     place[wanted] = np.arange(int(wanted.sum()))
     pixels_mm = np.argwhere(wanted) * spacing_mm[1:]
-    apart_mm, nearest = cKDTree(line_mm[:, 1:]).query(pixels_mm)
+    found = cKDTree(line_mm[:, 1:]).query(pixels_mm)
+    apart_mm, nearest = (np.asarray(one) for one in found)
     owner = place[rows, columns]
     return nearest[owner], apart_mm[owner]
 

@@ -118,7 +118,7 @@ class _Look:
 
 def _look(volume: Volume, labels: NDArray[np.uint8]) -> _Look | None:
     """Return the signals; None where too little of the spine is in view to tell."""
-    sides = window_of((labels > 0).any(axis=0))
+    sides = window_of(labels.max(axis=0) > 0)
     if sides is None:
         return None
     voxels, shown = volume.voxels[:, *sides], labels[:, *sides]

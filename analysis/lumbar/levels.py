@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anchor import MIN_BODY_SHARE, Reading, find_anchor
 from analysis.lumbar.column import Column, find_column, nearest_on_line
@@ -204,12 +205,11 @@ def _areas(
     column: Column, slots: NDArray[np.int64], member: NDArray[np.bool_], count: int
 ) -> NDArray[np.float64]:
     """Return for each slot the mean area (pixels) of its members where they occur."""
-    areas = np.zeros(count)
-    for slot in range(count):
-        chosen = member & (slots == slot)
-        slices = np.unique(column.indices[chosen, 0])
-        areas[slot] = chosen.sum() / max(1, slices.size)
-    return areas
+    slices = column.indices[member, 0]
+    depth = int(slices.max(initial=0)) + 1
+    counts = np.bincount(slots[member] * depth + slices, minlength=count * depth)
+    sizes = counts.reshape(count, depth)
+    return np.asarray(sizes.sum(axis=1) / np.maximum(1, (sizes > 0).sum(axis=1)))
 
 
 def _put(names: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> bool:
@@ -239,19 +239,23 @@ def _canal(tissues: TissueMap, column: Column) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     canal = tissues.tissue == Tissue.CANAL
-    pieces, count = ndimage.label(canal, np.ones((3, 3, 3)))
-    if count == 0:
+    window = window_of(canal)
+    if window is None:
         return np.asarray(canal)
+    pieces, count = ndimage.label(canal[window], np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
     kept = np.zeros(count + 1, np.bool_)
     floor = _MIN_CANAL_SHARE * sizes.max()
-    indices, spacing = np.argwhere(canal), tissues.grid.frame.spacing_mm
-    owner = pieces[canal]
+    inside = np.argwhere(pieces)
+    owner = pieces[tuple(inside.T)]
+    indices = inside + [side.start for side in window]
+    spacing = tissues.grid.frame.spacing_mm
     nearest, near_mm = nearest_on_line(column.line_mm, indices, spacing)
     is_behind = indices[:, 2] * spacing[2] > column.line_mm[nearest, 2]
     behind_mm = np.where(is_behind, near_mm, -near_mm)
     low, high = _BEHIND_MM
     for piece in np.flatnonzero(sizes >= floor):
         kept[piece] = low < float(np.median(behind_mm[owner == piece])) < high
-    return np.asarray(kept[pieces])
+    canal[window] = kept[pieces]
+    return np.asarray(canal)

@@ -127,12 +127,16 @@ def segment(
         tissue = np.stack(list(pool.map(likeliest, probability)))
     sources = [grid.source_slice(index) for index in range(count)]
     shown = np.array([source not in sagittal.blank for source in sources], np.float32)
-    _smooth_across(probability, float(grid.frame.spacing_mm[0]), shown)
+    slice_mm = float(grid.frame.spacing_mm[0])
+    _smooth_across(probability, slice_mm, shown, threads)
     return TissueMap(grid=grid, probability=probability, tissue=tissue.astype(np.uint8))
 
 
 def _smooth_across(
-    probability: NDArray[np.uint8], slice_mm: float, shown: NDArray[np.float32]
+    probability: NDArray[np.uint8],
+    slice_mm: float,
+    shown: NDArray[np.float32],
+    threads: int,
 ) -> None:
     """Smooth probabilities (K, 6, R, C) across slices, where these are thin.
 
@@ -152,9 +156,13 @@ def _smooth_across(
 
     kept = np.flatnonzero(shown)
     weight = smooth(shown)[kept, None, None]
-    for channel in range(probability.shape[1]):
+
+    def smooth_channel(channel: int) -> None:
         plane = probability[:, channel] * shown[:, None, None]
         probability[kept, channel] = np.rint(smooth(plane)[kept] / weight)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(smooth_channel, range(probability.shape[1])))
 
 
 # Tissues that share their named structures: where the network wavers between the

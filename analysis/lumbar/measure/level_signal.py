@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL
 from analysis.lumbar.measure.disc_signal import (
     EROSION_MM,
@@ -45,6 +47,7 @@ class SignalReader:
     labels: NDArray[np.uint8]
     csf: CsfReference
     unfit: Missing | None
+    canals: Mapping[int, NDArray[np.float32]]
 
     @classmethod
     def of(
@@ -55,12 +58,12 @@ class SignalReader:
         unfit: Missing | None,
     ) -> SignalReader:
         """Read CSF; `unfit` says why no signal of this series can be used."""
-        csf = (
-            _csf(anatomy, volume, labels)
-            if unfit is None
-            else CsfReference(signal=unfit)
-        )
-        return cls(anatomy, volume, labels, csf, unfit)
+        if unfit is not None:
+            return cls(anatomy, volume, labels, CsfReference(signal=unfit), unfit, {})
+        slices = anatomy.middle_slices(CANAL)
+        sources = [anatomy.tissues.grid.source_slice(index) for index in slices]
+        canals = {source: _inner_canal(volume, labels, source) for source in sources}
+        return cls(anatomy, volume, labels, _csf(volume, canals), None, canals)
 
     def read(self, slab: SlabMeasurement) -> DiscSignal:
         """Return the signal of one disc."""
@@ -78,10 +81,13 @@ class SignalReader:
         discs, nuclei = [], []
         for source in sources:
             mine = self.labels[source] == slab.structure.number
-            discs.append(self.volume.voxels[source][mine])
-            central = _central(mine, self.volume.frame.spacing_mm[1:])
+            window = window_of(mine) or ()
+            discs.append(self.volume.voxels[source][window][mine[window]])
+            central = _central(mine[window], self.volume.frame.spacing_mm[1:])
             nuclei.append(discs[-1][central])
-        canal = _inner_canal(self.volume, self.labels, sources[0])
+        canal = self.canals.get(sources[0])
+        if canal is None:
+            canal = _inner_canal(self.volume, self.labels, sources[0])
         values = np.concatenate(discs)
         return DiscSignal(
             delta_si=signal_difference(values, self.csf),
@@ -108,13 +114,10 @@ def _central(
     return np.asarray((np.abs(offset @ axes) <= _NUCLEUS_SHARE * half_mm).all(axis=1))
 
 
-def _csf(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> CsfReference:
+def _csf(volume: Volume, canals: Mapping[int, NDArray[np.float32]]) -> CsfReference:
     """Read CSF along the whole canal: at a stenosis there is none beside the disc."""
     values, highest = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    grid = anatomy.tissues.grid
-    for index in anatomy.middle_slices(CANAL):
-        source = grid.source_slice(index)
-        inner = _inner_canal(volume, labels, source)
+    for source, inner in canals.items():
         values.append(inner)
         highest.append(np.full(len(inner), volume.voxels[source].max()))
     return csf_reference(np.concatenate(values), np.concatenate(highest))
@@ -127,12 +130,12 @@ def _inner_canal(
     from scipy import ndimage
 
     canal = labels[source] == CANAL.number
-    window = ndimage.find_objects(canal.astype(np.uint8))
-    if not window:
+    window = window_of(canal)
+    if window is None:
         return np.empty(0, np.float32)
     # One pixel of margin: what lies beside the window is no canal.
-    inside = np.pad(canal[window[0]], 1)
+    inside = np.pad(canal[window], 1)
     depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
     inner = depth[1:-1, 1:-1] > EROSION_MM
-    values: NDArray[np.float32] = volume.voxels[source][window[0]][inner]
+    values: NDArray[np.float32] = volume.voxels[source][window][inner]
     return values

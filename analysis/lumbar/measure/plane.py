@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ class Anatomy:
 
     tissues: TissueMap
     levels: Levels
+    _fields: dict[tuple[int, int], Field | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     @property
     def pixel_mm(self) -> float:
@@ -92,7 +95,16 @@ class Anatomy:
         return near or [nearest]
 
     def field(self, structure: Structure, index: int) -> Field | None:
-        """Return the field of a structure in one slice; None where it is not shown."""
+        """Return the field of a structure in one slice; None where it is not shown.
+
+        Kept, for a body is asked for by itself and by both discs beside it.
+        """
+        key = (structure.number, index)
+        if key not in self._fields:
+            self._fields[key] = self._field(structure, index)
+        return self._fields[key]
+
+    def _field(self, structure: Structure, index: int) -> Field | None:
         from scipy import ndimage
 
         names = self.levels.names[index]
@@ -139,9 +151,8 @@ class Anatomy:
         window = self.levels.windows.get(structure.number)
         if window is None:
             return False
-        return window[1].start < _EDGE_PX or (
-            window[1].stop > self.levels.names.shape[1] - _EDGE_PX
-        )
+        rows, height = window[1], self.levels.names.shape[1]
+        return bool(rows.start < _EDGE_PX or rows.stop > height - _EDGE_PX)
 
 
 def outline_px(field: Field) -> NDArray[np.float64] | None:

@@ -214,4 +214,4 @@ def _within(
 ) -> NDArray[np.float64]:
     """Keep the places that are reached, and one beyond on either side."""
     low, high = reached_mm.min() - STEP_MM, reached_mm.max() + STEP_MM
-    return places_mm[(places_mm >= low) & (places_mm <= high)]
+    return np.asarray(places_mm[(places_mm >= low) & (places_mm <= high)])

@@ -30,8 +30,10 @@ _END_HEIGHT_MM = 1.0
 _END_SHARE = 0.5
 """For a collapsed slab: or thinner than this share of its own middle height."""
 _HALF_PIXEL_MM = 0.4
-_ROUNDS = 2
-"""After the second round the direction moves by less than 0.1 deg."""
+_TURNS = 2
+"""After the second turn the direction moves by less than 0.1 deg."""
+_STRAIGHT = 0.001
+"""A turn by less than this (0.06 deg) changes a height by less than 0.001 %."""
 _SHIFT = 64.0
 """By how much the outline's level is moved to learn how sharp it is: a quarter of the
 full scale, what a network wavers by between two trainings (in 255ths)."""
@@ -102,23 +104,22 @@ def measure_slab(
         return None
     half_mm = BODY_HALF_HEIGHT_MM if facing is None else DISC_HALF_HEIGHT_MM
     fields = (field, *(facing or ()))
-    for _ in range(_ROUNDS):
+    for turns_left in range(_TURNS, -1, -1):
         rays = Rays.of(centre, down, half_mm, fields)
         lead = rays.sample(field)
-        extent = _extent(rays.heights(lead))
+        heights = rays.heights(lead)
+        extent = _extent(heights)
         if extent is None:
             return None
-        angles = _angles(rays, lead, extent, _facing(rays, facing))
-        if angles is None:
+        surfaces = _facing(rays, facing)
+        angles = _angles(rays, lead, extent, surfaces)
+        slope = 0.0 if angles is None else float(np.tan(np.mean(angles)))
+        if abs(slope) < _STRAIGHT or turns_left == 0:
             break
-        down = _turned(down, float(np.tan(np.mean(angles))))
-    rays = Rays.of(centre, down, half_mm, fields)
-    lead = rays.sample(field)
-    profile = _Profile.of(rays, lead)
+        down = _turned(down, slope)
+    profile = _Profile.of(lead, heights)
     if profile is None:
         return None
-    surfaces = _facing(rays, facing)
-    angles = _angles(rays, lead, profile.extent, surfaces)
     shifted = [profile.mean(rays.heights(lead - s)) for s in (-_SHIFT, _SHIFT)]
     front, middle, rear = profile.local_heights()
     return Slab(
@@ -182,27 +183,22 @@ class _Profile:
     ----------
     heights : ndarray, shape (S,)
         Of each ray (mm).
-    extent
-        The first and the last ray that are high enough.
     first, last
         The two ends, in rays.
     """
 
     heights: NDArray[np.float64]
-    extent: tuple[int, int]
     first: float
     last: float
 
     @classmethod
-    def of(cls, rays: Rays, lead: NDArray[np.float64]) -> _Profile | None:
-        heights = rays.heights(lead)
-        extent = _extent(heights)
-        if extent is None:
-            return None
+    def of(
+        cls, lead: NDArray[np.float64], heights: NDArray[np.float64]
+    ) -> _Profile | None:
         first, last = _ends(lead, _floor_mm(heights))
         if last <= first:
             return None
-        return cls(heights=heights, extent=extent, first=first, last=last)
+        return cls(heights=heights, first=first, last=last)
 
     def mean(self, heights: NDArray[np.float64]) -> float:
         """Return the mean of heights over the central 80 %."""
