@@ -38,8 +38,8 @@ def by_definition(
         pytest.param(np.diag([1.7, 2.1]), np.array([0.4, 0.0]), id="coarser"),
         pytest.param(np.diag([-0.6, 0.7]), np.array([22.0, 1.0]), id="from-below"),
         pytest.param(
-            np.array([[0.61, 0.103], [-0.107, 0.59]]),
-            np.array([-1.03, 2.01]),
+            np.array([[0.6137, 0.1031], [-0.1073, 0.5917]]),
+            np.array([-1.037, 2.013]),
             id="turned",
         ),
         pytest.param(
