@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from highdicom import (
     AlgorithmIdentificationSequence,
@@ -30,6 +31,7 @@ _SERIAL_CHARS = 16
 _MAX_DESCRIPTION_CHARS = 64
 """Of VR LO, as the largest Series Number is one of VR IS (PS3.5 6.2)."""
 _MAX_SERIES_NUMBER = 2**31 - 1
+_MAX_CONCEPTS = 1024
 _BEYOND_LATIN = "\u0250"
 """First character that Pillow's own type face lacks."""
 
@@ -246,8 +248,12 @@ def contribution(equipment: Equipment) -> ContributingEquipment:
     return item
 
 
+@lru_cache(maxsize=_MAX_CONCEPTS)
 def coded(concept: Concept) -> CodedConcept:
-    """Return a concept of the contract in the library's form."""
+    """Return a concept of the contract in the library's form.
+
+    The same one each time, for one SR holds some hundreds: not to be changed.
+    """
     return CodedConcept(
         value=concept.value,
         scheme_designator=concept.scheme,

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
@@ -246,7 +247,7 @@ def _patient_study(source: Dataset) -> Dataset:
     copied = Dataset()
     for tag in source.keys():  # noqa: SIM118 - iteration would convert every element
         if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in STUDY_KEYWORDS:
-            copied[tag] = copy.deepcopy(source[tag])
+            copied[tag] = _copied(source[tag])
     charset = source.get("SpecificCharacterSet")
     if charset:
         copied.SpecificCharacterSet = charset
@@ -261,7 +262,7 @@ def _image(source: Dataset, patient_study: Dataset) -> Dataset:
     copied = Dataset()
     for keyword in ("SpecificCharacterSet", *_IMAGE_KEYWORDS):
         if keyword in source:
-            copied[keyword] = copy.deepcopy(source[keyword])
+            copied[keyword] = _copied(source[keyword])
     result = _as_utf_8(copied)
     result.update(patient_study)
     if not result.get("FrameOfReferenceUID"):
@@ -271,6 +272,11 @@ def _image(source: Dataset, patient_study: Dataset) -> Dataset:
         )
     result.Modality = "MR"
     return result
+
+
+def _copied(element: DataElement) -> DataElement:
+    """Return an element whose value can be set without a change to the original."""
+    return copy.deepcopy(element) if element.VR == "SQ" else copy.copy(element)
 
 
 def _as_utf_8(dataset: Dataset) -> Dataset:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.result import Page
 from dicom_node.pipeline.report import write_overlay, write_report
-from dicom_node.spool.layout import sync_folder, write_durable
+from dicom_node.spool.layout import sync_folder, write_synced
 
 if TYPE_CHECKING:
     from dicom_node.encode.objects import EncodedObject
@@ -20,6 +21,7 @@ KEPT = "kept.bin"
 """What the analysis wants back with corrected outlines; never delivered."""
 _DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
 """In the order in which a peer gets them: what is referred to goes first."""
+_WRITERS = 3
 
 
 def write_results(
@@ -28,14 +30,21 @@ def write_results(
     report: Mapping[str, Any],
     overlay: Page | None,
 ) -> None:
-    """Write a result into a folder that is empty."""
+    """Write a result into a folder that is empty; the report goes last.
+
+    Files are synced, and the picture is compressed, while the next file is encoded.
+    """
     from dicom_node.encode.part10 import encode_file
 
-    for encoded in objects:
-        content = encode_file(encoded.dataset)
-        write_durable(folder / f"{encoded.name}.dcm", content)
-    if overlay is not None:
-        write_overlay(folder / OVERLAY, overlay)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        written = []
+        if overlay is not None:
+            written.append(pool.submit(write_overlay, folder / OVERLAY, overlay))
+        for encoded in objects:
+            path, content = folder / f"{encoded.name}.dcm", encode_file(encoded.dataset)
+            written.append(pool.submit(write_synced, path, content))
+        for each in written:
+            each.result()
     write_report(folder / REPORT, report)
 
 

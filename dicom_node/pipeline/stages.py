@@ -26,7 +26,7 @@ from dicom_node.pipeline.device import missed_device
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.results import KEPT, replace_folder, write_results
 from dicom_node.settings.model import Route, Settings
-from dicom_node.spool.layout import SpoolLayout, write_durable
+from dicom_node.spool.layout import SpoolLayout, write_synced
 
 if TYPE_CHECKING:
     from dicom_node.encode.common import EncodeRequest
@@ -225,9 +225,9 @@ class Stages:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700, parents=True)
         overlay = None if result is None else result.pages[0]
-        write_results(partial, objects, report, overlay)
         if result is not None and result.kept:
-            write_durable(partial / KEPT, result.kept)
+            write_synced(partial / KEPT, result.kept)
+        write_results(partial, objects, report, overlay)
         replace_folder(partial, folder)
 
     def _request(self, job: Job) -> EncodeRequest:

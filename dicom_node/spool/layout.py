@@ -103,9 +103,14 @@ def sync_folder(folder: Path) -> None:
 def write_durable(path: Path, content: bytes) -> None:
     """Write a small file such that it is there whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    write_synced(partial, content)
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Make the content of a file durable; its name is so when the folder is synced."""
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
