@@ -19,9 +19,9 @@ class Segmenter:
     """A network ready to run.
 
     Memory is bounded by the size of a slice and not by their number; the same input
-    gives the same output, bit by bit, on the same device with the same number of
-    threads. A device that gives out is asked again for half as many slices; one that
-    gives out on a single slice, or breaks, is left for the CPU for good.
+    gives the same output, bit by bit, on the same device. A device that gives out is
+    asked again for half as many slices; one that gives out on a single slice, or
+    breaks, is left for the CPU for good.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def load_segmenter(
     name
         Which network; the stem of its files.
     threads
-        CPU threads within one operation.
+        CPU threads, which share the slices.
     device
         `cuda` or `cuda:N` for a GPU, through torch; anything else is the CPU. Where
         there is no such GPU, or no torch, it is the CPU and `missed` says why.
