@@ -98,6 +98,9 @@ class Measurement:
         Standard uncertainty in the same unit, above 0; None where it is not known.
     norm
         Its place among the norms; None where none applies.
+    is_main
+        Whether a viewer with room for few numbers should show it; if none of a finding
+        is, that is the first.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class Measurement:
     modifiers: tuple[tuple[Concept, Concept], ...] = ()
     uncertainty: float | None = None
     norm: NormPlace | None = None
+    is_main: bool = False
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):

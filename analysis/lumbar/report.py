@@ -68,6 +68,8 @@ class Output:
         Of `report.json`, and of the uncertainty.
     value
         Reads it off a row.
+    is_main
+        Whether it stands beside the disc in a viewer with room for few numbers.
     """
 
     key: str
@@ -75,6 +77,7 @@ class Output:
     unit: Concept
     value: Callable[[DiscRow], Quantity]
     modifiers: Modifiers = ()
+    is_main: bool = False
 
 
 def _height_at(
@@ -96,6 +99,7 @@ DISC_OUTPUTS = (
         unit=MILLIMETRE,
         value=lambda row: row.disc_height_mm,
         modifiers=_MEAN_OF,
+        is_main=True,
     ),
     _height_at("anterior_height_mm", ANTERIOR, lambda row: row.anterior_height_mm),
     _height_at("middle_height_mm", MIDDLE, lambda row: row.middle_height_mm),
@@ -123,6 +127,7 @@ DISC_OUTPUTS = (
         concept=DISC_HEIGHT_INDEX,
         unit=RATIO,
         value=lambda row: row.disc_height_index,
+        is_main=True,
     ),
     Output(
         key="height_diameter_ratio",
@@ -194,6 +199,7 @@ def _disc_finding(row: DiscRow, assessment: Assessment, numbers: set[int]) -> Fi
             unit=output.unit,
             modifiers=output.modifiers,
             uncertainty=row.uncertainty.get(output.key),
+            is_main=output.is_main,
         )
         for output, value in values
         if not isinstance(value, Missing)

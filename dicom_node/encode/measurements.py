@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from highdicom.sr import (
     CodeContentItem,
@@ -43,26 +44,46 @@ _SHOWN_PROBABILITY = 0.005
 """What rounds to 0 % is not worth a reader's time."""
 
 
-def measurements(finding: Finding) -> list[Measurement]:
-    """Return the numbers of a finding, each with its uncertainty and its norm.
+def in_order(finding: Finding) -> list[Quantity]:
+    """Return the numbers of a finding, the main ones first.
 
-    A concept that comes again, narrowed by modifiers, goes last: OHIF 3.13 shows five
-    numbers, without their modifiers.
+    A concept that comes again, narrowed by modifiers, goes last: viewers that show a
+    few numbers leave out what narrows them.
+    """
+    main = main_numbers(finding)
+    first = {quantity.concept: quantity for quantity in reversed(finding.measurements)}
+    return sorted(
+        finding.measurements,
+        key=lambda quantity: (
+            quantity not in main,
+            quantity is not first[quantity.concept],
+        ),
+    )
+
+
+def main_numbers(finding: Finding) -> list[Quantity]:
+    """Return the numbers that stand beside a structure where there is room for few."""
+    main = [quantity for quantity in finding.measurements if quantity.is_main]
+    return main or list(finding.measurements[:1])
+
+
+def heading(finding: Finding) -> str:
+    """Return the name of a structure, with its first grade, for people."""
+    words = [finding.site.meaning]
+    for grade in finding.grades[:1]:
+        scale, member = grade.concept.meaning, grade.value.meaning
+        words.append(member if member.startswith(scale) else f"{scale} {member}")
+    return ", ".join(words)
+
+
+def measurement(quantity: Quantity) -> Measurement:
+    """Return a number with its uncertainty and its norm.
 
     References
     ----------
     PS3.16 TID 300, TID 310 (measurement properties), TID 311 (statistical properties).
     """
-    first = {quantity.concept: quantity for quantity in reversed(finding.measurements)}
-    ordered = sorted(
-        finding.measurements,
-        key=lambda quantity: quantity is not first[quantity.concept],
-    )
-    return [_measurement(quantity) for quantity in ordered]
-
-
-def _measurement(quantity: Quantity) -> Measurement:
-    measurement = Measurement(
+    made = Measurement(
         name=coded(quantity.concept),
         value=decimal(quantity.value),
         unit=coded(quantity.unit),
@@ -70,14 +91,14 @@ def _measurement(quantity: Quantity) -> Measurement:
     )
     for name, value in quantity.modifiers:
         append(
-            measurement[0],
+            made[0],
             CodeContentItem(
                 name=coded(name),
                 value=coded(value),
                 relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
             ),
         )
-    return measurement
+    return made
 
 
 def _properties(quantity: Quantity) -> MeasurementProperties | None:
@@ -115,45 +136,39 @@ def _property(
     )
 
 
-def grades(finding: Finding) -> list[QualitativeEvaluation] | None:
-    """Return the grades of a finding as coded evaluations."""
-    return [
-        QualitativeEvaluation(name=coded(grade.concept), value=coded(grade.value))
-        for grade in finding.grades
-    ] or None
-
-
-def append_probabilities(group: ContentSequence, given: Sequence[Grade]) -> None:
-    """Say how probable each member of a scale is, in words.
+def append_grades(group: Dataset, given: Sequence[Grade]) -> None:
+    """Say each grade as a coded evaluation, with its probabilities in words.
 
     Numbers would stand among the measurements of the disc in every viewer.
     """
     for grade in given:
+        evaluation = QualitativeEvaluation(
+            name=coded(grade.concept), value=coded(grade.value)
+        )[0]
         shares = [
             f"{member.meaning} {probability:.0%}"
             for member, probability in grade.probabilities
             if probability >= _SHOWN_PROBABILITY
         ]
         if shares:
-            append(group[0], comment(f"Probabilities: {', '.join(shares)}"))
+            append(evaluation, _remark(f"Probabilities: {', '.join(shares)}"))
+        append(group, evaluation)
 
 
-def append_unmeasured(group: ContentSequence, absent: Sequence[Unmeasured]) -> None:
+def append_unmeasured(group: Dataset, absent: Sequence[Unmeasured]) -> None:
     """Say which quantities could not be had, coded, and why, in words.
 
     A NUM without value would be the textbook form (PS3.3 C.18.1), yet viewers read
     the first measured value unasked and fail; hence a coded evaluation.
     """
     for quantity in absent:
-        append(
-            group[0],
-            CodeContentItem(
-                name=coded(quantity.concept),
-                value=_QUALIFIERS[quantity.reason],
-                relationship_type=RelationshipTypeValues.CONTAINS,
-            ),
+        evaluation = CodeContentItem(
+            name=coded(quantity.concept),
+            value=_QUALIFIERS[quantity.reason],
+            relationship_type=RelationshipTypeValues.CONTAINS,
         )
-        append(group[0], comment(f"{quantity.concept.meaning}: {quantity.text}"))
+        append(evaluation, _remark(f"{quantity.concept.meaning}: {quantity.text}"))
+        append(group, evaluation)
 
 
 _LANGUAGES = {
@@ -203,11 +218,32 @@ def comment(text: str) -> TextContentItem:
     )
 
 
+def _remark(text: str) -> TextContentItem:
+    """Return a sentence about the evaluation below which it stands.
+
+    In the group itself it would be a line beside the structure in OHIF.
+    """
+    return TextContentItem(
+        name=codes.DCM.Comment,
+        value=text,
+        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
+    )
+
+
 def append(parent: Dataset, item: Dataset) -> None:
-    """Put an item below another."""
+    """Put an item below another, as its last."""
+    _children(parent).append(item)
+
+
+def put_first(parent: Dataset, item: Dataset) -> None:
+    """Put an item below another, before all that is there."""
+    _children(parent).insert(0, item)
+
+
+def _children(parent: Dataset) -> Any:
     if "ContentSequence" not in parent:
         parent.ContentSequence = ContentSequence()
-    parent.ContentSequence.append(item)
+    return parent.ContentSequence
 
 
 def decimal(value: float) -> float:

@@ -4,192 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from highdicom.sr import (
-    AlgorithmIdentification,
     CodedConcept,
     Comprehensive3DSR,
     ContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
     MeasurementReport,
     ObservationContext,
     ObserverContext,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
-    ReferencedSegment,
-    SourceImageForRegion,
-    SourceSeriesForSegmentation,
-    TrackingIdentifier,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.common import (
     EncodeRequest,
     Equipment,
-    coded,
     contribution,
     instance_uid,
     private_scheme,
     series_uid,
     settle_time,
 )
-from dicom_node.encode.follow_up import (
-    acquisition_items,
-    append_changes,
-    other_evidence,
-)
-from dicom_node.encode.measurements import (
-    append,
-    append_probabilities,
-    append_unmeasured,
-    comment,
-    decimal,
-    grades,
-    measurements,
-    summary,
-)
-from dicom_node.encode.segmentation import segment_places, tracking_uid
-from dicom_node.encode.source import UTF_8, Evidence, from_corner
+from dicom_node.encode.follow_up import acquisition_items, other_evidence
+from dicom_node.encode.groups import GroupWriter
+from dicom_node.encode.measurements import comment, decimal, summary
+from dicom_node.encode.source import UTF_8, Evidence
 from dicom_node.identifiers import MANUFACTURER
 
 _LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")
 _LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
-
-_Group = (
-    PlanarROIMeasurementsAndQualitativeEvaluations
-    | VolumetricROIMeasurementsAndQualitativeEvaluations
-)
-
-
-class _Writer:
-    """Turns findings into measurement groups; holds what all groups share."""
-
-    def __init__(
-        self,
-        result: AnalysisResult,
-        evidence: Evidence,
-        equipment: Equipment,
-        request: EncodeRequest,
-    ) -> None:
-        self._segmentation = result.segmentation
-        self._evidence = evidence
-        self._equipment = equipment
-        self._request = request
-        self._places = segment_places(result.segmentation, request.segmentation)
-
-    def groups(self, finding: Finding) -> list[_Group]:
-        """Return a planar and a volumetric group with one tracking UID.
-
-        OHIF 3.13 merges groups by tracking UID, draws the region, and fails on the
-        whole study where a tracking UID has no region (OHIF/Viewers issue 3390). A
-        number stands in one group only, else it is shown twice.
-        """
-        planar = PlanarROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=self._tracking(finding),
-            referenced_region=self._region(finding),
-            finding_type=coded(finding.site),
-            algorithm_id=self._algorithm(),
-            finding_sites=[FindingSite(coded(finding.site))],
-            qualitative_evaluations=grades(finding),
-        )
-        # The library looks through each number for regions of its own; ours have none.
-        for measurement in measurements(finding):
-            append(planar[0], measurement[0])
-        append_probabilities(planar, finding.grades)
-        append_unmeasured(planar, finding.unmeasured)
-        append_changes(planar[0], finding.changes)
-        segment = self._segment(finding)
-        if segment is None:
-            return [planar]
-        return [planar, self._volumetric(finding, segment)]
-
-    def _volumetric(
-        self, finding: Finding, segment: ReferencedSegment
-    ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-        return VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=self._tracking(finding),
-            referenced_segment=segment,
-            finding_type=coded(finding.site),
-            algorithm_id=self._algorithm(),
-            finding_sites=[FindingSite(coded(finding.site))],
-        )
-
-    def _tracking(self, finding: Finding) -> TrackingIdentifier:
-        return TrackingIdentifier(
-            uid=tracking_uid(self._request, finding.label), identifier=finding.label
-        )
-
-    def _algorithm(self) -> AlgorithmIdentification:
-        return AlgorithmIdentification(
-            name=self._equipment.model_name, version=self._equipment.algorithm_version
-        )
-
-    def _segment(self, finding: Finding) -> ReferencedSegment | None:
-        """Refer to the segment, but for one of a label map.
-
-        Readers know a segment number only with the older SOP class; the tracking UID
-        ties both together all the same.
-        """
-        edited = self._request.edited
-        if edited is not None:
-            number = edited.segments.get(finding.label)
-            if number is None or edited.sop_class_uid != SegmentationStorage:
-                return None
-            return self._reference(edited.sop_instance_uid, number)
-        if finding.segment_number is None or "seg" not in self._request.objects:
-            return None
-        if self._request.segmentation != "binary":
-            return None
-        place = self._places[finding.segment_number]
-        return self._reference(
-            self._request.instance_uid("seg", place.part), place.number
-        )
-
-    def _reference(self, sop_instance_uid: str, number: int) -> ReferencedSegment:
-        return ReferencedSegment(
-            sop_class_uid=SegmentationStorage,
-            sop_instance_uid=sop_instance_uid,
-            segment_number=number,
-            source_series=SourceSeriesForSegmentation(
-                self._evidence.first.SeriesInstanceUID
-            ),
-        )
-
-    def _region(self, finding: Finding) -> ImageRegion:
-        """Place a finding on its source image: outline, else centre of its segment."""
-        outline = finding.outline
-        if outline is None:
-            slice_index, points = self._centre(finding)
-            graphic = GraphicTypeValues.POINT
-        else:
-            slice_index, points = outline.slice_index, outline.points
-            graphic = GraphicTypeValues.POLYLINE
-        image, frame = self._evidence.image_of(slice_index)
-        return ImageRegion(
-            graphic_type=graphic,
-            graphic_data=from_corner(points).astype(np.float32),
-            source_image=SourceImageForRegion(
-                referenced_sop_class_uid=image.SOPClassUID,
-                referenced_sop_instance_uid=image.SOPInstanceUID,
-                referenced_frame_numbers=None if frame is None else [frame],
-            ),
-        )
-
-    def _centre(self, finding: Finding) -> tuple[int, NDArray[np.float64]]:
-        """Return the slice that shows most of a segment, and its centre there."""
-        voxels = self._segmentation.labels == finding.segment_number
-        slice_index = int(np.argmax(voxels.sum(axis=(1, 2))))
-        centre = np.argwhere(voxels[slice_index]).mean(axis=0)
-        return slice_index, centre[np.newaxis, :]
 
 
 def encode_report(
@@ -213,7 +60,7 @@ def encode_report(
     PS3.16 TID 1500, 1410, 1411, 1501; PS3.3 A.35.13. IHE AI Results: Comprehensive
     3D SR with root TID 1500.
     """
-    writer = _Writer(result, evidence, equipment, request)
+    writer = GroupWriter(result, evidence, equipment, request)
     located = [finding for finding in result.findings if is_located(finding)]
     report = MeasurementReport(
         observation_context=ObservationContext(

@@ -169,7 +169,7 @@ def test_highdicom_reads_every_number_of_the_report(
             float(item.value),
             item.unit.value,
         )
-        for group in content.get_planar_roi_measurement_groups()
+        for group in content.get_volumetric_roi_measurement_groups()
         for item in group.get_measurements()
     }
     assert found == expected_numbers(case.result)

@@ -129,8 +129,11 @@ def _finding(labels: NDArray[np.uint8], label: int, *, measured: bool) -> Findin
                 value=10.0 + label / 7,
                 unit=MILLIMETRE,
                 uncertainty=0.375,
+                is_main=True,
             ),
-            Measurement(concept=HEIGHT_INDEX, value=1 / 3, unit=RATIO, norm=NORM),
+            Measurement(
+                concept=HEIGHT_INDEX, value=1 / 3, unit=RATIO, norm=NORM, is_main=True
+            ),
             *((signal,) if measured else ()),
         ),
         unmeasured=() if measured else (missing,),

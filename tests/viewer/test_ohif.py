@@ -18,7 +18,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from analysis.contract.result import AnalysisResult
+from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.common import ROLES, EncodeRequest
 from dicom_node.pipeline.registry import Registry, installed
@@ -27,7 +27,7 @@ from tests.support import variants
 from tests.support.browser import WITHIN_S, Browser, artefacts, needed
 from tests.support.encoded import REQUEST
 from tests.support.ohif import Ohif
-from tests.support.ohif_page import Grid, Label, OhifPage
+from tests.support.ohif_page import Grid, OhifPage
 from tests.support.orthanc import Orthanc
 from tests.support.overlay import (
     STEP,
@@ -301,12 +301,12 @@ def test_segments_lie_on_their_anatomy_under_their_names_and_colours(
         site.page.picture(artefacts(root) / "ohif" / picture)
 
 
-def test_the_report_draws_each_outline_and_writes_its_height_beside_it(
+def test_the_report_draws_each_outline_and_writes_its_name_and_numbers_beside_it(
     site: Site, root: Path
 ) -> None:
     site.open_study()
     site.page.open_series(site.number_of("SR"))
-    labels = site.page.labels()
+    labels = {label.lines[0]: label for label in site.page.labels()}
     site.page.picture(artefacts(root) / "ohif" / "report.png")
 
     shown = site.page.shown_image()
@@ -323,30 +323,48 @@ def test_the_report_draws_each_outline_and_writes_its_height_beside_it(
         assert any(same_line(expected, line) for line in drawn), finding.label
         places[finding.label] = expected[:, 1].mean()
 
-    heights = {
-        finding.label: f"Height: {finding.measurements[0].value:.2f} mm"
-        for finding in site.result.findings
-        if finding.label in places and finding.measurements
+    beside = [one for one in site.result.findings if one.label in places]
+    told = {lines[0]: (one, lines) for one in beside if (lines := told_beside(one))}
+    assert {f"{level} disc" for level in LEVELS} <= {
+        finding.label for finding, _ in told.values()
     }
-    assert {f"{level} disc" for level in LEVELS} <= set(heights)
-    for label in labels:
-        if not label.lines[0].startswith("Height: "):
-            continue
-        told = [name for name, text in heights.items() if text == label.lines[0]]
-        alike = [name for name in heights if name.endswith("disc") == is_disc(label)]
-        nearest = min(alike, key=lambda name: abs(places[name] - label.top))
-        assert nearest in told, label
-    assert set(heights.values()) <= {label.lines[0] for label in labels}
+    assert set(labels) == set(told)
+    for name, (finding, lines) in told.items():
+        assert labels[name].lines == lines
+        alike = [place for place in places if is_disc(place) == is_disc(finding.label)]
+        nearest = min(alike, key=lambda one: abs(places[one] - labels[name].top))
+        assert nearest == finding.label, labels[name]
+
+
+def told_beside(finding: Finding) -> tuple[str, ...]:
+    """Return what a reader needs beside a structure, as OHIF writes it.
+
+    Name and Pfirrmann grade, mean height, height index: the first of each.
+    """
+    name = [finding.site.meaning]
+    name += [
+        grade.value.meaning
+        for grade in finding.grades
+        if grade.concept.meaning == "Pfirrmann grade"
+    ]
+    numbers = {
+        one.concept.meaning: f"{one.value:.2f} {one.unit.value}"
+        for one in reversed(finding.measurements)
+    }
+    wanted = [each for each in ("Height", "Disc height index") if each in numbers]
+    if not wanted:
+        return ()
+    return (f"{', '.join(name)}: ", *(f"{each}: {numbers[each]}" for each in wanted))
+
+
+def is_disc(label: str) -> bool:
+    return label.endswith("disc")
 
 
 def same_line(expected: NDArray[np.float64], drawn: NDArray[np.float64]) -> bool:
     return len(expected) == len(drawn) and bool(
         np.abs(expected - drawn).max() < SAME_LINE_PX
     )
-
-
-def is_disc(label: Label) -> bool:
-    return any("Disc" in line for line in label.lines)
 
 
 def test_the_captured_pages_and_the_document_are_shown_as_they_were_drawn(
