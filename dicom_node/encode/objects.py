@@ -6,16 +6,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
 
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, MRImageStorage
 
 from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
 from dicom_node.encode.capture import draw_note, encode_capture, stamped
 from dicom_node.encode.common import EncodeRequest, equipment_of
 from dicom_node.encode.document import encode_document
+from dicom_node.encode.part10 import encode_file
 from dicom_node.encode.presentation import encode_presentations
 from dicom_node.encode.report import encode_report, is_located
 from dicom_node.encode.segmentation import encode_segmentations
@@ -27,6 +30,7 @@ from dicom_node.encode.source import (
     prepare,
 )
 from dicom_node.errors import EncodingError
+from dicom_node.identifiers import derived_uid
 
 _OUR_FAULTS = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 """What the libraries raise on a dataset that breaks its IOD."""
@@ -94,6 +98,22 @@ def encode_note(
             request,
         )
         return _finished(EncodedObject(name="sc_01", dataset=dataset), evidence)
+
+
+@cache
+def rehearse() -> None:
+    """Encode a page about nothing, once a process.
+
+    The library reads its tables of modules and attributes, half a second's work, when
+    it makes its first object.
+    """
+    source = Dataset()
+    source.SOPClassUID = MRImageStorage
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(source, keyword, derived_uid("rehearsal", keyword))
+    source.StudyDate = "20000101"
+    request = EncodeRequest(job_id="", content_time=datetime.now(UTC))
+    encode_file(encode_note(title="", text="", source=source, request=request).dataset)
 
 
 def _encode(

@@ -257,9 +257,11 @@ class Stages:
 
 
 def _import_stages() -> None:
-    from dicom_node.encode import objects as _objects  # noqa: F401
+    from dicom_node.encode.objects import rehearse
     from dicom_node.network import send as _send  # noqa: F401
-    from dicom_node.pipeline import run as _run  # noqa: F401
+    from dicom_node.pipeline import outlines as _outlines  # noqa: F401
+
+    rehearse()
 
 
 def _ended_by(error: Exception, job: Job) -> Outcome:

@@ -17,12 +17,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dbos import DBOS
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
 from dicom_node.jobs.engine import prepare_database
@@ -30,7 +31,14 @@ from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.worker import Executor
 from dicom_node.jobs.workflow import Patience
-from dicom_node.model import Completion, Job, JobRow, JobState, ReceivedSeries
+from dicom_node.model import (
+    Completion,
+    Job,
+    JobRow,
+    JobState,
+    ReceivedSeries,
+    StoredInstance,
+)
 from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")
@@ -40,13 +48,30 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
 
 
-def toy_job(name: str, *, rejection: tuple[str, str] | None = None) -> Job:
-    """Return a job of a series without instances, with its name as its id."""
+def toy_job(
+    name: str, *, rejection: tuple[str, str] | None = None, paths: Iterable[Path] = ()
+) -> Job:
+    """Return a job of a series of files, with its name as its id."""
+    instances = tuple(
+        StoredInstance(
+            path=path,
+            sop_class_uid=MRImageStorage,
+            sop_instance_uid=f"1.2.3.4.{number}",
+            study_uid="1.2.3",
+            series_uid=f"1.2.3.{len(name)}",
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            calling_ae="PACS",
+            sha256="",
+            size_bytes=path.stat().st_size,
+            received_at_s=0.0,
+        )
+        for number, path in enumerate(paths)
+    )
     series = ReceivedSeries(
         study_uid="1.2.3",
         series_uid=f"1.2.3.{len(name)}",
         calling_ae="PACS",
-        instances=(),
+        instances=instances,
         digest=name,
         completion=Completion.RELEASED_AND_QUIET,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,10 @@ from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.pipeline.registry import Registry
 from dicom_node.pipeline.stages import Stages
 from dicom_node.settings.model import Settings
+from tests.support.encoded import SHAPE, SPACING_MM
+from tests.support.mr_series import build_series, write_series
 from tests.support.phantom_plugin import PhantomMri
+from tests.support.spine_phantom import SAGITTAL, phantom_spine
 from tests.support.toy_worker import toy_job
 
 
@@ -94,3 +99,41 @@ def test_a_gpu_that_is_lost_while_the_node_runs_is_told_once(
     stages.warm()
     reason = "work.device is cuda, but its memory gave out: it computes on the CPU"
     assert told == [("device_missed", reason)]
+
+
+NEW_WITH_A_JOB = """
+import sys
+from pathlib import Path
+
+from dicom_node.pipeline.registry import Registry
+from dicom_node.pipeline.stages import Stages
+from dicom_node.settings.model import Settings
+from tests.support.phantom_plugin import PhantomMri
+from tests.support.toy_worker import toy_job
+
+class Toy(Registry):
+    def get(self, name):
+        return PhantomMri()
+
+stages = Stages(Settings.model_validate_json(sys.argv[1]), Toy({}))
+stages.warm()
+before = set(sys.modules)
+job = toy_job("one", paths=sorted(Path(sys.argv[2]).iterdir()))
+outcome = stages.encode(job, stages.analyse(job))
+new = {name for name in sys.modules if not name.startswith("numpy")} - before
+print(outcome.verdict.value, sorted(new))
+"""
+
+
+def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
+    source, spool = tmp_path / "source", tmp_path / "spool"
+    write_series(source, build_series(*phantom_spine(SHAPE, SPACING_MM, SAGITTAL)[:2]))
+    settings = _settings(spool).model_dump_json()
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_WITH_A_JOB, settings, str(source)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout.splitlines()[-1] == "done []"
