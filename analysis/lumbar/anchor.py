@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
-from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
+from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, VERTEBRAE, level_of
 from analysis.lumbar.discs import DiscPlane
 
 MIN_BODY_SHARE = 0.25
@@ -195,6 +195,17 @@ def _doubts_of_discs(discs: list[DiscPlane]) -> list[Doubt]:
         # Those above it: a disc that was not seen has no name to doubt.
         above_it = min(missing) + 1
         doubts.append(Doubt(text=text, factor=0.6, shifts=(_DOWN,), first=above_it))
+    doubts += [
+        Doubt(
+            text=f"What looks like a disc cuts {VERTEBRAE[place].label} in two (a "
+            "fracture, a stripe without signal) and was not counted",
+            factor=0.6,
+            shifts=(_UP,),
+            first=place,
+        )
+        for place, disc in enumerate(reversed(discs[-LUMBAR_DISCS - 1 :]))
+        if disc.cut_below is not None
+    ]
     *above, lowest = discs
     if lowest.is_rudimentary_below(above):
         text = "The lowest disc is short: it may lie between S1 and S2"

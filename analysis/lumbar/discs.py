@@ -30,11 +30,6 @@ _MIN_PLANE_VOXELS = 12
 _FAR_MM = 40.0
 """Beyond this distance the position along the spine decides what is above a disc; a
 tilted plane would cut neighbours."""
-_MISSING_RATIO = 1.6
-"""A step along the spine this much longer than its neighbours hides a disc: one disc
-level is at most 1.3 times the next (anatomy), two are 2."""
-_MISSING_MM = 44.0
-"""A shorter step is one tall vertebra."""
 _MAX_SLOPE = 0.7
 """Steepest plane against the centre line; beyond it the fit followed noise."""
 _MAX_DEPTH_MM = 65.0
@@ -61,6 +56,8 @@ class DiscPlane:
         Spread from front to back.
     inferred
         Whether no disc was seen here, but one must be.
+    cut_below
+        What looks like a disc and cuts the body below this one in two.
     """
 
     centre_mm: NDArray[np.float64]
@@ -69,6 +66,7 @@ class DiscPlane:
     side_slope: float
     depth_mm: float
     inferred: bool = False
+    cut_below: DiscPlane | None = None
 
     def distance_mm(self, column: Column) -> NDArray[np.float64]:
         """Return how far each voxel of the column lies below the plane (mm)."""
@@ -93,7 +91,7 @@ class DiscPlane:
 
 
 def find_discs(column: Column) -> list[DiscPlane]:
-    """Find the discs of a column, from the head to the feet."""
+    """Find what looks like a disc in a column, from the head to the feet."""
     core = _core(column)
     pieces = [part for piece in _pieces(column, core) for part in _split(column, piece)]
     pieces = _merge(column, pieces)
@@ -108,8 +106,7 @@ def find_discs(column: Column) -> list[DiscPlane]:
     kept = [piece for piece, size in zip(pieces, sizes, strict=True) if size >= floor]
     planes = [_plane(column, piece) for piece in kept]
     planes = [plane for plane in planes if plane.depth_mm <= _MAX_DEPTH_MM]
-    planes.sort(key=lambda plane: plane.along_mm)
-    return _with_missing(column, planes) if planes else []
+    return sorted(planes, key=lambda plane: plane.along_mm)
 
 
 def plane_of(column: Column, member: NDArray[np.bool_]) -> DiscPlane | None:
@@ -197,30 +194,4 @@ def _plane(column: Column, piece: NDArray[np.int64]) -> DiscPlane:
         down=down / np.linalg.norm(down),
         side_slope=float(side),
         depth_mm=float(high - low),
-    )
-
-
-def _with_missing(column: Column, planes: list[DiscPlane]) -> list[DiscPlane]:
-    """Put a plane wherever a step between two discs is long enough for a third."""
-    steps = np.diff([plane.along_mm for plane in planes])
-    if steps.size < 2:  # noqa: PLR2004 - one step has no neighbour to compare with
-        return planes
-    usual = float(np.median(steps))
-    filled = [planes[0]]
-    for step, plane in zip(steps, planes[1:], strict=True):
-        if step > max(_MISSING_RATIO * usual, _MISSING_MM):
-            filled.append(_between(column, filled[-1], plane))
-        filled.append(plane)
-    return filled
-
-
-def _between(column: Column, above: DiscPlane, below: DiscPlane) -> DiscPlane:
-    along = (above.along_mm + below.along_mm) / 2
-    return DiscPlane(
-        centre_mm=(above.centre_mm + below.centre_mm) / 2,
-        along_mm=along,
-        down=column.direction(along),
-        side_slope=(above.side_slope + below.side_slope) / 2,
-        depth_mm=(above.depth_mm + below.depth_mm) / 2,
-        inferred=True,
     )

@@ -19,8 +19,9 @@ from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anchor import MIN_BODY_SHARE, Reading, find_anchor
 from analysis.lumbar.column import Column, find_column, nearest_on_line
-from analysis.lumbar.discs import DiscPlane, find_discs
+from analysis.lumbar.discs import DiscPlane
 from analysis.lumbar.segment import FULL, TissueMap
+from analysis.lumbar.steps import count_discs
 
 MIN_BODIES = 2
 """Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine
@@ -64,6 +65,8 @@ class Levels:
         Whether the spine runs out of the picture there.
     certainty
         By the disc's number, how sure its name is (0 to 1): an order, no frequency.
+    cut
+        Numbers of the bodies that something cuts in two.
     warnings
         What makes the numbering doubtful.
     alternatives
@@ -78,6 +81,7 @@ class Levels:
     reaches_top: bool
     reaches_bottom: bool
     certainty: Mapping[int, float]
+    cut: frozenset[int] = frozenset()
     warnings: tuple[Notice, ...] = ()
     alternatives: tuple[Reading, ...] = ()
     windows: Mapping[int, tuple[slice, slice, slice]] = field(init=False)
@@ -103,7 +107,7 @@ def name_levels(tissues: TissueMap) -> Levels:
     """
     spacing = tissues.grid.frame.spacing_mm
     column = find_column(tissues.tissue, spacing)
-    discs = [] if column is None else find_discs(column)
+    discs = [] if column is None else count_discs(column)
     if column is None or not discs:
         text = "No column of vertebral bodies and discs was found"
         raise UnsuitableInput(code="no_lumbar_spine", text=text)
@@ -135,11 +139,14 @@ def name_levels(tissues: TissueMap) -> Levels:
         chosen = of_disc & (nearest == index) & (distance_mm < _NEAR_DISC_MM)
         if _put(names, column.indices[chosen], structure.number):
             planes[structure.number] = discs[index]
+    cut: set[int] = set()
     floor = MIN_BODY_SHARE * float(np.median(areas[areas > 0]))
     for position, structure in enumerate(VERTEBRAE):
         slot = lowest + 1 - position
         if slot >= 0 and areas[slot] >= floor:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
+            if slot > 0 and discs[slot - 1].cut_below is not None:
+                cut.add(structure.number)
     warnings = (*anchor.warnings(), *_doubts(tissues, names))
     names[canal & (names == 0)] = CANAL.number
     return Levels(
@@ -149,6 +156,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         reaches_top=reaches_top,
         reaches_bottom=reaches_bottom,
         certainty=anchor.certainty(),
+        cut=frozenset(cut),
         warnings=warnings,
         alternatives=anchor.alternatives(),
     )

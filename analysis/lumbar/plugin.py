@@ -195,6 +195,7 @@ class LumbarMri:
         from analysis.lumbar.assessment import assess
         from analysis.lumbar.confidence import outline_confidence, uncertain_outlines
         from analysis.lumbar.contrast import signal_unfit, weighting_notices
+        from analysis.lumbar.measure.refuse import cut_bodies, refuse
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
@@ -219,6 +220,7 @@ class LumbarMri:
         rows = without_uncertainty(
             measure_rows(anatomy, volume, labels, unfit, threads=threads), trace.edited
         )
+        rows = refuse(rows, cut_bodies(anatomy.levels))
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)

@@ -240,6 +240,7 @@ def _merged(
         names=names,
         planes=planes,
         certainty=dict.fromkeys(planes, 1.0),
+        cut=found.levels.cut - edited,
         warnings=(),
         alternatives=(),
     )

@@ -76,12 +76,16 @@ class WedgeSpine:
         Rotation of the whole spine in the patient.
     s1_as
         What S1 is called: a network may take it for a body.
+    low_body, low_body_mm
+        A compressed body, counted upwards with L5 as 0, and its height.
     """
 
     discs: tuple[WedgeDisc, ...] = DISCS
     sacral_slope_deg: float = 35.0
     turn: Vector = field(default_factory=lambda: np.eye(3))
     s1_as: Tissue = Tissue.S1
+    low_body: int | None = None
+    low_body_mm: float = BODY_HEIGHT_MM
 
     def polygons(self) -> list[Polygon]:
         """Return all quadrangles, S1 first."""
@@ -92,7 +96,8 @@ class WedgeSpine:
         sacrum = _box(base, up, _S1_HEIGHT_MM, _S1_DEPTH_MM)
         shapes: list[Polygon] = [(self.s1_as, sacrum, _BODY_SIDE_MM)]
         behind = [_behind(base, up)]
-        for disc in self.discs:
+        for place, disc in enumerate(self.discs):
+            high_mm = self.low_body_mm if place == self.low_body else BODY_HEIGHT_MM
             half = np.deg2rad(disc.wedge_deg) / 2
             up = _rotated(up, half)
             spot = spot + up * GAP_MM
@@ -100,9 +105,9 @@ class WedgeSpine:
             behind.append(_behind(spot, up))
             spot = spot + up * (disc.height_mm + GAP_MM)
             up = _rotated(up, half)
-            body = _box(spot, up, BODY_HEIGHT_MM, BODY_DEPTH_MM)
+            body = _box(spot, up, high_mm, BODY_DEPTH_MM)
             shapes.append((Tissue.BODY, body, _BODY_SIDE_MM))
-            spot = spot + up * BODY_HEIGHT_MM
+            spot = spot + up * high_mm
         behind.append(_behind(spot, up))
         for low, high in pairwise(behind):
             quad = np.array([low[0], low[1], high[1], high[0]])

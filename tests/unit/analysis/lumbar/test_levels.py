@@ -5,7 +5,15 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.lumbar.anatomy import CANAL, DISCS, STRUCTURES, VERTEBRAE, Tissue
+from analysis.lumbar.anatomy import (
+    CANAL,
+    DISCS,
+    STRUCTURES,
+    VERTEBRAE,
+    Structure,
+    Tissue,
+    level_of,
+)
 from analysis.lumbar.levels import Levels, name_levels
 from analysis.lumbar.report import other_readings
 from analysis.lumbar.segment import FULL, TissueMap
@@ -135,6 +143,58 @@ def test_a_disc_that_was_not_seen_is_counted_and_said(spine: TissueMap) -> None:
     # If there is none, those above it are each one lower; those below keep their names.
     assert others(again) == [{"L1/L2": "L2/L3", "L2/L3": "L3/L4"}]
     assert rows_of(again, L1_L2.number) == rows_of(levels, L1_L2.number)
+
+
+def striped(
+    tissues: TissueMap, body: Structure, kind: Tissue, high_px: int
+) -> TissueMap:
+    """Return the map with a stripe across the middle of a body."""
+    row = round(rows_of(name_levels(tissues), body.number))
+    tissue = tissues.tissue.copy()
+    stripe = tissue[:, row - high_px // 2 : row - high_px // 2 + high_px]
+    stripe[stripe == Tissue.BODY] = kind
+    return redrawn(tissues, tissue)
+
+
+@pytest.mark.parametrize("high_px", [3, 8])
+@pytest.mark.parametrize("place", [1, 2, 3, 4])
+def test_a_body_that_looks_cut_in_two_is_counted_once_and_said(
+    spine: TissueMap, place: int, high_px: int
+) -> None:
+    levels = name_levels(spine)
+    again = name_levels(striped(spine, VERTEBRAE[place], Tissue.DISC, high_px))
+    assert found(again) == found(levels)
+    for structure in (*VERTEBRAE[:7], *DISCS[:6]):
+        assert rows_of(again, structure.number) == pytest.approx(
+            rows_of(levels, structure.number), abs=2
+        )
+    assert codes(again) == ["level_uncertain"]
+    # If it is a disc, the discs above it are each one higher.
+    above = {level_of(disc): level_of(DISCS[i + 1]) for i, disc in enumerate(DISCS[:5])}
+    for below in DISCS[:place]:
+        del above[level_of(below)]
+    assert others(again) == [above]
+    assert again.cut == {VERTEBRAE[place].number}
+    assert again.certainty[DISCS[place - 1].number] == 1.0
+    assert again.certainty[DISCS[place].number] < 1.0
+
+
+def test_two_bodies_that_look_cut_in_two_are_counted_once_each(
+    spine: TissueMap,
+) -> None:
+    levels = name_levels(spine)
+    both = striped(striped(spine, L4, Tissue.DISC, 4), L2, Tissue.DISC, 4)
+    again = name_levels(both)
+    assert found(again) == found(levels)
+    assert again.cut == {L4.number, L2.number}
+    assert rows_of(again, L1_L2.number) == rows_of(levels, L1_L2.number)
+
+
+def test_a_body_half_as_high_is_no_half_of_another() -> None:
+    low = WedgeSpine(low_body=4, low_body_mm=12.0)
+    levels = name_levels(low.tissue_map(*NARROW.frame()))
+    assert codes(levels) == []
+    assert levels.cut == frozenset()
 
 
 def test_only_levels_above_a_missing_disc_are_less_certain(spine: TissueMap) -> None:
