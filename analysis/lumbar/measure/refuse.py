@@ -6,28 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from analysis.contract.measurement import Absence
-from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.anatomy import DISCS, VERTEBRAE
 from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.geometry import SlabMeasurement
-from analysis.lumbar.measure.quantity import Missing
+from analysis.lumbar.measure.quantity import Missing, Quantity
+from analysis.lumbar.measure.reference import ReferenceValues
 from analysis.lumbar.measure.rows import DiscRow, Rows
-
-_OF_DISC = (
-    "disc_height_mm",
-    "anterior_height_mm",
-    "middle_height_mm",
-    "posterior_height_mm",
-    "disc_length_mm",
-    "disc_area_mm2",
-    "wedge_angle_deg",
-    "disc_height_index",
-    "height_diameter_ratio",
-    "delta_si",
-    "signal_ratio_csf",
-    "nucleus_ratio_csf",
-)
-_OF_REFERENCE = ("dh_px512", "dhi", "hdr")
-_OF_SIGNAL = ("delta_si", "delta_si_grade")
 
 
 def cut_bodies(levels: Levels) -> dict[int, Missing]:
@@ -65,40 +49,68 @@ def refuse(rows: Rows, unfit: Mapping[int, Missing]) -> Rows:
 def _disc(row: DiscRow, unfit: Mapping[int, Missing]) -> DiscRow:
     own = unfit.get(row.disc.number)
     if own is not None:
-        known = _known(row, _OF_DISC)
-        reference = dict.fromkeys((*_OF_REFERENCE, *_OF_SIGNAL), own)
-        return replace(
-            row,
-            **dict.fromkeys(known, own),
-            reference=replace(row.reference, **reference),
-            uncertainty={},
-        )
+        return _without_values(row, own)
     below = DISCS.index(row.disc)
-    bodies = _facing(below)
-    found = [unfit[body.number] for body in bodies if body.number in unfit]
-    if not found:
+    beside = (VERTEBRAE[below + 1], VERTEBRAE[below])
+    reasons = [unfit[body.number] for body in beside if body.number in unfit]
+    if not reasons:
         return row
-    reason = found[0]
-    kept = {k: v for k, v in row.uncertainty.items() if k != "disc_height_index"}
+    index = _or_reason(row.disc_height_index, reasons[0])
+    known = row.uncertainty.items()
     return replace(
         row,
-        disc_height_index=reason,
-        reference=replace(row.reference, **dict.fromkeys(_OF_REFERENCE, reason)),
-        uncertainty=kept,
+        disc_height_index=index,
+        reference=_without_geometry(row.reference, reasons[0]),
+        uncertainty={k: v for k, v in known if k != "disc_height_index"},
     )
 
 
-def _facing(below: int) -> tuple[Structure, ...]:
-    return VERTEBRAE[below + 1], VERTEBRAE[below]
+def _without_values(row: DiscRow, reason: Missing) -> DiscRow:
+    reference = _without_geometry(row.reference, reason)
+    return replace(
+        row,
+        disc_height_mm=_or_reason(row.disc_height_mm, reason),
+        anterior_height_mm=_or_reason(row.anterior_height_mm, reason),
+        middle_height_mm=_or_reason(row.middle_height_mm, reason),
+        posterior_height_mm=_or_reason(row.posterior_height_mm, reason),
+        disc_length_mm=_or_reason(row.disc_length_mm, reason),
+        disc_area_mm2=_or_reason(row.disc_area_mm2, reason),
+        wedge_angle_deg=_or_reason(row.wedge_angle_deg, reason),
+        disc_height_index=_or_reason(row.disc_height_index, reason),
+        height_diameter_ratio=_or_reason(row.height_diameter_ratio, reason),
+        delta_si=_or_reason(row.delta_si, reason),
+        signal_ratio_csf=_or_reason(row.signal_ratio_csf, reason),
+        nucleus_ratio_csf=_or_reason(row.nucleus_ratio_csf, reason),
+        reference=replace(
+            reference,
+            delta_si=_or_reason(reference.delta_si, reason),
+            delta_si_grade=_or_reason(reference.delta_si_grade, reason),
+        ),
+        uncertainty={},
+        blur_mm=None,
+    )
 
 
-def _known(row: DiscRow, keys: tuple[str, ...]) -> list[str]:
-    """Return what has a value: another reason came first and stays."""
-    return [key for key in keys if not isinstance(getattr(row, key), Missing)]
+def _without_geometry(values: ReferenceValues, reason: Missing) -> ReferenceValues:
+    return replace(
+        values,
+        dh_px512=_or_reason(values.dh_px512, reason),
+        dhi=_or_reason(values.dhi, reason),
+        hdr=_or_reason(values.hdr, reason),
+    )
+
+
+def _or_reason(value: Quantity, reason: Missing) -> Missing:
+    """Return the reason; another that came first stays."""
+    return value if isinstance(value, Missing) else reason
 
 
 def _body(body: SlabMeasurement, unfit: Mapping[int, Missing]) -> SlabMeasurement:
     reason = unfit.get(body.structure.number)
     if reason is None:
         return body
-    return replace(body, height_mm=reason, length_mm=reason)
+    return replace(
+        body,
+        height_mm=_or_reason(body.height_mm, reason),
+        length_mm=_or_reason(body.length_mm, reason),
+    )
