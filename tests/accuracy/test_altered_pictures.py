@@ -199,6 +199,42 @@ def test_levels_are_counted_from_the_sacrum_whatever_lies_above(
     assert all(level["disc_height_mm"] is not None for level in levels)
 
 
+def striped_across_l3(picture: Picture) -> Picture:
+    """Take the signal from 12 mm across L3, over the whole width."""
+    middle = (picture.middle(3)[0] + picture.middle(4)[0]) // 2
+    half = picture.pixels(6.0)
+    voxels = picture.volume.voxels.copy()
+    voxels[:, middle - half : middle + half] = 0
+    return picture.with_voxels(voxels)
+
+
+def fractured_l3(picture: Picture) -> Picture:
+    """Draw a line 5 mm high with dark borders across L3, as grey as a disc."""
+    (upper, there), (lower, here) = picture.middle(4), picture.middle(3)
+    row, column = (upper + lower) // 2, (there + here) // 2
+    half, border = picture.pixels(2.5), picture.pixels(1.2)
+    voxels = picture.volume.voxels.copy()
+    grey = float(np.median(voxels[picture.discs > 0]))
+    body = slice(column - picture.pixels(18.0), column + picture.pixels(18.0))
+    voxels[:, row - half - border : row + half + border, body] = 0.1 * grey
+    voxels[:, row - half : row + half, body] = grey
+    return picture.with_voxels(voxels)
+
+
+@pytest.mark.parametrize("alter", [striped_across_l3, fractured_l3])
+def test_a_body_that_a_line_cuts_in_two_shifts_no_level_and_is_told(
+    plugin: LumbarMri, picture: Picture, alter: Alter
+) -> None:
+    codes, levels = measured(plugin, alter(picture))
+    assert "level_uncertain" in codes
+    beside_l3 = [False, True, True, False, False]
+    refused = [level["disc_height_index"] is None for level in levels]
+    assert refused == beside_l3
+    assert levels[1]["unmeasured"]["disc_height_index"].startswith("incomplete")
+    assert levels[1]["reference"]["dhi"] is None
+    assert all(level["disc_height_mm"] is not None for level in levels)
+
+
 def test_contrast_agent_and_a_child_leave_the_geometry(
     plugin: LumbarMri, picture: Picture
 ) -> None:
