@@ -25,7 +25,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
-from analysis.contract.measurement import Measurement as Quantity
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.common import EncodeRequest, Equipment, coded
 from dicom_node.encode.follow_up import append_changes
@@ -87,8 +86,18 @@ class GroupWriter:
                 **self._named(finding), referenced_segment=segment
             )
         append(group[0], comment(heading(finding)))
+        outline = CoordinatesForMeasurement(
+            **self._drawn(finding), purpose=codes.DCM.ImageRegion
+        )
+        main = main_numbers(finding)
         for quantity in in_order(finding):
-            append(group[0], self._number(quantity, finding))
+            number = measurement(quantity)[0]
+            # OHIF 3.12 looks at the first item below a number only.
+            if quantity in main:
+                put_first(number, outline)
+            elif "ContentSequence" not in number:
+                put_first(number, SourceImageForMeasurement(*self._image(finding)))
+            append(group[0], number)
         _tell_rest(group[0], finding)
         return [group]
 
@@ -115,23 +124,6 @@ class GroupWriter:
             "algorithm_id": self._algorithm(),
             "finding_sites": [FindingSite(coded(finding.site))],
         }
-
-    def _number(self, quantity: Quantity, finding: Finding) -> Dataset:
-        """Return a number, which says first from what it was inferred.
-
-        OHIF 3.12 looks at the first item below a number only.
-        """
-        number = measurement(quantity)[0]
-        if quantity in main_numbers(finding):
-            put_first(
-                number,
-                CoordinatesForMeasurement(
-                    **self._drawn(finding), purpose=codes.DCM.ImageRegion
-                ),
-            )
-        elif "ContentSequence" not in number:
-            put_first(number, SourceImageForMeasurement(*self._image(finding)))
-        return number
 
     def _tracking(self, finding: Finding) -> TrackingIdentifier:
         return TrackingIdentifier(
