@@ -100,7 +100,7 @@ class EncodeRequest:
     source_number
         Series Number of the source; None if it has none.
     description
-        Begins the description of every result series; at most 40 characters.
+        Ends the description of every result series; at most 40 characters.
     revision
         Above 1 for a series that came again with other content.
     segmentation
@@ -161,6 +161,8 @@ class EncodeRequest:
     def describe(self, role: str, part: str = "") -> str:
         """Return the description of the result series of one role.
 
+        What tells series apart comes first: lists show the first twenty characters.
+
         Parameters
         ----------
         part
@@ -174,10 +176,8 @@ class EncodeRequest:
         if self.edited is not None:
             number = self.edited.number
             said.append(f"edited {number}" if number > 1 else "edited")
-        ending = " ".join(word for word in said if word)
-        return (
-            f"{self.description[: _MAX_DESCRIPTION_CHARS - len(ending) - 1]} {ending}"
-        )
+        beginning = " ".join(word for word in said if word)
+        return f"{beginning}, {self.description}"[:_MAX_DESCRIPTION_CHARS].rstrip()
 
 
 def series_uid(job_id: str, role: str, part: int = 1) -> str:

@@ -220,8 +220,10 @@ class ResultSeries(Section):
         description="Added for each Series Number of the source, so that the results "
         "of two series of a study stand apart: from series 3, 9030. 0: all at number.",
     )
-    description: Annotated[str, StringConstraints(min_length=1, max_length=40)] = (
-        "AI lumbar (not for primary diagnosis)"
+    description: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
+        default="AI lumbar (not for primary diagnosis)",
+        description="Ends Series Description, after what tells the series apart: SEG "
+        "of series 3, AI lumbar (not for primary diagnosis).",
     )
 
 

@@ -82,7 +82,7 @@ def test_a_correction_breaks_no_rule_beside_what_was_corrected(
     corrected = encode_result(result, series, later)
     assert [made.name for made in corrected] == ["sr", "sc_01", "pdf", "gsps_01"]
     for made in corrected:
-        assert made.dataset.SeriesDescription.endswith(" edited")
+        assert " edited, " in made.dataset.SeriesDescription
         paths.append(tmp_path / f"edited-{made.name}.dcm")
         made.dataset.save_as(paths[-1], enforce_file_format=True)
         assert errors_of("dciodvfy", paths[-1]) == [], made.name

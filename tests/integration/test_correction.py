@@ -144,7 +144,7 @@ def assert_heights(
 
 def assert_marked(after: Dataset, before: Dataset, drawn: Dataset) -> None:
     """Check that the new report tells what it was measured from."""
-    assert after.SeriesDescription == f"{before.SeriesDescription} edited"
+    assert after.SeriesDescription == before.SeriesDescription.replace(",", " edited,")
     assert "轮廓由Jane Doe修改" in texts(after)
     (former,) = after.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     (instance,) = former.ReferencedSOPSequence
@@ -275,8 +275,9 @@ def test_each_correction_replaces_the_last_report_and_new_content_all_of_them(
     assert [length_in(one) for one in (second, third)] == [7, 9]
     assert predecessor_of(second) == first.SOPInstanceUID
     assert predecessor_of(third) == second.SOPInstanceUID
-    assert second.SeriesDescription == f"{first.SeriesDescription} edited"
-    assert third.SeriesDescription == f"{first.SeriesDescription} edited 2"
+    said = first.SeriesDescription
+    assert second.SeriesDescription == said.replace(",", " edited,")
+    assert third.SeriesDescription == said.replace(",", " edited 2,")
     assert predecessor_of(fourth) == third.SOPInstanceUID
     assert "edited" not in fourth.SeriesDescription
     # One SEG for each time that the network ran.

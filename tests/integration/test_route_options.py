@@ -40,11 +40,11 @@ def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
         (name, found.SeriesNumber, found.SeriesDescription)
         for name, found in received.items()
     ] == [
-        ("SEG", 700, "Phantom SEG of series 4"),
-        ("SR", 701, "Phantom SR of series 4"),
-        ("OT", 702, "Phantom SC of series 4"),
-        ("DOC", 703, "Phantom PDF of series 4"),
-        ("PR", 704, "Phantom GSPS of series 4"),
+        ("SEG", 700, "SEG of series 4, Phantom"),
+        ("SR", 701, "SR of series 4, Phantom"),
+        ("OT", 702, "SC of series 4, Phantom"),
+        ("DOC", 703, "PDF of series 4, Phantom"),
+        ("PR", 704, "GSPS of series 4, Phantom"),
     ]
     assert received["SEG"].SOPClassUID == LABEL_MAP_STORAGE
     (summary,) = named(received["SR"], SUMMARY)

@@ -159,7 +159,7 @@ def test_a_revision_says_so_and_names_its_predecessor(
     request = replace(REQUEST, job_id="job 2", revision=2, supersedes="job 1")
     revised = by_name(encode_result(phantom_result(labels), series, request))
     assert revised["sr"].SeriesDescription == (
-        "AI lumbar (not for primary diagnosis) SR of series 3 rev 2"
+        "SR of series 3 rev 2, AI lumbar (not for primary diagnosis)"
     )
     (earlier,) = revised["sr"].PredecessorDocumentsSequence
     referenced = earlier.ReferencedSeriesSequence[0]
@@ -658,7 +658,7 @@ def test_a_note_says_why_there_is_no_result(
     assert note.name == "sc_01"
     assert page.StudyInstanceUID == source.StudyInstanceUID
     assert page.pixel_array.max() > 200
-    assert page.SeriesDescription.endswith(" SC of series 3")
+    assert page.SeriesDescription.startswith("SC of series 3, ")
 
 
 def test_a_fault_of_ours_is_named_without_patient_data(

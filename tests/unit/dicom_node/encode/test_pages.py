@@ -50,7 +50,7 @@ def test_each_kind_has_a_series_of_its_own(encoded: dict[str, Dataset]) -> None:
         "pdf": 9033,
         "gsps_01": 9034,
     }
-    assert {each.SeriesDescription.split()[-4] for each in encoded.values()} == {
+    assert {each.SeriesDescription.split()[0] for each in encoded.values()} == {
         "SEG",
         "SR",
         "SC",

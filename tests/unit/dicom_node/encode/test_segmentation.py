@@ -157,4 +157,4 @@ def test_a_later_revision_has_another_content_label(
     later = by_name(encode_result(phantom_result(labels), series, request))["seg"]
     assert encoded(phantom, "binary")["seg"].ContentLabel == "AI_RESULT"
     assert later.ContentLabel == "AI_RESULT_R2"
-    assert later.SeriesDescription.endswith("SEG of series 3 rev 2")
+    assert later.SeriesDescription.startswith("SEG of series 3 rev 2, ")

@@ -114,4 +114,4 @@ def test_a_series_number_that_is_no_number_adds_none(tmp_path: Path) -> None:
         )  # fmt: skip
     results = by_name(encode_result(phantom_result(labels), series, REQUEST))
     assert [found.SeriesNumber for found in results.values()] == [9000, 9001, 9002]
-    assert results["sr"].SeriesDescription.endswith(" SR")
+    assert results["sr"].SeriesDescription.startswith("SR, ")

@@ -94,7 +94,7 @@ def test_each_part_is_a_series_that_says_which_it_is(
     first, second = parts(encoded)
     assert first.SeriesInstanceUID != second.SeriesInstanceUID
     assert [each.SeriesDescription for each in (first, second)] == [
-        f"AI lumbar (not for primary diagnosis) SEG {part}/2 of series 3"
+        f"SEG {part}/2 of series 3, AI lumbar (not for primary diagnosis)"
         for part in (1, 2)
     ]
     assert list(encoded)[:3] == ["seg", "seg_02", "sr"]
