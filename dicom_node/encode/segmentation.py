@@ -88,7 +88,7 @@ def _frames_of(segmentation: Segmentation) -> dict[int, int]:
     """Return in how many slices each label is."""
     shown = np.zeros((len(segmentation.labels), _LABELS), dtype=bool)
     for row, picture in zip(shown, segmentation.labels, strict=True):
-        row[picture] = True
+        row[picture[picture > 0]] = True
     return dict(enumerate(shown.sum(axis=0).tolist()))
 
 
@@ -130,6 +130,13 @@ class _Part:
         return f"{self.part}/{self.parts}" if self.parts > 1 else ""
 
 
+class _Written(SegmentationObject):
+    """A SEG that is not read: what the library looks frames up by is left out."""
+
+    def _build_luts(self) -> None:
+        """Build none; otherwise a fifth of the time that a SEG takes."""
+
+
 def _encode_part(
     part: _Part,
     segmentation: Segmentation,
@@ -151,7 +158,7 @@ def _encode_part(
         table[label] = number
     segments = [one for one in segmentation.segments if one.number in part.numbers]
     segments.sort(key=lambda segment: segment.number)
-    encoded = SegmentationObject(
+    encoded = _Written(
         source_images=evidence.images,
         pixel_array=_in_source_order(table[segmentation.labels], evidence),
         segmentation_type=_KINDS[request.segmentation],
