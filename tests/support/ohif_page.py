@@ -30,10 +30,11 @@ class Thumbnail:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A block of text beside an outline, and where it begins (px)."""
+    """A block of text beside an outline, and where it begins and ends (px)."""
 
     lines: tuple[str, ...]
     top: float
+    bottom: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -245,12 +246,13 @@ class OhifPage:
         """Return the blocks of text in the viewport, once there are any."""
         self._wait("() => document.querySelector('svg text tspan') !== null")
         blocks = self._look(
-            """() => [...document.querySelectorAll('svg text')].map((text) => ({
-                lines: [...text.children].map((line) => line.textContent),
-                top: text.getBoundingClientRect().top,
-            })).filter((block) => block.lines.length)"""
+            """() => [...document.querySelectorAll('svg text')].map((text) => {
+                const { top, bottom } = text.getBoundingClientRect();
+                const lines = [...text.children].map((line) => line.textContent);
+                return { lines, top, bottom };
+            }).filter((block) => block.lines.length)"""
         )
-        return [Label(lines=tuple(one["lines"]), top=one["top"]) for one in blocks]
+        return [Label(**{**one, "lines": tuple(one["lines"])}) for one in blocks]
 
     def outlines(self) -> list[NDArray[np.float64]]:
         """Return the lines that are drawn in the viewport: (x, y) on the page (px)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +335,9 @@ def test_the_report_draws_each_outline_and_writes_its_name_and_numbers_beside_it
         alike = [place for place in places if is_disc(place) == is_disc(finding.label)]
         nearest = min(alike, key=lambda one: abs(places[one] - labels[name].top))
         assert nearest == finding.label, labels[name]
+    from_above = sorted(labels.values(), key=lambda label: label.top)
+    for upper, lower in pairwise(from_above):
+        assert upper.bottom < lower.top + SAME_LINE_PX, (upper, lower)
 
 
 def told_beside(finding: Finding) -> tuple[str, ...]:

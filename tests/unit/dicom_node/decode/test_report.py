@@ -79,6 +79,58 @@ def test_grades_come_back_and_what_was_not_measured_is_none(
         assert back == [(one.concept, one.value) for one in finding.grades]
 
 
+def as_arranged_before(report: Dataset) -> Dataset:
+    """Return a report as the node wrote it at first: numbers beside the region.
+
+    A planar group had outline, numbers, grades and all comments; a volumetric one with
+    the same tracking UID had the segment alone.
+    """
+    former = copy.deepcopy(report)
+    (measured,) = named(former, "126010")
+    groups = []
+    for group in measured.ContentSequence:
+        segment = [item for item in group.ContentSequence if is_named(item, *SEGMENT)]
+        own = [item for item in group.ContentSequence if item not in segment]
+        names = [copy.deepcopy(item) for item in own if is_named(item, *NAMES)]
+        region, remarks = lifted(own)
+        planar, volumetric = copy.deepcopy(group), copy.deepcopy(group)
+        planar.ContentSequence = [*own, region, *remarks]
+        volumetric.ContentSequence = [*names, *segment]
+        groups += [planar, volumetric]
+    measured.ContentSequence = groups
+    return former
+
+
+def lifted(items: list[Dataset]) -> tuple[Dataset, list[Dataset]]:
+    """Take the outline and the remarks from below items, as parts of their group."""
+    outlines, remarks = [], []
+    for item in items:
+        below = list(item.get("ContentSequence", ()))
+        inferred = [one for one in below if one.RelationshipType == "INFERRED FROM"]
+        said = [one for one in below if is_named(one, "121106")]
+        outlines += [one for one in inferred if one.ValueType == "SCOORD"]
+        remarks += said
+        item.ContentSequence = [one for one in below if one not in (*inferred, *said)]
+    for one in (outlines[0], *remarks):
+        one.RelationshipType = "CONTAINS"
+    return outlines[0], remarks
+
+
+SEGMENT = ("121191", "121232", "121233")
+NAMES = ("112039", "112040", "121071", "363698007", "111001", "111003")
+"""Tracking identifier and UID, finding, its site, name and version of the algorithm."""
+
+
+def is_named(item: Dataset, *values: str) -> bool:
+    return item.ConceptNameCodeSequence[0].CodeValue in values
+
+
+def test_a_report_of_the_former_arrangement_says_the_same(report: Dataset) -> None:
+    former = as_arranged_before(report)
+    assert len(named(former, "125007")) == 2 * len(named(report, "125007"))
+    assert read_report(former) == read_report(report)
+
+
 def test_scanner_sequence_and_analysis_come_back(report: Dataset) -> None:
     read = read_report(report)
     assert read.acquisition == Acquisition(
