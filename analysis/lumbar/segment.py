@@ -158,8 +158,13 @@ def _smooth_across(
     weight = smooth(shown)[kept, None, None]
 
     def smooth_channel(channel: int) -> None:
-        plane = probability[:, channel] * shown[:, None, None]
-        probability[kept, channel] = np.rint(smooth(plane)[kept] / weight)
+        whole = probability[:, channel]
+        # What is the same in all slices stays so: most of the picture.
+        sides = window_of(whole.max(axis=0) != whole.min(axis=0))
+        if sides is not None:
+            part = whole[:, *sides]
+            smoothed = smooth(part * shown[:, None, None])[kept]
+            part[kept] = np.rint(smoothed / weight)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(smooth_channel, range(probability.shape[1])))
