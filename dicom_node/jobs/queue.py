@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from dicom_node.model import Job, JobRow, JobState
 
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
+_CANCEL_ROUNDS = 20
+_CANCEL_PAUSE_S = 0.1
+"""Two seconds for a worker to put into the queue what it was about to."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -210,8 +214,14 @@ class JobQueue:
         row = self.show(job_id)
         if row.state in _SETTLED:
             raise JobStateError(row.id, state=row.state, wanted="cancel")
-        self._client.cancel_workflows([row.id, *self._active_deliveries(row.id)])
-        return self.show(row.id)
+        for _ in range(_CANCEL_ROUNDS):
+            self._client.cancel_workflows([row.id, *self._active_deliveries(row.id)])
+            row = self.show(row.id)
+            if row.state in _SETTLED:
+                break
+            # An attempt that was just ending has put the next one into the queue.
+            time.sleep(_CANCEL_PAUSE_S)
+        return row
 
     @_asks_database
     def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:

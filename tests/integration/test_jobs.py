@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from dicom_node.errors import JobNotFoundError, JobStateError
 from dicom_node.jobs.engine import MAX_CRASHES
+from dicom_node.jobs.queue import JobQueue
 from dicom_node.model import JobState
 from tests.support.peers import wait_until
 from tests.support.toy_worker import ATTEMPTS, Toy, toy_job
@@ -243,6 +244,25 @@ def test_a_delivery_that_waits_for_its_peer_can_be_cancelled(running: Toy) -> No
     assert running.queue.cancel("patient").state is JobState.CANCELLED
     with pytest.raises(JobStateError, match="cancelled: nothing to cancel"):
         running.queue.cancel("patient")
+
+
+def test_an_attempt_that_is_queued_during_a_cancellation_is_cancelled_too(
+    running: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Sequence[str]] = []
+    listed = JobQueue._active_deliveries
+
+    def at_first_too_early(queue: JobQueue, job_id: str) -> Sequence[str]:
+        seen.append(listed(queue, job_id))
+        return seen[-1] if len(seen) > 1 else []
+
+    running.has("down-alpha-late")
+    running.has("down-beta-late")
+    running.queue.enqueue(toy_job("late"))
+    running.reaches("late", JobState.DELIVERING)
+    monkeypatch.setattr(JobQueue, "_active_deliveries", at_first_too_early)
+    assert running.queue.cancel("late").state is JobState.CANCELLED
+    assert len(seen) > 1
 
 
 def test_settled_jobs_are_forgotten_and_others_stay(toy: Toy) -> None:
