@@ -191,10 +191,18 @@ def _doubts_of_discs(discs: list[DiscPlane]) -> list[Doubt]:
     lumbar = discs[-LUMBAR_DISCS:]
     missing = [len(lumbar) - 1 - i for i, disc in enumerate(lumbar) if disc.inferred]
     if missing:
-        text = "A disc is missing between two others and was counted in"
         # Those above it: a disc that was not seen has no name to doubt.
         above_it = min(missing) + 1
-        doubts.append(Doubt(text=text, factor=0.6, shifts=(_DOWN,), first=above_it))
+        while above_it in missing:
+            above_it += 1
+        alone = above_it == min(missing) + 1
+        shifts = (_DOWN,) if alone else (_DOWN, _UP)
+        text = "A disc was not seen where one must be, and was counted in"
+        if not alone:
+            text = (
+                "Discs in a row were not seen where they must be, and were counted in"
+            )
+        doubts.append(Doubt(text=text, factor=0.6, shifts=shifts, first=above_it))
     doubts += [
         Doubt(
             text=f"What looks like a disc cuts {VERTEBRAE[place].label} in two (a "

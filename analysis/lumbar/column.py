@@ -15,6 +15,17 @@ _BRIDGE_MM = 3.2
 cortex between them are about 1 mm thick."""
 _GAP_MM = 20.0
 """A piece is in line if it begins within half a level of where the spine ends."""
+_LEAP_MM = 80.0
+"""So far apart a large piece may begin: a body and both of its discs that were not
+seen, 27 + 2 x 10 mm, and the piece of the next body that hangs on them."""
+_ASIDE_MM = 30.0
+"""From front to back, as far as S1 lies behind L4."""
+_LEAN = 0.8
+"""Millimetres to the back for each to the feet where the spine is steepest."""
+_MIN_LEAP_SHARE = 0.1
+"""Of the largest piece; less, that far away, is no part of a spine."""
+_MIN_S1_SHARE, _MOSTLY = 0.02, 0.5
+"""The same for a piece that is mostly S1: half of what it is of a whole spine."""
 _MIN_PIECE_SHARE = 0.01
 """Of the largest piece; less is noise. One disc is about 2 % of a lumbar spine."""
 _SMOOTH_MM = 12.0
@@ -83,13 +94,14 @@ def find_column(
     window = window_of(whole, steps)
     if window is None:
         return None
-    mask = whole[window]
+    mask, shown = whole[window], tissue[window]
     plus = ndimage.generate_binary_structure(2, 1)[None]
     bridged = ndimage.binary_dilation(mask, plus, iterations=steps)
     pieces, _ = ndimage.label(bridged, np.ones((3, 3, 3)))
     indices = np.argwhere(mask) + [side.start for side in window]
     points = indices * spacing_mm
-    kept = _in_line(points, pieces[mask].astype(np.int64))
+    s1 = shown[mask] == Tissue.S1
+    kept = _in_line(points, pieces[mask].astype(np.int64), s1)
     indices, points = indices[kept], points[kept]
     line = _centre_line(indices, points, tissue.shape[1], spacing_mm)
     nearest, _ = nearest_on_line(line, indices, spacing_mm)
@@ -148,9 +160,18 @@ def nearest_on_line(
 
 
 def _in_line(
-    points_mm: NDArray[np.float64], piece: NDArray[np.int64]
+    points_mm: NDArray[np.float64], piece: NDArray[np.int64], s1: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Choose the largest piece, and those that continue it up or down."""
+    """Choose the largest piece, and those that continue it up or down.
+
+    Parameters
+    ----------
+    points_mm : ndarray, shape (N, 3)
+    piece : ndarray, shape (N,)
+        Which piece each voxel belongs to.
+    s1 : ndarray, shape (N,)
+        Whether it is S1: a level may be missing above, and no other piece tells it.
+    """
     sizes = np.bincount(piece)
     chosen = piece == int(sizes.argmax())
     for other in np.argsort(-sizes)[1:].tolist():
@@ -167,7 +188,26 @@ def _in_line(
             if abs(apart) < _GAP_MM:
                 chosen = chosen | mine
                 break
+        else:
+            share = _MIN_S1_SHARE if s1[mine].mean() > _MOSTLY else _MIN_LEAP_SHARE
+            large = sizes[other] >= share * sizes.max()
+            if large and _goes_on(points_mm[chosen], points_mm[mine]):
+                chosen = chosen | mine
     return np.asarray(chosen)
+
+
+def _goes_on(spine_mm: NDArray[np.float64], piece_mm: NDArray[np.float64]) -> bool:
+    """Say whether a piece continues the spine beyond a body that was not seen."""
+    above, below = spine_mm, piece_mm
+    if above[:, 1].mean() > below[:, 1].mean():
+        above, below = below, above
+    end, start = float(above[:, 1].max()), float(below[:, 1].min())
+    gap = start - end
+    if not -_GAP_MM < gap < _LEAP_MM:  # a steep sacrum begins beside what is above it
+        return False
+    last = above[above[:, 1] > end - _GAP_MM, 2].mean()
+    first = below[below[:, 1] < start + _GAP_MM, 2].mean()
+    return bool(abs(first - last) < _ASIDE_MM + _LEAN * max(gap, 0.0))
 
 
 def _centre_line(

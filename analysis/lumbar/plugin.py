@@ -200,6 +200,7 @@ class LumbarMri:
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
         from analysis.lumbar.quality import judge
+        from analysis.lumbar.stripes import stripe_warnings, striped_discs
         from analysis.lumbar.suitability import examine
         from analysis.lumbar.summary import summarise
         from analysis.lumbar.trace import find, take, without_uncertainty
@@ -220,7 +221,9 @@ class LumbarMri:
         rows = without_uncertainty(
             measure_rows(anatomy, volume, labels, unfit, threads=threads), trace.edited
         )
-        rows = refuse(rows, cut_bodies(anatomy.levels))
+        striped = striped_discs(anatomy, volume)
+        unseen = {n: why for n, why in striped.items() if n not in trace.edited}
+        rows = refuse(rows, cut_bodies(anatomy.levels) | unseen)
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)
@@ -236,6 +239,7 @@ class LumbarMri:
             *doubts,
             *anatomy.levels.warnings,
             *judge(anatomy, volume, labels, rows),
+            *stripe_warnings(striped),
             *uncertain_outlines(confidence),
             *report.level_warnings(rows),
             *norm_notices(assessment.person),

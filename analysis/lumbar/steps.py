@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from analysis.lumbar.anatomy import Tissue
 from analysis.lumbar.column import Column
 from analysis.lumbar.discs import DiscPlane, find_discs
 
@@ -26,6 +28,10 @@ thoracic vertebrae in a row come nearest, with 1.31; from L1 down the least is 1
 a fracture of L1."""
 _CUT_MM = 46.0
 """From disc to disc: one tall vertebra. Two of a small adult are more."""
+_S1_SHARE = 0.65
+"""Of a usual step: S1 that begins further below the lowest disc has a body between."""
+_S1_MM = 5.0
+"""From the middle of L5/S1 to S1."""
 _NEAR = 2
 """Steps to either side that tell the usual one, which shrinks towards the head."""
 
@@ -37,7 +43,7 @@ def count_discs(column: Column) -> list[DiscPlane]:
     the middle of a body is left out; the disc above keeps it as its `cut_below`.
     """
     planes = _without_cuts(find_discs(column))
-    return _with_missing(column, planes) if planes else []
+    return _down_to_s1(column, _with_missing(column, planes)) if planes else []
 
 
 def _without_cuts(planes: list[DiscPlane]) -> list[DiscPlane]:
@@ -54,37 +60,76 @@ def _most_crowded(planes: list[DiscPlane]) -> int | None:
     shares: dict[int, float] = {}
     for index in range(1, len(planes) - 1):
         both = float(steps[index - 1] + steps[index])
-        above = steps[max(0, index - 1 - _NEAR) : index - 1]
-        below = steps[index + 1 : index + 1 + _NEAR]
-        # The second largest: a disc that was not seen makes one step too long, and
-        # another cut makes two too short.
-        usual = np.sort(np.concatenate([above, below]))[-2:]
-        if usual.size and both <= min(_CUT_SHARE * float(usual[0]), _CUT_MM):
-            shares[index] = both / float(usual[0])
+        usual = _usual(steps, index - 1, index + 1)
+        if usual and both <= min(_CUT_SHARE * usual, _CUT_MM):
+            shares[index] = both / usual
     return min(shares, key=lambda index: shares[index]) if shares else None
 
 
+def _usual(steps: NDArray[np.float64], first: int, last: int) -> float:
+    """Return the step that is usual beside some; 0 where there is no other.
+
+    The second largest: a disc that was not seen makes one step too long, and a cut
+    makes two too short.
+    """
+    near = [*steps[max(0, first - _NEAR) : first], *steps[last : last + _NEAR]]
+    return float(np.sort(near)[-2:][0]) if near else 0.0
+
+
 def _with_missing(column: Column, planes: list[DiscPlane]) -> list[DiscPlane]:
-    """Put a plane wherever a step between two discs is long enough for a third."""
+    """Put planes wherever a step between two discs is long enough for others."""
     steps = np.diff([plane.along_mm for plane in planes])
     if steps.size < 2:  # noqa: PLR2004 - one step has no neighbour to compare with
         return planes
     usual = float(np.median(steps))
     filled = [planes[0]]
-    for step, plane in zip(steps, planes[1:], strict=True):
+    for index, (step, plane) in enumerate(zip(steps, planes[1:], strict=True)):
         if step > max(_MISSING_RATIO * usual, _MISSING_MM):
-            filled.append(_between(column, filled[-1], plane))
+            here = _usual(steps, index, index + 1)
+            count = max(1, round(float(step) / here) - 1)
+            filled += _between(column, (filled[-1], plane), count)
         filled.append(plane)
     return filled
 
 
-def _between(column: Column, above: DiscPlane, below: DiscPlane) -> DiscPlane:
-    along = (above.along_mm + below.along_mm) / 2
-    return DiscPlane(
-        centre_mm=(above.centre_mm + below.centre_mm) / 2,
+def _between(
+    column: Column, ends: tuple[DiscPlane, DiscPlane], count: int
+) -> list[DiscPlane]:
+    above, below = ends
+    planes = []
+    for share in np.linspace(0.0, 1.0, count + 2)[1:-1].tolist():
+        along = above.along_mm + share * (below.along_mm - above.along_mm)
+        plane = DiscPlane(
+            centre_mm=above.centre_mm + share * (below.centre_mm - above.centre_mm),
+            along_mm=along,
+            down=column.direction(along),
+            side_slope=(above.side_slope + below.side_slope) / 2,
+            depth_mm=(above.depth_mm + below.depth_mm) / 2,
+            inferred=True,
+        )
+        planes.append(plane)
+    return planes
+
+
+def _down_to_s1(column: Column, planes: list[DiscPlane]) -> list[DiscPlane]:
+    """Put planes below the lowest disc where S1 begins further down than at a disc."""
+    s1 = column.tissue == Tissue.S1
+    steps = np.diff([plane.along_mm for plane in planes])
+    if not s1.any() or not steps.size:
+        return planes
+    usual = float(np.median(steps))
+    gap = float(np.percentile(planes[-1].distance_mm(column)[s1], 5))
+    if gap <= _S1_SHARE * usual:
+        return planes
+    along = planes[-1].along_mm + gap - _S1_MM
+    top = s1 & (column.along_mm < along + 2 * _S1_MM)
+    lowest = replace(
+        planes[-1],
+        centre_mm=column.points_mm[top].mean(axis=0) - [0.0, _S1_MM, 0.0],
         along_mm=along,
         down=column.direction(along),
-        side_slope=(above.side_slope + below.side_slope) / 2,
-        depth_mm=(above.depth_mm + below.depth_mm) / 2,
         inferred=True,
+        cut_below=None,
     )
+    others = max(1, round(gap / usual)) - 1
+    return [*planes, *_between(column, (planes[-1], lowest), others), lowest]

@@ -232,7 +232,50 @@ def test_a_body_that_a_line_cuts_in_two_shifts_no_level_and_is_told(
     assert refused == beside_l3
     assert levels[1]["unmeasured"]["disc_height_index"].startswith("incomplete")
     assert levels[1]["reference"]["dhi"] is None
-    assert all(level["disc_height_mm"] is not None for level in levels)
+    # The disc below the stripe is drawn up to it, and refused for it.
+    reasons = [level["unmeasured"].get("disc_height_mm", "") for level in levels]
+    assert all(not reason or reason.startswith("signal_void") for reason in reasons)
+
+
+def stripe(
+    picture: Picture, high_mm: float, lean_deg: float, left: float, away_mm: float
+) -> Picture:
+    """Leave a share of the signal in a stripe near the middle of L4/L5."""
+    row, column = picture.middle(2)
+    rows, columns = np.indices(picture.discs.shape[1:])
+    _, row_mm, column_mm = picture.volume.frame.spacing_mm
+    lean = np.tan(np.radians(lean_deg))
+    down = (rows - row) * row_mm - lean * (columns - column) * column_mm - away_mm
+    voxels = picture.volume.voxels.copy()
+    voxels[:, np.abs(down) < high_mm / 2] *= left
+    return picture.with_voxels(voxels)
+
+
+@pytest.mark.parametrize(
+    ("high_mm", "lean_deg", "left", "away_mm"),
+    [
+        (2.0, 0.0, 0.0, 3.0),  # lost lines
+        (10.0, 0.0, 0.0, 7.0),  # the lower half of the disc and L5 below it
+        (8.0, 12.0, 0.2, 2.0),  # a saturation band that leans
+    ],
+)
+def test_a_disc_that_a_stripe_without_signal_touches_is_not_measured(
+    plugin: LumbarMri,
+    picture: Picture,
+    high_mm: float,
+    lean_deg: float,
+    left: float,
+    away_mm: float,
+) -> None:
+    striped = stripe(picture, high_mm, lean_deg, left, away_mm)
+    codes, levels = measured(plugin, striped)
+    assert "signal_void" in codes
+    known = [level["disc_height_mm"] is not None for level in levels]
+    assert known == [True, True, True, False, True]
+    touched = levels[3]
+    for key in ("disc_height_mm", "delta_si", "reference.dhi", "pfirrmann_grade"):
+        assert touched["unmeasured"][key].startswith("signal_void")
+    assert touched["pfirrmann_grade"] is touched["norms"]["dhi"] is None
 
 
 def test_contrast_agent_and_a_child_leave_the_geometry(

@@ -179,6 +179,32 @@ def test_a_body_that_looks_cut_in_two_is_counted_once_and_said(
     assert again.certainty[DISCS[place].number] < 1.0
 
 
+@pytest.mark.parametrize(
+    ("unseen", "expected"),
+    [
+        ((L3,), []),
+        ((L4, L4_L5), ["level_uncertain"]),
+        ((L3, L3_L4, L2_L3), ["level_uncertain"]),
+        ((L5, L5_S1), ["level_uncertain"]),
+        ((L5, L5_S1, L4_L5), ["level_uncertain"]),
+    ],
+)
+def test_a_body_that_was_not_seen_shifts_no_level(
+    spine: TissueMap, unseen: tuple[Structure, ...], expected: list[str]
+) -> None:
+    levels = name_levels(spine)
+    tissue = spine.tissue.copy()
+    lost = np.isin(levels.names, [structure.number for structure in unseen])
+    tissue[lost] = Tissue.BACKGROUND
+    again = name_levels(redrawn(spine, tissue))
+    assert found(again) == found(levels) - {structure.label for structure in unseen}
+    for structure in (S1, L1, T12, L1_L2, T12_L1):
+        assert rows_of(again, structure.number) == pytest.approx(
+            rows_of(levels, structure.number), abs=2
+        )
+    assert codes(again) == expected
+
+
 def test_two_bodies_that_look_cut_in_two_are_counted_once_each(
     spine: TissueMap,
 ) -> None:
