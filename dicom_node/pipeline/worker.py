@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -78,7 +79,12 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
             if word != WARM:
                 break
             executor.expect()
+            is_first = not stages.is_warm
             stages.warm()
+            if is_first:
+                # What was loaded stays, and no collection has to look through it.
+                gc.collect()
+                gc.freeze()
         if stages.is_warm and executor.idle_s() > _RELEASE_AFTER_S:
             break
     executor.stop(drain_s=_DRAIN_S)
