@@ -92,7 +92,6 @@ class GroupWriter:
         main = main_numbers(finding)
         for quantity in in_order(finding):
             number = measurement(quantity)
-            # OHIF 3.12 looks at the first item below a number only.
             if quantity in main:
                 put_first(number, outline)
             elif "ContentSequence" not in number:

@@ -322,7 +322,7 @@ def test_a_structure_has_one_group_with_its_segment_and_all_its_numbers(
 def test_the_main_numbers_come_first_each_with_its_outline(
     encoded: dict[str, Dataset],
 ) -> None:
-    """OHIF 3.12 looks at the first item below a number, and writes it if that has none.
+    """OHIF 3.13 writes these, and others only where there is nothing below them.
 
     The phantom calls its height and height index the main numbers.
     """
