@@ -200,6 +200,7 @@ class LumbarMri:
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
         from analysis.lumbar.quality import judge
+        from analysis.lumbar.seams import doubt_seam
         from analysis.lumbar.stripes import stripe_warnings, striped_discs
         from analysis.lumbar.suitability import examine
         from analysis.lumbar.summary import summarise
@@ -215,7 +216,12 @@ class LumbarMri:
             if outlines is None
             else take(volume, outlines)
         )
-        anatomy, labels = trace.anatomy, trace.labels
+        labels = trace.labels
+        anatomy = (
+            trace.anatomy
+            if trace.is_given
+            else doubt_seam(trace.anatomy, volume, labels)
+        )
         doubts = weighting_notices(summary, volume, labels)
         unfit = signal_unfit(doubts)
         rows = without_uncertainty(
