@@ -12,7 +12,7 @@ from analysis.contract.concepts import NO_UNITS, RATIO, Concept
 from analysis.contract.measurement import Change, Grade, Measurement
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy import DISCS, MEASURED_LEVELS, level_of
-from analysis.lumbar.assessment_report import PFIRRMANN
+from analysis.lumbar.assessment_report import ABSENT, PFIRRMANN, PRESENT
 from analysis.lumbar.grade.model import ROMAN
 from analysis.lumbar.report import (
     DERIVATION,
@@ -30,6 +30,7 @@ _SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_
 _NUMBERS = ((HEIGHT, ((DERIVATION, MEAN),)), (DISC_HEIGHT_INDEX, ()))
 """What a reader wants first; all the rest stands in the groups of the report."""
 _DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
+_NAMELESS = frozenset({PRESENT, ABSENT})
 _CHANGE_DECIMALS = {RATIO: 3, NO_UNITS: 1}
 
 Phrases = Mapping[str, Any]
@@ -167,7 +168,11 @@ def _number(quantity: Measurement, phrases: Phrases) -> str:
 
 
 def _grade(grade: Grade, phrases: Phrases) -> str:
-    text: str = phrases["grade"].format(grade=_name(grade.value, phrases))
+    # "Absent" says nothing without what is absent; a grade names its scale itself.
+    form = "named_grade" if grade.value in _NAMELESS else "grade"
+    text: str = phrases[form].format(
+        name=_name(grade.concept, phrases), grade=_name(grade.value, phrases)
+    )
     probability = dict(grade.probabilities).get(grade.value)
     if probability is not None:
         text += phrases["probability"].format(value=f"{probability:.0%}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,13 @@ from analysis.contract.concepts import MILLIMETRE, RATIO
 from analysis.contract.measurement import Absence, Grade, Measurement, Unmeasured
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure, level_of
-from analysis.lumbar.assessment_report import PFIRRMANN, PFIRRMANN_GRADES
+from analysis.lumbar.assessment_report import (
+    ABSENT,
+    NARROWING,
+    PFIRRMANN,
+    PFIRRMANN_GRADES,
+    PRESENT,
+)
 from analysis.lumbar.report import DERIVATION, DISC_HEIGHT_INDEX, HEIGHT, MEAN
 from analysis.lumbar.summary import summarise
 
@@ -55,6 +62,19 @@ def test_a_disc_is_told_in_one_sentence() -> None:
         "L4/L5 disc: mean height 9.2 mm (± 0.4), disc height index 0.33, "
         "Pfirrmann grade IV (75%).",
     )
+
+
+def test_what_is_absent_is_named() -> None:
+    narrowing = Grade(
+        concept=NARROWING,
+        value=ABSENT,
+        probabilities=((PRESENT, 0.03), (ABSENT, 0.97)),
+    )
+    summary = summarise([replace(MEASURED, grades=(GRADE_IV, narrowing))], [])
+    assert summary["en"][-1].endswith(
+        "Pfirrmann grade IV (75%), disc space narrowing absent (97%)."
+    )
+    assert "椎间隙狭窄" in summary["zh-CN"][-1]
 
 
 def test_a_disc_is_told_in_chinese() -> None:
