@@ -16,11 +16,13 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
+from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import DISCS
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.support import spider
+from tests.support.wedge_spine import rotation
 
 pytestmark = [
     pytest.mark.accuracy,
@@ -134,9 +136,46 @@ def inverted(picture: Picture) -> Picture:
     return picture.with_voxels(voxels.max() - voxels)
 
 
+def framed(
+    picture: Picture, spacing: tuple[float, float, float], lean: float
+) -> Picture:
+    """Say of the same voxels that they lie further apart, or lean sideways (deg)."""
+    frame = picture.volume.frame
+    turn = rotation("z", lean)
+    told = Frame(
+        origin_mm=frame.origin_mm,
+        directions=turn @ frame.directions,
+        spacing_mm=frame.spacing_mm * spacing,
+    )
+    volume = dataclasses.replace(picture.volume, frame=told)
+    return dataclasses.replace(picture, volume=volume)
+
+
+def leaning(picture: Picture) -> Picture:
+    return framed(picture, (1.0, 1.0, 1.0), 40.0)
+
+
+def slices_far_apart(picture: Picture) -> Picture:
+    return framed(picture, (7.0, 1.0, 1.0), 0.0)
+
+
+def pixels_too_large(picture: Picture) -> Picture:
+    return framed(picture, (1.0, 4.0, 4.0), 0.0)
+
+
+def two_slices(picture: Picture) -> Picture:
+    voxels = picture.volume.voxels[:2]
+    volume = dataclasses.replace(picture.volume, voxels=voxels)
+    return Picture(volume=volume, discs=picture.discs[:2])
+
+
 @pytest.mark.parametrize(
     ("alter", "code"),
     [
+        (leaning, "not_sagittal"),
+        (slices_far_apart, "too_coarse"),
+        (pixels_too_large, "too_coarse"),
+        (two_slices, "too_few_slices"),
         (ends_in_the_lowest_disc, "sacrum_not_in_view"),
         (ends_in_l4, "sacrum_not_in_view"),
         (holds_two_discs, "field_of_view_too_small"),

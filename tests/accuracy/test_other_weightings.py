@@ -26,6 +26,7 @@ pytestmark = [
 ]
 
 T1, T2 = "fcs_vb1/10_DzZ_T1", "fcs_vb1/11_DzZ_T2"
+STIR = "fcs_vb1/03_AKa4"
 SAME_MM = 0.6
 """Two acquisitions with pixels of 1 mm and slices 4.5 mm apart."""
 SUMMARY = SeriesSummary(
@@ -90,6 +91,15 @@ def test_on_t1_neither_signal_nor_grade_is_told(on_t1: Read) -> None:
     assert "not_t2" in on_t1.codes()
     for level in on_t1.levels:
         assert level["delta_si"] is level["pfirrmann_grade"] is None
+        assert level["unmeasured"]["delta_si"].startswith("not_t2")
+
+
+def test_on_stir_geometry_is_measured_and_signal_is_not(plugin: LumbarMri) -> None:
+    on_stir = Read.of(plugin, STIR, Weighting.STIR)
+    assert misnamed(on_stir.result, on_stir.drawn)[1] == []
+    assert "not_t2" in on_stir.codes()
+    for level in on_stir.levels:
+        assert level["disc_height_mm"] is not None
         assert level["unmeasured"]["delta_si"].startswith("not_t2")
 
 
