@@ -26,7 +26,7 @@ from analysis.lumbar.suitability import choose
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
-_RESULTS_REVISION = 3
+_RESULTS_REVISION = 4
 """Raised with every change of this package that may change a number."""
 _WEIGHTS_DIGITS = 8
 _IMPORTED_AT_FIRST_USE = (
@@ -35,6 +35,8 @@ _IMPORTED_AT_FIRST_USE = (
     "scipy.ndimage",
     "scipy.spatial",
     "analysis.lumbar.assessment",
+    "analysis.lumbar.confidence",
+    "analysis.lumbar.contrast",
     "analysis.lumbar.measure.rows",
     "analysis.lumbar.pages",
     "analysis.lumbar.quality",

@@ -257,10 +257,13 @@ class Stages:
 
 
 def _import_stages() -> None:
+    from PIL import Image
+
     from dicom_node.encode.objects import rehearse
     from dicom_node.network import send as _send  # noqa: F401
     from dicom_node.pipeline import outlines as _outlines  # noqa: F401
 
+    Image.preinit()
     rehearse()
 
 
