@@ -71,6 +71,8 @@ def main(split: str) -> None:
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
         stripes[f"none: found at {len(striped_discs(anatomy, volume))} discs"] += 1
         for body in VERTEBRAE[1:5]:
+            if not (anatomy.levels.names == body.number).any():
+                continue
             for high_mm in LINE_MM:
                 found = name_levels(cut(anatomy, body, high_mm))
                 lines[outcome(anatomy.levels, found)] += 1
