@@ -68,7 +68,7 @@ conformance: $(VENV)/dev.stamp  ## make the tables of the conformance statement 
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
 	@cd build/suite && PYTHONPATH=$(CURDIR)/build/site $(CURDIR)/$(BIN)/python -m pytest \
-	    --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	    --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
 	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS)
 
 test: lint suite  ## everything that CI runs
