@@ -17,8 +17,6 @@ from typing import Any, Self
 import psutil
 import yaml
 
-from dicom_node.cli.settings import read
-from dicom_node.jobs.queue import JobQueue
 from tests.support.peers import Archive, echo, free_port, wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
@@ -224,19 +222,15 @@ class Node:
         return rows
 
     def settled(self, count: int) -> bool:
-        """Return whether this many jobs exist and all have come to an end.
-
-        Asked in this process, for it is asked again and again, and a command takes the
-        processor from what is waited for.
-        """
-        with JobQueue(read(self.config).database_url) as queue:
-            states = [row.state.value for row in queue.list()]
-        return len(states) >= count and SETTLED.issuperset(states)
+        """Return whether this many jobs exist and all have come to an end."""
+        rows = self.jobs()
+        return len(rows) >= count and all(row["state"] in SETTLED for row in rows)
 
     def settled_series(self, uids: Collection[str], *, within_s: float) -> JobsByUid:
         """Return the jobs of these series, by series UID, once all are settled.
 
-        Waits for the log to say so, for each look at the jobs starts a process.
+        Waits for the log to say so, for each look at the jobs starts a process, which
+        takes the processor from what is waited for.
         """
         rows: JobsByUid = {}
 
