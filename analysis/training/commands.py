@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from analysis.inference.engine import load_segmenter
 from analysis.training.batches import Batches
-from analysis.training.compare import Entry, rival_settings, time_slice, write_table
+from analysis.training.compare import Budget, Entry, rival_settings, time_slice, write_table
 from analysis.training.curves import draw_curves
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
@@ -33,11 +33,11 @@ def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
 
 
 def compare(
-    data: Path, folder: Path, out: Path, steps: int | None, device: str
+    data: Path, folder: Path, out: Path, budget: Budget, device: str
 ) -> None:
     """Train every architecture alike, or go on with it; write the table of figures."""
     entries = []
-    every = rival_settings(steps)
+    every = rival_settings(budget)
     training, validation = split_cases(every[0], data)
     for settings in every:
         fold = Fold(settings, validation)
@@ -47,7 +47,7 @@ def compare(
         entries.append(
             Entry(
                 name=settings.name,
-                steps=progress.step,
+                crops=progress.step * settings.training.batch,
                 weights=sum(weight.numel() for weight in run.average.parameters()),
                 slice_ms=time_slice(run.average, 2 * settings.network.context + 1),
                 figures=progress.validations[-1],

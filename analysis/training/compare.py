@@ -17,6 +17,26 @@ from analysis.training.validation import DISC_DISTANCE, DISC_HD95
 RIVALS = ("compact", "unet", "bianquenet")
 _TIMED_SHAPE = (384, 320)  # a SPIDER slice on the network's grid, padded
 _REPEATS = 5
+_SAVE_EVERY_STEPS = 10  # a step of the largest takes a quarter of a minute on two cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What every network may learn from; None is what `lumbar.yaml` says.
+
+    Parameters
+    ----------
+    steps
+        Of the optimiser.
+    batch
+        Crops in a step.
+    crop
+        Rows and columns of a crop.
+    """
+
+    steps: int | None = None
+    batch: int | None = None
+    crop: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +47,8 @@ class Entry:
     ----------
     name
         Of its settings.
-    steps
-        That it has learnt for.
+    crops
+        That it has learnt from.
     weights
         Number of its parameters.
     slice_ms
@@ -38,18 +58,31 @@ class Entry:
     """
 
     name: str
-    steps: int
+    crops: int
     weights: int
     slice_ms: float
     figures: Mapping[str, float]
 
 
-def rival_settings(steps: int | None) -> list[Settings]:
-    """Read the settings of all rivals; all run for as many steps."""
+def rival_settings(budget: Budget) -> list[Settings]:
+    """Read the settings of all rivals; all have the same budget.
+
+    They are scored once, at the end: a network of this size takes longer to score the
+    fold than to learn for a hundred steps.
+    """
     found = []
     for name in RIVALS:
         settings = read_settings(DEFAULT_SETTINGS.with_name(f"{name}.yaml"))
-        training = replace(settings.training, steps=steps or settings.training.steps)
+        usual = settings.training
+        steps = budget.steps or usual.steps
+        training = replace(
+            usual,
+            steps=steps,
+            batch=budget.batch or usual.batch,
+            crop=budget.crop or usual.crop,
+            validate_every_steps=steps,
+            save_every_steps=_SAVE_EVERY_STEPS,
+        )
         found.append(replace(settings, training=training))
     return found
 
@@ -81,7 +114,7 @@ def write_table(entries: Sequence[Entry], patients: Sequence[str], path: Path) -
         "",
         f"| | {' | '.join(entry.name for entry in entries)} |",
         "|---|" + "---|" * len(entries),
-        _row("steps", [str(entry.steps) for entry in entries]),
+        _row("crops seen", [str(entry.crops) for entry in entries]),
         _row("parameters (million)", [f"{e.weights / 1e6:.1f}" for e in entries]),
         _row(
             f"ms a slice of {_TIMED_SHAPE[0]} x {_TIMED_SHAPE[1]}, torch, "

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import torch
 
     from analysis.training import commands
+    from analysis.training.compare import Budget
 
     torch.set_num_threads(options.threads)
     if options.command == "evaluate":
@@ -34,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.command == "export":
         commands.export(options.settings, options.run, options.models)
     elif options.command == "compare":
+        crop = tuple(options.crop) if options.crop else None
+        budget = Budget(steps=options.steps, batch=options.batch, crop=crop)
         commands.compare(
-            options.data, options.run, options.out, options.steps, options.device
+            options.data, options.run, options.out, budget, options.device
         )
     else:
         commands.train(options.settings, options.data, options.run, options.device)
@@ -62,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--run", type=Path, default=_RUNS / "compare")
     compare.add_argument("--out", type=Path, default=Path("docs/segmentation.md"))
     compare.add_argument("--steps", type=int, help="by default those of lumbar.yaml")
+    compare.add_argument("--batch", type=int, help="crops in a step")
+    compare.add_argument(
+        "--crop", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), help="of a crop"
+    )
     for command in (train, compare):
         command.add_argument("--device", default="cpu", help="cpu or cuda")
 

@@ -105,7 +105,7 @@ class Run:
         training, progress = self._settings.training, self.progress
         started_s = self._clock() - progress.elapsed_s
         smooth = progress.losses[-1] if progress.losses else None
-        if progress.step == 0:
+        if progress.step == 0 and training.start_from is not None:
             self._validate()
         with tqdm(
             total=training.steps, initial=progress.step, desc="train", unit="step"

@@ -74,7 +74,7 @@ def test_a_run_ends_after_its_steps(tmp_path: Path) -> None:
     progress = _run(tmp_path, 3).train()
     assert progress.step == len(progress.losses) == 3
     assert progress.share(_settings(3).training) == 1.0
-    assert [row["step"] for row in progress.validations] == [0, 2, 3]
+    assert [row["step"] for row in progress.validations] == [2, 3]
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
