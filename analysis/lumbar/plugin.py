@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from analysis.contract.acquisition import Acquisition
@@ -26,7 +27,7 @@ from analysis.lumbar.suitability import choose
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
-_RESULTS_REVISION = 4
+_RESULTS_REVISION = 5
 """Raised with every change of this package that may change a number."""
 _WEIGHTS_DIGITS = 8
 _IMPORTED_AT_FIRST_USE = (
@@ -227,7 +228,7 @@ class LumbarMri:
         doubts = weighting_notices(summary, volume, labels)
         unfit = signal_unfit(doubts)
         rows = without_uncertainty(
-            measure_rows(anatomy, volume, labels, unfit, threads=threads), trace.edited
+            measure_rows(anatomy, volume, labels, unfit), trace.edited
         )
         striped = striped_discs(anatomy, volume)
         unseen = {n: why for n, why in striped.items() if n not in trace.edited}
@@ -264,10 +265,13 @@ class LumbarMri:
             provenance=provenance,
         )
         findings = report.findings(rows, assessment, report.numbers_in(labels))
+        with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
+            kept = aside.submit(trace.kept, volume)
+            pages = draw_pages(sheet)
         return AnalysisResult(
             segmentation=report.segmentation(labels),
             findings=findings,
-            pages=draw_pages(sheet),
+            pages=pages,
             provenance=provenance,
             warnings=warnings,
             details={
@@ -277,5 +281,5 @@ class LumbarMri:
                 "outlines": report.origin(trace),
             },
             summary=summarise(findings, warnings, trace.editor),
-            kept=trace.kept(volume),
+            kept=kept.result(),
         )

@@ -104,10 +104,7 @@ def _seam(
     bright = _BRIGHT_SHARE * float(np.median(spine))
     first = max(0, between[0] - _AROUND)
     part = pictures[:, first : between[1] + _AROUND]
-    rows = range(part.shape[1] - 1)
-    changes = np.array(
-        [_change(part[:, row], part[:, row + 1], bright) for row in rows]
-    )
+    changes = _changes(part.swapaxes(0, 1).reshape(part.shape[1], -1), bright)
     usual = np.maximum(
         ndimage.median_filter(changes, _AROUND), _MIN_CHANGE / _MIN_RATIO
     )
@@ -120,15 +117,21 @@ def _seam(
     return first + most + 0.5
 
 
-def _change(
-    here: NDArray[np.float32], there: NDArray[np.float32], bright: float
-) -> float:
-    """Return the median change of what is bright; 0 at the edge of a stripe."""
-    seen = np.maximum(here, there) > max(bright, 0.0)
-    if not seen.any():
-        return 0.0
-    before, after = here[seen], there[seen]
-    rising = float((after > before).mean())
-    if max(rising, 1 - rising) > _ONE_WAY:
-        return 0.0
-    return float(np.median(np.abs(after - before) / (np.abs(after) + np.abs(before))))
+def _changes(rows: NDArray[np.float32], bright: float) -> NDArray[np.float64]:
+    """Return the median change from each row (R, N) to the next, of what is bright.
+
+    0 where nothing is, and at the edge of a stripe.
+    """
+    before, after = rows[:-1], rows[1:]
+    seen = np.maximum(before, after) > max(bright, 0.0)
+    count = seen.sum(axis=1)
+    rising = ((after > before) & seen).sum(axis=1) / np.maximum(count, 1)
+    stripe = np.maximum(rising, 1 - rising) > _ONE_WAY
+    both = np.where(seen, np.abs(after) + np.abs(before), 1.0)
+    change = np.where(seen, np.abs(after - before) / both, np.inf)
+    change.sort(axis=1)
+    # The median of the seen ones, which come first.
+    every = np.arange(len(change))
+    low, high = np.maximum(count - 1, 0) // 2, count // 2
+    middle = (change[every, low] + change[every, np.minimum(high, len(rows.T) - 1)]) / 2
+    return np.where((count == 0) | stripe, 0.0, middle)

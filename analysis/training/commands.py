@@ -8,7 +8,13 @@ from tqdm import tqdm
 
 from analysis.inference.engine import load_segmenter
 from analysis.training.batches import Batches
-from analysis.training.compare import Budget, Entry, rival_settings, time_slice, write_table
+from analysis.training.compare import (
+    Budget,
+    Entry,
+    rival_settings,
+    time_slice,
+    write_table,
+)
 from analysis.training.curves import draw_curves
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
@@ -32,9 +38,7 @@ def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
     draw_curves(run.train(), folder / _CURVES)
 
 
-def compare(
-    data: Path, folder: Path, out: Path, budget: Budget, device: str
-) -> None:
+def compare(data: Path, folder: Path, out: Path, budget: Budget, device: str) -> None:
     """Train every architecture alike, or go on with it; write the table of figures."""
     entries = []
     every = rival_settings(budget)

@@ -37,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.command == "compare":
         crop = tuple(options.crop) if options.crop else None
         budget = Budget(steps=options.steps, batch=options.batch, crop=crop)
-        commands.compare(
-            options.data, options.run, options.out, budget, options.device
-        )
+        commands.compare(options.data, options.run, options.out, budget, options.device)
     else:
         commands.train(options.settings, options.data, options.run, options.device)
     return 0

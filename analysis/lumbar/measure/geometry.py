@@ -135,7 +135,7 @@ def _slabs(
     if not slices:
         return []
     down = anatomy.down(structure)
-    found = []
+    found: list[Slab] = []
     for index in slices:
         field = anatomy.field(structure, index)
         if field is None:
@@ -144,8 +144,11 @@ def _slabs(
         seen = [body for body in bodies if body is not None]
         pair = (seen[0], seen[1]) if len(seen) == 2 else None  # noqa: PLR2004 - above, below
         slab = measure_slab(field, down, pair)
-        if slab is not None:
-            found.append(slab)
+        if slab is None:
+            continue
+        if not found:  # the middle one: the others lie nearly as it does
+            down = np.array(slab.down)
+        found.append(slab)
     return found
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,8 +90,6 @@ def measure_rows(
     volume: Volume,
     labels: NDArray[np.uint8],
     signal_unfit: Missing | None,
-    *,
-    threads: int = 1,
 ) -> Rows:
     """Measure every level that a report has a row for.
 
@@ -105,13 +101,10 @@ def measure_rows(
         The series, and its named structures on its own grid.
     signal_unfit
         Why no signal of this series can be used; None where it can.
-    threads
-        That share the structures.
     """
     measured = [disc for disc in DISCS if level_of(disc) in MEASURED_LEVELS]
-    with ThreadPoolExecutor(threads) as pool:
-        slabs = tuple(pool.map(partial(measure_disc, anatomy), reversed(measured)))
-        spine = tuple(pool.map(partial(measure_body, anatomy), VERTEBRAE))
+    slabs = [measure_disc(anatomy, disc) for disc in reversed(measured)]
+    spine = [measure_body(anatomy, vertebra) for vertebra in VERTEBRAE]
     bodies = {body.structure.label: body for body in spine}
     geometry = reference_geometry(anatomy)
     reader = SignalReader.of(anatomy, volume, labels, signal_unfit)

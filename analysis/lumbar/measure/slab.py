@@ -32,8 +32,9 @@ _END_SHARE = 0.5
 _HALF_PIXEL_MM = 0.4
 _TURNS = 2
 """After the second turn the direction moves by less than 0.1 deg."""
-_STRAIGHT = 0.001
-"""A turn by less than this (0.06 deg) changes a height by less than 0.001 %."""
+_STRAIGHT = 0.01
+"""A turn by less than this (0.6 deg) lengthens a line across by less than 0.01 %; what
+the end plates' fit then sees moved heights by up to 0.005 mm."""
 _SHIFT = 64.0
 """By how much the outline's level is moved to learn how sharp it is: a quarter of the
 full scale, what a network wavers by between two trainings (in 255ths)."""
@@ -62,6 +63,8 @@ class Slab:
     blur_mm
         By how much the height changes when the outline is drawn at another level of
         the field: large where the outline is not sharp.
+    down
+        Unit vector (row, column) along which heights were read.
     """
 
     height_mm: float
@@ -73,6 +76,7 @@ class Slab:
     wedge_deg: float | None
     filled: float
     blur_mm: float
+    down: tuple[float, float]
 
 
 def measure_slab(
@@ -132,6 +136,7 @@ def measure_slab(
         wedge_deg=None if angles is None else float(np.degrees(angles[0] - angles[1])),
         filled=_filled(profile.heights, surfaces),
         blur_mm=(shifted[0] - shifted[1]) / 2,
+        down=(float(down[0]), float(down[1])),
     )
 
 

@@ -25,6 +25,7 @@ SLICE = Slab(
     wedge_deg=6.0,
     filled=1.0,
     blur_mm=0.4,
+    down=(1.0, 0.0),
 )
 
 
