@@ -17,6 +17,8 @@ from typing import Any, Self
 import psutil
 import yaml
 
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.settings.load import load
 from tests.support.peers import Archive, echo, free_port, wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
@@ -222,9 +224,16 @@ class Node:
         return rows
 
     def settled(self, count: int) -> bool:
-        """Return whether this many jobs exist and all have come to an end."""
-        rows = self.jobs()
-        return len(rows) >= count and all(row["state"] in SETTLED for row in rows)
+        """Return whether this many jobs exist and all have come to an end.
+
+        Asked in this process, for it is asked again and again, and a command takes the
+        processor from what is waited for.
+        """
+        analyses = [route["analysis"] for route in self.settings["routes"]]
+        settings = load(self.config, analyses=analyses)
+        with JobQueue(settings.database_url) as queue:
+            states = [row.state.value for row in queue.list()]
+        return len(states) >= count and SETTLED.issuperset(states)
 
     def settled_series(self, uids: Collection[str], *, within_s: float) -> JobsByUid:
         """Return the jobs of these series, by series UID, once all are settled.
