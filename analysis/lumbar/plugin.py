@@ -198,7 +198,7 @@ class LumbarMri:
         from analysis.lumbar.assessment import assess
         from analysis.lumbar.confidence import outline_confidence, uncertain_outlines
         from analysis.lumbar.contrast import signal_unfit, weighting_notices
-        from analysis.lumbar.measure.refuse import cut_bodies, refuse
+        from analysis.lumbar.measure.refuse import cut_bodies, refuse, uncertain_heights
         from analysis.lumbar.measure.rows import measure_rows
         from analysis.lumbar.norms.place import norm_notices
         from analysis.lumbar.pages import Sheet, draw_pages
@@ -231,8 +231,12 @@ class LumbarMri:
             measure_rows(anatomy, volume, labels, unfit), trace.edited
         )
         striped = striped_discs(anatomy, volume)
-        unseen = {n: why for n, why in striped.items() if n not in trace.edited}
-        rows = refuse(rows, cut_bodies(anatomy.levels) | unseen)
+        rows = refuse(
+            rows,
+            cut_bodies(anatomy.levels)
+            | uncertain_heights(rows)
+            | {n: why for n, why in striped.items() if n not in trace.edited},
+        )
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
             raise UnsuitableInput(code="no_lumbar_spine", text=text)

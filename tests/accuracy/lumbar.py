@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure, level_of
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.quantity import Missing
+from analysis.lumbar.measure.refuse import refuse, uncertain_heights
 from analysis.lumbar.measure.rows import Rows, measure_rows
 from analysis.lumbar.segment import TissueMap, label_source, segment
 from analysis.lumbar.suitability import examine
@@ -64,8 +66,9 @@ def drawn(patient: str) -> Reading:
 
 
 def predicted(patient: str, segmenter: Segmenter) -> Reading:
-    """Read one patient through the network."""
-    return read(patient, segment(examine(spider.read_volume(patient)), segmenter))
+    """Read one patient through the network; heights known too badly are refused."""
+    found = read(patient, segment(examine(spider.read_volume(patient)), segmenter))
+    return replace(found, rows=refuse(found.rows, uncertain_heights(found.rows)))
 
 
 def dice(first: Reading, second: Reading, structure: Structure) -> float | None:
@@ -161,6 +164,13 @@ def main(split: str) -> None:
             lines.append(f"{patient}: misnamed {errors}, warnings {both[1].warnings}")
     lines += [f"{len(patients)} patients with all levels right, of {split}", ""]
     sys.stdout.write("\n".join([*lines, *table(patients)]) + "\n")
+    sys.stdout.write("\nNot measured from predicted outlines:\n")
+    for patient, readings in patients.items():
+        for row in readings[1].rows.discs:
+            if isinstance(row.disc_height_mm, Missing):
+                sys.stdout.write(
+                    f"- {patient} {row.level}: {row.disc_height_mm.code}\n"
+                )
     far = [
         pair for pair in pairs(patients, "disc_height_mm") if abs(pair[2] - pair[3]) > 1
     ]

@@ -318,6 +318,23 @@ def test_a_disc_that_a_stripe_without_signal_touches_is_not_measured(
     assert touched["pfirrmann_grade"] is touched["norms"]["dhi"] is None
 
 
+@pytest.mark.parametrize("patient", ["050", "152"])
+def test_a_height_that_may_as_well_be_half_as_much_again_is_not_told(
+    plugin: LumbarMri, patient: str
+) -> None:
+    # Metal; scoliosis. L4/L5 of 152 was drawn 5.2 mm high and read as 3.5 +- 1.5 mm.
+    picture = Picture(
+        volume=spider.read_volume(patient), discs=spider.read_disc_instances(patient)
+    )
+    _, levels = measured(plugin, picture)
+    known = [level["disc_height_mm"] is not None for level in levels]
+    assert known == [True, True, True, False, True]
+    unsure = levels[3]
+    for key in ("disc_height_mm", "disc_length_mm", "pfirrmann_grade"):
+        assert unsure["unmeasured"][key].startswith("too_uncertain")
+    assert unsure["uncertainty"] == {}
+
+
 def test_contrast_agent_and_a_child_leave_the_geometry(
     plugin: LumbarMri, picture: Picture
 ) -> None:
