@@ -330,7 +330,7 @@ def test_a_height_that_may_as_well_be_half_as_much_again_is_not_told(
     known = [level["disc_height_mm"] is not None for level in levels]
     assert known == [True, True, True, False, True]
     unsure = levels[3]
-    for key in ("disc_height_mm", "disc_length_mm", "pfirrmann_grade"):
+    for key in ("disc_height_mm", "disc_area_mm2", "pfirrmann_grade"):
         assert unsure["unmeasured"][key].startswith("too_uncertain")
     assert unsure["uncertainty"] == {}
 
