@@ -23,6 +23,8 @@ _FACING_MM = 14.0
 """The body that faces a disc begins within this distance of the disc's middle."""
 _FIT_SHARE = 0.7
 """Of the length on which surfaces are fitted; rims and osteophytes lie outside."""
+_NOTHING = 1e-9
+"""Far less than a step of the field: both ends of a step lie on the outline."""
 _MIN_RAYS = 10
 """Over 4 mm; fewer say nothing of a direction."""
 
@@ -49,7 +51,7 @@ class Field:
         origin_mm: NDArray[np.float64],
         steps_mm: NDArray[np.float64],
         shape: tuple[int, int],
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float32]:
         """Read the field on a regular grid of points.
 
         Outside the window counts as outside the structure.
@@ -65,12 +67,12 @@ class Field:
         """
         from scipy import ndimage
 
-        lead: NDArray[np.float64] = ndimage.affine_transform(
+        lead: NDArray[np.float32] = ndimage.affine_transform(
             self.values,
             steps_mm / self.pixel_mm,
             offset=origin_mm / self.pixel_mm - self.corner_px,
             output_shape=shape,
-            output=np.float64,
+            output=np.float32,
             order=1,
             mode="constant",
             cval=OUTSIDE,
@@ -134,7 +136,7 @@ class Rays:
             across = _within(across, (corners - centre_mm) @ down)
         return cls(centre_mm=centre_mm, down=down, along_mm=along, across_mm=across)
 
-    def sample(self, field: Field) -> NDArray[np.float64]:
+    def sample(self, field: Field) -> NDArray[np.float32]:
         """Read a field on the rays, shape (S, N)."""
         back = np.array([-self.down[1], self.down[0]])
         origin = (
@@ -143,18 +145,16 @@ class Rays:
         steps = np.stack([back, self.down], axis=1) * STEP_MM
         return field.sample(origin, steps, (len(self.along_mm), len(self.across_mm)))
 
-    def heights(self, lead: NDArray[np.float64]) -> NDArray[np.float64]:
+    def heights(self, lead: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how much of each ray lies inside (mm)."""
-        inside = np.maximum(lead, 0.0)
-        here, there = inside[:, :-1], inside[:, 1:]
-        fall = np.abs(lead[:, :-1] - lead[:, 1:])
-        crossed = (here > 0) != (there > 0)
-        share = np.where(crossed, (here + there) / np.where(crossed, fall, 1.0), 0.0)
-        share[(here > 0) & (there > 0)] = 1.0
-        return np.asarray(share.sum(axis=1) * STEP_MM)
+        inside, size = np.maximum(lead, 0.0), np.abs(lead)
+        # Of a step from +a to -b the share a / (a + b) is inside; of others all or none.
+        sizes = np.maximum(size[:, :-1] + size[:, 1:], _NOTHING)
+        shares = (inside[:, :-1] + inside[:, 1:]) / sizes
+        return np.asarray(shares.sum(axis=1, dtype=np.float64) * STEP_MM)
 
     def surface(
-        self, lead: NDArray[np.float64], *, lowest: bool
+        self, lead: NDArray[np.float32], *, lowest: bool
     ) -> NDArray[np.float64]:
         """Return where each ray leaves the lower or the upper surface; NaN: nowhere."""
         inside = lead > 0

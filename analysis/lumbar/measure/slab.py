@@ -149,7 +149,7 @@ def _facing(rays: Rays, facing: tuple[Field, Field] | None) -> _Surfaces | None:
 
 def _angles(
     rays: Rays,
-    lead: NDArray[np.float64],
+    lead: NDArray[np.float32],
     extent: tuple[int, int],
     facing: _Surfaces | None,
 ) -> tuple[float, float] | None:
@@ -198,7 +198,7 @@ class _Profile:
 
     @classmethod
     def of(
-        cls, lead: NDArray[np.float64], heights: NDArray[np.float64]
+        cls, lead: NDArray[np.float32], heights: NDArray[np.float64]
     ) -> _Profile | None:
         first, last = _ends(lead, _floor_mm(heights))
         if last <= first:
@@ -244,7 +244,7 @@ def _filled(heights: NDArray[np.float64], facing: _Surfaces | None) -> float:
     return float((heights[space[cut : space.size - cut]] > 0).mean())
 
 
-def _ends(lead: NDArray[np.float64], floor_mm: float) -> tuple[float, float]:
+def _ends(lead: NDArray[np.float32], floor_mm: float) -> tuple[float, float]:
     """Place the two ends between rays, where the slab becomes thinner than the floor.
 
     Every line along the slab has an end of its own. The one of which a slab of the
@@ -264,7 +264,7 @@ def _ends(lead: NDArray[np.float64], floor_mm: float) -> tuple[float, float]:
 
 
 def _share_beyond(
-    lead: NDArray[np.float64], rays: NDArray[np.int64], step: int
+    lead: NDArray[np.float32], rays: NDArray[np.int64], step: int
 ) -> NDArray[np.float64]:
     """Return how far beyond its last ray each line passes zero, in rays."""
     lines = np.arange(lead.shape[1])
