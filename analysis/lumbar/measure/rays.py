@@ -148,7 +148,7 @@ class Rays:
     def heights(self, lead: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how much of each ray lies inside (mm)."""
         inside, size = np.maximum(lead, 0.0), np.abs(lead)
-        # Of a step from +a to -b the share a / (a + b) is inside; of others all or none.
+        # Of a step from a to -b the share a / (a + b) is inside; of others all or none.
         sizes = np.maximum(size[:, :-1] + size[:, 1:], _NOTHING)
         shares = (inside[:, :-1] + inside[:, 1:]) / sizes
         return np.asarray(shares.sum(axis=1, dtype=np.float64) * STEP_MM)
