@@ -136,7 +136,7 @@ class Run:
             group["lr"] = training.learning_rate * rate
         self._optimiser.zero_grad(set_to_none=True)
         loss = marginal_loss(
-            self.network(batch.grey.to(self._device)),
+            logits_of(self.network, batch.grey.to(self._device)),
             batch.allowed.to(self._device),
             batch.weight.to(self._device),
             dice_weight=training.dice_weight,
@@ -184,6 +184,24 @@ class Run:
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+
+
+def logits_of(network: SliceNetwork, grey: Tensor) -> Tensor:
+    """Return the logits of crops of any size: edges are repeated up to the stride.
+
+    Parameters
+    ----------
+    grey : Tensor, shape (N, channels, R, C)
+
+    Returns
+    -------
+    Tensor, shape (N, classes, R, C)
+    """
+    rows, columns = grey.shape[2:]
+    beyond = (0, -columns % network.stride, 0, -rows % network.stride)
+    padded = nn.functional.pad(grey, beyond, mode="replicate") if any(beyond) else grey
+    logits: Tensor = network(padded)
+    return logits[:, :, :rows, :columns]
 
 
 def start_from(network: SliceNetwork, training: TrainingSettings) -> None:

@@ -80,12 +80,12 @@ def architecture_lines(device: str) -> list[str]:
     import torch
 
     from analysis.training.architectures import build_network
-    from analysis.training.compare import rival_settings
+    from analysis.training.compare import Budget, rival_settings
 
     torch.set_num_threads(THREADS)
     side = round(SHAPE[1] * float(SPACING_MM[1]) / PIXEL_MM)
     jobs, weights = {}, {}
-    for settings in rival_settings(None):
+    for settings in rival_settings(Budget()):
         network = build_network(settings).eval().to(device)
         weights[settings.name] = sum(one.numel() for one in network.parameters())
         shape = (1, 2 * settings.network.context + 1, side, side)

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
 
 from analysis.training.architectures import build_network  # noqa: E402
+from analysis.training.run import logits_of  # noqa: E402
 from analysis.training.settings import (  # noqa: E402
     DEFAULT_SETTINGS,
     Settings,
@@ -39,6 +40,18 @@ def test_an_architecture_has_its_size_and_answers_in_every_pixel(
         logits = network(torch.randn(1, channels, rows, columns))
     assert logits.shape == (1, len(settings.classes), rows, columns)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", ["compact", "unet", "bianquenet"])
+def test_crops_need_not_fit_the_stride_of_every_network(name: str) -> None:
+    settings = _settings(name)
+    network = build_network(settings).eval()
+    rows, columns = network.stride, network.stride + network.stride // 2
+    grey = torch.randn(1, 2 * settings.network.context + 1, rows, columns)
+    wide = torch.nn.functional.pad(grey, (0, network.stride // 2, 0, 0), "replicate")
+    with torch.inference_mode():
+        assert torch.equal(logits_of(network, grey), network(wide)[..., :columns])
+        assert torch.equal(logits_of(network, wide), network(wide))
 
 
 @pytest.mark.parametrize("name", ["unet", "bianquenet"])
