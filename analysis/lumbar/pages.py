@@ -16,7 +16,7 @@ from analysis.lumbar.frame import HEIGHT_PX, MARGIN_PX, TOP_PX, draw_frame
 from analysis.lumbar.measure.plane import Anatomy, outline_px
 from analysis.lumbar.measure.rows import Rows
 from analysis.lumbar.norm_page import draw_norms
-from analysis.lumbar.table import BRIGHT, draw_summary, draw_table, write
+from analysis.lumbar.table import BRIGHT, Colour, draw_summary, draw_table, font
 from analysis.lumbar.view import View, view_spine
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _FILL = 46
 """Of 255: a breath of colour that leaves the grey values to be read."""
 _LABEL_PX, _SMALL_LABEL_PX = 24, 20
 _DISC_LABEL_GAP_PX = 14
+_RIM_PX = 2
 _BLACK = (0, 0, 0)
 
 
@@ -144,10 +145,30 @@ def _name(draw: ImageDraw, places: dict[str, NDArray[np.float64]]) -> None:
         line = places.get(vertebra.label)
         if line is not None:
             x, y = line.mean(axis=0).tolist()
-            write(draw, (x, y), vertebra.label, _LABEL_PX, BRIGHT, "mm")
+            _write_on(draw, (x, y), vertebra.label, _LABEL_PX, BRIGHT, "mm")
     for disc in DISCS:
         line = places.get(disc.label)
         if line is not None:
             front = line[line[:, 0].argmin()]
             spot = (float(front[0]) - _DISC_LABEL_GAP_PX, float(front[1]))
-            write(draw, spot, level_of(disc), _SMALL_LABEL_PX, disc.colour, "rm")
+            _write_on(draw, spot, level_of(disc), _SMALL_LABEL_PX, disc.colour, "rm")
+
+
+def _write_on(
+    draw: ImageDraw,
+    spot: tuple[float, float],
+    text: str,
+    size: int,
+    colour: Colour,
+    anchor: str,
+) -> None:
+    """Write one line with a dark rim, which lifts it off the picture."""
+    draw.text(
+        spot,
+        text,
+        fill=colour,
+        font=font(size),
+        anchor=anchor,
+        stroke_width=_RIM_PX,
+        stroke_fill=_BLACK,
+    )

@@ -27,7 +27,6 @@ RULE: Colour = (90, 95, 100)
 _HEAD_PX, _CELL_PX, _NOTE_PX = 20, 28, 18
 _ROW_PX, _LINE_PX = 54, 26
 _CHIP_PX = 14
-_RIM_PX = 2
 _NOT_HAD = "-"
 
 _DEFINITIONS = (
@@ -57,16 +56,8 @@ def write(
     colour: Colour,
     anchor: str = "la",
 ) -> None:
-    """Write one line with a dark rim, which lifts it off a picture."""
-    draw.text(
-        spot,
-        text,
-        fill=colour,
-        font=font(size),
-        anchor=anchor,
-        stroke_width=_RIM_PX,
-        stroke_fill=(0, 0, 0),
-    )
+    """Write one line."""
+    draw.text(spot, text, fill=colour, font=font(size), anchor=anchor)
 
 
 def _shown(quantity: Quantity, decimals: int) -> str:

@@ -117,9 +117,7 @@ class Anatomy:
         if structure is CANAL:
             group = GROUPS[2]
         lead = self.tissues.margin(index, group, window)
-        near = ndimage.binary_dilation(
-            mine, np.ones((3, 3), np.bool_), iterations=_GROW_PX
-        )
+        near = ndimage.maximum_filter(mine, 2 * _GROW_PX + 1, mode="constant")
         # A neighbour of the same tissue is not part of the structure.
         others = (names[window] != 0) & ~mine
         lead = np.where(near & ~(others & (lead > 0)), lead, OUTSIDE)
