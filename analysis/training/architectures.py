@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torch import Tensor
+from torch.nn.functional import pad
+
 from analysis.inference.network import SliceNetwork, UNet
 from analysis.training.bianquenet import BianqueNet
 from analysis.training.plain_unet import PlainUNet
@@ -24,6 +27,24 @@ def build_network(settings: Settings) -> SliceNetwork:
         raise ValueError(message)
     channels = 2 * settings.network.context + 1
     return ARCHITECTURES[name](settings, channels, len(settings.classes))
+
+
+def logits_of(network: SliceNetwork, grey: Tensor) -> Tensor:
+    """Return the logits of crops of any size: edges are repeated up to the stride.
+
+    Parameters
+    ----------
+    grey : Tensor, shape (N, channels, R, C)
+
+    Returns
+    -------
+    Tensor, shape (N, classes, R, C)
+    """
+    rows, columns = grey.shape[2:]
+    beyond = (0, -columns % network.stride, 0, -rows % network.stride)
+    padded = pad(grey, beyond, mode="replicate") if any(beyond) else grey
+    logits: Tensor = network(padded)
+    return logits[:, :, :rows, :columns]
 
 
 def _compact(settings: Settings, channels: int, classes: int) -> SliceNetwork:

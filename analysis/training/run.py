@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from analysis.inference.network import SliceNetwork
-from analysis.training.architectures import build_network
+from analysis.training.architectures import build_network, logits_of
 from analysis.training.batches import Batches
 from analysis.training.loss import marginal_loss
 from analysis.training.settings import Settings, TrainingSettings, settings_digest
@@ -184,24 +184,6 @@ class Run:
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
-
-
-def logits_of(network: SliceNetwork, grey: Tensor) -> Tensor:
-    """Return the logits of crops of any size: edges are repeated up to the stride.
-
-    Parameters
-    ----------
-    grey : Tensor, shape (N, channels, R, C)
-
-    Returns
-    -------
-    Tensor, shape (N, classes, R, C)
-    """
-    rows, columns = grey.shape[2:]
-    beyond = (0, -columns % network.stride, 0, -rows % network.stride)
-    padded = nn.functional.pad(grey, beyond, mode="replicate") if any(beyond) else grey
-    logits: Tensor = network(padded)
-    return logits[:, :, :rows, :columns]
 
 
 def start_from(network: SliceNetwork, training: TrainingSettings) -> None:

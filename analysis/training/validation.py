@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.inference.network import SliceNetwork
 from analysis.inference.normalise import normalise_slices, with_neighbours
+from analysis.training.architectures import logits_of
 from analysis.training.grid import from_grid, to_grid
 from analysis.training.labels import Label, decided
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance
@@ -86,15 +87,12 @@ class Fold:
         case: LabelledCase,
         inputs: NDArray[np.float32],
     ) -> NDArray[np.intp]:
-        rows, columns = inputs.shape[2:]
-        padding = [(0, -n % network.stride) for n in (rows, columns)]
-        padded = np.pad(inputs, [(0, 0), (0, 0), *padding], mode="edge")
         labels = []
         with torch.inference_mode():
-            for one in torch.from_numpy(padded).to(_device_of(network)):
-                shares = network(one[None])[0].softmax(dim=0).cpu().numpy()
+            for one in torch.from_numpy(inputs).to(_device_of(network)):
+                shares = logits_of(network, one[None])[0].softmax(dim=0).cpu().numpy()
                 native = from_grid(
-                    shares[:, :rows, :columns],
+                    shares,
                     (case.grey.shape[1], case.grey.shape[2]),
                     case.spacing_mm,
                     self._settings.spacing_mm,

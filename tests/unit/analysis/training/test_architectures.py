@@ -7,8 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
 
-from analysis.training.architectures import build_network  # noqa: E402
-from analysis.training.run import logits_of  # noqa: E402
+from analysis.training.architectures import (  # noqa: E402
+    build_network,
+    logits_of,
+)
 from analysis.training.settings import (  # noqa: E402
     DEFAULT_SETTINGS,
     Settings,
