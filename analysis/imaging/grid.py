@@ -63,12 +63,21 @@ class SagittalGrid:
         to_source
             From the grid to the series; else from the series to the grid.
         """
-        start, end = self.frame, self.source_frame
-        if not to_source:
-            start, end = end, start
-        corners = end.to_index(start.to_mm([[0, 0, 0], [0, 1, 0], [0, 0, 1]]))
-        offset = corners[0, 1:]
-        return (corners[1:, 1:] - offset).T, offset
+        if to_source:
+            return _plane_map(self.frame, self.source_frame)
+        return _plane_map(self.source_frame, self.frame)
+
+    def map_to(
+        self, other: SagittalGrid
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return matrix (2, 2) and offset (2,) to the (row, column) of another grid.
+
+        Parameters
+        ----------
+        other
+            Of the same series.
+        """
+        return _plane_map(self.frame, other.frame)
 
     def to_source_indices(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (row, column) of the grid, shape (N, 2), to those of the series."""
@@ -121,6 +130,58 @@ def sagittal_grid(
         source_frame=frame,
         source_shape=shape,
     )
+
+
+def turned_grid(
+    grid: SagittalGrid,
+    middle_mm: NDArray[np.float64],
+    turn_rad: float,
+    slices: range,
+    shape: tuple[int, int],
+    pixel_mm: float,
+) -> SagittalGrid:
+    """Lay a small grid over some slices of another, turned within their planes.
+
+    Parameters
+    ----------
+    grid
+        The grid that it is laid over.
+    middle_mm : ndarray, shape (2,)
+        Where its middle lies: along rows and columns, from pixel (0, 0) of `grid`.
+    turn_rad
+        By how much its rows run from the feet to the back.
+    slices
+        Of `grid`.
+    shape
+        Rows and columns of the new grid.
+    pixel_mm
+        Their distance (mm).
+    """
+    across, down, back = grid.frame.directions.T
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    rows, columns = cosine * down + sine * back, cosine * back - sine * down
+    middle = middle_mm / grid.frame.spacing_mm[1:]
+    half_mm = (np.array(shape) - 1) / 2 * pixel_mm
+    origin = grid.frame.to_mm([slices.start, *middle])
+    return SagittalGrid(
+        frame=Frame(
+            origin_mm=origin - half_mm[0] * rows - half_mm[1] * columns,
+            directions=np.stack([across, rows, columns], axis=1),
+            spacing_mm=np.array([grid.frame.spacing_mm[0], pixel_mm, pixel_mm]),
+        ),
+        shape=(len(slices), *shape),
+        source_frame=grid.source_frame,
+        source_shape=grid.source_shape,
+    )
+
+
+def _plane_map(
+    start: Frame, end: Frame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return matrix and offset between (row, column) of frames of one series."""
+    corners = end.to_index(start.to_mm([[0, 0, 0], [0, 1, 0], [0, 0, 1]]))
+    offset = corners[0, 1:]
+    return (corners[1:, 1:] - offset).T, offset
 
 
 Window = tuple[slice, slice]

@@ -28,6 +28,8 @@ class Tissue(IntEnum):
 
 CLASSES = tuple(tissue.name.lower() for tissue in Tissue)
 """Names of the channels, in order, as the weights must state them."""
+DISC_CLASSES = ("background", "disc")
+"""The same of the network that looks at one disc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ _WALL_GAP_MM = 25.0  # least distance of an imitated belly wall from the spine
 _WALL_BLEND_MM = 5.0  # over which the imitated wall fades in
 _COARSE_GRID = (8, 6)  # nodes of elastic and bias fields over a crop
 REACH = 2  # slices on either side that a sample brings along
+_ASIDE_SD_MM = 1.5  # of a crop about one disc: where the first look finds its middle
 _GAIN_SD_PX = (1.5, 4.0)  # a step of gain must not tell where a label ends
 
 
@@ -49,6 +50,10 @@ class Sample:
         First, middle and last column of the labelled spine.
     complete
         Whether grey values may be changed tissue by tissue.
+    centre_px
+        Row and column about which the crop lies; None for anywhere along the spine.
+    turn_rad
+        By which the crop is turned before all else.
     """
 
     stack: Tensor
@@ -57,6 +62,8 @@ class Sample:
     spacing_mm: tuple[float, float]
     spine_columns: tuple[float, float, float]
     complete: bool
+    centre_px: tuple[float, float] | None = None
+    turn_rad: float = 0.0
 
 
 def draw_crops(
@@ -152,7 +159,8 @@ def _crop_grids(
         nodes, size=crop, mode="bicubic", align_corners=True
     )
 
-    angle = drawn.normal() * math.radians(options.rotation_sd_deg)
+    turns = torch.tensor([sample.turn_rad for sample in samples])
+    angle = turns + drawn.normal() * math.radians(options.rotation_sd_deg)
     scale = torch.exp(drawn.uniform(-options.log_scale, options.log_scale))
     aspect = torch.exp(drawn.normal() * options.aspect_sd)
     shear = drawn.normal() * options.shear_sd
@@ -174,8 +182,12 @@ def _crop_grids(
     for index, sample in enumerate(samples):
         size = torch.tensor(sample.allowed.shape)
         step = torch.tensor(sample.spacing_mm)
-        column = sample.spine_columns[1] + sideways_mm[index] / step[1]
-        centre = torch.stack([height[index] * size[0], column])
+        if sample.centre_px is None:
+            column = sample.spine_columns[1] + sideways_mm[index] / step[1]
+            centre = torch.stack([height[index] * size[0], column])
+        else:
+            aside_mm = _ASIDE_SD_MM * torch.randn(2, generator=drawn.generator)
+            centre = torch.tensor(sample.centre_px) + aside_mm / step
         pixel = centre[:, None, None] + place[index] / step[:, None, None]
         unit = (pixel + 0.5) / size[:, None, None] * 2 - 1
         grids.append(torch.stack([unit[1], unit[0]], dim=-1))

@@ -55,8 +55,17 @@ _DATA = {
 }
 _READABLE_BY_ALL = 0o644
 _COMMANDS = (
-    "lumbar-node-train train --data ../shared/data",
-    "lumbar-node-train export",
+    "lumbar-node-train train {options} --data ../shared/data",
+    "lumbar-node-train export {options}",
+)
+_OPTIONS = "--settings analysis/training/{name}.yaml --run runs/{name}"
+_OF_SERIES = (
+    "mean over series of Dice at native resolution, over pixels whose label is "
+    "certain, by source and class; the end of the run, not chosen by them"
+)
+_OF_DISCS = (
+    "mean over discs of Dice on the network's grid, cut out where they were drawn, by "
+    "source; the end of the run, not chosen by them"
 )
 
 
@@ -117,6 +126,7 @@ def read_weights(path: Path, settings: Settings) -> SliceNetwork:
 
 def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, Any]:
     (end,) = progress.validations[-1:]
+    options = _OPTIONS.format(name=settings.name)
     return {
         "name": settings.name,
         "version": settings.version,
@@ -138,15 +148,13 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         "training": {
             "seed": settings.seed,
             "torch": torch.__version__,
-            "commands": list(_COMMANDS),
+            "commands": [command.format(options=options) for command in _COMMANDS],
             "settings_sha256": settings_digest(settings),
             "step": progress.step,
             "minutes": round(progress.elapsed_s / 60, 1),
         },
         "validation": {
-            "what": "mean over series of Dice at native resolution, over pixels whose "
-            "label is certain, by source and class; the end of the run, not chosen by "
-            "them",
+            "what": _OF_DISCS if settings.outlines_one_disc else _OF_SERIES,
             "patients": [p for source in settings.sources for p in source.validation],
             "figures": {
                 name: round(value, 4)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load
@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from analysis.inference.network import SliceNetwork
 from analysis.training.architectures import build_network, logits_of
-from analysis.training.batches import Batches
+from analysis.training.batches import Batch
 from analysis.training.loss import marginal_loss
 from analysis.training.settings import Settings, TrainingSettings, settings_digest
-from analysis.training.validation import Fold
 
 _LAST, _HISTORY = "last.pt", "history.json"
 _FINAL_RATE = 0.01  # the learning rate ends at this share of its start
@@ -42,6 +41,20 @@ class Progress:
     def share(self, training: TrainingSettings) -> float:
         """Return how much of the run is done (0..1)."""
         return min(1.0, self.step / training.steps)
+
+
+class Batches(Protocol):
+    """What a run learns from."""
+
+    def draw(self, step: int) -> Batch:
+        """Return the batch of one step."""
+
+
+class Fold(Protocol):
+    """What a run is scored on."""
+
+    def figures(self, network: SliceNetwork) -> dict[str, float]:
+        """Score a network."""
 
 
 class Run:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from analysis.inference.normalise import Normalisation
+from analysis.lumbar.anatomy import DISC_CLASSES
 
 DEFAULT_SETTINGS = Path(__file__).with_name("lumbar.yaml")
 
@@ -151,6 +152,11 @@ class Settings:
     sources: tuple[SourceSettings, ...]
     training: TrainingSettings
     augmentation: AugmentationSettings
+
+    @property
+    def outlines_one_disc(self) -> bool:
+        """Whether it learns discs one by one, in crops that are turned as they lie."""
+        return self.classes == DISC_CLASSES
 
 
 def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:

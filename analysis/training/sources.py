@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.contract.geometry import Frame
 from analysis.training.labels import Label
+
+_SLICE_MM = 4.0
+"""Stands for the distance of slices, which not every source tells; so far apart they
+are not smoothed across."""
+_SAGITTAL = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Slices to the right, rows to the feet, columns to the back. On which side a source
+begins is not known of it, and makes no difference to what is learnt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +52,15 @@ class LabelledCase:
     spacing_mm: tuple[float, float]
     s1_slices: frozenset[int]
     complete: bool
+
+    @property
+    def frame(self) -> Frame:
+        """A place for the series; right within its slices."""
+        return Frame(
+            origin_mm=np.zeros(3),
+            directions=_SAGITTAL,
+            spacing_mm=np.array([_SLICE_MM, *self.spacing_mm]),
+        )
 
     def exact_labels(self, index: int) -> NDArray[np.uint8]:
         """Return the label map of one slice; ambiguous pixels count as background."""

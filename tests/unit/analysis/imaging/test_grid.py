@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.contract.geometry import Frame
-from analysis.imaging.grid import sagittal_grid, sample_picture
+from analysis.imaging.grid import sagittal_grid, sample_picture, turned_grid
 from tests.support.wedge_spine import BACK, FEET, FRONT, HEAD, Layout, rotation
 
 STRAIGHT = Layout(size_mm=(12.0, 40.0, 20.0))
@@ -87,3 +87,26 @@ def test_an_axial_series_has_no_sagittal_grid() -> None:
     )
     with pytest.raises(ValueError, match="not sagittal"):
         sagittal_grid(frame, (3, 10, 10), 0.8)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_a_turned_grid_shows_what_lies_there_in_the_patient(layout: Layout) -> None:
+    frame, shape = layout.frame()
+    places = frame.to_mm(np.moveaxis(np.indices(shape), 0, -1))
+    voxels = (100 + places @ [0.0, 2.0, 3.0]).astype(np.float32)
+    whole = sagittal_grid(frame, shape, 0.8)
+    middle_mm = np.array([20.0, 10.0])
+    turned = turned_grid(whole, middle_mm, 0.4, range(1, 3), (9, 11), 0.5)
+    assert turned.shape == (2, 9, 11)
+    assert [turned.source_slice(i) for i in (0, 1)] == [
+        whole.source_slice(i) for i in (1, 2)
+    ]
+    matrix, offset = turned.map_to(whole)
+    assert matrix @ [4.0, 5.0] + offset == pytest.approx(middle_mm / 0.8)
+    down = matrix @ [1.0, 0.0] * 0.8
+    assert down == pytest.approx([0.5 * np.cos(0.4), 0.5 * np.sin(0.4)])
+    there = turned.frame.to_mm(
+        np.moveaxis(np.indices((1, *turned.shape[1:])), 0, -1)[0]
+    )
+    expected = 100 + there @ [0.0, 2.0, 3.0]
+    assert sample_picture(turned, voxels, 0) == pytest.approx(expected, abs=1e-2)
