@@ -34,6 +34,8 @@ _MAX_SLOPE = 0.7
 """Steepest plane against the centre line; beyond it the fit followed noise."""
 _MAX_DEPTH_MM = 65.0
 """No lumbar disc is as deep from front to back; a pattern that is, is no spine."""
+_NEAR_MM = 12.0
+"""Disc voxels further from every disc's plane than half a vertebra are noise."""
 _RUDIMENTARY_SHARE = 0.68
 """A disc below this share of the depth of the three above it looks like S1/S2."""
 
@@ -119,6 +121,19 @@ def plane_of(column: Column, member: NDArray[np.bool_]) -> DiscPlane | None:
     """
     piece = np.flatnonzero(member & _is_central(column))
     return _plane(column, piece) if piece.size >= _MIN_PLANE_VOXELS else None
+
+
+def owners(column: Column, below_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which disc each voxel of a column belongs to; -1 where to none.
+
+    Parameters
+    ----------
+    below_mm : ndarray, shape (discs, N)
+        How far each voxel lies below the plane of each disc.
+    """
+    away_mm = np.abs(below_mm)
+    near = (column.tissue == Tissue.DISC) & (away_mm.min(axis=0) < _NEAR_MM)
+    return np.where(near, away_mm.argmin(axis=0), -1)
 
 
 def _is_central(column: Column) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from analysis.contract.volume import Volume
 from analysis.imaging.grid import sagittal_grid
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 
 _FORM = "lumbar-1"
 _MARGIN_PX = 4

@@ -19,9 +19,9 @@ from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anchor import MIN_BODY_SHARE, Reading, find_anchor
 from analysis.lumbar.column import Column, find_column, nearest_on_line
-from analysis.lumbar.discs import DiscPlane
-from analysis.lumbar.segment import FULL, TissueMap
+from analysis.lumbar.discs import DiscPlane, owners
 from analysis.lumbar.steps import count_discs
+from analysis.lumbar.tissues import FULL, TissueMap
 
 MIN_BODIES = 2
 """Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine
@@ -36,8 +36,6 @@ LOW_CONFIDENCE = 0.90
 """Below this the reader is warned."""
 _MIN_PIECE_SHARE = 0.1
 """Pieces of a structure that are smaller than this share of its largest are noise."""
-_NEAR_DISC_MM = 12.0
-"""Disc voxels further from every disc's plane than half a vertebra are noise."""
 _EDGE_MM = 4.0
 """A spine that comes this close to the edge of the picture goes on beyond it."""
 _MIN_CANAL_MM3 = 1500.0
@@ -130,14 +128,12 @@ def name_levels(tissues: TissueMap) -> Levels:
 
     names = np.zeros(tissues.tissue.shape, np.uint8)
     planes: dict[int, DiscPlane] = {}
-    away_mm = np.abs(below_mm)
-    nearest, distance_mm = away_mm.argmin(axis=0), away_mm.min(axis=0)
+    owner = owners(column, below_mm)
     for position, structure in enumerate(DISCS):
         index = lowest - position
         if index < 0 or discs[index].inferred:
             continue
-        chosen = of_disc & (nearest == index) & (distance_mm < _NEAR_DISC_MM)
-        if _put(names, column.indices[chosen], structure.number):
+        if _put(names, column.indices[owner == index], structure.number):
             planes[structure.number] = discs[index]
     cut: set[int] = set()
     floor = MIN_BODY_SHARE * float(np.median(areas[areas > 0]))

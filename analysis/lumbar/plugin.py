@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
@@ -20,14 +19,13 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult, Provenance
 from analysis.contract.volume import Volume
-from analysis.inference.card import MODELS, ModelCard, read_card
-from analysis.lumbar.anatomy import CLASSES, STRUCTURES
-from analysis.lumbar.segment import PIXEL_MM, Segmenter
+from analysis.lumbar.anatomy import STRUCTURES
+from analysis.lumbar.networks import Networks, load_networks, shipped_weights
 from analysis.lumbar.suitability import choose
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
-_RESULTS_REVISION = 5
+_RESULTS_REVISION = 6
 """Raised with every change of this package that may change a number."""
 _WEIGHTS_DIGITS = 8
 _IMPORTED_AT_FIRST_USE = (
@@ -49,22 +47,8 @@ _IMPORTED_AT_FIRST_USE = (
 imports them, so that nobody waits for it."""
 
 
-class CardedSegmenter(Segmenter, Protocol):
-    """A network with its card."""
-
-    @property
-    def card(self) -> ModelCard:
-        """What the network is."""
-
-    @property
-    def missed(self) -> str:
-        """Why it does not run on the device asked for; empty where it does."""
-
-
-def _load(threads: int, device: str) -> CardedSegmenter:
-    from analysis.inference.engine import load_segmenter
-
-    return load_segmenter("lumbar", threads=threads, device=device)
+def _load(threads: int, device: str) -> Networks:
+    return load_networks(threads=threads, device=device)
 
 
 class LumbarMri:
@@ -73,7 +57,7 @@ class LumbarMri:
     Parameters
     ----------
     load
-        Loads the network for a number of threads and a device; by default the one of
+        Loads the networks for a number of threads and a device; by default those of
         this package.
     """
 
@@ -81,55 +65,40 @@ class LumbarMri:
     contract_version = CONTRACT_VERSION
     inputs: tuple[Role, ...] = (ROLE,)
 
-    def __init__(self, load: Callable[[int, str], CardedSegmenter] = _load) -> None:
+    def __init__(self, load: Callable[[int, str], Networks] = _load) -> None:
         self._load = load
-        self._segmenter: CardedSegmenter | None = None
+        self._networks: Networks | None = None
 
     @property
     def version(self) -> str:
         """Package, revision of the results, and the first digits of the weights."""
         own = f"{_PACKAGE_VERSION}+r{_RESULTS_REVISION}"
         try:
-            loaded = self._segmenter is not None
-            card = self._card if loaded else read_card("lumbar", MODELS)
+            loaded = self._networks
+            weights = loaded.weights_sha256 if loaded else shipped_weights()
         except AnalysisFailed:  # `prepare` reports it; a version has to be had before
             return own
-        return f"{own}.{card.weights_sha256[:_WEIGHTS_DIGITS]}"
-
-    @property
-    def _card(self) -> ModelCard:
-        if self._segmenter is None:
-            message = "the network is not loaded"
-            raise AnalysisFailed(message)
-        return self._segmenter.card
+        return f"{own}.{weights[:_WEIGHTS_DIGITS]}"
 
     def accepts(self, summary: SeriesSummary) -> Fit:
         """Take sagittal T2, in need T1 or STIR; refuse all else with its reason."""
         return choose(summary)
 
     def prepare(self, *, threads: int, device: str) -> str:
-        """Load and verify the network; say why it is not on the device asked for.
+        """Load and verify the networks; say why one is not on the device asked for.
 
         Raises
         ------
         AnalysisFailed
-            If it is missing, damaged or not the network that this code was written
+            If one is missing, damaged or not the network that this code was written
             for.
         """
-        if self._segmenter is not None:
-            return self._segmenter.missed
+        if self._networks is not None:
+            return self._networks.missed
         for module in _IMPORTED_AT_FIRST_USE:
             importlib.import_module(module)
-        segmenter = self._load(threads, device)
-        card = segmenter.card
-        if card.classes != CLASSES or card.spacing_mm != PIXEL_MM:
-            message = (
-                f"network {card.name} {card.version}: expected classes {CLASSES} at "
-                f"{PIXEL_MM} mm, got {card.classes} at {card.spacing_mm} mm"
-            )
-            raise AnalysisFailed(message)
-        self._segmenter = segmenter
-        return segmenter.missed
+        self._networks = self._load(threads, device)
+        return self._networks.missed
 
     def analyse(
         self, inputs: Mapping[Role, Volume], context: Context
@@ -143,7 +112,7 @@ class LumbarMri:
         OutOfResources
             If memory gave out.
         AnalysisFailed
-            If the network cannot be loaded.
+            If the networks cannot be loaded.
         """
         return self._analyse(inputs[ROLE], context, None)
 
@@ -157,7 +126,7 @@ class LumbarMri:
     ) -> AnalysisResult:
         """Measure one series from outlines that a reader has corrected.
 
-        The network is loaded, for it names the version, and does not run.
+        The networks are loaded, for they name the version, and do not run.
 
         Raises
         ------
@@ -167,7 +136,7 @@ class LumbarMri:
         OutOfResources
             If memory gave out.
         AnalysisFailed
-            If the network cannot be loaded.
+            If the networks cannot be loaded.
         """
         return self._analyse(inputs[ROLE], context, outlines)
 
@@ -209,13 +178,14 @@ class LumbarMri:
         from analysis.lumbar.summary import summarise
         from analysis.lumbar.trace import find, take, without_uncertainty
 
-        segmenter, card = self._segmenter, self._card
-        if segmenter is None:  # `_card` has raised
-            raise AnalysisFailed(card.name)
+        networks = self._networks
+        if networks is None:
+            message = "the networks are not loaded"
+            raise AnalysisFailed(message)
         summary, threads = context.summaries.get(ROLE), context.threads
         sagittal = examine(volume)
         trace = (
-            find(sagittal, segmenter, threads=threads)
+            find(sagittal, networks, threads=threads)
             if outlines is None
             else take(volume, outlines)
         )
@@ -258,7 +228,9 @@ class LumbarMri:
             *norm_notices(assessment.person),
         )
         provenance = Provenance(
-            name=self.name, version=self.version, weights_sha256=card.weights_sha256
+            name=self.name,
+            version=self.version,
+            weights_sha256=networks.weights_sha256,
         )
         sheet = Sheet(
             volume=volume,

@@ -5,24 +5,23 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.contract.volume import Volume
 from analysis.imaging.grid import SagittalGrid, sagittal_grid, sample_picture
 from analysis.imaging.resample import resample
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import Tissue
+from analysis.lumbar.networks import Networks, Segmenter
+from analysis.lumbar.second_look import look_again
 from analysis.lumbar.suitability import SagittalVolume
+from analysis.lumbar.tissues import FULL, GROUPS, PIXEL_MM, TissueMap
 
 T = TypeVar("T", np.uint8, np.float32)
 
-PIXEL_MM = 0.8
-"""The grid that the network was trained on."""
-FULL = 255
-"""Probability 1 as it is kept, in eight bits: a step of 0.004 is far below what the
-network knows."""
 _BATCH = 8
 """Slices whose probabilities are held at full precision; bounds the memory."""
 _REACH = 1
@@ -35,83 +34,36 @@ _SMOOTH_FROM_PX = 0.4
 """Less smoothing than this, in slices, gives the neighbours under 5 %."""
 
 
-class Segmenter(Protocol):
-    """A trained network, as `analysis.inference` loads it."""
-
-    def probabilities(
-        self, slices: NDArray[np.float32], part: slice = slice(None)
-    ) -> NDArray[np.float32]:
-        """Map grey values (K, R, C) to probabilities (slices in part, 6, R, C)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TissueMap:
-    """Probability of each tissue on the sagittal grid.
-
-    Parameters
-    ----------
-    grid
-        Square pixels, head up, front to the left.
-    probability : ndarray, shape (K, 6, R, C), uint8
-        In 255ths; channels in the order of `Tissue`.
-    tissue : ndarray, shape (K, R, C), uint8
-        The most probable one, before probabilities are smoothed across slices: a thin
-        disc that one slice shows is found.
-    """
-
-    grid: SagittalGrid
-    probability: NDArray[np.uint8]
-    tissue: NDArray[np.uint8]
-
-    def margin(
-        self, index: int, group: tuple[Tissue, ...], window: tuple[slice, slice]
-    ) -> NDArray[np.float32]:
-        """Return by how much a group of tissues is more probable than all others.
-
-        Parameters
-        ----------
-        index
-            Slice of the grid.
-        group
-            Tissues that count as one.
-        window
-            Rows and columns.
-
-        Returns
-        -------
-        ndarray, shape of the window, float32
-            In 255ths: positive where the group has more than half of the probability,
-            zero on its outline. A lead over the next tissue alone would put the outline
-            too far out where three of them meet: between end plate, disc and body.
-        """
-        members = [int(tissue) for tissue in group]
-        planes = self.probability[index, :, window[0], window[1]][members]
-        return np.asarray(2 * planes.sum(axis=0, dtype=np.float32) - FULL, np.float32)
-
-
 def segment(
-    sagittal: SagittalVolume, segmenter: Segmenter, *, threads: int = 1
+    sagittal: SagittalVolume, networks: Networks, *, threads: int = 1
 ) -> TissueMap:
-    """Run the network over every slice of the volume.
+    """Find the tissue of every pixel: whole slices first, then each disc by itself.
 
     Parameters
     ----------
     sagittal
         The series.
-    segmenter
-        The network.
+    networks
+        That look.
     threads
-        That share what is done before and after it.
+        That share what is done before and after them.
     """
-    volume = sagittal.volume
-    source_shape = volume.voxels.shape
-    grid = sagittal_grid(
-        volume.frame,
-        (int(source_shape[0]), int(source_shape[1]), int(source_shape[2])),
-        PIXEL_MM,
-    )
-    count, rows, columns = grid.shape
-    probability = np.empty((count, len(Tissue), rows, columns), np.uint8)
+    tissues = _first_look(sagittal.volume, networks.tissue, threads)
+    if networks.disc is not None:
+        tissues = look_again(tissues, sagittal.volume, networks.disc, threads=threads)
+    grid = tissues.grid
+    sources = [grid.source_slice(index) for index in range(grid.shape[0])]
+    shown = np.array([source not in sagittal.blank for source in sources], np.float32)
+    slice_mm = float(grid.frame.spacing_mm[0])
+    _smooth_across(tissues.probability, slice_mm, shown, threads)
+    return tissues
+
+
+def _first_look(volume: Volume, segmenter: Segmenter, threads: int) -> TissueMap:
+    """Run the network over every slice of the volume."""
+    count, rows, columns = volume.voxels.shape
+    grid = sagittal_grid(volume.frame, (count, rows, columns), PIXEL_MM)
+    probability = np.empty((count, len(Tissue), *grid.shape[1:]), np.uint8)
     with ThreadPoolExecutor(threads) as pool:
         sample = partial(sample_picture, grid, volume.voxels)
         pictures = np.stack(list(pool.map(sample, range(count))))
@@ -125,10 +77,6 @@ def segment(
     with ThreadPoolExecutor(threads) as pool:
         likeliest = partial(np.argmax, axis=0)
         tissue = np.stack(list(pool.map(likeliest, probability)))
-    sources = [grid.source_slice(index) for index in range(count)]
-    shown = np.array([source not in sagittal.blank for source in sources], np.float32)
-    slice_mm = float(grid.frame.spacing_mm[0])
-    _smooth_across(probability, slice_mm, shown, threads)
     return TissueMap(grid=grid, probability=probability, tissue=tissue.astype(np.uint8))
 
 
@@ -170,13 +118,6 @@ def _smooth_across(
         list(pool.map(smooth_channel, range(probability.shape[1])))
 
 
-# Tissues that share their named structures: where the network wavers between the
-# body of L5 and S1, the numbering of the levels has decided.
-GROUPS: tuple[tuple[Tissue, ...], ...] = (
-    (Tissue.BODY, Tissue.S1),
-    (Tissue.DISC,),
-    (Tissue.CANAL,),
-)
 _GROUP_OF_CHANNEL = np.array([0, 1, 2, 1, 3, 0], np.uint8)
 _MARGIN_PX = 3
 

@@ -24,15 +24,10 @@ from analysis.lumbar.kept import Former, keep, recall
 from analysis.lumbar.levels import Levels, name_levels, reaches
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.rows import DiscRow, Rows
-from analysis.lumbar.segment import (
-    FULL,
-    PIXEL_MM,
-    Segmenter,
-    TissueMap,
-    label_source,
-    segment,
-)
+from analysis.lumbar.networks import Networks
+from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import SagittalVolume
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 
 SEGMENT_LABELS = tuple(structure.label for structure in STRUCTURES)
 """What a segment must be called to be measured."""
@@ -84,15 +79,15 @@ class Trace:
         return keep(replace(self.former, measured=self.labels), volume)
 
 
-def find(sagittal: SagittalVolume, segmenter: Segmenter, *, threads: int) -> Trace:
-    """Find the structures with the network.
+def find(sagittal: SagittalVolume, networks: Networks, *, threads: int) -> Trace:
+    """Find the structures with the networks.
 
     Raises
     ------
     UnsuitableInput
         If there is no lumbar spine in the picture.
     """
-    tissues = segment(sagittal, segmenter, threads=threads)
+    tissues = segment(sagittal, networks, threads=threads)
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     labels = label_source(tissues, anatomy.levels.names, threads=threads)
     former = Former(tissues=tissues, found=labels, measured=labels)

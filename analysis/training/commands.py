@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.inference.engine import load_segmenter
+from analysis.lumbar.networks import load_networks
 from analysis.training.batches import Batches
 from analysis.training.compare import (
     Budget,
@@ -16,6 +16,8 @@ from analysis.training.compare import (
     write_table,
 )
 from analysis.training.curves import draw_curves
+from analysis.training.disc_batches import DiscBatches
+from analysis.training.disc_fold import DiscFold
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
 from analysis.training.readers import read_cases
@@ -33,8 +35,17 @@ def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
     """Train, or go on with a stopped run; writes checkpoints into `folder`."""
     settings = read_settings(settings_file)
     training, validation = split_cases(settings, data)
-    batches, fold = Batches(settings, training), Fold(settings, validation)
-    run = Run(settings, folder, batches, fold, device)
+    if settings.outlines_one_disc:
+        run = Run(
+            settings,
+            folder,
+            DiscBatches(settings, training),
+            DiscFold(settings, validation),
+            device,
+        )
+    else:
+        batches, fold = Batches(settings, training), Fold(settings, validation)
+        run = Run(settings, folder, batches, fold, device)
     draw_curves(run.train(), folder / _CURVES)
 
 
@@ -86,10 +97,13 @@ def export(settings_file: Path, folder: Path, models: Path) -> None:
 def evaluate(
     settings_file: Path, data: Path, split: str, out: Path, models: Path
 ) -> None:
-    """Score the model files on a split; writes figures and pictures into `out`."""
+    """Score the model files on a split; writes figures and pictures into `out`.
+
+    The settings say of which sources.
+    """
     settings = read_settings(settings_file)
-    segmenter = load_segmenter(settings.name, folder=models)
+    networks = load_networks(folder=models)
     cases = [
         case for source in settings.sources for case in read_cases(data, source, split)
     ]
-    evaluate_cases(segmenter, cases, out, _SHOWN)
+    evaluate_cases(networks, cases, out, _SHOWN)

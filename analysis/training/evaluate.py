@@ -1,4 +1,4 @@
-"""Figures of a committed model on a split of the data, at native resolution."""
+"""Figures of the committed networks on a split of the data, at native resolution."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.inference.engine import Segmenter
-from analysis.training.grid import from_grid, to_grid
+from analysis.contract.volume import Volume
+from analysis.imaging.resample import resample
+from analysis.lumbar.networks import Networks
+from analysis.lumbar.segment import segment
+from analysis.lumbar.suitability import SagittalVolume
 from analysis.training.labels import Label, decided
 from analysis.training.overlay import paint, save_sheet
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance
@@ -48,19 +51,21 @@ class SeriesFigures:
     disc_outline: OutlineDistance | None
 
 
-def segment_case(segmenter: Segmenter, case: LabelledCase) -> NDArray[np.uint8]:
+def segment_case(networks: Networks, case: LabelledCase) -> NDArray[np.uint8]:
     """Label every slice of a case on its own grid (K, R, C).
 
     Probabilities are brought to the case's grid before the largest is taken.
     """
-    grid_mm = segmenter.card.spacing_mm
-    shares = segmenter.probabilities(to_grid(case.grey, case.spacing_mm, grid_mm))
-    rows, columns = case.grey.shape[1:]
-    native = [
-        from_grid(planes, (rows, columns), case.spacing_mm, grid_mm).argmax(axis=0)
-        for planes in shares
-    ]
-    return np.stack(native).astype(np.uint8)
+    voxels = case.grey.astype(np.float32)
+    volume = Volume(voxels=voxels, frame=case.frame, series_uid=case.name)
+    tissues = segment(SagittalVolume(volume=volume), networks)
+    matrix, offset = tissues.grid.plane_map(to_source=False)
+    labels = np.empty(case.grey.shape, np.uint8)
+    shape = (case.grey.shape[1], case.grey.shape[2])
+    for index, planes in enumerate(tissues.probability.astype(np.float32)):
+        native = [resample(plane, matrix, offset, shape, order=1) for plane in planes]
+        labels[tissues.grid.source_slice(index)] = np.argmax(native, axis=0)
+    return labels
 
 
 def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> SeriesFigures:
@@ -89,7 +94,7 @@ def score_case(case: LabelledCase, guess: NDArray[np.uint8]) -> SeriesFigures:
 
 
 def evaluate_cases(
-    segmenter: Segmenter,
+    networks: Networks,
     cases: Sequence[LabelledCase],
     out: Path,
     shown: frozenset[str],
@@ -102,7 +107,7 @@ def evaluate_cases(
     figures: list[SeriesFigures] = []
     pictures: list[NDArray[np.uint8]] = []
     for case in tqdm(cases, desc="evaluate", unit="case"):
-        guess = segment_case(segmenter, case)
+        guess = segment_case(networks, case)
         figures.append(score_case(case, guess))
         if case.source not in shown:
             continue
@@ -118,7 +123,7 @@ def evaluate_cases(
     table = _table(figures)
     (out / "figures.md").write_text(table, encoding="utf-8")
     (out / "figures.json").write_text(
-        json.dumps(_plain(segmenter, figures), indent=2) + "\n", encoding="utf-8"
+        json.dumps(_plain(networks, figures), indent=2) + "\n", encoding="utf-8"
     )
     tqdm.write(table)
     return figures
@@ -166,11 +171,16 @@ def _spread(scored: Sequence[tuple[float, str]]) -> str:
     )
 
 
-def _plain(segmenter: Segmenter, figures: Sequence[SeriesFigures]) -> dict[str, object]:
+def _plain(networks: Networks, figures: Sequence[SeriesFigures]) -> dict[str, object]:
     return {
-        "model": segmenter.card.name,
-        "version": segmenter.card.version,
-        "weights_sha256": segmenter.card.weights_sha256,
+        "networks": [
+            {
+                "name": card.name,
+                "version": card.version,
+                "weights_sha256": card.weights_sha256,
+            }
+            for card in networks.cards
+        ],
         "series": [
             {
                 "source": figure.source,

@@ -13,13 +13,14 @@ from collections import Counter
 
 import numpy as np
 
-from analysis.inference.engine import load_segmenter
 from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure, Tissue
 from analysis.lumbar.levels import Levels, name_levels
 from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.segment import FULL, TissueMap, segment
+from analysis.lumbar.networks import load_networks
+from analysis.lumbar.segment import segment
 from analysis.lumbar.stripes import striped_discs
 from analysis.lumbar.suitability import examine
+from analysis.lumbar.tissues import FULL, TissueMap
 from tests.support import spider
 
 LINE_MM = (3.0, 6.0)
@@ -62,12 +63,12 @@ def outcome(before: Levels, after: Levels) -> str:
 
 def main(split: str) -> None:
     """Count over all patients of a split."""
-    segmenter = load_segmenter("lumbar", threads=2)
+    networks = load_networks(threads=2)
     lines: Counter[str] = Counter()
     stripes: Counter[str] = Counter()
     for patient in spider.patients(split):
         volume = spider.read_volume(patient)
-        tissues = segment(examine(volume), segmenter)
+        tissues = segment(examine(volume), networks)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
         stripes[f"none: found at {len(striped_discs(anatomy, volume))} discs"] += 1
         for body in VERTEBRAE[1:5]:

@@ -13,7 +13,6 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.inference.engine import load_segmenter
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
 from analysis.lumbar.confidence import (
     UNCERTAIN_BODY,
@@ -21,6 +20,7 @@ from analysis.lumbar.confidence import (
     outline_confidence,
 )
 from analysis.lumbar.levels import name_levels
+from analysis.lumbar.networks import load_networks
 from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
 from analysis.training.scores import dice_of
@@ -39,11 +39,11 @@ _MISSED = 0.0
 
 def pairs(split: str) -> dict[str, list[tuple[float, float]]]:
     """Return expected and true overlap of every drawn structure, by kind."""
-    segmenter = load_segmenter("lumbar", threads=2)
+    networks = load_networks(threads=2)
     found = defaultdict(list)
     for patient in spider.patients(split):
         truth = drawn(patient)
-        tissues = segment(examine(spider.read_volume(patient)), segmenter)
+        tissues = segment(examine(spider.read_volume(patient)), networks)
         names = name_levels(tissues).names
         labels = label_source(tissues, names)
         confidence = outline_confidence(tissues, names)

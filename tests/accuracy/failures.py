@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import DISCS, Structure
+from analysis.lumbar.networks import Networks, load_networks
 from analysis.training.overlay import save_sheet
 from tests.accuracy.report import named
 from tests.support import spider
@@ -32,10 +32,10 @@ def edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask & ~ndimage.binary_erosion(mask))
 
 
-def row(patient: str, disc: Structure, segmenter: Segmenter) -> list[NDArray[np.uint8]]:
+def row(patient: str, disc: Structure, networks: Networks) -> list[NDArray[np.uint8]]:
     """Return one picture a slice."""
     drawn = spider.read_disc_instances(patient) == DISCS.index(disc) + 1
-    found = named(patient, segmenter)[0] == disc.number
+    found = named(patient, networks)[0] == disc.number
     centre = np.argwhere(drawn).mean(axis=0)[1:].round().astype(int)
     half = np.array(_SIDE_PX) // 2
     low = np.maximum(centre - half, 0)
@@ -56,8 +56,8 @@ def row(patient: str, disc: Structure, segmenter: Segmenter) -> list[NDArray[np.
 
 def main(out: Path) -> None:
     """Draw them all."""
-    segmenter = load_segmenter("lumbar", threads=2)
-    rows = [row(patient, disc, segmenter) for patient, disc in WORST]
+    networks = load_networks(threads=2)
+    rows = [row(patient, disc, networks) for patient, disc in WORST]
     save_sheet(rows, out, height_px=_HEIGHT_PX)
 
 

@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure, level_of
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
 from analysis.lumbar.measure.refuse import refuse, uncertain_heights
 from analysis.lumbar.measure.rows import Rows, measure_rows
-from analysis.lumbar.segment import TissueMap, label_source, segment
+from analysis.lumbar.networks import Networks, load_networks
+from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
+from analysis.lumbar.tissues import TissueMap
 from tests.support import spider
 
 QUANTITIES = (
@@ -65,9 +66,9 @@ def drawn(patient: str) -> Reading:
     return read(patient, spider.tissue_map(volume, tissue))
 
 
-def predicted(patient: str, segmenter: Segmenter) -> Reading:
+def predicted(patient: str, networks: Networks) -> Reading:
     """Read one patient through the network; heights known too badly are refused."""
-    found = read(patient, segment(examine(spider.read_volume(patient)), segmenter))
+    found = read(patient, segment(examine(spider.read_volume(patient)), networks))
     return replace(found, rows=refuse(found.rows, uncertain_heights(found.rows)))
 
 
@@ -148,12 +149,12 @@ def table(patients: Mapping[str, tuple[Reading, Reading]]) -> Iterable[str]:
 
 def main(split: str) -> None:
     """Read all patients of a split and write the tables to standard output."""
-    segmenter = load_segmenter("lumbar", threads=2)
+    networks = load_networks(threads=2)
     patients: dict[str, tuple[Reading, Reading]] = {}
     lines = []
     for patient in spider.patients(split):
         try:
-            both = drawn(patient), predicted(patient, segmenter)
+            both = drawn(patient), predicted(patient, networks)
         except UnsuitableInput as outcome:
             lines.append(f"{patient}: {outcome.code}: {outcome.text}")
             continue

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import CANAL
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.rows import DiscRow, measure_rows
+from analysis.lumbar.networks import Networks, load_networks
 from analysis.lumbar.report import DISC_OUTPUTS
 from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
@@ -126,9 +126,9 @@ def _moved(
     )
 
 
-def read(volume: Volume, segmenter: Segmenter) -> Reading:
+def read(volume: Volume, networks: Networks) -> Reading:
     """Measure one series through the network."""
-    tissues = segment(examine(volume), segmenter)
+    tissues = segment(examine(volume), networks)
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
@@ -230,9 +230,9 @@ def collect(
 
 def main(split: str, step: int) -> None:
     """Write the tables of a split to standard output."""
-    segmenter = load_segmenter("lumbar", threads=1)
+    networks = load_networks(threads=1)
     readings = collect(
-        spider.patients(split)[::step], lambda volume: read(volume, segmenter)
+        spider.patients(split)[::step], lambda volume: read(volume, networks)
     )
     sys.stdout.write("\n".join(table(readings)) + "\n")
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.inference.engine import Segmenter, load_segmenter
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
 from analysis.lumbar.levels import Levels, name_levels
+from analysis.lumbar.networks import Networks, load_networks
 from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
 from analysis.training.scores import dice_of, outline_distance
@@ -58,9 +58,9 @@ class Patient:
     codes: tuple[str, ...]
 
 
-def named(patient: str, segmenter: Segmenter) -> tuple[NDArray[np.uint8], Levels]:
+def named(patient: str, networks: Networks) -> tuple[NDArray[np.uint8], Levels]:
     """Run the product's path from the volume to named structures."""
-    tissues = segment(examine(spider.read_volume(patient)), segmenter)
+    tissues = segment(examine(spider.read_volume(patient)), networks)
     levels = name_levels(tissues)
     return label_source(tissues, levels.names, threads=_THREADS), levels
 
@@ -77,10 +77,10 @@ def drawn(patient: str) -> NDArray[np.uint8]:
     return labels
 
 
-def score(patient: str, segmenter: Segmenter) -> Patient:
+def score(patient: str, networks: Networks) -> Patient:
     """Compare what the product finds in one patient with what was drawn."""
     truth = drawn(patient)
-    labels, levels = named(patient, segmenter)
+    labels, levels = named(patient, networks)
     third = len(truth) // 3
     middle = slice(third, len(truth) - third)
 
@@ -136,20 +136,24 @@ def patient_table(patients: Sequence[Patient]) -> list[str]:
 
 def write(figures: Path, out: Path) -> None:
     """Write the document; `figures` holds what `evaluate` wrote."""
-    segmenter = load_segmenter("lumbar", threads=_THREADS)
+    networks = load_networks(threads=_THREADS)
     patients, refused = [], []
     for patient in spider.patients(SPLIT):
         try:
-            patients.append(score(patient, segmenter))
+            patients.append(score(patient, networks))
         except UnsuitableInput as outcome:
             refused.append(f"- {patient}: {outcome.code}: {outcome.text}")
-    card = segmenter.card
+    named = ", ".join(
+        f"{card.name} {card.version} (weights `{card.weights_sha256[:12]}`)"
+        for card in networks.cards
+    )
     lines = [
         "# Accuracy",
         "",
-        f"Written by `make accuracy` for lumbar {card.version}, weights "
-        f"`{card.weights_sha256[:12]}`, on the split `public_test`, which has trained, "
-        "tuned and chosen nothing.",
+        f"Written by `make accuracy` for the networks {named}, on the split "
+        "`public_test`, which has trained, tuned and chosen nothing. The second look "
+        "at each disc had been scored on it before train chose it: see "
+        "[segmentation.md](segmentation.md).",
         "",
         "## SPIDER, level by level, through the product",
         "",
@@ -161,7 +165,7 @@ def write(figures: Path, out: Path) -> None:
         *refused,
         "## Every source, tissue by tissue",
         "",
-        "The network alone, before outlines are smoothed across slices. Only where the "
+        "Both networks, before outlines are smoothed across slices. Only where the "
         "labels decide about a class; S1 only in slices where it was drawn.",
         "",
         (figures / "figures.md").read_text(encoding="utf-8"),

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.inference.engine import load_segmenter
 from analysis.lumbar.anatomy import DISCS, level_of
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.geometry import measure_disc
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.rows import measure_rows
 from analysis.lumbar.measure.uncertainty import sensitivity, uncertainties
+from analysis.lumbar.networks import load_networks
 from analysis.lumbar.report import DISC_OUTPUTS
-from analysis.lumbar.segment import TissueMap, label_source, segment
+from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
+from analysis.lumbar.tissues import TissueMap
 from tests.support import spider
 
 _COVERED = 0.683
@@ -37,13 +38,13 @@ Point = tuple[float, float, float, float, float]
 
 def points(split: str) -> dict[str, list[Point]]:
     """Return what is known of every value of a split, by quantity."""
-    segmenter = load_segmenter("lumbar", threads=1)
+    networks = load_networks(threads=1)
     found: dict[str, list[Point]] = defaultdict(list)
     for patient in spider.patients(split):
         volume = spider.read_volume(patient)
         try:
             drawn = _anatomy(spider.tissue_map(volume, spider.read_tissue(patient)))
-            seen = _anatomy(segment(examine(volume), segmenter))
+            seen = _anatomy(segment(examine(volume), networks))
         except UnsuitableInput as outcome:
             sys.stderr.write(f"{patient}: {outcome.code}\n")
             continue

@@ -17,8 +17,8 @@ from pathlib import Path
 from unittest import mock
 
 from analysis.contract.plugin import Context
-from analysis.inference.engine import load_segmenter
 from analysis.lumbar import pages, trace
+from analysis.lumbar.networks import load_networks
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from analysis.lumbar.segment import segment
 from analysis.lumbar.suitability import examine
@@ -42,7 +42,7 @@ def main(repeats: int) -> None:
     context = Context(
         subject=decoded.subject, summaries={ROLE: summary}, threads=THREADS
     )
-    tissues = segment(examine(decoded.volume), load_segmenter(), threads=THREADS)
+    tissues = segment(examine(decoded.volume), load_networks(), threads=THREADS)
     drawing, plugin = list[float](), LumbarMri()
 
     def draw(sheet: pages.Sheet) -> object:

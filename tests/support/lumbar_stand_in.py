@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from analysis.inference.card import ModelCard
 from analysis.inference.normalise import Normalisation
 from analysis.lumbar.anatomy import CLASSES
-from analysis.lumbar.segment import FULL, PIXEL_MM
+from analysis.lumbar.networks import Networks
+from analysis.lumbar.tissues import FULL, PIXEL_MM
 
 CARD = ModelCard(
     name="stand-in",
@@ -48,3 +49,8 @@ class PhantomSegmenter:
         planes = self.planes[self.done : self.done + count]
         self.done = (self.done + count) % len(self.planes)
         return planes.astype(np.float32) / np.float32(FULL)
+
+
+def phantom_networks(planes: NDArray[np.uint8], card: ModelCard = CARD) -> Networks:
+    """Return networks that know the phantom at the first look."""
+    return Networks(tissue=PhantomSegmenter(planes, card=card))

@@ -14,7 +14,7 @@ from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import sagittal_grid, sample_picture
 from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 from analysis.training.labels import split_vertebrae
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

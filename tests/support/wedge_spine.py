@@ -16,7 +16,7 @@ from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import SagittalGrid, sagittal_grid
 from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 
 Vector = NDArray[np.float64]
 

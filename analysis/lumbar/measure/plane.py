@@ -12,7 +12,7 @@ from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.levels import Levels
 from analysis.lumbar.measure.rays import OUTSIDE, Field
-from analysis.lumbar.segment import GROUPS, TissueMap
+from analysis.lumbar.tissues import GROUPS, TissueMap
 
 HALF_WIDTH_MM = 6.0
 """Slices within this distance of the middle are measured: a single slice is noisy, and

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.inference.engine import load_segmenter
 from analysis.lumbar.grade.features import FEATURES
 from analysis.lumbar.grade.model import ARRAYS, MODEL_FILE, OrdinalModel
+from analysis.lumbar.networks import load_networks
 from analysis.training.grading.discs import OUTLINES, LabelledDisc, read_discs
 from analysis.training.grading.figures import (
     draw_calibration,
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("docs/grading"))
     options = parser.parse_args(arguments)
-    segmenter = load_segmenter("lumbar", threads=2)
-    train = read_discs(options.data, "train", segmenter)
+    networks = load_networks(threads=2)
+    train = read_discs(options.data, "train", networks)
     model = fit_grades(train)
     if options.command == "fit":
-        _write(model, train, segmenter.card.weights_sha256)
+        _write(model, train, networks.weights_sha256)
         return 0
-    tested = read_discs(options.data, "public_test", segmenter)
+    tested = read_discs(options.data, "public_test", networks)
     options.out.mkdir(parents=True, exist_ok=True)
     lines = "\n".join(_evaluate(model, train, tested, options.out))
     (options.out / "figures.md").write_text(f"{lines}\n", encoding="utf-8")

@@ -16,21 +16,16 @@ from tqdm import tqdm
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.imaging.grid import sagittal_grid, sample_picture
-from analysis.inference.engine import Segmenter
 from analysis.lumbar.anatomy import DISCS, Structure, Tissue
 from analysis.lumbar.grade.features import DiscFeatures, disc_features
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing
 from analysis.lumbar.measure.rows import measure_rows
-from analysis.lumbar.segment import (
-    FULL,
-    PIXEL_MM,
-    TissueMap,
-    label_source,
-    segment,
-)
+from analysis.lumbar.networks import Networks
+from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import examine
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 from analysis.training.labels import split_vertebrae
 
 _FOLDER = "spider_t2space"
@@ -101,7 +96,7 @@ class LabelledDisc:
         return ""
 
 
-def read_discs(data: Path, split: str, segmenter: Segmenter) -> list[LabelledDisc]:
+def read_discs(data: Path, split: str, networks: Networks) -> list[LabelledDisc]:
     """Read all labelled discs of the SPIDER patients of a split.
 
     Parameters
@@ -110,13 +105,13 @@ def read_discs(data: Path, split: str, segmenter: Segmenter) -> list[LabelledDis
         The data folder, with `manifest.csv`.
     split
         `train` or `public_test`.
-    segmenter
+    networks
         Draws the predicted outlines.
     """
     labels = _labels(data / _FOLDER / "radiological_gradings.csv")
     found: list[LabelledDisc] = []
     for patient, clipped in tqdm(_patients(data, split), desc=split, unit="case"):
-        read = _patient_discs(data / _FOLDER / patient, labels, segmenter)
+        read = _patient_discs(data / _FOLDER / patient, labels, networks)
         found += [replace(disc, clipped=clipped) for disc in read]
     return found
 
@@ -148,12 +143,12 @@ def _labels(path: Path) -> dict[tuple[int, int], dict[str, int]]:
 def _patient_discs(
     folder: Path,
     labels: Mapping[tuple[int, int], Mapping[str, int]],
-    segmenter: Segmenter,
+    networks: Networks,
 ) -> Iterator[LabelledDisc]:
     volume = _volume(folder)
     tissues = {
         "drawn": _drawn(folder, volume),
-        "predicted": segment(examine(volume), segmenter),
+        "predicted": segment(examine(volume), networks),
     }
     anatomies = {
         outline: Anatomy(tissues=map_, levels=name_levels(map_))

@@ -19,8 +19,9 @@ from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import Tissue
 from analysis.lumbar.contrast import weighting_notices
+from analysis.lumbar.networks import Networks
 from analysis.lumbar.plugin import ROLE, LumbarMri
-from tests.support.lumbar_stand_in import PhantomSegmenter
+from tests.support.lumbar_stand_in import phantom_networks
 from tests.support.wedge_spine import GREY, Layout, WedgeSpine
 
 T1_LIKE = 0.7 * GREY[Tissue.BODY]
@@ -36,21 +37,21 @@ UNKNOWN = SeriesSummary(
 
 
 @pytest.fixture(scope="module")
-def spine() -> tuple[Volume, PhantomSegmenter]:
+def spine() -> tuple[Volume, Networks]:
     frame, shape = Layout(size_mm=(28.0, 290.0, 150.0)).frame()
     drawn = WedgeSpine()
     planes = drawn.tissue_map(frame, shape).probability
-    return drawn.volume(frame, shape), PhantomSegmenter(planes)
+    return drawn.volume(frame, shape), phantom_networks(planes)
 
 
 def analyse(
     volume: Volume,
-    segmenter: PhantomSegmenter,
+    networks: Networks,
     weighting: Weighting = Weighting.UNKNOWN,
 ) -> AnalysisResult:
     summary = dataclasses.replace(UNKNOWN, weighting=weighting)
     context = Context(subject=Subject(), summaries={ROLE: summary})
-    return LumbarMri(lambda *_: segmenter).analyse({ROLE: volume}, context)
+    return LumbarMri(lambda *_: networks).analyse({ROLE: volume}, context)
 
 
 def dark(volume: Volume) -> Volume:
@@ -72,14 +73,14 @@ def assert_geometry_alone(result: AnalysisResult, code: str) -> None:
 
 
 def test_with_bright_fluid_geometry_is_measured_and_signal_is_not(
-    spine: tuple[Volume, PhantomSegmenter],
+    spine: tuple[Volume, Networks],
 ) -> None:
     assert_geometry_alone(analyse(*spine), "weighting_unknown")
 
 
 @pytest.mark.parametrize("weighting", [Weighting.T1, Weighting.STIR])
 def test_of_t1_and_stir_geometry_is_measured_and_signal_and_grade_are_not(
-    spine: tuple[Volume, PhantomSegmenter], weighting: Weighting
+    spine: tuple[Volume, Networks], weighting: Weighting
 ) -> None:
     volume, segmenter = spine
     picture = dark(volume) if weighting is Weighting.T1 else volume
@@ -91,7 +92,7 @@ def test_of_t1_and_stir_geometry_is_measured_and_signal_and_grade_are_not(
 
 @pytest.mark.parametrize("weighting", [Weighting.T2, Weighting.T2_FAT_SUPPRESSED])
 def test_called_t2_and_with_dark_fluid_signal_is_refused_with_both_signals(
-    spine: tuple[Volume, PhantomSegmenter], weighting: Weighting
+    spine: tuple[Volume, Networks], weighting: Weighting
 ) -> None:
     volume, segmenter = spine
     result = analyse(dark(volume), segmenter, weighting)
@@ -101,7 +102,7 @@ def test_called_t2_and_with_dark_fluid_signal_is_refused_with_both_signals(
 
 
 def test_called_t2_and_with_bright_fluid_signal_is_measured(
-    spine: tuple[Volume, PhantomSegmenter],
+    spine: tuple[Volume, Networks],
 ) -> None:
     result = analyse(*spine, Weighting.T2)
     assert "not_t2" not in [warning.code for warning in result.warnings]
@@ -111,7 +112,7 @@ def test_called_t2_and_with_bright_fluid_signal_is_measured(
 
 
 def test_with_dark_fluid_it_is_refused_with_both_signals(
-    spine: tuple[Volume, PhantomSegmenter],
+    spine: tuple[Volume, Networks],
 ) -> None:
     volume, segmenter = spine
     with pytest.raises(UnsuitableInput, match="63 where bone has 90") as outcome:
@@ -120,7 +121,7 @@ def test_with_dark_fluid_it_is_refused_with_both_signals(
 
 
 def test_without_a_canal_nothing_can_be_told(
-    spine: tuple[Volume, PhantomSegmenter],
+    spine: tuple[Volume, Networks],
 ) -> None:
     volume, _ = spine
     with pytest.raises(UnsuitableInput) as outcome:

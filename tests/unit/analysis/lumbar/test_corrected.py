@@ -23,6 +23,7 @@ from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy import STRUCTURES, Tissue
 from analysis.lumbar.kept import keep, recall
+from analysis.lumbar.networks import Networks
 from analysis.lumbar.plugin import LumbarMri
 from tests.support.lumbar_stand_in import PhantomSegmenter
 from tests.support.wedge_spine import DISCS, Layout, WedgeSpine
@@ -82,7 +83,7 @@ def case() -> Case:
         ),
     )
     segmenter = PhantomSegmenter(spine.tissue_map(frame, shape).probability)
-    plugin = LumbarMri(lambda *_: segmenter)
+    plugin = LumbarMri(lambda *_: Networks(tissue=segmenter))
     volume = spine.volume(frame, shape)
     first = plugin.analyse({"t2_sagittal": volume}, CONTEXT)
     table = np.zeros(256, np.uint8)

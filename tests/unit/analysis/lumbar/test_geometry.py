@@ -11,7 +11,7 @@ from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.geometry import measure_body, measure_disc
 from analysis.lumbar.measure.plane import Anatomy
 from analysis.lumbar.measure.quantity import Missing, Quantity, ratio
-from analysis.lumbar.segment import TissueMap
+from analysis.lumbar.tissues import TissueMap
 from tests.support import wedge_spine as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 

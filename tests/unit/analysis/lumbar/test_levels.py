@@ -16,7 +16,7 @@ from analysis.lumbar.anatomy import (
 )
 from analysis.lumbar.levels import Levels, name_levels
 from analysis.lumbar.report import other_readings
-from analysis.lumbar.segment import FULL, TissueMap
+from analysis.lumbar.tissues import FULL, TissueMap
 from tests.support.wedge_spine import DISCS as WEDGES
 from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
 

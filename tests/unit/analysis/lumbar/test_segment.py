@@ -3,9 +3,10 @@ import pytest
 
 from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.levels import name_levels
-from analysis.lumbar.segment import FULL, label_source, segment
+from analysis.lumbar.segment import label_source, segment
 from analysis.lumbar.suitability import SagittalVolume
-from tests.support.lumbar_stand_in import PhantomSegmenter
+from analysis.lumbar.tissues import FULL
+from tests.support.lumbar_stand_in import phantom_networks
 from tests.support.wedge_spine import BACK, FEET, FRONT, HEAD, Layout, WedgeSpine
 
 SIZE = (12.0, 290.0, 150.0)
@@ -50,7 +51,7 @@ def test_the_network_sees_every_slice_once_and_in_order() -> None:
     expected = spine.tissue_map(frame, shape)
     volume = spine.volume(frame, shape)
     answered = segment(
-        SagittalVolume(volume=volume), PhantomSegmenter(expected.probability)
+        SagittalVolume(volume=volume), phantom_networks(expected.probability)
     )
     assert (answered.probability == expected.probability).all()
     assert (answered.tissue == expected.tissue).all()
@@ -78,7 +79,7 @@ def test_thin_slices_lend_each_other_certainty(
     answer[:, Tissue.DISC] = FULL
     answer[2, Tissue.DISC], answer[2, Tissue.BODY] = 0.45 * FULL, 0.55 * FULL
     volume = WedgeSpine().volume(frame, shape)
-    found = segment(SagittalVolume(volume=volume), PhantomSegmenter(answer))
+    found = segment(SagittalVolume(volume=volume), phantom_networks(answer))
     shares = found.probability[2, Tissue.DISC] / FULL
     np.testing.assert_allclose(shares, expected, atol=0.005)
     assert (found.tissue[2] == Tissue.BODY).all()
@@ -94,6 +95,6 @@ def test_a_blank_slice_takes_no_certainty_from_its_neighbours() -> None:
     sagittal = SagittalVolume(
         volume=WedgeSpine().volume(frame, shape), blank=frozenset({2})
     )
-    found = segment(sagittal, PhantomSegmenter(answer))
+    found = segment(sagittal, phantom_networks(answer))
     assert (found.probability[[0, 1, 3, 4], Tissue.DISC] == FULL).all()
     assert (found.probability[2, Tissue.DISC] == 0).all()

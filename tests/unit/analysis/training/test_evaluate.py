@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
 from analysis.inference.card import ModelCard
-from analysis.inference.engine import Segmenter
 from analysis.inference.normalise import Normalisation
+from analysis.lumbar.networks import Networks
 from analysis.training.evaluate import (
     evaluate_cases,
     score_case,
@@ -40,8 +39,12 @@ class _ReadsGrey:
         normalisation=Normalisation(),
     )
 
-    def probabilities(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        planes = [np.abs(slices - 10 * label) < 5 for label in Label]
+    missed = ""
+
+    def probabilities(
+        self, slices: NDArray[np.float32], part: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        planes = [np.abs(slices[part] - 10 * label) < 5 for label in Label]
         return np.stack(planes, axis=1).astype(np.float32)
 
 
@@ -73,7 +76,7 @@ def test_a_perfect_network_comes_back_to_the_native_grid_unharmed() -> None:
     # One tissue only: where two blur into one another, grey means nothing.
     case = _case()
     case = replace(case, grey=np.where(case.grey == 10, case.grey, np.uint8(0)))
-    guess = segment_case(cast("Segmenter", _ReadsGrey()), case)
+    guess = segment_case(Networks(tissue=_ReadsGrey()), case)
     assert score_case(case, guess).dice["body"] > 0.97
 
 
@@ -94,8 +97,8 @@ def test_s1_is_scored_only_where_it_is_drawn() -> None:
 
 
 def test_figures_and_pictures_are_written(tmp_path: Path) -> None:
-    segmenter = cast("Segmenter", _ReadsGrey())
-    evaluate_cases(segmenter, [_case()], tmp_path, frozenset({"some"}))
+    networks = Networks(tissue=_ReadsGrey())
+    evaluate_cases(networks, [_case()], tmp_path, frozenset({"some"}))
     table = (tmp_path / "figures.md").read_text(encoding="utf-8")
     assert "| some | disc | 1 |" in table
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -106,5 +109,5 @@ def test_figures_and_pictures_are_written(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_made_of_a_source_that_must_not_be_shown(tmp_path: Path) -> None:
-    evaluate_cases(cast("Segmenter", _ReadsGrey()), [_case()], tmp_path, frozenset())
+    evaluate_cases(Networks(tissue=_ReadsGrey()), [_case()], tmp_path, frozenset())
     assert not (tmp_path / "overlays.png").exists()
