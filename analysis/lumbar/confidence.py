@@ -1,9 +1,9 @@
-"""How well a structure is outlined, told from the network's own probabilities.
+"""How well a structure is outlined, told from the networks' own probabilities.
 
 If a pixel belongs to the structure with the probability that the network gives, the
 overlap that is to be expected follows from the sum of these probabilities, inside the
-outline and just outside of it. It needs no second network and no second pass. For
-discs the network is too sure, so that a line is fitted to what was drawn.
+outline and just outside of it. It needs no pass of its own. For discs the networks are
+too sure, so that a line is fitted to what was drawn.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from analysis.lumbar.anatomy import (
     VERTEBRAE,
     Tissue,
 )
-from analysis.lumbar.segment import FULL, TissueMap
+from analysis.lumbar.tissues import FULL, TissueMap
 
 _RIM_PX = 3
 """How far outside the outline a structure may still be: 2.4 mm."""
+_OUTLINE = 0.5
+"""Probability on the outline that is drawn and measured."""
 _MIN_PIXELS = 20
 """Fewer say nothing."""
-_DISC_OFFSET, _DISC_SLOPE = -0.295, 1.288
+_DISC_OFFSET, _DISC_SLOPE = -0.268, 1.273
 """Of the line from the expected overlap of a disc to its true one, by least squares
 over 125 drawn discs of 25 patients (`python -m tests.accuracy.confidence train`). For
 bodies the line has slope 1.00 and no offset, for S1 and canal there is too little that
 differs to fit one."""
 UNCERTAIN_DISC = 0.865
-"""Below this lie 15 of these 125 discs, 10 of the 13 worst among them."""
+"""Below this lie 12 of these 125 discs, 8 of the 13 worst among them."""
 UNCERTAIN_BODY = 0.91
 """Below this lie 4 of 125 bodies, all among the 13 worst; and none of 17 series of
 other hospitals."""
@@ -86,12 +88,12 @@ def outline_confidence(
             continue
         slices, rows, columns = windows[number]
         wide = (slices, _widened(rows), _widened(columns))
-        inside = names[wide] == number
+        planes = tissues.probability[slices, :, wide[1], wide[2]]
+        share = planes[:, list(channels)].sum(axis=1, dtype=np.float32) / FULL
+        inside = (names[wide] == number) & (share > _OUTLINE)
         count = int(inside.sum())
         if count < _MIN_PIXELS:
             continue
-        planes = tissues.probability[slices, :, wide[1], wide[2]]
-        share = planes[:, list(channels)].sum(axis=1, dtype=np.float32) / FULL
         near = ndimage.binary_dilation(inside, plus, iterations=_RIM_PX)
         overlap = float(2 * share[inside].sum() / (count + share[near].sum()))
         found[number] = _calibrated(number, overlap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -172,8 +173,8 @@ def _incomplete(found: list[Slab]) -> Missing | None:
     if filled >= MIN_FILLED:
         return None
     text = (
-        f"outlined over {filled:.0%} of the space between its bodies, at least "
-        f"{MIN_FILLED:.0%} are needed"
+        f"outlined over {math.floor(100 * filled)}% of the space between its bodies, "
+        f"at least {MIN_FILLED:.0%} are needed"
     )
     return Missing(absence=Absence.GEOMETRY_UNFIT, code="incomplete", text=text)
 

@@ -12,7 +12,7 @@ from analysis.lumbar.confidence import (
     outline_confidence,
     uncertain_outlines,
 )
-from analysis.lumbar.segment import FULL, PIXEL_MM, TissueMap
+from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
 from tests.support.wedge_spine import Layout, map_of
 
 L4_L5 = DISCS[1].number
@@ -55,18 +55,23 @@ def test_a_few_pixels_say_nothing() -> None:
     assert set(outline_confidence(tissues, names)) == {L5, L4}
 
 
-@pytest.mark.parametrize(
-    ("inside", "expected"), [(1.0, 0.993), (0.8182, 0.864), (0.1, 0.0)]
-)
+@pytest.mark.parametrize(("inside", "expected"), [(1.0, 1.0), (0.8182, 0.878)])
 def test_a_disc_is_expected_to_overlap_less_than_its_pixels_say(
     inside: float, expected: float
 ) -> None:
-    # Pixels of 0.8182 expect an overlap of 0.9: -0.295 + 1.288 * 0.9 = 0.864.
+    # Pixels of 0.8182 expect an overlap of 0.9: -0.268 + 1.273 * 0.9 = 0.878.
     tissues, names = _one_body(0.0, 0.0)
     tissues.probability[1, Tissue.DISC, 40:50, 30:60] = round(inside * FULL)
     names[names == L5] = L4_L5
     found = outline_confidence(tissues, names)
     assert found[L4_L5] == pytest.approx(expected, abs=0.005)
+
+
+def test_a_disc_without_an_outline_has_no_confidence() -> None:
+    tissues, names = _one_body(0.0, 0.0)
+    tissues.probability[1, Tissue.DISC, 40:50, 30:60] = round(0.4 * FULL)
+    names[names == L5] = L4_L5
+    assert outline_confidence(tissues, names) == {}
 
 
 def test_what_a_reader_drew_has_no_confidence() -> None:
