@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from tests.support.wedge_spine import (
     rotation,
 )
 
-SIZE = (28.0, 290.0, 150.0)
+SIZE = (12.0, 290.0, 150.0)
 LAYOUTS = {
     "straight": Layout(size_mm=SIZE),
     "fine": Layout(size_mm=SIZE, spacing_mm=(4.0, 0.5, 0.5)),
@@ -69,6 +70,7 @@ class ReadsShare:
         return np.stack([1 - disc, disc], axis=1)
 
 
+@cache
 def case(layout: Layout) -> tuple[TissueMap, Volume]:
     """Return what the first look finds, and a picture of the discs alone."""
     frame, shape = layout.frame()
@@ -138,7 +140,7 @@ def test_it_looks_only_where_a_disc_was_found() -> None:
 
 
 def test_a_disc_at_the_edge_of_the_picture_is_seen_as_far_as_it_goes() -> None:
-    tissues, volume = case(Layout(size_mm=(28.0, 196.0, 58.0)))
+    tissues, volume = case(Layout(size_mm=(12.0, 196.0, 58.0)))
     again = look_again(tissues, volume, ReadsShare())
     kinds = (again.tissue == Tissue.DISC) == (tissues.tissue == Tissue.DISC)
     assert kinds.mean() > 0.999
