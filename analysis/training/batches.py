@@ -80,15 +80,9 @@ class Batches:
     def draw(self, step: int) -> Batch:
         """Return the batch of one step."""
         settings = self._settings
-        generator = torch.Generator().manual_seed((settings.seed << 24) + step)
-        chosen = torch.multinomial(
-            self._weights,
-            settings.training.batch,
-            replacement=False,
-            generator=generator,
-        )
+        chosen, generator = choose(self._weights, settings, step)
         grey, bits, weight = draw_crops(
-            [self._sample(*self._slices[int(number)]) for number in chosen],
+            [self._sample(*self._slices[number]) for number in chosen],
             settings.training.crop,
             settings.spacing_mm,
             settings.augmentation,
@@ -127,6 +121,26 @@ class Batches:
             ),
             complete=case.complete,
         )
+
+
+def choose(
+    weights: Tensor, settings: Settings, step: int
+) -> tuple[list[int], torch.Generator]:
+    """Draw what makes up the batch of one step, and a generator for all else in it.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (N,)
+        How often each of N is drawn.
+    settings
+        Seed and batch.
+    step
+        The same step draws the same.
+    """
+    generator = torch.Generator().manual_seed((settings.seed << 24) + step)
+    batch = settings.training.batch
+    chosen = torch.multinomial(weights, batch, replacement=False, generator=generator)
+    return chosen.tolist(), generator
 
 
 def _weights(drawn: NDArray[np.bool_], source: SourceSettings) -> list[float]:

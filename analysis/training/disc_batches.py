@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.training.augment import REACH, Sample, draw_crops, normalise_crops
-from analysis.training.batches import Batch
+from analysis.training.batches import Batch, choose
 from analysis.training.disc_places import DiscPlace, places_of
 from analysis.training.grid import smooth_for
 from analysis.training.labels import Label
@@ -51,15 +51,9 @@ class DiscBatches:
     def draw(self, step: int) -> Batch:
         """Return the batch of one step."""
         settings = self._settings
-        generator = torch.Generator().manual_seed((settings.seed << 24) + step)
-        chosen = torch.multinomial(
-            self._weights,
-            settings.training.batch,
-            replacement=False,
-            generator=generator,
-        )
+        chosen, generator = choose(self._weights, settings, step)
         grey, bits, weight = draw_crops(
-            [_sample(*self._slices[int(number)]) for number in chosen],
+            [_sample(*self._slices[number]) for number in chosen],
             settings.training.crop,
             settings.spacing_mm,
             settings.augmentation,
