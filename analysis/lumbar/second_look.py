@@ -173,4 +173,6 @@ def _mixed(planes: NDArray[np.uint8], again: NDArray[np.float32]) -> NDArray[np.
     )
     mixed = first * share
     mixed[Tissue.DISC] = disc
+    # Where the first look was sure of a disc, nothing else has a share to scale.
+    mixed[Tissue.BACKGROUND] += np.where(share == 0, 1 - disc, 0)
     return np.asarray(np.rint(mixed * FULL), np.uint8)

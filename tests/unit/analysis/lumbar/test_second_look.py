@@ -126,6 +126,18 @@ def test_shares_stay_shares_and_other_tissues_keep_their_ratio() -> None:
     assert (again.probability[:, Tissue.DISC][halved] == round(0.2 * FULL)).any()
 
 
+def test_a_disc_that_only_the_first_look_sees_is_half_a_disc() -> None:
+    tissues, volume = case(LAYOUTS["straight"])
+    again = look_again(tissues, volume, ReadsShare(lift=-1.0))
+    sure = tissues.probability[:, Tissue.DISC] == FULL
+    seen = sure & (again.probability[:, Tissue.DISC] < FULL)
+    assert seen.sum() > 0.9 * sure.sum()
+    half = round(0.5 * FULL)
+    assert (again.probability[:, Tissue.DISC][seen] == half).all()
+    assert (again.tissue[seen] == Tissue.DISC).all()
+    assert np.abs(again.probability.sum(axis=1, dtype=int)[seen] - FULL).max() <= 1
+
+
 def test_it_looks_only_where_a_disc_was_found() -> None:
     tissues, volume = case(LAYOUTS["straight"])
     planes = tissues.probability.copy()
