@@ -2,7 +2,8 @@
 
 Run as `python -m tests.accuracy.uncertainty train` to fit: it prints the terms of
 `analysis.lumbar.measure.uncertainty`. Run with `public_test` to test the terms that are
-there: it prints the share of drawn values within one and two standard uncertainties.
+there: it prints the share of drawn values within one and two standard uncertainties,
+of discs that are not refused for theirs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from analysis.lumbar.anatomy import DISCS, level_of
 from analysis.lumbar.levels import name_levels
 from analysis.lumbar.measure.geometry import measure_disc
 from analysis.lumbar.measure.plane import Anatomy
+from analysis.lumbar.measure.refuse import refuse, uncertain_heights
 from analysis.lumbar.measure.rows import measure_rows
 from analysis.lumbar.measure.uncertainty import sensitivity, uncertainties
 from analysis.lumbar.networks import load_networks
@@ -32,6 +34,7 @@ from tests.support import spider
 _COVERED = 0.683
 """Share of a normal distribution within one standard deviation."""
 _OUTLIER = 3.0
+_FITTED = "train"
 Point = tuple[float, float, float, float, float]
 """Error, value, blur, spread, and the uncertainty that is given today (or 0)."""
 
@@ -48,7 +51,8 @@ def points(split: str) -> dict[str, list[Point]]:
         except UnsuitableInput as outcome:
             sys.stderr.write(f"{patient}: {outcome.code}\n")
             continue
-        for key, point in _pairs(patient, drawn, seen):
+        # A fit has to know those that are to be refused.
+        for key, point in _pairs(patient, drawn, seen, delivered=split != _FITTED):
             found[key].append(point)
     return found
 
@@ -57,12 +61,16 @@ def _anatomy(tissues: TissueMap) -> Anatomy:
     return Anatomy(tissues=tissues, levels=name_levels(tissues))
 
 
-def _pairs(patient: str, drawn: Anatomy, seen: Anatomy) -> Iterator[tuple[str, Point]]:
+def _pairs(
+    patient: str, drawn: Anatomy, seen: Anatomy, *, delivered: bool
+) -> Iterator[tuple[str, Point]]:
     volume = spider.read_volume(patient)
     true, own = (
         measure_rows(one, volume, label_source(one.tissues, one.levels.names), None)
         for one in (drawn, seen)
     )
+    if delivered:
+        own = refuse(own, uncertain_heights(own))
     discs = {level_of(disc): disc for disc in DISCS}
     for first, second in zip(true.discs, own.discs, strict=True):
         slab = measure_disc(seen, discs[second.level])
@@ -104,7 +112,7 @@ def main(split: str) -> None:
             f"| {key} | {len(table)} | {table[:, 4].mean():.3f} "
             f"| {table[:, 0].std():.3f} | {' | '.join(within)} |"
         )
-        if split == "train":
+        if split == _FITTED:
             floor, share, blur, spread = fit(table)
             line += (
                 f' "{key}": Terms(floor={floor:.3g}, share={share:.3g}, '
