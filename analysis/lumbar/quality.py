@@ -35,7 +35,7 @@ MAX_BLUR_MM = 0.45
 """By which heights change with the level at which outlines are drawn, median of the
 discs. 22 patients of train have 0.29 to 0.36, three with scoliosis 0.39 to 0.41; 19
 series of other hospitals 0.30 to 0.38 (T1 and STIR the most); with the second look at
-discs 33 series of SPIDER have 0.31 to 0.42. With 40 % of the lines of
+discs 33 series of SPIDER have 0.32 to 0.43. With 40 % of the lines of
 k-space taken while they lay 4 mm lower, six patients of train have 0.51 to 0.61, and
 their heights are wrong by 0.4 to 1.6 mm."""
 MIN_VOID_MM2 = 150.0

@@ -318,18 +318,17 @@ def test_a_disc_that_a_stripe_without_signal_touches_is_not_measured(
     assert touched["pfirrmann_grade"] is touched["norms"]["dhi"] is None
 
 
-@pytest.mark.parametrize("patient", ["050", "152"])
 def test_a_height_that_may_as_well_be_half_as_much_again_is_not_told(
-    plugin: LumbarMri, patient: str
+    plugin: LumbarMri,
 ) -> None:
-    # Metal; scoliosis. L4/L5 of 152 was drawn 5.2 mm high and read as 3.5 +- 1.5 mm.
+    # Scoliosis, of public_test: the networks have learnt from those of train.
     picture = Picture(
-        volume=spider.read_volume(patient), discs=spider.read_disc_instances(patient)
+        volume=spider.read_volume("018"), discs=spider.read_disc_instances("018")
     )
     _, levels = measured(plugin, picture)
     known = [level["disc_height_mm"] is not None for level in levels]
-    assert known == [True, True, True, False, True]
-    unsure = levels[3]
+    assert known == [False, True, True, True, True]
+    unsure = levels[0]
     for key in ("disc_height_mm", "disc_area_mm2", "pfirrmann_grade"):
         assert unsure["unmeasured"][key].startswith("too_uncertain")
     assert unsure["uncertainty"] == {}
