@@ -14,22 +14,22 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from dicom_node.decode.segmentation import SEGMENTATION_CLASSES
-from dicom_node.decode.select import MR_IMAGE_CLASSES
-from dicom_node.encode.common import DEFAULT_ROLES, ROLES
-from dicom_node.encode.source import MUST_BE_THERE, STUDY_KEYWORDS
-from dicom_node.network import pdu, status
-from dicom_node.network.contexts import (
+from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
+from dicom_node.decode.suitable_series import MR_IMAGE_CLASSES
+from dicom_node.dimse import pdu, status
+from dicom_node.dimse.contexts import (
     PROPOSED_SYNTAXES,
     VERIFICATION,
     is_kept_syntax,
 )
-from dicom_node.network.query import SERIES_KEYS, STUDY_KEYS
-from dicom_node.network.receive import REJECTIONS
-from dicom_node.network.retrieve import IMAGE_SYNTAXES
-from dicom_node.network.status import Verdict, verdict
-from dicom_node.network.stream import MAX_PDU_BYTES
-from dicom_node.settings.model import (
+from dicom_node.dimse.status import Verdict, verdict
+from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
+from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
+from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
+from dicom_node.peers.retrieve import IMAGE_SYNTAXES
+from dicom_node.receive.receiver import REJECTIONS
+from dicom_node.receive.stream import MAX_PDU_BYTES
+from dicom_node.settings.sections import (
     Accept,
     AcceptorTls,
     FollowUp,
@@ -84,7 +84,7 @@ _ANSWERS = (
         "any request but C-STORE, C-ECHO and C-CANCEL",
     ),
 )
-"""What our SCP answers; the codes are those of `dicom_node.network.status`."""
+"""What our SCP answers; the codes are those of `dicom_node.dimse.status`."""
 
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

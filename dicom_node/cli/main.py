@@ -157,37 +157,37 @@ def _threads(text: str) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli.serve import run_serve
+    from dicom_node.cli.serve_command import run_serve
 
     return run_serve(arguments)
 
 
 def _analyse(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli.offline import run_analyse
+    from dicom_node.cli.analyse_command import run_analyse
 
     return run_analyse(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli.setup import run_check
+    from dicom_node.cli.setup_commands import run_check
 
     return run_check(arguments)
 
 
 def _echo(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli.setup import run_echo
+    from dicom_node.cli.setup_commands import run_echo
 
     return run_echo(arguments)
 
 
 def _describe(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli.setup import run_describe
+    from dicom_node.cli.setup_commands import run_describe
 
     return run_describe(arguments)
 
 
 def _jobs(arguments: argparse.Namespace) -> int:
-    from dicom_node.cli import jobs
+    from dicom_node.cli import job_commands as jobs
 
     verbs = {
         "list": jobs.run_list,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from analysis.contract.acquisition import Acquisition
-from dicom_node.decode import values
+from dicom_node.decode import attribute_values
 from dicom_node.decode.headers import frame_groups
 
 _ECHO_PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("GR", "SE")}
@@ -25,25 +25,25 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
     PS3.3 C.8.3.1 MR Image, C.8.13.4 MR Pulse Sequence.
     """
     frame = frame_groups(dataset)[0]
-    timing = values.item(frame, "MRTimingAndRelatedParametersSequence")
-    echo = values.item(frame, "MREchoSequence")
-    pulses = values.text(dataset, "EchoPulseSequence").upper()
+    timing = attribute_values.item(frame, "MRTimingAndRelatedParametersSequence")
+    echo = attribute_values.item(frame, "MREchoSequence")
+    pulses = attribute_values.text(dataset, "EchoPulseSequence").upper()
     return Acquisition(
-        manufacturer=values.text(dataset, "Manufacturer"),
-        model=values.text(dataset, "ManufacturerModelName"),
+        manufacturer=attribute_values.text(dataset, "Manufacturer"),
+        model=attribute_values.text(dataset, "ManufacturerModelName"),
         field_strength_t=_field_strength_t(dataset),
-        sequence=tuple(sorted(values.words(dataset, "ScanningSequence")))
+        sequence=tuple(sorted(attribute_values.words(dataset, "ScanningSequence")))
         or _ECHO_PULSES.get(pulses, ()),
-        dimensions=values.text(dataset, "MRAcquisitionType").upper(),
-        repetition_time_ms=values.number(timing, "RepetitionTime")
-        or values.number(dataset, "RepetitionTime"),
-        echo_time_ms=values.number(echo, "EffectiveEchoTime")
-        or values.number(dataset, "EchoTime"),
+        dimensions=attribute_values.text(dataset, "MRAcquisitionType").upper(),
+        repetition_time_ms=attribute_values.number(timing, "RepetitionTime")
+        or attribute_values.number(dataset, "RepetitionTime"),
+        echo_time_ms=attribute_values.number(echo, "EffectiveEchoTime")
+        or attribute_values.number(dataset, "EchoTime"),
     )
 
 
 def _field_strength_t(dataset: Dataset) -> float | None:
-    stated = values.number(dataset, "MagneticFieldStrength")
+    stated = attribute_values.number(dataset, "MagneticFieldStrength")
     if stated is None or stated <= 0:
         return None
     return stated if stated <= _MAX_TESLA else stated / _GAUSS_A_TESLA

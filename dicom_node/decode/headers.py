@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from dicom_node.decode import values
+from dicom_node.decode import attribute_values
 from dicom_node.errors import PixelDataError
 from dicom_node.identifiers import digest
 
@@ -146,7 +146,7 @@ def read_header(path: Path) -> InstanceHeader:
         ):
             warnings.simplefilter("ignore")
             dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_READ))
-            syntax = UID(values.text(dataset.file_meta, "TransferSyntaxUID"))
+            syntax = UID(attribute_values.text(dataset.file_meta, "TransferSyntaxUID"))
             pixels = file.read(4) in _PIXEL_TAGS
             if syntax.is_valid and not syntax.is_private and syntax.is_deflated:
                 # The file is past its end; only decoding will tell.
@@ -155,7 +155,7 @@ def read_header(path: Path) -> InstanceHeader:
     except InvalidDicomError as error:
         message = "no DICM prefix"
         raise NotDicomError(message) from error
-    except (OSError, *values.UNREADABLE) as error:
+    except (OSError, *attribute_values.UNREADABLE) as error:
         # Only the kind of error: its text may quote the dataset.
         raise BrokenDicomError(type(error).__name__) from error
 
@@ -165,54 +165,55 @@ def _header(
 ) -> InstanceHeader:
     frames = frame_groups(dataset)
     first = frames[0]
-    measures = values.item(first, "PixelMeasuresSequence")
-    timing = values.item(first, "MRTimingAndRelatedParametersSequence")
-    modifier = values.item(first, "MRModifierSequence")
-    frame_type = values.item(first, "MRImageFrameTypeSequence")
-    echo = values.number(
-        values.item(first, "MREchoSequence"), "EffectiveEchoTime"
-    ) or values.number(dataset, "EchoTime")
+    measures = attribute_values.item(first, "PixelMeasuresSequence")
+    timing = attribute_values.item(first, "MRTimingAndRelatedParametersSequence")
+    modifier = attribute_values.item(first, "MRModifierSequence")
+    frame_type = attribute_values.item(first, "MRImageFrameTypeSequence")
+    echo = attribute_values.number(
+        attribute_values.item(first, "MREchoSequence"), "EffectiveEchoTime"
+    ) or attribute_values.number(dataset, "EchoTime")
     return InstanceHeader(
         path=path,
         patient=_patient(dataset),
-        sop_class_uid=values.text(dataset, "SOPClassUID"),
-        sop_instance_uid=values.text(dataset, "SOPInstanceUID"),
-        study_uid=values.text(dataset, "StudyInstanceUID"),
-        series_uid=values.text(dataset, "SeriesInstanceUID"),
+        sop_class_uid=attribute_values.text(dataset, "SOPClassUID"),
+        sop_instance_uid=attribute_values.text(dataset, "SOPInstanceUID"),
+        study_uid=attribute_values.text(dataset, "StudyInstanceUID"),
+        series_uid=attribute_values.text(dataset, "SeriesInstanceUID"),
         transfer_syntax_uid=syntax,
-        modality=values.text(dataset, "Modality").upper(),
-        manufacturer=values.text(dataset, "Manufacturer"),
-        model_name=values.text(dataset, "ManufacturerModelName"),
-        image_type=values.words(dataset, "ImageType"),
-        contrast=values.text(dataset, "AcquisitionContrast").upper()
-        or values.text(frame_type, "AcquisitionContrast").upper(),
+        modality=attribute_values.text(dataset, "Modality").upper(),
+        manufacturer=attribute_values.text(dataset, "Manufacturer"),
+        model_name=attribute_values.text(dataset, "ManufacturerModelName"),
+        image_type=attribute_values.words(dataset, "ImageType"),
+        contrast=attribute_values.text(dataset, "AcquisitionContrast").upper()
+        or attribute_values.text(frame_type, "AcquisitionContrast").upper(),
         body_part=_body_part(dataset, first),
-        description=values.text(dataset, "SeriesDescription")
-        or values.text(dataset, "ProtocolName"),
-        series_number=values.whole(dataset, "SeriesNumber"),
-        rows=values.whole(dataset, "Rows"),
-        columns=values.whole(dataset, "Columns"),
-        samples=values.whole(dataset, "SamplesPerPixel"),
+        description=attribute_values.text(dataset, "SeriesDescription")
+        or attribute_values.text(dataset, "ProtocolName"),
+        series_number=attribute_values.whole(dataset, "SeriesNumber"),
+        rows=attribute_values.whole(dataset, "Rows"),
+        columns=attribute_values.whole(dataset, "Columns"),
+        samples=attribute_values.whole(dataset, "SamplesPerPixel"),
         frames=len(frames),
         echo_time_ms=echo,
-        repetition_time_ms=values.number(timing, "RepetitionTime")
-        or values.number(dataset, "RepetitionTime"),
-        inversion_time_ms=values.number(modifier, "InversionTimes")
-        or values.number(dataset, "InversionTime"),
-        sequence=values.words(dataset, "ScanningSequence"),
-        options=values.words(dataset, "ScanOptions"),
+        repetition_time_ms=attribute_values.number(timing, "RepetitionTime")
+        or attribute_values.number(dataset, "RepetitionTime"),
+        inversion_time_ms=attribute_values.number(modifier, "InversionTimes")
+        or attribute_values.number(dataset, "InversionTime"),
+        sequence=attribute_values.words(dataset, "ScanningSequence"),
+        options=attribute_values.words(dataset, "ScanOptions"),
         inversion_recovery="YES"
         in (
-            values.text(modifier, "InversionRecovery"),
-            values.text(dataset, "InversionRecovery"),
+            attribute_values.text(modifier, "InversionRecovery"),
+            attribute_values.text(dataset, "InversionRecovery"),
         ),
-        fat_suppressed=values.text(dataset, "SpectrallySelectedSuppression") == "FAT",
-        contrast_agent=bool(values.text(dataset, "ContrastBolusAgent")),
+        fat_suppressed=attribute_values.text(dataset, "SpectrallySelectedSuppression")
+        == "FAT",
+        contrast_agent=bool(attribute_values.text(dataset, "ContrastBolusAgent")),
         orientations=_orientations(frames),
         positions=tuple(p for p in map(position_of, frames) if p is not None),
         pixel_spacing_mm=spacing_of(first),
-        thickness_mm=values.number(measures, "SliceThickness"),
-        spacing_between_mm=values.number(measures, "SpacingBetweenSlices"),
+        thickness_mm=attribute_values.number(measures, "SliceThickness"),
+        spacing_between_mm=attribute_values.number(measures, "SpacingBetweenSlices"),
         pixels=pixels,
     )
 
@@ -223,8 +224,8 @@ def frame_groups(dataset: Dataset) -> tuple[Dataset, ...]:
     A classic instance is one frame; its own attributes take the place of the groups,
     so that one reader serves both.
     """
-    per_frame = values.items(dataset, "PerFrameFunctionalGroupsSequence")
-    shared = values.item(dataset, "SharedFunctionalGroupsSequence")
+    per_frame = attribute_values.items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = attribute_values.item(dataset, "SharedFunctionalGroupsSequence")
     if not per_frame and not len(shared):
         classic = Dataset()
         for keyword in (
@@ -246,24 +247,25 @@ def frame_groups(dataset: Dataset) -> tuple[Dataset, ...]:
 
 def position_of(frame: Dataset) -> tuple[float, ...] | None:
     """Return (0020,0032) of one frame in mm, or None."""
-    found = values.numbers(
-        values.item(frame, "PlanePositionSequence"), "ImagePositionPatient"
+    found = attribute_values.numbers(
+        attribute_values.item(frame, "PlanePositionSequence"), "ImagePositionPatient"
     )
     return found if len(found) == _POSITION_NUMBERS else None
 
 
 def orientation_of(frame: Dataset) -> tuple[float, ...] | None:
     """Return (0020,0037) of one frame, six cosines, or None."""
-    found = values.numbers(
-        values.item(frame, "PlaneOrientationSequence"), "ImageOrientationPatient"
+    found = attribute_values.numbers(
+        attribute_values.item(frame, "PlaneOrientationSequence"),
+        "ImageOrientationPatient",
     )
     return found if len(found) == _ORIENTATION_NUMBERS else None
 
 
 def spacing_of(frame: Dataset) -> tuple[float, float] | None:
     """Return (0028,0030) of one frame, between rows and between columns, or None."""
-    measures = values.item(frame, "PixelMeasuresSequence")
-    found = values.numbers(measures, "PixelSpacing")
+    measures = attribute_values.item(frame, "PixelMeasuresSequence")
+    found = attribute_values.numbers(measures, "PixelSpacing")
     return (found[0], found[1]) if len(found) == _SPACING_NUMBERS else None
 
 
@@ -273,17 +275,17 @@ def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:
 
 
 def _patient(dataset: Dataset) -> str:
-    patient_id = values.text(dataset, "PatientID")
+    patient_id = attribute_values.text(dataset, "PatientID")
     return digest(patient_id) if patient_id else ""
 
 
 def _body_part(dataset: Dataset, frame: Dataset) -> str:
-    stated = values.text(dataset, "BodyPartExamined").upper()
+    stated = attribute_values.text(dataset, "BodyPartExamined").upper()
     if stated:
         return stated
-    region = values.item(
-        values.item(frame, "FrameAnatomySequence"), "AnatomicRegionSequence"
+    region = attribute_values.item(
+        attribute_values.item(frame, "FrameAnatomySequence"), "AnatomicRegionSequence"
     )
     if not len(region):
-        region = values.item(dataset, "AnatomicRegionSequence")
-    return values.text(region, "CodeMeaning").upper()
+        region = attribute_values.item(dataset, "AnatomicRegionSequence")
+    return attribute_values.text(region, "CodeMeaning").upper()

@@ -1,4 +1,4 @@
-"""Pixel data of the instances → rescaled values."""
+"""Pixel data of the instances → rescaled attribute_values."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.decode import isolated, values
+from dicom_node.decode import attribute_values, decoder_process
 from dicom_node.errors import PixelDataError
 
 _UNDECODABLE = (
-    *values.UNREADABLE,
+    *attribute_values.UNREADABLE,
     RuntimeError,
     OSError,
     EOFError,
@@ -87,19 +87,21 @@ def check_description(dataset: Dataset) -> None:
     PS3.3 C.8.3.1.1, MR Image module: one sample, MONOCHROME1 or MONOCHROME2, 16 bits
     allocated; 8 bits occur in derived pictures.
     """
-    if not isinstance(values.raw(dataset, "PixelData"), bytes):
+    if not isinstance(attribute_values.raw(dataset, "PixelData"), bytes):
         raise PixelDataError(
             reason="no_pixel_data", text="an instance has no pixel data"
         )
-    absent = [name for key, name in _NEEDED.items() if not values.text(dataset, key)]
+    absent = [
+        name for key, name in _NEEDED.items() if not attribute_values.text(dataset, key)
+    ]
     if absent:
         text = f"missing from the dataset: {', '.join(absent)}"
         raise PixelDataError(reason="unsupported_pixels", text=text)
     bits, stored, samples = (
-        values.whole(dataset, key)
+        attribute_values.whole(dataset, key)
         for key in ("BitsAllocated", "BitsStored", "SamplesPerPixel")
     )
-    photometric = values.text(dataset, "PhotometricInterpretation")
+    photometric = attribute_values.text(dataset, "PhotometricInterpretation")
     if bits not in _BITS_ALLOCATED or photometric not in _PHOTOMETRIC or samples != 1:
         text = (
             f"pixels are {photometric[:16]}, {bits} bits, {samples} samples; expected "
@@ -141,7 +143,7 @@ def decode(instances: Sequence[Dataset]) -> Iterator[NDArray[np.generic]]:
 
 
 def _syntax(instance: Dataset) -> UID:
-    return UID(values.text(instance.file_meta, "TransferSyntaxUID"))
+    return UID(attribute_values.text(instance.file_meta, "TransferSyntaxUID"))
 
 
 def _unreadable(syntax: UID, why: str) -> PixelDataError:
@@ -170,7 +172,7 @@ def _check_complete(instance: Dataset, syntax: UID) -> None:
         return
     if syntax == RLELossless:
         return
-    frames = values.whole(instance, "NumberOfFrames") or 1
+    frames = attribute_values.whole(instance, "NumberOfFrames") or 1
     for codestream in generate_frames(instance.PixelData, number_of_frames=frames):
         end = codestream[-_MAX_PADDING_BYTES:].rstrip(b"\0")
         if not end.endswith(_CODESTREAM_END):
@@ -179,10 +181,11 @@ def _check_complete(instance: Dataset, syntax: UID) -> None:
 
 def _check_length(instance: Dataset, syntax: UID) -> None:
     rows, columns, bits = (
-        values.whole(instance, key) or 0 for key in ("Rows", "Columns", "BitsAllocated")
+        attribute_values.whole(instance, key) or 0
+        for key in ("Rows", "Columns", "BitsAllocated")
     )
-    stated = values.whole(instance, "NumberOfFrames")
-    if stated is None and values.raw(instance, "NumberOfFrames") is not None:
+    stated = attribute_values.whole(instance, "NumberOfFrames")
+    if stated is None and attribute_values.raw(instance, "NumberOfFrames") is not None:
         raise _unreadable(syntax, "Number of Frames is not a number")
     frames = stated or 1
     needed = rows * columns * frames * bits // _BITS_PER_BYTE
@@ -200,7 +203,7 @@ def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
             _check_complete(instance, _syntax(instance))
         child = subprocess.run(  # noqa: S603 - our own script; paths, no shell
             [
-                *(sys.executable, "-I", isolated.__file__),
+                *(sys.executable, "-I", decoder_process.__file__),
                 *(str(Path(str(each.filename)).absolute()) for each in instances),
             ],
             stdout=subprocess.PIPE,
@@ -224,7 +227,7 @@ def rescale(
     Parameters
     ----------
     stored : ndarray, shape (rows, columns)
-        Stored values.
+        Stored attribute_values.
     dataset
         Its instance.
     frame
@@ -241,9 +244,9 @@ def rescale(
     mirror the stored range, so that values rise with brightness as in MONOCHROME2).
     """
     out = stored.astype(np.float32)
-    if values.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
+    if attribute_values.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         out = np.float32(_stored_range_sum(dataset)) - out
-    transformation = values.item(frame, "PixelValueTransformationSequence")
+    transformation = attribute_values.item(frame, "PixelValueTransformationSequence")
     slope = _factor(transformation, "RescaleSlope", 1.0)
     intercept = _factor(transformation, "RescaleIntercept", 0.0)
     if slope == 0:
@@ -256,9 +259,9 @@ def rescale(
 
 
 def _factor(dataset: Dataset, keyword: str, default: float) -> float:
-    if values.raw(dataset, keyword) is None:
+    if attribute_values.raw(dataset, keyword) is None:
         return default
-    found = values.number(dataset, keyword)
+    found = attribute_values.number(dataset, keyword)
     if found is None:
         raise PixelDataError(reason="bad_rescale", text=f"{keyword} is not a number")
     return found
@@ -266,6 +269,8 @@ def _factor(dataset: Dataset, keyword: str, default: float) -> float:
 
 def _stored_range_sum(dataset: Dataset) -> int:
     """Return smallest plus largest stored value that the bits allow."""
-    bits = values.whole(dataset, "BitsStored") or values.whole(dataset, "BitsAllocated")
-    signed = values.whole(dataset, "PixelRepresentation") == 1
+    bits = attribute_values.whole(dataset, "BitsStored") or attribute_values.whole(
+        dataset, "BitsAllocated"
+    )
+    signed = attribute_values.whole(dataset, "PixelRepresentation") == 1
     return -1 if signed else 2 ** (bits or 0) - 1

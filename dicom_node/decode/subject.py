@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pydicom.dataset import Dataset
 
 from analysis.contract.plugin import Subject
-from dicom_node.decode import values
+from dicom_node.decode import attribute_values
 
 _AGE = re.compile(r"^(\d{1,3})([DWMY])$")
 """VR AS (PS3.5 6.2); senders leave out leading zeros."""
@@ -28,12 +28,12 @@ def subject_of(dataset: Dataset) -> Subject:
         age = _reckoned_age(dataset)
     if age is not None and not 0 < age <= _MAX_AGE_YEARS:
         age = None
-    sex = values.text(dataset, "PatientSex").upper()
+    sex = attribute_values.text(dataset, "PatientSex").upper()
     return Subject(age_years=age, sex=sex if sex in _SEXES else None)
 
 
 def _stated_age(dataset: Dataset) -> float | None:
-    match = _AGE.match(values.text(dataset, "PatientAge").upper())
+    match = _AGE.match(attribute_values.text(dataset, "PatientAge").upper())
     if match is None:
         return None
     return int(match[1]) / _UNITS_A_YEAR[match[2]]
@@ -41,7 +41,7 @@ def _stated_age(dataset: Dataset) -> float | None:
 
 def _reckoned_age(dataset: Dataset) -> float | None:
     born, examined = (
-        _date(values.text(dataset, keyword))
+        _date(attribute_values.text(dataset, keyword))
         for keyword in ("PatientBirthDate", "StudyDate")
     )
     if born is None or examined is None:

@@ -18,9 +18,8 @@ from analysis.contract.acquisition import Acquisition
 from analysis.contract.plugin import Subject, Weighting
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
-from dicom_node.decode import pixels, values
+from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.acquisition import acquisition_of
-from dicom_node.decode.geometry import Slice, arrange
 from dicom_node.decode.headers import (
     InstanceHeader,
     frame_groups,
@@ -29,6 +28,7 @@ from dicom_node.decode.headers import (
     read_header,
     spacing_of,
 )
+from dicom_node.decode.slice_grid import Slice, arrange
 from dicom_node.decode.subject import subject_of
 from dicom_node.decode.weighting import is_stated, weighting_of
 from dicom_node.errors import GeometryError, PixelDataError
@@ -125,7 +125,7 @@ def _read(paths: Sequence[Path]) -> DecodedSeries:
         volume=Volume(
             voxels=voxels,
             frame=frame_of_reference,
-            series_uid=values.text(first, "SeriesInstanceUID"),
+            series_uid=attribute_values.text(first, "SeriesInstanceUID"),
         ),
         sources=(first,)
         if multiframe
@@ -144,7 +144,12 @@ def _open(path: Path) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = dcmread(path)
-    except (OSError, EOFError, InvalidDicomError, *values.UNREADABLE) as error:
+    except (
+        OSError,
+        EOFError,
+        InvalidDicomError,
+        *attribute_values.UNREADABLE,
+    ) as error:
         text = f"an instance cannot be read as DICOM ({type(error).__name__})"
         raise PixelDataError(reason="unreadable_instance", text=text) from error
     pixels.check_description(dataset)
@@ -157,7 +162,7 @@ def _distinct(instances: list[Dataset]) -> tuple[list[Dataset], tuple[Notice, ..
     for instance in instances:
         by_content.setdefault(_content(instance), instance)
     kept = list(by_content.values())
-    uids = {values.text(instance, "SOPInstanceUID") for instance in kept}
+    uids = {attribute_values.text(instance, "SOPInstanceUID") for instance in kept}
     if len(uids) < len(kept):
         text = f"{len(kept)} different instances share {len(uids)} SOP Instance UIDs"
         raise GeometryError(reason="colliding_uids", text=text)
@@ -178,8 +183,10 @@ def _content(instance: Dataset) -> str:
 
 
 def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
-    measures = values.item(frame, "PixelMeasuresSequence")
-    rows, columns = (values.whole(instance, name) or 0 for name in ("Rows", "Columns"))
+    measures = attribute_values.item(frame, "PixelMeasuresSequence")
+    rows, columns = (
+        attribute_values.whole(instance, name) or 0 for name in ("Rows", "Columns")
+    )
     if rows < 1 or columns < 1:
         text = f"{rows} rows, {columns} columns; expected at least 1"
         raise PixelDataError(reason="unsupported_pixels", text=text)
@@ -190,8 +197,8 @@ def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
         orientation=orientation_of(frame),
         pixel_spacing_mm=spacing_of(frame),
         shape=(rows, columns),
-        thickness_mm=values.number(measures, "SpacingBetweenSlices")
-        or values.number(measures, "SliceThickness"),
+        thickness_mm=attribute_values.number(measures, "SpacingBetweenSlices")
+        or attribute_values.number(measures, "SliceThickness"),
     )
 
 
@@ -214,10 +221,10 @@ def _doubts(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
     if told_by_words and not is_stated(header):
         text = "echo and repetition time are missing; the description gave the contrast"
         notices.append(Notice(code="weighting_from_description", text=text))
-    if values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
+    if attribute_values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
         text = "stored values were mirrored: MONOCHROME1 shows the minimum white"
         notices.append(Notice(code="monochrome1_mirrored", text=text))
-    if values.text(first, "LossyImageCompression") == "01":
+    if attribute_values.text(first, "LossyImageCompression") == "01":
         text = "the pictures were compressed with loss before they came here"
         notices.append(Notice(code="lossy_compression", text=text))
     return tuple(notices)

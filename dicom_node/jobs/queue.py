@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
-from dicom_node.jobs import engine
-from dicom_node.jobs.names import DeliveryId
-from dicom_node.jobs.record import job_to_record
-from dicom_node.jobs.state import ACTIVE, job_of, job_row, latest_attempts
-from dicom_node.model import Job, JobRow, JobState
+from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_record import job_to_record
+from dicom_node.jobs.job_state import ACTIVE, job_of, job_row, latest_attempts
+from dicom_node.records import Job, JobRow, JobState
 
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
@@ -54,7 +54,7 @@ class JobQueue:
     Parameters
     ----------
     database_url
-        A database that `engine.prepare_database` has made.
+        A database that `dbos_setup.prepare_database` has made.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class JobQueue:
 
     def __init__(self, database_url: str) -> None:
         try:
-            self._client = engine.open_client(database_url)
+            self._client = dbos_setup.open_client(database_url)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
             message = f"the job database cannot be opened: {type(error).__name__}"
             raise JobDatabaseError(message) from error
@@ -88,8 +88,10 @@ class JobQueue:
     def enqueue(self, job: Job) -> None:
         """Owe a job; an id that is known, in whatever state, changes nothing."""
         options: EnqueueOptions = {
-            "workflow_name": engine.JOB,
-            "queue_name": engine.REJECTIONS if job.rejection else engine.ANALYSES,
+            "workflow_name": dbos_setup.JOB,
+            "queue_name": dbos_setup.REJECTIONS
+            if job.rejection
+            else dbos_setup.ANALYSES,
             "workflow_id": job.id,
             # The only word of ours by which both databases find workflows.
             "authenticated_user": _series_key(job.series.study_uid, job.measured_uid),
@@ -100,7 +102,7 @@ class JobQueue:
     def list(self, *, limit: int = 200) -> tuple[JobRow, ...]:
         """Return the jobs accepted last, the latest first."""
         jobs = self._client.list_workflows(
-            name=engine.JOB, limit=limit, sort_desc=True, load_output=True
+            name=dbos_setup.JOB, limit=limit, sort_desc=True, load_output=True
         )
         if not jobs:
             return ()
@@ -139,7 +141,7 @@ class JobQueue:
         own: it measures another series.
         """
         jobs = self._client.list_workflows(
-            name=engine.JOB, user=_series_key(study_uid, series_uid), sort_desc=True
+            name=dbos_setup.JOB, user=_series_key(study_uid, series_uid), sort_desc=True
         )
         if not jobs:
             # A SEG; and version 0.1.0 enqueued without the key.
@@ -158,7 +160,9 @@ class JobQueue:
         A correction that is not settled needs the jobs that it corrects, too.
         """
         jobs = self._client.list_workflows(
-            name=[engine.JOB, engine.DELIVERY], status=list(ACTIVE), load_output=False
+            name=[dbos_setup.JOB, dbos_setup.DELIVERY],
+            status=list(ACTIVE),
+            load_output=False,
         )
         needed = {}
         for job in map(job_of, jobs):
@@ -227,7 +231,7 @@ class JobQueue:
     def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:
         """Forget the jobs that were settled before a POSIX time, and return them."""
         until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
-        jobs = self._client.list_workflows(name=engine.JOB, end_time=until)
+        jobs = self._client.list_workflows(name=dbos_setup.JOB, end_time=until)
         if not jobs:
             return ()
         deliveries = self._deliveries([status.workflow_id for status in jobs])
@@ -243,7 +247,7 @@ class JobQueue:
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(
-            name=engine.JOB, workflow_id_prefix=job_id, limit=2
+            name=dbos_setup.JOB, workflow_id_prefix=job_id, limit=2
         )
         if len(found) != 1 or not job_id:
             how = "no job" if not found else "more than one job"
@@ -257,7 +261,7 @@ class JobQueue:
         by_job = defaultdict(list)
         prefixes = [f"{job_id}:" for job_id in job_ids]
         for status in self._client.list_workflows(
-            name=engine.DELIVERY, workflow_id_prefix=prefixes, load_input=False
+            name=dbos_setup.DELIVERY, workflow_id_prefix=prefixes, load_input=False
         ):
             by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
         return by_job
@@ -274,8 +278,8 @@ class JobQueue:
         job = self.job(which.job_id)
         stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
         options: EnqueueOptions = {
-            "workflow_name": engine.DELIVERY,
-            "queue_name": engine.DELIVERIES,
+            "workflow_name": dbos_setup.DELIVERY,
+            "queue_name": dbos_setup.DELIVERIES,
             "queue_partition_key": which.peer,
             "workflow_id": str(which.next()),
         }
@@ -295,7 +299,7 @@ class JobQueue:
         ]
         if forgotten:
             self._client.delete_workflows(forgotten)
-        self._client.rewind_workflow(job_id, queue_name=engine.ANALYSES)
+        self._client.rewind_workflow(job_id, queue_name=dbos_setup.ANALYSES)
 
 
 def _corrected(job: Job) -> Mapping[str, str]:

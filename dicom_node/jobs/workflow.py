@@ -19,9 +19,11 @@ from typing import Any, Protocol
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
-from dicom_node.jobs import engine
-from dicom_node.jobs.names import DeliveryId
-from dicom_node.jobs.outcome import (
+from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_record import Record, job_from_record
+from dicom_node.jobs.job_state import latest_attempts, verdict_of
+from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
     Verdict,
@@ -29,9 +31,7 @@ from dicom_node.jobs.outcome import (
     outcome_from,
     to_record,
 )
-from dicom_node.jobs.record import Record, job_from_record
-from dicom_node.jobs.state import latest_attempts, verdict_of
-from dicom_node.model import Job
+from dicom_node.records import Job
 
 _ENCODE = "encode"
 """The step that says who gets the results."""
@@ -83,9 +83,11 @@ def register(work: Work, patience: Patience) -> None:
 
     # Steps count crashes themselves, so that a job that is given up is settled and
     # logged as any other; DBOS' own limit is for a crash outside of every step.
-    DBOS.workflow(name=engine.JOB, max_recovery_attempts=engine.LAST_RESORT)(job)
+    DBOS.workflow(name=dbos_setup.JOB, max_recovery_attempts=dbos_setup.LAST_RESORT)(
+        job
+    )
     workflows.delivery_workflow = DBOS.workflow(
-        name=engine.DELIVERY, max_recovery_attempts=engine.LAST_RESORT
+        name=dbos_setup.DELIVERY, max_recovery_attempts=dbos_setup.LAST_RESORT
     )(delivery)
 
 
@@ -252,7 +254,7 @@ class _Workflows:
             SetEnqueueOptions(queue_partition_key=which.peer, delay_seconds=pause_s),
         ):
             DBOS.enqueue_workflow(
-                engine.DELIVERIES,
+                dbos_setup.DELIVERIES,
                 self.delivery_workflow,
                 record,
                 which.peer,
@@ -272,7 +274,7 @@ def _owed_to(job: Job) -> set[str]:
 _CRASHED = Outcome(
     verdict=Verdict.FAILED,
     code="worker_crashed",
-    text=f"the worker ended {engine.MAX_CRASHES + 1} times while it worked on this",
+    text=f"the worker ended {dbos_setup.MAX_CRASHES + 1} times while it worked on this",
 )
 
 
@@ -285,8 +287,8 @@ def _has_crashed_often() -> bool:
     status = DBOS.get_workflow_status(str(DBOS.workflow_id))
     if status is None:
         return False
-    starts = (status.recovery_attempts or 0) - engine.stops_of(status)
-    return starts > engine.MAX_CRASHES + 1
+    starts = (status.recovery_attempts or 0) - dbos_setup.stops_of(status)
+    return starts > dbos_setup.MAX_CRASHES + 1
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dicom_node.settings.marks import MarkedYaml, Path, Problem
-from dicom_node.settings.model import Settings
+from dicom_node.settings.key_lines import MarkedYaml, Path, Problem
+from dicom_node.settings.sections import Settings
 
 _SECRET = ("database",)
 """A URL may hold a password, however much the documentation asks for none."""

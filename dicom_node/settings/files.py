@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from dicom_node.settings.marks import Path as Place
-from dicom_node.settings.model import AcceptorTls, RequestorTls, Settings
+from dicom_node.settings.key_lines import Path as Place
+from dicom_node.settings.sections import AcceptorTls, RequestorTls, Settings
 from dicom_node.tls import acceptor_context, requestor_context
 
 _FILE = "_file"

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from dicom_node.errors import SettingsError
 from dicom_node.settings.explain import explain
 from dicom_node.settings.files import obstacles, with_files_beside
-from dicom_node.settings.marks import MarkedYaml, Problem, parse
-from dicom_node.settings.model import Route, Settings
+from dicom_node.settings.key_lines import MarkedYaml, Problem, parse
+from dicom_node.settings.sections import Route, Settings
 
 _ANALYSIS = Route.model_fields["analysis"].default
 

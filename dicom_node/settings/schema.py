@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from dicom_node.settings.model import Settings
+from dicom_node.settings.sections import Settings
 
 
 def schema_text() -> str:

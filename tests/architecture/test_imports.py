@@ -45,7 +45,7 @@ def test_the_import_contracts_hold_and_a_wrong_import_breaks_them(copy: Path) ->
     clean = lint_imports(copy)
     assert clean.returncode == 0, clean.stdout + clean.stderr
 
-    (copy / "dicom_node" / "network" / "intruder.py").write_text(
+    (copy / "dicom_node" / "peers" / "intruder.py").write_text(
         "import torch\nfrom dicom_node.jobs import queue\n"
     )
     broken = lint_imports(copy)
@@ -54,7 +54,7 @@ def test_the_import_contracts_hold_and_a_wrong_import_breaks_them(copy: Path) ->
     assert "nothing else of it BROKEN" in broken.stdout
 
 
-@pytest.mark.parametrize("module", ["dicom_node.cli.main", "dicom_node.service"])
+@pytest.mark.parametrize("module", ["dicom_node.cli.main", "dicom_node.node"])
 def test_an_idle_process_loads_no_science(module: str) -> None:
     heavy = ("torch", "onnxruntime", "highdicom", "scipy", "SimpleITK", "matplotlib")
     code = (

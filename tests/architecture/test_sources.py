@@ -15,15 +15,15 @@ MAX_LINES = 400
 MODULES = modules()
 
 MAY_SWALLOW_EVERYTHING = {
-    "dicom_node.network.association": "the C-STORE handler",
-    "dicom_node.pipeline.follow_up": "what an archive sends costs no result",
-    "dicom_node.pipeline.stages": "the worker's loop and the delivery loop",
+    "dicom_node.receive.association": "the C-STORE handler",
+    "dicom_node.prior.compare": "what an archive sends costs no result",
+    "dicom_node.work.steps": "the worker's loop and the delivery loop",
     "dicom_node.cli.main": "nobody sees a traceback",
 }
 """Each logs or tells, settles the state and goes on."""
 
 MAY_TRANSLATE_EVERYTHING = {
-    "dicom_node.pipeline.registry": "a plugin is foreign code; see ADR 1",
+    "dicom_node.work.plugins": "a plugin is foreign code; see ADR 1",
 }
 """Raises an error of ours in its place."""
 
@@ -36,7 +36,7 @@ def relative(paths: list[Path]) -> list[str]:
 
 def test_the_rules_below_see_the_modules_of_both_packages() -> None:
     names = set(relative(MODULES))
-    assert {"dicom_node.model", "analysis.contract.geometry"} <= names
+    assert {"dicom_node.records", "analysis.contract.geometry"} <= names
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

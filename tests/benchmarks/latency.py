@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from dicom_node.settings.model import Series as Waits
+from dicom_node.settings.sections import Series as Waits
 from tests.support.clinical import clinical_series
 from tests.support.node_process import Node, node_for
 from tests.support.peers import Archive, send, wait_until

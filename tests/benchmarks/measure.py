@@ -23,7 +23,7 @@ from analysis.lumbar.plugin import ROLE, LumbarMri
 from analysis.lumbar.segment import segment
 from analysis.lumbar.suitability import examine
 from dicom_node.decode.headers import read_headers
-from dicom_node.decode.select import summarise
+from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import read_volume
 from tests.support.clinical import clinical_series
 from tests.support.variants import write_all

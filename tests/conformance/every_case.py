@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 from analysis.contract.errors import UnsuitableInput
 from dicom_node.decode.headers import read_headers
-from dicom_node.decode.select import reject, summarise
-from dicom_node.encode.common import ROLES, EncodeRequest
+from dicom_node.decode.suitable_series import reject, summarise
+from dicom_node.encode.result_context import ROLES, EncodeRequest
 from dicom_node.errors import SeriesRejectedError
-from dicom_node.pipeline.registry import Registry, installed
-from dicom_node.pipeline.route import choose
-from dicom_node.pipeline.run import Analysed, analyse_series, encode_series
-from dicom_node.settings.model import Route
+from dicom_node.settings.sections import Route
+from dicom_node.work.analyse import Analysed, analyse_series, encode_series
+from dicom_node.work.plugins import Registry, installed
+from dicom_node.work.triage import choose
 from tests.conftest import ROOT, SHARED_DATA
 from tests.support.dicom3tools import documented, errors_in, said, warnings_in
 from tests.support.encoded import REQUEST

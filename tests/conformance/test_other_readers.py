@@ -22,8 +22,8 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.result import AnalysisResult
 from dicom_node.decode.volume import DecodedSeries, read_volume
-from dicom_node.encode.common import EncodeRequest
-from dicom_node.encode.objects import encode_result
+from dicom_node.encode.result_context import EncodeRequest
+from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import REQUEST
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import GEOMETRIES, write_source

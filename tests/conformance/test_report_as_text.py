@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.decode.volume import read_volume
-from dicom_node.encode.objects import encode_result
+from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import REQUEST
 from tests.support.peers import run_dcmtk
 from tests.support.phantom_result import phantom_result

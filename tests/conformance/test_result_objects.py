@@ -10,10 +10,10 @@ import pytest
 from pydicom import dcmread
 
 from dicom_node.decode.headers import read_headers
-from dicom_node.decode.select import reject
+from dicom_node.decode.suitable_series import reject
 from dicom_node.decode.volume import read_volume
-from dicom_node.encode.common import EditedOutlines, EncodeRequest
-from dicom_node.encode.objects import encode_note, encode_result
+from dicom_node.encode.result_context import EditedOutlines, EncodeRequest
+from dicom_node.encode.result_objects import encode_note, encode_result
 from tests.support.dicom3tools import errors_of
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import VARIANTS, write_source

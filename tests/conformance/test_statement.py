@@ -10,9 +10,9 @@ import pytest
 
 from dicom_node.cli.conformance import LABEL_MAP, RESULTS, RLE, fill
 from dicom_node.decode.volume import read_volume
-from dicom_node.encode.common import ROLES
-from dicom_node.encode.objects import encode_result
-from dicom_node.network.contexts import PROPOSED_SYNTAXES
+from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
+from dicom_node.encode.result_context import ROLES
+from dicom_node.encode.result_objects import encode_result
 from tests.support.dicom3tools import documented, said, warnings_in
 from tests.support.encoded import REQUEST, by_name, decoded_phantom
 from tests.support.phantom_result import phantom_result

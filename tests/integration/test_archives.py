@@ -14,10 +14,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 
 from dicom_node.decode.volume import read_volume
-from dicom_node.encode.objects import encode_result
-from dicom_node.model import InstanceOutcome
-from dicom_node.network.send import send_instances
-from dicom_node.settings.model import Peer
+from dicom_node.encode.result_objects import encode_result
+from dicom_node.peers.send import send_instances
+from dicom_node.records import InstanceOutcome
+from dicom_node.settings.sections import Peer
 from tests.support.encoded import REQUEST
 from tests.support.orthanc import Orthanc
 from tests.support.peers import HOST, free_port, listens, wait_until

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobNotFoundError, JobStateError
-from dicom_node.jobs.engine import MAX_CRASHES
+from dicom_node.jobs.dbos_setup import MAX_CRASHES
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.model import JobState
+from dicom_node.records import JobState
 from tests.support.peers import wait_until
 from tests.support.toy_worker import ATTEMPTS, Toy, toy_job
 

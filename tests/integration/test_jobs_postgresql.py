@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.model import JobState
+from dicom_node.records import JobState
 from tests.support.postgresql import programs, server
 from tests.support.toy_worker import Toy, toy_job
 

@@ -22,8 +22,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from dicom_node.encode.common import ROLES
-from dicom_node.encode.objects import encode_result
+from dicom_node.encode.result_context import ROLES
+from dicom_node.encode.result_objects import encode_result
 from tests.support import phantom_plugin, variants
 from tests.support.encoded import REQUEST, decoded_phantom
 from tests.support.node_process import node_for

@@ -21,16 +21,16 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
-from dicom_node.model import StoreRequest
-from dicom_node.network.receive import (
+from dicom_node.receive.events import AssociationClosed, AssociationOpened
+from dicom_node.receive.receiver import (
     AssociationSlots,
     AssociationWatch,
     Receiver,
     open_listener,
     shared_counts,
 )
-from dicom_node.spool.content import read_spool
-from dicom_node.spool.events import AssociationClosed, AssociationOpened
+from dicom_node.records import StoreRequest
+from dicom_node.series.spool_content import read_spool
 from tests.support.acceptors import OPTIONS, Acceptors
 from tests.support.dicom_files import (
     dataset_bytes,

@@ -15,11 +15,11 @@ from pydicom import dcmread
 from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
 
 from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
-from dicom_node.model import InstanceOutcome
-from dicom_node.network.count import series_instances
-from dicom_node.network.send import send_instances
-from dicom_node.network.verify import echo
-from dicom_node.settings.model import Peer
+from dicom_node.peers.count_instances import series_instances
+from dicom_node.peers.send import send_instances
+from dicom_node.peers.verify import echo
+from dicom_node.records import InstanceOutcome
+from dicom_node.settings.sections import Peer
 from tests.support.acceptors import Acceptors
 from tests.support.dicom_files import (
     dataset_bytes,

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from dicom_node.dimse.deadline import Deadline
 from dicom_node.errors import NodeError, QueryFailedError
-from dicom_node.network.deadline import Deadline
-from dicom_node.pipeline import archive as archive_module
-from dicom_node.pipeline.archive import PeerArchive
-from dicom_node.settings.model import FollowUp, Peer, Route, Settings, Spool
-from dicom_node.spool.layout import SpoolLayout
+from dicom_node.prior import archive as archive_module
+from dicom_node.prior.archive import PeerArchive
+from dicom_node.settings.sections import FollowUp, Peer, Route, Settings, Spool
+from dicom_node.spool_layout import SpoolLayout
 from tests.support.peers import HOST, wait_until
 from tests.support.slow_archive import SlowArchive
 from tests.support.unwilling_archive import UnwillingArchive

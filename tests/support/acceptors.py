@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicom_node.model import StoredInstance
-from dicom_node.network.receive import ReceiverOptions, open_listener, shared_counts
-from dicom_node.service.acceptor import AcceptorPlan, run_acceptor
-from dicom_node.service.children import run_child
-from dicom_node.spool.events import InstanceStored, SpoolEvent
-from dicom_node.spool.layout import SpoolLayout
+from dicom_node.node.children import run_child
+from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
+from dicom_node.receive.events import InstanceStored, SpoolEvent
+from dicom_node.receive.receiver import ReceiverOptions, open_listener, shared_counts
+from dicom_node.records import StoredInstance
+from dicom_node.spool_layout import SpoolLayout
 from tests.support.peers import HOST, echo, wait_until
 
 OPTIONS = ReceiverOptions(

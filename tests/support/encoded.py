@@ -14,9 +14,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 
 from dicom_node.decode.volume import DecodedSeries, read_volume
-from dicom_node.encode.common import EncodeRequest
-from dicom_node.encode.objects import EncodedObject
-from dicom_node.encode.part10 import encode_file
+from dicom_node.encode.result_context import EncodeRequest
+from dicom_node.encode.result_objects import EncodedObject
+from dicom_node.encode.write_part10 import encode_file
 from tests.support.mr_series import build_series, write_series
 from tests.support.spine_phantom import SAGITTAL, phantom_spine, turned
 

@@ -26,12 +26,12 @@ from dbos import DBOS
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
-from dicom_node.jobs.engine import prepare_database
-from dicom_node.jobs.outcome import DeliveryOutcome, Outcome, Verdict
+from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.executor import Executor
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.jobs.worker import Executor
+from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, Verdict
 from dicom_node.jobs.workflow import Patience
-from dicom_node.model import (
+from dicom_node.records import (
     Completion,
     Job,
     JobRow,

@@ -14,9 +14,9 @@ from pydicom import config as pydicom_config
 from analysis.contract.errors import AnalysisFailed
 from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
-from dicom_node.jobs.engine import prepare_database
+from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.pipeline import offline, registry
+from dicom_node.work import analyse_folder, plugins
 from tests.support.mr_series import build_series, write_series
 from tests.support.peers import free_port
 from tests.support.spine_phantom import frame_of
@@ -169,7 +169,7 @@ def test_check_tells_whether_an_analysis_can_compare_examinations(
     Path(config).write_text(text.replace("deliver_to: [pacs]", asked))
     assert main(["check", "--config", config]) == DONE
     assert "ok    route lumbar: lumbar-mri can compare" in capsys.readouterr().out
-    monkeypatch.setattr(registry, "can_follow_up", lambda _: False)
+    monkeypatch.setattr(plugins, "can_follow_up", lambda _: False)
     assert main(["check", "--config", config]) == FAILED
     assert "WRONG route lumbar: lumbar-mri cannot compare" in capsys.readouterr().err
 
@@ -212,7 +212,7 @@ def test_a_run_that_fails_says_so_and_leaves_no_older_result(
         message = "weights are missing"
         raise AnalysisFailed(message)
 
-    monkeypatch.setattr(offline, "analyse_series", broken)
+    monkeypatch.setattr(analyse_folder, "analyse_series", broken)
     folder, out = tmp_path / "in", tmp_path / "out"
     write_series(folder, build_series(VOXELS, frame_of(VOXELS.shape)))
     out.mkdir()
@@ -249,7 +249,7 @@ def test_a_disk_that_cannot_be_written_is_told(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(offline, "write_report", full)
+    monkeypatch.setattr(analyse_folder, "write_report", full)
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     assert main(["analyse", str(folder), "--out", str(out)]) == FAILED

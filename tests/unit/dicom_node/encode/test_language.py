@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.result import Notice
 from dicom_node.decode.volume import DecodedSeries
-from dicom_node.encode.objects import encode_result
+from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import REQUEST, by_name, decoded_phantom, named
 from tests.support.phantom_result import phantom_result
 

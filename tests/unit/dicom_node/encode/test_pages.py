@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from dicom_node.decode.volume import DecodedSeries, read_volume
-from dicom_node.encode.objects import encode_result
+from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import (
     REQUEST,
     SPACING_MM,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_node.encode.common import ROLES, EncodeRequest
-from dicom_node.encode.objects import encode_note, encode_result
+from dicom_node.encode.result_context import ROLES, EncodeRequest
+from dicom_node.encode.result_objects import encode_note, encode_result
 from tests.support.encoded import REQUEST, by_name, decoded_phantom
 from tests.support.phantom_result import phantom_result
 

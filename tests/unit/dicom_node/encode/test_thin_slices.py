@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from analysis.contract.result import AnalysisResult
 from analysis.contract.segmentation import Segmentation
 from dicom_node.decode.volume import DecodedSeries
-from dicom_node.encode.objects import encode_result
-from dicom_node.encode.segmentation import MAX_FRAMES, segment_places
+from dicom_node.encode.result_objects import encode_result
+from dicom_node.encode.segmentation_object import MAX_FRAMES, segment_places
 from tests.support.dicom3tools import errors_of
 from tests.support.encoded import REQUEST, by_name, decoded_phantom, named
 from tests.support.phantom_result import phantom_result

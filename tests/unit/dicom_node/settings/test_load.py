@@ -11,8 +11,8 @@ import yaml
 
 from dicom_node.errors import SettingsError
 from dicom_node.settings.load import load
-from dicom_node.settings.model import Settings
 from dicom_node.settings.schema import schema_text
+from dicom_node.settings.sections import Settings
 
 GOOD = """\
 version: 1

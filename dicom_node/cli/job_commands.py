@@ -1,0 +1,135 @@
+"""`lumbar-node jobs list | show | retry | cancel`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dicom_node.cli.console import say, say_json, say_table
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.load_settings import read
+from dicom_node.errors import StartError
+from dicom_node.records import JobRow
+
+if TYPE_CHECKING:
+    from dicom_node.jobs.queue import JobQueue
+    from dicom_node.settings.sections import Settings
+
+_ID_DIGITS = 12
+_REASON_CHARS = 60
+
+
+def run_list(arguments: argparse.Namespace) -> ExitCode:
+    """Tell the jobs accepted last, the latest first."""
+    settings = read(arguments.config)
+    with _open(settings) as queue:
+        rows = queue.list(limit=arguments.limit)
+    if arguments.json:
+        say_json([_plain(row) for row in rows])
+        return ExitCode.DONE
+    if not rows:
+        say("no jobs")
+        return ExitCode.DONE
+    say_table(
+        ("JOB", "STATE", "ACCEPTED", "FROM", "INSTANCES", "ROUTE", "REASON"),
+        [
+            (
+                row.id[:_ID_DIGITS],
+                row.state.value,
+                _local(row.accepted_at_s),
+                row.calling_ae,
+                str(row.instances),
+                row.route or "-",
+                _shortened(row.reason),
+            )
+            for row in rows
+        ],
+    )
+    return ExitCode.DONE
+
+
+def run_show(arguments: argparse.Namespace) -> ExitCode:
+    """Tell everything about one job."""
+    settings = read(arguments.config)
+    with _open(settings) as queue:
+        row = queue.show(arguments.id)
+    _tell(row, arguments)
+    return ExitCode.DONE
+
+
+def run_retry(arguments: argparse.Namespace) -> ExitCode:
+    """Begin again what failed."""
+    from dicom_node.spool_layout import SpoolLayout
+    from dicom_node.work.result_files import deliverable
+
+    settings = read(arguments.config)
+    layout = SpoolLayout(settings.spool.folder)
+    with _open(settings) as queue:
+        job_id = queue.show(arguments.id).id
+        kept = bool(deliverable(layout.job_outbox(job_id)))
+        row = queue.retry(job_id, results_kept=kept)
+    _tell(row, arguments)
+    return ExitCode.DONE
+
+
+def run_cancel(arguments: argparse.Namespace) -> ExitCode:
+    """Give up a job."""
+    settings = read(arguments.config)
+    with _open(settings) as queue:
+        row = queue.cancel(arguments.id)
+    _tell(row, arguments)
+    return ExitCode.DONE
+
+
+def _open(settings: Settings) -> JobQueue:
+    from pathlib import Path
+
+    from dicom_node.jobs.queue import JobQueue
+
+    url = settings.database_url
+    if (
+        url.startswith("sqlite:///")
+        and not Path(url.removeprefix("sqlite:///")).exists()
+    ):
+        text = "there are no jobs yet: the node has never run with these settings"
+        raise StartError(text)
+    return JobQueue(url)
+
+
+def _tell(row: JobRow, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        say_json(_plain(row))
+        return
+    settled = "-" if row.settled_at_s is None else _local(row.settled_at_s)
+    for name, value in (
+        ("job", row.id),
+        ("state", row.state.value),
+        ("reason", row.reason or "-"),
+        ("route", row.route or "-"),
+        ("study", row.study_uid),
+        ("series", row.series_uid),
+        *((("corrects", row.corrects),) if row.corrects else ()),
+        ("revision", str(row.revision)),
+        ("instances", str(row.instances)),
+        ("from", row.calling_ae),
+        ("accepted", _local(row.accepted_at_s)),
+        ("settled", settled),
+        *((f"to {peer}", state) for peer, state in row.deliveries),
+    ):
+        say(f"{name + ':':<12}{value}")
+
+
+def _plain(row: JobRow) -> dict[str, Any]:
+    return {**asdict(row), "state": row.state.value, "deliveries": dict(row.deliveries)}
+
+
+def _local(posix_s: float) -> str:
+    return datetime.fromtimestamp(posix_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _REASON_CHARS:
+        return text
+    return f"{text[: _REASON_CHARS - 3]}..."

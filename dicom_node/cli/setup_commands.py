@@ -1,0 +1,200 @@
+"""`lumbar-node check | echo | describe`: what a site asks before it starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import packages_distributions, version
+from typing import TYPE_CHECKING
+
+from dicom_node.cli.console import complain, say, say_json, say_table
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.load_settings import read
+from dicom_node.errors import DeliveryRefusedError, NodeError, SettingsError
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Settings
+
+_DISTRIBUTION = "lumbar-node"
+_PACKAGES = ("analysis", "dicom_node")
+_GIB = 2**30
+_MARKS = {(True, False): "ok   ", (True, True): "warn ", (False, False): "WRONG"}
+"""By whether a finding is good, and whether it is a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """One thing that was checked.
+
+    Parameters
+    ----------
+    warning
+        Good enough to start with, and yet not what was asked for.
+    """
+
+    subject: str
+    good: bool
+    text: str
+    warning: bool = False
+
+
+def run_check(arguments: argparse.Namespace) -> ExitCode:
+    """Check all that `serve` needs, but touch no peer."""
+    findings = [*_packaging()]
+    settings: Settings | None = None
+    try:
+        settings = read(arguments.config)
+    except SettingsError as error:
+        findings.extend(
+            _Finding(subject="settings", good=False, text=problem)
+            for problem in error.problems
+        )
+    if settings is not None:
+        text = str(arguments.config)
+        findings.append(_Finding(subject="settings", good=True, text=text))
+        findings.extend(_spool(settings))
+        findings.extend(_analyses(settings))
+    _tell_findings(findings, as_json=arguments.json)
+    if settings is None:
+        return ExitCode.WRONG_USAGE
+    is_good = all(finding.good for finding in findings)
+    return ExitCode.DONE if is_good else ExitCode.FAILED
+
+
+def _packaging() -> Iterator[_Finding]:
+    """Check that nobody else has installed a package of our names."""
+    owners = packages_distributions()
+    for package in _PACKAGES:
+        # A checkout that is installed editable lists no files, so it owns nothing here.
+        foreign = sorted(set(owners.get(package, ())) - {_DISTRIBUTION})
+        text = f"{package} belongs to {', '.join(foreign) or _DISTRIBUTION}"
+        yield _Finding(subject="packaging", good=not foreign, text=text)
+
+
+def _spool(settings: Settings) -> Iterator[_Finding]:
+    folder = settings.spool.folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free_gb = shutil.disk_usage(folder).free / _GIB
+    except OSError as error:
+        text = f"{folder}: {error.strerror}"
+        yield _Finding(subject="spool", good=False, text=text)
+        return
+    good = os.access(folder, os.W_OK | os.X_OK)
+    text = f"{folder} can{'' if good else 'not'} be written"
+    yield _Finding(subject="spool", good=good, text=text)
+    limit_gb = settings.spool.min_free_gb
+    text = f"{free_gb:.1f} GiB free, {limit_gb:g} are to be kept"
+    yield _Finding(subject="disk", good=free_gb > limit_gb, text=text)
+
+
+def _analyses(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.work.compute_device import missed_device
+    from dicom_node.work.plugins import Registry, can_follow_up, installed
+
+    registry, work = Registry(installed()), settings.work
+    for name in sorted({route.analysis for route in settings.routes}):
+        try:
+            analysis, why = registry.prepared(
+                name, threads=work.threads, device=work.device
+            )
+        except NodeError as error:
+            yield _Finding(subject="analysis", good=False, text=str(error))
+            continue
+        text = f"{analysis.name} {analysis.version}, weights verified"
+        yield _Finding(subject="analysis", good=True, text=text)
+        missed = missed_device(work.device, why)
+        if missed:
+            yield _Finding(subject="device", good=True, text=missed, warning=True)
+        compares = can_follow_up(analysis)
+        for route in settings.routes:
+            if route.analysis == name and route.follow_up is not None:
+                text = f"{name} can{'' if compares else 'not'} compare examinations"
+                yield _Finding(subject=f"route {route.name}", good=compares, text=text)
+
+
+def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:
+    if as_json:
+        say_json([asdict(finding) for finding in findings])
+        return
+    for finding in findings:
+        mark = _MARKS[finding.good, finding.warning]
+        tell = say if finding.good else complain
+        if finding.subject == "settings" and not finding.good:
+            complain(finding.text)
+        else:
+            tell(f"{mark} {finding.subject}: {finding.text}")
+
+
+def run_echo(arguments: argparse.Namespace) -> ExitCode:
+    """Send a C-ECHO to a peer of the settings."""
+    from dicom_node.peers.verify import echo
+
+    settings = read(arguments.config)
+    peer = settings.peers.get(arguments.peer)
+    if peer is None:
+        names = ", ".join(sorted(settings.peers)) or "none"
+        complain(f"lumbar-node: no peer is named {arguments.peer} (peers: {names})")
+        return ExitCode.WRONG_USAGE
+    try:
+        echo(peer, settings.node.ae_title)
+    except DeliveryRefusedError as error:
+        complain(f"lumbar-node: {error}")
+        return ExitCode.UNREACHABLE
+    say(f"{arguments.peer} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
+    return ExitCode.DONE
+
+
+def run_describe(arguments: argparse.Namespace) -> ExitCode:
+    """Tell versions, routes, peers and what is accepted."""
+    from pydicom.uid import AllTransferSyntaxes
+
+    from dicom_node.dimse.contexts import is_kept_syntax
+
+    settings = read(arguments.config)
+    node = settings.node
+    kept = [syntax for syntax in AllTransferSyntaxes if is_kept_syntax(syntax)]
+    if arguments.json:
+        say_json(
+            {
+                "version": version(_DISTRIBUTION),
+                "settings": settings.model_dump(mode="json", exclude={"database"}),
+                "transfer_syntaxes": [str(syntax) for syntax in kept],
+            }
+        )
+        return ExitCode.DONE
+    say(f"lumbar-node {version(_DISTRIBUTION)}")
+    say(f"{node.ae_title} on {node.bind}:{node.port}")
+    say("")
+    say_table(
+        ("PEER", "AE TITLE", "ADDRESS", "MAY SEND"),
+        [
+            (name, peer.ae_title, f"{peer.host}:{peer.port}", _yes(peer.may_send))
+            for name, peer in sorted(settings.peers.items())
+        ],
+    )
+    say("")
+    say_table(
+        ("ROUTE", "ANALYSIS", "OBJECTS", "DELIVER TO"),
+        [
+            (
+                route.name,
+                route.analysis,
+                " ".join(route.objects),
+                " ".join(route.deliver_to),
+            )
+            for route in settings.routes
+        ],
+    )
+    say("")
+    say("accepted: Verification and every Storage SOP class, in")
+    for syntax in kept:
+        say(f"  {syntax} {syntax.name}")
+    return ExitCode.DONE
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"

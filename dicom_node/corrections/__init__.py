@@ -1,0 +1,1 @@
+"""Outlines that a reader has changed, and the job that they make."""

@@ -1,0 +1,156 @@
+"""Pages → Secondary Capture, and the page that says why there is no result."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from highdicom import SOPClass
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node import __version__
+from dicom_node.encode.result_context import (
+    EncodeRequest,
+    Equipment,
+    contribution,
+    set_body_part,
+    settle_time,
+)
+from dicom_node.encode.source_attributes import UTF_8, Evidence, code_item, source_item
+from dicom_node.identifiers import MANUFACTURER
+
+_STRIP_PX = 28
+_STRIP_MARGIN = 24
+_STRIP_POINTS = 18
+_STRIP_TEXT = "Not for primary diagnosis."
+_NOTE_SIZE = (512, 512)
+_NOTE_MARGIN = 32
+_NOTE_LINE_CHARS = 48
+_NOTE_TITLE_POINTS = 28
+_NOTE_TEXT_POINTS = 18
+_NOTE_WHITE = (235, 235, 235)
+
+
+def encode_capture(
+    page: tuple[int, NDArray[np.uint8]],
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+    related: Sequence[tuple[str, str]] = (),
+) -> SOPClass:
+    """Encode one page as an uncompressed RGB secondary capture.
+
+    Parameters
+    ----------
+    page
+        Instance number, from 1, and the picture: ndarray, shape (H, W, 3), uint8.
+    related
+        SOP class and instance UIDs of the results that say the same in other forms.
+
+    References
+    ----------
+    PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
+    """
+    number, pixels = page
+    encoded = SCImage.from_ref_dataset(
+        ref_dataset=evidence.first,
+        pixel_array=np.ascontiguousarray(pixels),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        series_instance_uid=request.series_uid("sc"),
+        series_number=request.number_of("sc"),
+        sop_instance_uid=request.instance_uid("sc", number),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        contributing_equipment=[contribution(equipment)],
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,
+        device_serial_number=equipment.serial_number,
+        series_description=request.describe("sc"),
+        patient_orientation=("L", "F"),  # wanted by the library; emptied below
+        specific_character_set=UTF_8,
+    )
+    encoded.copy_patient_and_study_information(evidence.first)
+    encoded.ConversionType = "WSD"
+    encoded["PatientOrientation"].clear()
+    encoded.BurnedInAnnotation = "NO"
+    encoded.DerivationDescription = (
+        "Drawn from an automatic analysis, not verified"
+        if request.edited is None
+        else f"Measured by software, {request.edited.words}"
+    )
+    encoded.SourceImageSequence = [source_item(image) for image in evidence.images]
+    if related:
+        encoded.ReferencedInstanceSequence = [_related_item(*each) for each in related]
+    set_body_part(encoded, evidence.first, request)
+    settle_time(encoded, request)
+    return encoded
+
+
+def _related_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceOfMeasurement)]
+    return item
+
+
+def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uint8]:
+    """Add a strip below a page: what it is not for, by which software, when.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+        As the analysis drew it.
+
+    Returns
+    -------
+    ndarray, shape (H + 28, W, 3), uint8
+    """
+    width = pixels.shape[1]
+    strip = Image.new("RGB", (width, _STRIP_PX))
+    revision = f", revision {request.revision}" if request.revision > 1 else ""
+    edited = "" if request.edited is None else f", {request.edited.words}"
+    made = request.content_time.strftime("%Y-%m-%d %H:%M")
+    ImageDraw.Draw(strip).text(
+        (_STRIP_MARGIN, _STRIP_PX // 2),
+        f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}{edited}",
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(max(1, min(_STRIP_POINTS, width // 50))),
+        anchor="lm",
+    )
+    return np.concatenate([pixels, np.asarray(strip, dtype=np.uint8)])
+
+
+def draw_note(title: str, text: str) -> NDArray[np.uint8]:
+    """Draw a page of text, white on black.
+
+    Returns
+    -------
+    ndarray, shape (512, 512, 3), uint8
+        Red, green, blue.
+    """
+    page = Image.new("RGB", _NOTE_SIZE)
+    pen = ImageDraw.Draw(page)
+    pen.text(
+        (_NOTE_MARGIN, _NOTE_MARGIN),
+        title,
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(_NOTE_TITLE_POINTS),
+    )
+    pen.multiline_text(
+        (_NOTE_MARGIN, 3 * _NOTE_MARGIN),
+        textwrap.fill(text, _NOTE_LINE_CHARS),
+        fill=_NOTE_WHITE,
+        font=ImageFont.load_default(_NOTE_TEXT_POINTS),
+        spacing=8,
+    )
+    return np.asarray(page, dtype=np.uint8)

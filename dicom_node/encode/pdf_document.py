@@ -1,0 +1,93 @@
+"""Pages → Encapsulated PDF, for archives that show documents and no captures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from highdicom import SOPClass
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+
+from dicom_node.encode.result_context import (
+    EncodeRequest,
+    Equipment,
+    contribution,
+    settle_time,
+)
+from dicom_node.encode.source_attributes import UTF_8, Evidence, source_item
+from dicom_node.identifiers import MANUFACTURER
+
+_DOTS_PER_INCH = 150.0
+_JPEG_QUALITY = 95
+"""A PDF page of Pillow is a JPEG; the captures are the lossless form."""
+
+
+def encode_document(
+    pages: Sequence[NDArray[np.uint8]],
+    evidence: Evidence,
+    equipment: Equipment,
+    request: EncodeRequest,
+) -> SOPClass:
+    """Encode all pages as one PDF document.
+
+    References
+    ----------
+    PS3.3 A.45.1, C.24.2 Encapsulated Document. Burned In Annotation (0028,0301) NO:
+    pages carry no identity.
+    """
+    source = evidence.first
+    encoded = SOPClass(
+        study_instance_uid=source.StudyInstanceUID,
+        series_instance_uid=request.series_uid("pdf"),
+        series_number=request.number_of("pdf"),
+        sop_instance_uid=request.instance_uid("pdf"),
+        sop_class_uid=EncapsulatedPDFStorage,
+        instance_number=1,
+        modality="DOC",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=equipment.model_name,
+        software_versions=equipment.software_versions,  # type: ignore[arg-type]
+        device_serial_number=equipment.serial_number,
+        series_description=request.describe("pdf"),
+        content_date=request.content_time.date(),
+        content_time=request.content_time.time(),
+        specific_character_set=UTF_8,
+    )
+    encoded.copy_patient_and_study_information(source)
+    encoded.ContributingEquipmentSequence = [contribution(equipment)]
+    encoded.ConversionType = "WSD"
+    encoded.AcquisitionDateTime = None
+    encoded.BurnedInAnnotation = "NO"
+    encoded.DocumentTitle = request.describe("pdf")
+    encoded.ConceptNameCodeSequence = []
+    encoded.SourceInstanceSequence = [source_item(image) for image in evidence.images]
+    encoded.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    content = write_pdf(pages, request)
+    encoded.EncapsulatedDocumentLength = len(content)
+    encoded.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    settle_time(encoded, request)
+    return encoded
+
+
+def write_pdf(pages: Sequence[NDArray[np.uint8]], request: EncodeRequest) -> bytes:
+    """Write pages as a PDF, each as large as its picture."""
+    first, *others = [Image.fromarray(page) for page in pages]
+    made = request.content_time.utctimetuple()
+    content = io.BytesIO()
+    first.save(
+        content,
+        format="PDF",
+        save_all=True,
+        append_images=others,
+        resolution=_DOTS_PER_INCH,
+        quality=_JPEG_QUALITY,
+        subsampling=0,
+        title=request.description,
+        creationDate=made,
+        modDate=made,
+    )
+    return content.getvalue()

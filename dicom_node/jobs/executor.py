@@ -1,0 +1,108 @@
+"""The executor of one worker slot: runs what the queues hold, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from dbos import DBOS
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_node import log
+from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome
+from dicom_node.jobs.workflow import Patience, Work, register
+from dicom_node.records import Job
+
+
+class Executor:
+    """Runs workflows from `start` to `stop`; one a process.
+
+    Parameters
+    ----------
+    slot
+        Counted from 0. What this slot was running when it was killed is taken up when
+        it starts again.
+    """
+
+    def __init__(
+        self, database_url: str, *, slot: int, work: Work, patience: Patience
+    ) -> None:
+        self._watched = _Watched(work)
+        self._database_url = database_url
+        self._executor_id = f"worker-{slot}"
+        dbos_setup.open_engine(database_url, executor_id=self._executor_id)
+        register(self._watched, patience)
+
+    def start(self) -> None:
+        """Take up what was left, and then what is enqueued."""
+        DBOS.launch()
+        dbos_setup.register_queues()
+
+    def expect(self) -> None:
+        """Look for work more often, until the next analysis has begun."""
+        _set_pace(dbos_setup.EAGER_POLL_S)
+
+    def stop(self, *, drain_s: int) -> None:
+        """Take nothing more, and give what runs a while; the rest goes on next time.
+
+        What is left does not count as one more crash of its worker.
+        """
+        DBOS.destroy(workflow_completion_timeout_sec=drain_s)
+        try:
+            dbos_setup.excuse_stop(self._database_url, executor_id=self._executor_id)
+        except (SQLAlchemyError, dbos_error.DBOSException) as error:
+            log.warning("stop_not_excused", reason=type(error).__name__)
+
+    def idle_s(self) -> float:
+        """Return for how long nothing has run."""
+        return self._watched.idle_s()
+
+
+class _Watched:
+    """Passes work on, and knows when some was last running."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._running = 0
+        self._last_s = time.monotonic()
+
+    def analyse(self, job: Job) -> Outcome:
+        with self._noted():
+            _set_pace(dbos_setup.POLL_S)
+            return self._work.analyse(job)
+
+    def encode(self, job: Job, analysed: Outcome) -> Outcome:
+        with self._noted():
+            return self._work.encode(job, analysed)
+
+    def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+        with self._noted():
+            return self._work.deliver(job, peer, stored)
+
+    def idle_s(self) -> float:
+        with self._lock:
+            return 0.0 if self._running else time.monotonic() - self._last_s
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._last_s = time.monotonic()
+
+
+def _set_pace(poll_s: float) -> None:
+    try:
+        dbos_setup.set_pace(poll_s)
+    except (SQLAlchemyError, dbos_error.DBOSException) as error:
+        # A job may come a little later, or a core be a little busier: no more.
+        log.warning("pace_not_set", reason=type(error).__name__)

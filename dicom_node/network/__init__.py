@@ -1,1 +1,0 @@
-"""Associations and DIMSE services; the only room with pynetdicom."""

@@ -1,0 +1,1 @@
+"""The supervisor: it starts the processes, keeps them alive, queues and stops."""

@@ -1,0 +1,233 @@
+"""`lumbar-node serve`: receivers, assembler, workers; start, supervise, stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from dicom_node import log
+from dicom_node.errors import StartError
+from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.node.children import STOP, Child
+from dicom_node.node.enqueue_series import Intake
+from dicom_node.node.housekeeping import Housekeeping
+from dicom_node.node.peer_counts import count_confirmer
+from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
+from dicom_node.receive.receiver import ReceiverOptions, open_listener, shared_counts
+from dicom_node.series.spool_content import read_spool
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
+from dicom_node.work.plugins import Registry, installed
+from dicom_node.work.worker_process import WARM, run_worker
+
+if TYPE_CHECKING:
+    import socket
+
+_GIB = 2**30
+_BUSY_TICK_S = 0.05
+_IDLE_TICK_S = 1.0
+_STOP_WITHIN_S = 9.0
+"""Whoever stops us waits 10 s before SIGKILL."""
+_WARM_AGAIN_S = 60.0
+
+
+def serve(settings: Settings) -> None:
+    """Run the node until SIGTERM or SIGINT; a second one ends it at once.
+
+    Raises
+    ------
+    StartError
+        If the port, the spool or the database cannot be had.
+    """
+    log.configure(level=settings.log.level, uids=settings.log.uids)
+    layout = SpoolLayout(settings.spool.folder)
+    try:
+        layout.prepare()
+    except OSError as error:
+        text = f"spool folder {layout.folder}: {error.strerror}"
+        raise StartError(text) from error
+    with _only_one(layout), _listening(settings) as listener:
+        prepare_database(settings.database_url)
+        with JobQueue(settings.database_url) as queue:
+            _Service(settings, queue, listener).run()
+
+
+@contextmanager
+def _only_one(layout: SpoolLayout) -> Iterator[None]:
+    """Hold the spool; the lock goes with the process, however it ends."""
+    with (layout.folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            text = f"spool folder {layout.folder}: another lumbar-node is running on it"
+            raise StartError(text) from error
+        yield
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    node = settings.node
+    try:
+        listener = open_listener(node.bind, node.port)
+    except OSError as error:
+        text = f"{node.bind} port {node.port}: {error.strerror}"
+        raise StartError(text) from error
+    with listener:
+        yield listener
+
+
+class _Service:
+    def __init__(
+        self, settings: Settings, queue: JobQueue, listener: socket.socket
+    ) -> None:
+        self._settings = settings
+        self._signals = 0
+        self._woken, self._wake = Pipe(duplex=False)
+        registry = Registry(installed())
+        imports = threading.Lock()
+        confirmer = count_confirmer(settings, imports=imports)
+        self._intake = Intake(settings, queue, registry, confirmer, imports=imports)
+        self._housekeeping = Housekeeping(settings, queue, self._intake)
+        counts = shared_counts(settings.node.acceptors)
+        settings_json = settings.model_dump_json()
+
+        def acceptor(index: int, start: int) -> tuple[Any, ...]:
+            return _plan(settings, index, start), listener, counts
+
+        def worker(slot: int, _start: int) -> tuple[Any, ...]:
+            return settings_json, slot
+
+        self._acceptors = [
+            Child(_acceptor_name(index), run_acceptor, partial(acceptor, index))
+            for index in range(settings.node.acceptors)
+        ]
+        self._workers = [
+            Child(f"worker-{slot}", run_worker, partial(worker, slot))
+            for slot in range(settings.work.processes)
+        ]
+        self._warmed_at_s = float("-inf")
+
+    def run(self) -> None:
+        started_s = time.monotonic()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        content = read_spool(SpoolLayout(self._settings.spool.folder))
+        self._intake.restore(content, time.monotonic())
+        for child in (*self._acceptors, *self._workers):
+            child.start()
+        log.event(
+            "node_started",
+            port=self._settings.node.port,
+            called_ae=self._settings.node.ae_title,
+            pid=os.getpid(),
+            instances=len(content.instances),
+            duration_ms=round((time.monotonic() - started_s) * 1000),
+        )
+        while not self._signals:
+            self._turn()
+        self._stop()
+
+    def _turn(self) -> None:
+        tick_s = _BUSY_TICK_S if self._intake.is_collecting else _IDLE_TICK_S
+        pipes = [child.pipe for child in self._acceptors if child.pipe is not None]
+        children = (*self._acceptors, *self._workers)
+        sentinels = [child.sentinel for child in children if child.sentinel is not None]
+        wait([self._woken, *pipes, *sentinels], timeout=tick_s)
+        now_s = time.monotonic()
+        self._hear(now_s)
+        self._intake.tick(now_s)
+        for worker in self._workers:
+            worker.tend(now_s)
+        for acceptor in self._acceptors:
+            if acceptor.tend(now_s):
+                name = f"{acceptor.name}-{acceptor.starts}"
+                self._intake.acceptor_lost(name, now_s)
+        self._housekeeping.turn(now_s)
+
+    def _hear(self, now_s: float) -> None:
+        is_needed = False
+        for acceptor in self._acceptors:
+            if acceptor.pipe is not None:
+                is_needed |= self._hear_one(acceptor.pipe, now_s)
+        if is_needed and now_s - self._warmed_at_s > _WARM_AGAIN_S:
+            self._warmed_at_s = now_s
+            for worker in self._workers:
+                worker.tell(WARM)
+            # Not here: while it imports, nothing would be heard, and a series would be
+            # called quiet that much later.
+            threading.Thread(target=self._intake.warm, daemon=True).start()
+
+    def _hear_one(self, pipe: Connection, now_s: float) -> bool:
+        is_needed = False
+        try:
+            while pipe.poll():
+                is_needed |= self._intake.apply(pipe.recv(), now_s)
+        except (EOFError, OSError):
+            return is_needed  # it has died, and is tended to in this turn
+        return is_needed
+
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            for child in (*self._acceptors, *self._workers):
+                child.kill()
+            os._exit(1)
+        self._wake.send_bytes(b"x")
+
+    def _stop(self) -> None:
+        """Accept nothing more, hear out what was stored, and end the workers."""
+        started_s = time.monotonic()
+        deadline_s = started_s + _STOP_WITHIN_S
+        log.event("node_stopping", pid=os.getpid())
+        for child in self._acceptors:
+            child.tell(STOP)
+        for child in self._workers:
+            child.tell(STOP)
+        while any(child.is_alive for child in self._acceptors):
+            if time.monotonic() > deadline_s:
+                break
+            self._hear(time.monotonic())
+            time.sleep(_BUSY_TICK_S)
+        self._hear(time.monotonic())
+        self._intake.tick(time.monotonic())
+        for child in (*self._acceptors, *self._workers):
+            child.end(deadline_s - time.monotonic())
+        duration_ms = round((time.monotonic() - started_s) * 1000)
+        log.event("node_stopped", pid=os.getpid(), duration_ms=duration_ms)
+
+
+def _acceptor_name(index: int) -> str:
+    return f"acceptor-{index}"
+
+
+def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
+    node = settings.node
+    calling = {peer.ae_title for peer in settings.peers.values() if peer.may_send}
+    return AcceptorPlan(
+        name=f"{_acceptor_name(index)}-{start}",
+        index=index,
+        options=ReceiverOptions(
+            called_ae=node.ae_title if node.check_called_ae else None,
+            calling_aes=None if node.accept_unknown_peers else frozenset(calling),
+            max_associations=node.max_associations,
+            association_timeout_s=node.association_timeout_s,
+            idle_timeout_s=node.idle_timeout_s,
+            tls=None if node.tls is None else node.tls.files,
+        ),
+        spool_folder=settings.spool.folder,
+        min_free_bytes=round(settings.spool.min_free_gb * _GIB),
+        own_ae=node.ae_title,
+        log_level=settings.log.level,
+        log_uids=settings.log.uids,
+    )

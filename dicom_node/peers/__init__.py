@@ -1,0 +1,1 @@
+"""Every association that we open; the only room with pynetdicom."""

@@ -1,0 +1,185 @@
+"""Associations that we open; pynetdicom does the rest."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import build_context, build_role
+from pynetdicom.transport import AssociationSocket
+
+from dicom_node.dimse.contexts import is_storage
+from dicom_node.dimse.deadline import Deadline
+from dicom_node.dimse.pdu import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
+from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
+from dicom_node.tls import requestor_context
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Peer
+
+_LEAST_TIMEOUT_S = 0.1
+_PERMANENT = 1
+"""Result of a rejection (PS3.8 table 9-21)."""
+
+Proposal = tuple[str, tuple[str, ...]]
+"""SOP class and transfer syntaxes of one presentation context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What else holds for one association.
+
+    Parameters
+    ----------
+    deadline
+        The association is cut off when it is over, in whatever the peer is doing.
+    stored
+        Takes the instances of the proposed classes that the peer sends back by this
+        association, and returns a status; so C-GET answers.
+    """
+
+    deadline: Deadline
+    stored: Callable[[evt.Event], int] | None = None
+
+
+@contextmanager
+def association(
+    name: str,
+    peer: Peer,
+    *,
+    calling_ae: str,
+    proposals: Sequence[Proposal],
+    terms: Terms | None = None,
+) -> Iterator[Association]:
+    """Open an association, and release it at the end.
+
+    Yields
+    ------
+    Association
+        Also if the peer has accepted none of the contexts; it is closed then.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If there is no way to the peer, it does not answer in time, or says that it may
+        accept later.
+    DeliveryRefusedError
+        If it rejects the association for good, such as an AE title unknown to it.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        opened = _open(name, peer, calling_ae, (proposals, terms), sockets)
+        try:
+            yield opened
+        finally:
+            if opened.is_established:
+                if terms is None or not terms.deadline.is_over:
+                    opened.release()
+                else:
+                    opened.abort()
+    finally:
+        # pynetdicom leaves its socket open if the peer was the first to close.
+        for connection in sockets:
+            connection.close()
+
+
+def _open(
+    name: str,
+    peer: Peer,
+    calling_ae: str,
+    asked: tuple[Sequence[Proposal], Terms | None],
+    sockets: list[socket.socket],
+) -> Association:
+    proposals, terms = asked
+    stored = None if terms is None else terms.stored
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_CONN_OPEN, _connected, [sockets, terms])
+    ]
+    roles = []
+    if stored is not None:
+        handlers.append((evt.EVT_C_STORE, stored))
+        kinds = dict.fromkeys(kind for kind, _ in proposals if is_storage(kind))
+        roles += [build_role(kind, scp_role=True) for kind in kinds]
+    try:
+        opened = _entity(peer, calling_ae, terms).associate(
+            peer.host,
+            peer.port,
+            contexts=[build_context(kind, list(kept)) for kind, kept in proposals],
+            ae_title=peer.ae_title,
+            ext_neg=[*roles],
+            evt_handlers=handlers,
+            tls_args=_tls(peer),
+        )
+    except OSError as error:
+        raise _unreachable(name, peer, error.strerror or "no such host") from error
+    _check_accepted(opened, name, peer, calling_ae)
+    return opened
+
+
+def _tls(peer: Peer) -> tuple[ssl.SSLContext, str] | None:
+    if peer.tls is None:
+        return None
+    return requestor_context(peer.tls.files), peer.host
+
+
+def _entity(peer: Peer, calling_ae: str, terms: Terms | None) -> AE:
+    _config.LOG_HANDLER_LEVEL = "none"  # what happens is told by our own log
+    entity = AE(ae_title=calling_ae)
+    entity.implementation_class_uid = IMPLEMENTATION_UID
+    entity.implementation_version_name = IMPLEMENTATION_NAME
+    timeout_s = peer.timeout_s
+    if terms is not None:
+        timeout_s = min(timeout_s, max(terms.deadline.left_s(), _LEAST_TIMEOUT_S))
+    entity.connection_timeout = timeout_s
+    entity.acse_timeout = timeout_s
+    entity.dimse_timeout = timeout_s
+    entity.network_timeout = timeout_s
+    return entity
+
+
+def _check_accepted(
+    opened: Association, name: str, peer: Peer, calling_ae: str
+) -> None:
+    if opened.is_established or opened.rejected_contexts:
+        return
+    answer = _rejection(opened)
+    if answer is None:
+        why = "no connection, no answer in time, or aborted"
+        raise _unreachable(name, peer, why)
+    if answer.result == _PERMANENT:
+        message = f"{name} rejects associations of {calling_ae}: {answer.reason_str}"
+        raise DeliveryRefusedError(message)
+    raise _unreachable(name, peer, f"rejected for now: {answer.reason_str}")
+
+
+def _rejection(opened: Association) -> A_ASSOCIATE | None:
+    if opened.is_rejected:
+        return opened.acceptor.primitive
+    # A peer that rejects and closes at once can be faster than pynetdicom's look at the
+    # connection: it aborts then, and leaves the answer unread.
+    unread = cast(object, opened.dul.receive_pdu())
+    return unread if isinstance(unread, A_ASSOCIATE) else None
+
+
+def _connected(
+    event: evt.Event, sockets: list[socket.socket], terms: Terms | None
+) -> None:
+    # A request ends in a small segment; Nagle would hold it until the peer's delayed
+    # acknowledgement, some 40 ms for each instance.
+    wrapped = cast(AssociationSocket, event.assoc.dul.socket)
+    if wrapped.socket is not None:
+        sockets.append(wrapped.socket)
+        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if terms is not None:
+            terms.deadline.watch(wrapped.socket)
+
+
+def _unreachable(name: str, peer: Peer, why: str) -> PeerUnreachableError:
+    return PeerUnreachableError(name, host=peer.host, port=peer.port, why=why)

@@ -1,1 +1,0 @@
-"""One job from end to end."""

@@ -1,0 +1,1 @@
+"""The earlier examination: searched, fetched, compared, read."""

@@ -1,0 +1,95 @@
+"""Whether two objects are of one patient; the identity itself is shown nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+from dataclasses import dataclass, fields
+
+from pydicom.dataset import Dataset
+
+from dicom_node.decode import attribute_values
+
+_WILD = frozenset("*?\\")
+"""Wild cards (PS3.4 C.2.2.2.4), and what parts values: they would widen a query."""
+_SEXES = frozenset({"M", "F", "O"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Identity:
+    """Who an object is of, in a form that can be compared; empty where not stated.
+
+    Without a `repr`, so that no log or traceback shows it.
+    """
+
+    patient_id: str
+    issuer: str
+    name: str
+    birth_date: str
+    sex: str
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the patient ID can be asked for and matches itself alone."""
+        return bool(self.patient_id) and not _WILD & set(self.patient_id)
+
+    def refusal(self, other: Identity, *, is_whole: bool) -> str:
+        """Return why another object must not be taken for this patient's.
+
+        Parameters
+        ----------
+        is_whole
+            Whether `other` comes from an object. An answer to a query may leave parts
+            out; an object that leaves out all but the ID is not enough, for IDs are
+            mistyped, reused, and the same in two hospitals.
+
+        Returns
+        -------
+        str
+            Empty if nothing speaks against it; else one of `other_patient_id`,
+            `other_issuer`, `other_name`, `other_birth_date`, `other_sex`,
+            `identity_unsure`.
+        """
+        if self.patient_id != other.patient_id:
+            return "other_patient_id"
+        for part in fields(self):
+            one, two = getattr(self, part.name), getattr(other, part.name)
+            if one and two and one != two:
+                return f"other_{part.name}"
+        agree = (self.name and other.name) or (self.birth_date and other.birth_date)
+        return "identity_unsure" if is_whole and not agree else ""
+
+
+def identity_of(dataset: Dataset) -> Identity:
+    """Read the identity of an object or of an answer to a query.
+
+    References
+    ----------
+    PS3.3 C.7.1.1 Patient. PS3.5 6.2: spaces around an LO mean nothing, the case of its
+    letters and its leading zeros do.
+    """
+    sex = attribute_values.text(dataset, "PatientSex").upper()
+    return Identity(
+        patient_id=_id(dataset),
+        issuer=attribute_values.text(dataset, "IssuerOfPatientID"),
+        name=_name(attribute_values.text(dataset, "PatientName")),
+        birth_date=attribute_values.text(dataset, "PatientBirthDate"),
+        sex=sex if sex in _SEXES else "",
+    )
+
+
+def _id(dataset: Dataset) -> str:
+    """Return the ID whole: one with a backslash in it is read as several."""
+    value = attribute_values.raw(dataset, "PatientID")
+    parts = value if isinstance(value, MutableSequence) else [value]
+    return "\\".join(str(part).strip(" \0") for part in parts if part is not None)
+
+
+def _name(text: str) -> str:
+    """Return a name without what its writers do as they please.
+
+    Case, and empty components at its end (PS3.5 6.2.1.1). Of several component groups
+    the first that is not empty counts: an archive may answer with fewer.
+    """
+    groups = (group.strip(" ^") for group in text.split("="))
+    first = next((group for group in groups if group), "")
+    return "^".join(part.strip() for part in first.split("^")).casefold()

@@ -1,0 +1,1 @@
+"""The acceptor's process: bytes from a socket become instances on disk."""

@@ -1,0 +1,96 @@
+"""An acceptor process: associations to instances on disk, and word of them.
+
+It imports neither pydicom nor pynetdicom nor the settings, so it holds about 25 MB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+from dicom_node import log
+from dicom_node.receive.events import EventPipe
+from dicom_node.receive.receiver import AssociationSlots, Receiver, ReceiverOptions
+from dicom_node.receive.write_instance import Inbox
+from dicom_node.spool_layout import SpoolLayout
+
+DRAIN_S = 4.0
+"""The node ends within 10 s of SIGTERM; its other processes need some of them."""
+_LAST_WORDS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptorPlan:
+    """What one acceptor needs to know.
+
+    Parameters
+    ----------
+    name
+        Unique over all acceptors and their restarts.
+    index
+        Its entry in the table of open associations.
+    own_ae
+        Our AE title, by which we know what we asked for.
+    """
+
+    name: str
+    index: int
+    options: ReceiverOptions
+    spool_folder: Path
+    min_free_bytes: int
+    own_ae: str = ""
+    log_level: str = "info"
+    log_uids: Literal["plain", "hashed"] = "plain"
+
+
+def run_acceptor(
+    pipe: Connection,
+    plan: AcceptorPlan,
+    listener: socket.socket,
+    counts: ctypes.Array[ctypes.c_int],
+) -> None:
+    """Accept associations until told to stop, then let the open ones end.
+
+    Parameters
+    ----------
+    pipe
+        Carries `SpoolEvent`; any word by it, or SIGTERM, means stop.
+    """
+    log.configure(level=plan.log_level, uids=plan.log_uids)
+    events = EventPipe(pipe)
+    inbox = Inbox(
+        SpoolLayout(plan.spool_folder),
+        min_free_bytes=plan.min_free_bytes,
+        stored=events.instance_stored,
+        own_ae=plan.own_ae,
+    )
+    receiver = Receiver(
+        plan.options,
+        listener,
+        name=plan.name,
+        sink=inbox,
+        watch=events,
+        slots=AssociationSlots(counts, plan.index, plan.options.max_associations),
+    )
+    signal.signal(signal.SIGTERM, lambda *_: receiver.stop())
+    threading.Thread(target=_obey, args=(pipe, receiver), daemon=True).start()
+    receiver.serve()
+    receiver.drain(DRAIN_S)
+    events.close(_LAST_WORDS_S)
+
+
+def _obey(pipe: Connection, receiver: Receiver) -> None:
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        # The supervisor is dead. Its successor scans the inbox and must be the only
+        # one from whom it hears of instances, so nothing may be stored from here on.
+        os._exit(1)
+    receiver.stop()

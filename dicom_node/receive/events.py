@@ -1,0 +1,75 @@
+"""What an acceptor process tells the supervisor, and the pipe that carries it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from dicom_node.records import StoredInstance, StoreRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationOpened:
+    """An association was accepted; instances may come by it."""
+
+    association_id: str
+    calling_ae: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStored:
+    """An instance is durable."""
+
+    association_id: str
+    instance: StoredInstance
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationClosed:
+    """No instance will come by this association any more."""
+
+    association_id: str
+
+
+SpoolEvent = AssociationOpened | InstanceStored | AssociationClosed
+
+
+class EventPipe:
+    """Sends events in the order in which they happened, without making anyone wait.
+
+    A supervisor that is busy must not slow a sender, so events queue up in this
+    process and a thread of its own sends them. Events that are lost, because the
+    supervisor died, are found again on the disk when it restarts.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[SpoolEvent | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def association_opened(self, association_id: str, calling_ae: str) -> None:
+        """Tell that an association was accepted."""
+        self._queue.put(AssociationOpened(association_id, calling_ae))
+
+    def association_closed(self, association_id: str) -> None:
+        """Tell that an association has ended."""
+        self._queue.put(AssociationClosed(association_id))
+
+    def instance_stored(self, request: StoreRequest, instance: StoredInstance) -> None:
+        """Tell that an instance is durable."""
+        self._queue.put(InstanceStored(request.association_id, instance))
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is queued, and end."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _send(self) -> None:
+        while (event := self._queue.get()) is not None:
+            try:
+                self._connection.send(event)
+            except OSError:
+                return  # the supervisor has gone; the acceptor notices by itself

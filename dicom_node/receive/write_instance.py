@@ -1,0 +1,274 @@
+"""Write, rename, fsync: an instance is there whole or not at all.
+
+What a sender waits for is the disk. So the name comes before the two fsync, of the file
+and of its folder, and both run at once: together they cost what one of them costs,
+one after the other twice that (fsync, rename, fsync of the folder likewise). Nobody
+hears of an instance, neither the sender nor the assembler, before both have returned. A
+machine that loses power in between may come up with a torn file, which was never
+acknowledged: the next start checks every file's content against its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from dicom_node.errors import (
+    InstanceMismatchError,
+    InstanceRefusedError,
+    SpoolFailedError,
+    SpoolFullError,
+)
+from dicom_node.receive.dataset_uids import HEAD_BYTES, DatasetHead, read_head
+from dicom_node.receive.file_meta import FileMeta, encode_meta
+from dicom_node.records import StoredInstance, StoreRequest
+from dicom_node.spool_layout import SpoolLayout, instance_name, sync_folder
+
+_FIRST_LOOK_BYTES = 32 * 1024
+"""Holds the UIDs of nearly every instance; else `HEAD_BYTES` are looked at."""
+
+_FOLDER_SYNCS = 16
+"""At once; more associations than that share the disk's time anyway."""
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Inbox:
+    """Keeps instances as they came.
+
+    Parameters
+    ----------
+    min_free_bytes
+        A dataset is refused while less is free.
+    stored
+        Told of every instance that has become durable, before success is answered;
+        must not block.
+    own_ae
+        Our AE title. What a peer sends because we asked it to, by C-MOVE, is kept
+        aside, and nobody is told of it: it must not begin a job.
+    """
+
+    def __init__(
+        self,
+        layout: SpoolLayout,
+        *,
+        min_free_bytes: int,
+        stored: Callable[[StoreRequest, StoredInstance], None],
+        own_ae: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._layout = layout
+        self._min_free_bytes = min_free_bytes
+        self._stored = stored
+        self._own_ae = own_ae
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._folder_syncs = ThreadPoolExecutor(_FOLDER_SYNCS, "folder-sync")
+
+    def begin(self, request: StoreRequest) -> IncomingInstance:
+        """Open a place for one dataset.
+
+        Raises
+        ------
+        SpoolFullError, SpoolFailedError
+            If less than `min_free_bytes` are free, or the disk fails.
+        """
+        with _disk_errors(self._layout.folder, self._min_free_bytes):
+            free_bytes = _free_bytes(self._layout.folder)
+            if free_bytes < self._min_free_bytes:
+                raise SpoolFullError(
+                    free_bytes=free_bytes, limit_bytes=self._min_free_bytes
+                )
+            name = f"{os.getpid()}-{next(self._numbers)}"
+            return IncomingInstance(self, request, self._layout.tmp / name)
+
+    def settle(self, incoming: IncomingInstance, sha256: str) -> None:
+        """Make a complete temporary file an instance of its series."""
+        request = incoming.request
+        head = incoming.head()
+        if head.sop_instance_uid != request.sop_instance_uid:
+            message = "SOP Instance UID differs between C-STORE request and dataset"
+            raise InstanceMismatchError(message)
+        if head.sop_class_uid != request.sop_class_uid:
+            message = "SOP Class UID differs between C-STORE request and dataset"
+            raise InstanceMismatchError(message)
+        is_ours = bool(self._own_ae) and request.move_originator == self._own_ae
+        place = self._layout.fetched_folder if is_ours else self._layout.series_folder
+        folder = place(head.study_uid, head.series_uid)
+        path = folder / instance_name(head.sop_instance_uid, sha256)
+        received_at_s = self._clock()
+        # The time of the file says which version of an instance came last, also after
+        # a restart, and also if the same content comes a second time.
+        os.utime(incoming.path, (received_at_s, received_at_s))
+        self._move(incoming, path)
+        if is_ours:
+            return
+        self._stored(
+            request,
+            StoredInstance(
+                path=path,
+                sop_class_uid=head.sop_class_uid,
+                sop_instance_uid=head.sop_instance_uid,
+                study_uid=head.study_uid,
+                series_uid=head.series_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+                sha256=sha256,
+                size_bytes=incoming.size_bytes,
+                received_at_s=received_at_s,
+            ),
+        )
+
+    def disk_errors(self) -> AbstractContextManager[None]:
+        """Return a context in which an OSError becomes an error of ours."""
+        return _disk_errors(self._layout.folder, self._min_free_bytes)
+
+    def _move(self, incoming: IncomingInstance, path: Path) -> None:
+        if path.exists():
+            # It was acknowledged before, so it must not be exchanged for bytes that
+            # are not yet durable.
+            _touch_durably(path, incoming.path.stat().st_mtime)
+            incoming.path.unlink()
+            return
+        try:
+            incoming.path.rename(path)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(path.parent.parent)
+            incoming.path.rename(path)
+        folder_sync = self._folder_syncs.submit(sync_folder, path.parent)
+        try:
+            incoming.sync()
+            folder_sync.result()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+class IncomingInstance:
+    """A dataset on its way to the disk."""
+
+    def __init__(self, inbox: Inbox, request: StoreRequest, path: Path) -> None:
+        self.request = request
+        self.path = path
+        self.size_bytes = 0
+        self._inbox = inbox
+        self._sha256 = hashlib.sha256()
+        meta = encode_meta(
+            FileMeta(
+                sop_class_uid=request.sop_class_uid,
+                sop_instance_uid=request.sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+            )
+        )
+        self._dataset_at = len(meta)
+        self._descriptor: int | None = os.open(
+            path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
+        try:
+            self._write(memoryview(meta))
+        except OSError:
+            self.discard()
+            raise
+
+    def write(self, fragment: memoryview) -> None:
+        """Append the next bytes of the dataset.
+
+        Raises
+        ------
+        SpoolFullError, SpoolFailedError
+            If the disk does not take them.
+        """
+        with self._inbox.disk_errors():
+            self._write(fragment)
+        self._sha256.update(fragment)
+        self.size_bytes += len(fragment)
+
+    def finish(self) -> None:
+        """Return when the instance is durable in the inbox.
+
+        Raises
+        ------
+        InstanceRefusedError
+            If the dataset lacks its UIDs.
+        InstanceMismatchError
+            If it is another instance than was announced.
+        SpoolFullError, SpoolFailedError
+            If the disk does not take it.
+        """
+        with self._inbox.disk_errors():
+            self._inbox.settle(self, self._sha256.hexdigest())
+            self._close()
+
+    def discard(self) -> None:
+        """Forget what was written; also after a failure, and more than once."""
+        if self._descriptor is not None:
+            self._close()
+            self.path.unlink(missing_ok=True)
+
+    def head(self) -> DatasetHead:
+        """Read the UIDs from the file as far as it is written."""
+        syntax = self.request.transfer_syntax_uid
+        first = os.pread(self._open, _FIRST_LOOK_BYTES, self._dataset_at)
+        try:
+            return read_head(first, syntax)
+        except InstanceRefusedError:
+            if len(first) < _FIRST_LOOK_BYTES:
+                raise
+        return read_head(os.pread(self._open, HEAD_BYTES, self._dataset_at), syntax)
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        os.fsync(self._open)
+
+    @property
+    def _open(self) -> int:
+        if self._descriptor is None:
+            message = "the instance was settled or discarded before"
+            raise ValueError(message)
+        return self._descriptor
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self._open, data) :]
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _touch_durably(path: Path, time_s: float) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.utime(descriptor, (time_s, time_s))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
+def _free_bytes(folder: Path) -> int:
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize
+
+
+@contextmanager
+def _disk_errors(folder: Path, min_free_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise SpoolFullError(
+                free_bytes=_free_bytes(folder), limit_bytes=min_free_bytes
+            ) from error
+        message = f"the spool failed: {error.strerror}"
+        raise SpoolFailedError(message) from error

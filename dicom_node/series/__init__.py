@@ -1,0 +1,1 @@
+"""When a series is complete, what lies on disk, and what may be removed."""

@@ -1,0 +1,63 @@
+"""Questions about counts, asked in threads, so that a slow peer stalls nobody."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from dicom_node import log
+from dicom_node.errors import NodeError
+from dicom_node.series.assembler import CountQuestion, SeriesKey
+
+_THREADS = 4
+
+
+class CountConfirmer:
+    """Asks peers how many instances a series has.
+
+    Parameters
+    ----------
+    count
+        Asks one peer; may block. None if the peer does not say.
+    """
+
+    def __init__(self, count: Callable[[CountQuestion], int | None]) -> None:
+        self._count = count
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="count")
+        self._answers: queue.SimpleQueue[tuple[CountQuestion, int | None]] = (
+            queue.SimpleQueue()
+        )
+        self._asked: set[SeriesKey] = set()
+
+    def ask(self, question: CountQuestion) -> None:
+        """Ask, unless the last question about this series is still out."""
+        if question.key not in self._asked:
+            self._asked.add(question.key)
+            self._pool.submit(self._run, question)
+
+    def answers(self) -> Iterator[tuple[CountQuestion, int | None]]:
+        """Yield the answers that have come; never waits."""
+        while not self._answers.empty():
+            question, count = self._answers.get()
+            self._asked.discard(question.key)
+            yield question, count
+
+    def close(self) -> None:
+        """Ask nothing more; questions that are out are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, question: CountQuestion) -> None:
+        count: int | None = None
+        try:
+            count = self._count(question)
+        except NodeError as error:
+            log.warning(
+                "count_not_answered",
+                calling_ae=question.calling_ae,
+                series_uid=question.key.series_uid,
+                error_code=error.code,
+                reason=str(error),
+            )
+        finally:
+            self._answers.put((question, count))

@@ -1,0 +1,114 @@
+"""A complete series as JSON, written beside its instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dicom_node.errors import SpoolFailedError
+from dicom_node.records import Completion, ReceivedSeries, StoredInstance
+from dicom_node.spool_layout import (
+    SpoolLayout,
+    owed_name,
+    pending_name,
+    sync_folder,
+    write_durable,
+)
+
+_VERSION = 1
+
+
+def series_to_json(series: ReceivedSeries) -> dict[str, Any]:
+    """Return a series as plain data; paths as text."""
+    plain: dict[str, Any] = asdict(series)
+    plain["completion"] = series.completion.value
+    plain["instances"] = [_instance_to_json(item) for item in series.instances]
+    return {"version": _VERSION, **plain}
+
+
+def series_from_json(plain: dict[str, Any]) -> ReceivedSeries:
+    """Return the series that `series_to_json` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is of another version or not of this form.
+    """
+    fields = dict(plain)
+    if fields.pop("version", None) != _VERSION:
+        message = "the manifest is of another version"
+        raise ValueError(message)
+    try:
+        fields["completion"] = Completion(fields["completion"])
+        fields["conflicts"] = tuple(fields["conflicts"])
+        fields["instances"] = tuple(
+            StoredInstance(**{**item, "path": Path(item["path"])})
+            for item in fields["instances"]
+        )
+        return ReceivedSeries(**fields)
+    except (KeyError, TypeError) as error:
+        message = f"the manifest is not of the expected form: {error}"
+        raise ValueError(message) from error
+
+
+def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
+    """Write down that a series is complete; its job is not yet durable.
+
+    Raises
+    ------
+    SpoolFailedError
+        If the disk does not take it; the series stays as it was.
+    """
+    folder = layout.series_folder(series.study_uid, series.series_uid)
+    path = folder / pending_name(series.digest)
+    with _disk_errors():
+        write_durable(path, json.dumps(series_to_json(series)).encode())
+    return path
+
+
+def mark_owed(layout: SpoolLayout, series: ReceivedSeries) -> None:
+    """Write down that the job of a complete series is durable.
+
+    Raises
+    ------
+    SpoolFailedError
+        If the disk does not take it; the series is pending still.
+    """
+    folder = layout.series_folder(series.study_uid, series.series_uid)
+    pending = folder / pending_name(series.digest)
+    with _disk_errors():
+        pending.replace(folder / owed_name(series.digest))
+        sync_folder(folder)
+
+
+def latest_series(
+    layout: SpoolLayout, study_uid: str, series_uid: str
+) -> ReceivedSeries | None:
+    """Return a series as it was when it was last complete; None if it never was."""
+    folder = layout.series_folder(study_uid, series_uid)
+    found = []
+    for path in folder.glob("*.json"):
+        try:
+            found.append(series_from_json(json.loads(path.read_bytes())))
+        except (ValueError, FileNotFoundError):
+            continue  # of another version, or renamed meanwhile and there as owed
+    return max(found, key=lambda series: series.revision, default=None)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"the spool failed: {error.strerror}"
+        raise SpoolFailedError(message) from error
+
+
+def _instance_to_json(instance: StoredInstance) -> dict[str, Any]:
+    plain: dict[str, Any] = asdict(instance)
+    plain["path"] = str(instance.path)
+    return plain

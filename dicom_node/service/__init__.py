@@ -1,1 +1,0 @@
-"""The composition root: builds everything, starts it, keeps it alive, stops it."""

@@ -1,1 +1,0 @@
-"""What lies on disk between the network and the work."""

@@ -1,0 +1,1 @@
+"""The worker: one module a step of a job."""

@@ -1,0 +1,75 @@
+"""Outbox to peer: one association, one outcome per instance, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from dicom_node.errors import NodeError
+from dicom_node.jobs.step_outcome import DeliveryOutcome, Verdict
+from dicom_node.records import InstanceOutcome
+from dicom_node.settings.sections import Peer
+from dicom_node.work.result_files import deliverable
+
+
+def deliver(
+    folder: Path, name: str, peer: Peer, *, calling_ae: str, stored: Collection[str]
+) -> DeliveryOutcome:
+    """Send the results of a job to a peer, but for those that it holds already.
+
+    Parameters
+    ----------
+    folder
+        The job's outbox.
+    name
+        The peer's name in the settings.
+    stored
+        SOP instance UIDs that an earlier attempt has stored. Sending them again would
+        make no twin, but some archives treat a repeated instance badly.
+    """
+    from dicom_node.peers.send import send_instances
+
+    owed = [path for path in deliverable(folder) if _sop_uid(path) not in stored]
+    if not deliverable(folder):
+        text = "the results are not in the outbox; retry the job to make them anew"
+        return DeliveryOutcome(
+            verdict=Verdict.FAILED, code="results-missing", text=text
+        )
+    if not owed:
+        return DeliveryOutcome(verdict=Verdict.DONE, stored=tuple(stored))
+    try:
+        outcomes = send_instances(name, peer, owed, calling_ae=calling_ae)
+    except NodeError as error:
+        verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
+        return DeliveryOutcome(
+            verdict=verdict, code=error.code, text=str(error), stored=tuple(stored)
+        )
+    return judge(outcomes, stored=stored)
+
+
+def judge(
+    outcomes: Sequence[InstanceOutcome], *, stored: Collection[str]
+) -> DeliveryOutcome:
+    """Make one verdict of what the peer answered for each instance.
+
+    A delivery is tried again if that may help for any instance; what the peer refused
+    for good is refused again, at the cost of one request.
+    """
+    held = (*stored, *(one.sop_instance_uid for one in outcomes if one.stored))
+    failed = [one for one in outcomes if not one.stored]
+    if not failed:
+        return DeliveryOutcome(verdict=Verdict.DONE, stored=held)
+    text = "; ".join(f"{one.path.name}: {one.text}" for one in failed)
+    if any(one.retryable for one in failed):
+        return DeliveryOutcome(
+            verdict=Verdict.AGAIN, code="not-stored", text=text, stored=held
+        )
+    return DeliveryOutcome(
+        verdict=Verdict.FAILED, code="delivery-refused", text=text, stored=held
+    )
+
+
+def _sop_uid(path: Path) -> str:
+    from pydicom.filereader import read_file_meta_info
+
+    return str(read_file_meta_info(path).MediaStorageSOPInstanceUID)

@@ -1,0 +1,288 @@
+"""The stages of a job, each of which ends in an outcome, whatever happens in it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.result import AnalysisResult
+from dicom_node import log
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    NodeError,
+    RouteUnknownError,
+    SeriesRejectedError,
+)
+from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, Verdict
+from dicom_node.records import Job
+from dicom_node.settings.sections import Route, Settings
+from dicom_node.spool_layout import SpoolLayout, write_synced
+from dicom_node.work.compute_device import missed_device
+from dicom_node.work.plugins import Registry
+from dicom_node.work.result_files import KEPT, replace_folder, write_results
+
+if TYPE_CHECKING:
+    from dicom_node.encode.result_context import EncodeRequest
+    from dicom_node.encode.result_objects import EncodedObject
+    from dicom_node.work.analyse import Analysed
+
+_NOTE_TITLE = "No measurement"
+
+
+class Stages:
+    """Analyse, encode and deliver, on the spool of this node."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._layout = SpoolLayout(settings.spool.folder)
+        self._is_warm = False
+        self._held: tuple[str, Analysed] | None = None
+        # A library that two threads import at once is seen half made by one of them.
+        self._imports = threading.Lock()
+        self._missed = ""
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the science is in memory."""
+        return self._is_warm
+
+    def warm(self) -> None:
+        """Import and load all that a job needs, while the series is still arriving."""
+        with self._imports:
+            self._is_warm = True
+            _import_stages()
+            if any(route.follow_up for route in self._settings.routes):
+                from dicom_node.prior import compare as _follow_up  # noqa: F401
+            for name in dict.fromkeys(one.analysis for one in self._settings.routes):
+                self._prepare(name)
+
+    def _prepare(self, name: str) -> None:
+        work = self._settings.work
+        try:
+            _, why = self._registry.prepared(
+                name, threads=work.threads, device=work.device
+            )
+        except AnalysisUnavailableError as error:
+            log.error("analysis_unavailable", analysis=name, reason=str(error))
+            return
+        missed = missed_device(work.device, why)
+        if missed and missed != self._missed:
+            log.warning("device_missed", analysis=name, reason=missed)
+        self._missed = missed
+
+    def analyse(self, job: Job) -> Outcome:
+        """Decode and analyse, holding the result for `encode`.
+
+        In memory alone: what a killed worker held is had again in seconds from the
+        series itself, and no copy of its pixels lies about.
+        """
+        self.warm()
+        try:
+            self._held = (job.id, self._analyse(job))
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            return _ended_by(error, job)
+        return Outcome(verdict=Verdict.DONE)
+
+    def encode(self, job: Job, analysed: Outcome) -> Outcome:
+        """Turn the result into DICOM objects in the outbox, and say who gets them."""
+        with self._imports:
+            _import_stages()
+        try:
+            if analysed.verdict is Verdict.REJECTED:
+                return self._encode_note(job, analysed)
+            self._encode(job)
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            return _ended_by(error, job)
+        return Outcome(
+            verdict=Verdict.DONE, deliver_to=tuple(self._route(job).deliver_to)
+        )
+
+    def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+        """Send what is in the outbox, but for the instances already stored."""
+        with self._imports:
+            from dicom_node.peers import send as _send  # noqa: F401
+            from dicom_node.work.deliver import deliver
+
+        if peer not in self._settings.peers:
+            text = f"no peer is named {peer} any more"
+            return DeliveryOutcome(
+                verdict=Verdict.FAILED, code="peer-unknown", text=text
+            )
+        try:
+            return deliver(
+                self._layout.job_outbox(job.id),
+                peer,
+                self._settings.peers[peer],
+                calling_ae=self._settings.node.ae_title,
+                stored=stored,
+            )
+        except Exception as error:  # noqa: BLE001 - the delivery loop
+            outcome = _ended_by(error, job)
+            return DeliveryOutcome(
+                verdict=Verdict.FAILED, code=outcome.code, text=outcome.text
+            )
+
+    def _analyse(self, job: Job) -> Analysed:
+        route = self._route(job)
+        if route.follow_up is None:
+            return self._analyse_series(job)
+        from dicom_node.corrections.measure_again import measured_job
+        from dicom_node.prior.compare import Seeking
+
+        about = measured_job(self._layout, job)
+        seeking = Seeking(self._settings, self._registry, about, route)
+        with seeking.running():
+            return seeking.applied(self._analyse_series(job))
+
+    def _analyse_series(self, job: Job) -> Analysed:
+        from dicom_node.corrections.measure_again import analyse_correction
+        from dicom_node.work.analyse import analyse_series
+
+        if job.correction is not None:
+            return analyse_correction(
+                self._layout,
+                job,
+                self._registry.get(job.analysis),
+                threads=self._settings.work.threads,
+                device=self._settings.work.device,
+            )
+        return analyse_series(
+            [instance.path for instance in job.series.instances],
+            self._registry.get(job.analysis),
+            threads=self._settings.work.threads,
+            device=self._settings.work.device,
+        )
+
+    def _taken(self, job: Job) -> Analysed | None:
+        """Return what `analyse` left in this process, and let go of it."""
+        held, self._held = self._held, None
+        return held[1] if held is not None and held[0] == job.id else None
+
+    def _encode(self, job: Job) -> None:
+        from dicom_node.corrections.measure_again import measured_job
+        from dicom_node.work.analyse import encode_series, notices_about
+        from dicom_node.work.report_json import measured_report
+
+        analysed = self._taken(job) or self._analyse(job)
+        job = measured_job(self._layout, job)
+        objects = encode_series(analysed, self._request(job))
+        report = measured_report(
+            analysed.result,
+            series_uid=job.series.series_uid,
+            warnings=(*notices_about(job.series), *analysed.decoded.warnings),
+            corrected_uid=analysed.corrected_uid,
+        )
+        self._publish(job, objects, report, analysed.result)
+
+    def _encode_note(self, job: Job, analysed: Outcome) -> Outcome:
+        """Write a page that tells the reason, if the route wants one.
+
+        Only for a series that a route took: the CT beside it is nobody's business.
+        """
+        if not job.route or self._route(job).when_unsuitable == "silent":
+            return analysed
+        from pydicom import dcmread
+
+        from dicom_node.corrections.measure_again import measured_job
+        from dicom_node.encode.result_objects import encode_note
+        from dicom_node.work.analyse import notices_about
+        from dicom_node.work.report_json import unsuitable_report
+
+        job = measured_job(self._layout, job)
+        reason = (analysed.code, analysed.text)
+        note = encode_note(
+            title=_NOTE_TITLE,
+            text=analysed.text,
+            source=dcmread(job.series.instances[0].path, stop_before_pixels=True),
+            request=self._request(job),
+        )
+        report = unsuitable_report(
+            series_uid=job.series.series_uid,
+            reason=reason,
+            warnings=notices_about(job.series),
+        )
+        self._publish(job, [note], report, None)
+        return replace(analysed, deliver_to=tuple(self._route(job).deliver_to))
+
+    def _publish(
+        self,
+        job: Job,
+        objects: Sequence[EncodedObject],
+        report: Mapping[str, Any],
+        result: AnalysisResult | None,
+    ) -> None:
+        """Put a result into the outbox, whole or not at all."""
+        folder = self._layout.job_outbox(job.id)
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
+        overlay = None if result is None else result.pages[0]
+        if result is not None and result.kept:
+            write_synced(partial / KEPT, result.kept)
+        write_results(partial, objects, report, overlay)
+        replace_folder(partial, folder)
+
+    def _request(self, job: Job) -> EncodeRequest:
+        from dicom_node.encode.result_context import EncodeRequest
+        from dicom_node.work.analyse import notices_about
+
+        route = self._route(job)
+        return EncodeRequest(
+            job_id=job.id,
+            content_time=datetime.fromtimestamp(job.accepted_at_s, UTC).astimezone(),
+            series_number=route.result_series.number,
+            per_source=route.result_series.per_source,
+            description=route.result_series.description,
+            revision=job.series.revision,
+            supersedes=job.supersedes,
+            notices=notices_about(job.series),
+            objects=tuple(route.objects),
+            segmentation=route.segmentation,
+            language=route.language,
+        )
+
+    def _route(self, job: Job) -> Route:
+        for route in self._settings.routes:
+            if route.name == job.route:
+                return route
+        raise RouteUnknownError(job.route)
+
+
+def _import_stages() -> None:
+    from PIL import Image
+
+    from dicom_node.corrections import measure_again as _outlines  # noqa: F401
+    from dicom_node.encode.result_objects import rehearse
+    from dicom_node.peers import send as _send  # noqa: F401
+
+    Image.preinit()
+    rehearse()
+
+
+def _ended_by(error: Exception, job: Job) -> Outcome:
+    """Say how a stage ended that an exception ended."""
+    if isinstance(error, UnsuitableInput):
+        return Outcome(verdict=Verdict.REJECTED, code=error.code, text=error.text)
+    if isinstance(error, SeriesRejectedError):
+        return Outcome(verdict=Verdict.REJECTED, code=error.reason, text=error.text)
+    if isinstance(error, OutOfResources | MemoryError):
+        text = str(error) or "out of memory"
+        return Outcome(verdict=Verdict.AGAIN, code="out-of-resources", text=text)
+    if isinstance(error, AnalysisFailed):
+        return Outcome(verdict=Verdict.FAILED, code="analysis-failed", text=str(error))
+    if isinstance(error, NodeError):
+        return Outcome(verdict=Verdict.FAILED, code=error.code, text=str(error))
+    # A bug of ours. Its message may quote the dataset, so only its kind and place go
+    # where an operator reads them.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+    log.error("stage_broke", job_id=job.id, error_code="internal-error", reason=text)
+    return Outcome(verdict=Verdict.FAILED, code="internal-error", text=text)

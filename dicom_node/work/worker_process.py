@@ -1,0 +1,100 @@
+"""A worker process: the executor of one slot, which runs workflows until stopped."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Settings
+
+WARM = "warm"
+"""Said to a worker when a series begins to arrive: load the science now."""
+
+_DRAIN_S = 6
+_RELEASE_AFTER_S = 60.0
+"""A worker that has been idle this long ends, and a small one takes its place."""
+_LOOK_S = 5.0
+
+
+def limit_threads(threads: int) -> None:
+    """Tell the numeric libraries, before they are imported, not to spin or overbook.
+
+    A waiting OpenMP thread spins by default and takes a core from the receiver.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
+    """Run the jobs of one slot until told to stop, or until idle for long.
+
+    Parameters
+    ----------
+    pipe
+        Brings `WARM`; any other word, or SIGTERM, means stop.
+    settings_json
+        A `Settings` as JSON.
+    slot
+        Counted from 0; the same slot takes up what it left when it was killed.
+    """
+    woken, wake = multiprocessing.Pipe(duplex=False)
+    signal.signal(signal.SIGTERM, lambda *_: wake.send_bytes(b"x"))
+
+    from dicom_node.settings.sections import Settings
+
+    settings = Settings.model_validate_json(settings_json)
+    limit_threads(settings.work.threads)
+    _work(settings, slot, pipe, woken)
+
+
+def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) -> None:
+    # The libraries behind these read the environment when they are imported.
+    from dicom_node import log
+    from dicom_node.jobs.executor import Executor
+    from dicom_node.jobs.workflow import Patience
+    from dicom_node.work.plugins import Registry, installed
+    from dicom_node.work.steps import Stages
+
+    log.configure(level=settings.log.level, uids=settings.log.uids)
+    stages = Stages(settings, Registry(installed()))
+    patience = Patience(
+        attempts=settings.jobs.attempts, backoff_s=tuple(settings.jobs.backoff_s)
+    )
+    executor = Executor(
+        settings.database_url, slot=slot, work=stages, patience=patience
+    )
+    executor.start()
+    while woken not in (ready := wait([pipe, woken], timeout=_LOOK_S)):
+        if pipe in ready:
+            word = _heard(pipe)
+            if word is None:
+                os._exit(1)
+            if word != WARM:
+                break
+            executor.expect()
+            is_first = not stages.is_warm
+            stages.warm()
+            if is_first:
+                # What was loaded stays, and no collection has to look through it.
+                gc.collect()
+                gc.freeze()
+        if stages.is_warm and executor.idle_s() > _RELEASE_AFTER_S:
+            break
+    executor.stop(drain_s=_DRAIN_S)
+    # What still runs is abandoned: its step is begun anew at the next start.
+    os._exit(0)
+
+
+def _heard(pipe: Connection) -> str | None:
+    """Return what the supervisor says; None if it is dead."""
+    try:
+        return str(pipe.recv())
+    except (EOFError, OSError):
+        return None

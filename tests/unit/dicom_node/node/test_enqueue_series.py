@@ -1,0 +1,406 @@
+"""From events of an acceptor to jobs that are durably owed, and their removal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from dicom_node.corrections.match import Drawn, correction_job
+from dicom_node.errors import JobDatabaseError, SpoolFailedError
+from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.node import enqueue_series as intake_module
+from dicom_node.node.enqueue_series import Intake
+from dicom_node.node.housekeeping import Housekeeping
+from dicom_node.receive.events import InstanceStored
+from dicom_node.records import Job, JobState, StoredInstance
+from dicom_node.series.spool_content import read_spool
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
+from dicom_node.work.plugins import GROUP, Registry
+from tests.support.corrected import redrawn
+from tests.support.phantom_plugin import NAME
+
+QUIET_S = 5.0
+LONG_AGO_S = 1_700_000_000.0
+PLUGIN = EntryPoint(
+    name=NAME, value="tests.support.phantom_plugin:PhantomMri", group=GROUP
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(tmp_path / "spool")},
+            "series": {"quiet_s": QUIET_S},
+            "routes": [{"name": "toy", "analysis": NAME, "deliver_to": ["pacs"]}],
+        }
+    )
+    SpoolLayout(settings.spool.folder).prepare()
+    prepare_database(settings.database_url)
+    return settings
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[JobQueue]:
+    with JobQueue(settings.database_url) as queue:
+        yield queue
+
+
+def intake_for(settings: Settings, queue: JobQueue) -> Intake:
+    registry = Registry({NAME: PLUGIN})
+    return Intake(settings, queue, registry, None, imports=threading.Lock())
+
+
+def stored(settings: Settings, path: Path) -> InstanceStored:
+    """Return the event of an instance that was just put into the inbox."""
+    dataset = dcmread(path, stop_before_pixels=True)
+    study_uid, series_uid = dataset.StudyInstanceUID, dataset.SeriesInstanceUID
+    layout = SpoolLayout(settings.spool.folder)
+    folder = layout.series_folder(study_uid, series_uid)
+    folder.mkdir(exist_ok=True)
+    shutil.copy(path, folder)
+    return InstanceStored(
+        "acceptor-0-1-1",
+        StoredInstance(
+            path=folder / path.name,
+            sop_class_uid=dataset.SOPClassUID,
+            sop_instance_uid=dataset.SOPInstanceUID,
+            study_uid=study_uid,
+            series_uid=series_uid,
+            transfer_syntax_uid=dataset.file_meta.TransferSyntaxUID,
+            calling_ae="PACS",
+            sha256=path.name,
+            size_bytes=path.stat().st_size,
+            received_at_s=LONG_AGO_S,
+        ),
+    )
+
+
+@pytest.fixture
+def events(settings: Settings, demo_series: Path) -> list[InstanceStored]:
+    return [stored(settings, path) for path in sorted(demo_series.glob("*.dcm"))]
+
+
+def test_a_series_is_owed_once_it_was_quiet(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    assert all(intake.apply(event, 0.0) for event in events)
+    intake.tick(QUIET_S - 0.1)
+    assert queue.list() == ()
+    intake.tick(QUIET_S)
+    (row,) = queue.list()
+    assert (row.route, row.instances) == ("toy", len(events))
+    assert queue.job(row.id).accepted_at_s == LONG_AGO_S
+    folder = events[0].instance.path.parent
+    assert [path.name.split("-")[0] for path in folder.glob("*.json")] == ["owed"]
+    assert not intake.is_collecting
+
+
+def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events[:-1]:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    intake.apply(events[-1], 100.0)
+    intake.tick(100.0 + QUIET_S)
+    latest, older = queue.list()
+    assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
+    assert queue.job(latest.id).series.revision == 2
+
+
+def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_queue: JobQueue, _job: Job) -> None:
+        raise JobDatabaseError
+
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobQueue, "enqueue", broken)
+        intake.tick(QUIET_S)
+    folder = events[0].instance.path.parent
+    assert [path.name.split("-")[0] for path in folder.glob("*.json")] == ["pending"]
+    assert intake.is_collecting
+    intake.tick(QUIET_S + 60)
+    assert len(queue.list()) == 1
+
+
+def test_what_was_pending_when_the_node_died_is_owed_after_the_restart(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(_queue: JobQueue, _job: Job) -> None:
+        raise KeyboardInterrupt
+
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobQueue, "enqueue", dies)
+        with pytest.raises(KeyboardInterrupt):
+            intake.tick(QUIET_S)
+    restarted = intake_for(settings, queue)
+    content = read_spool(SpoolLayout(settings.spool.folder))
+    assert len(content.pending) == 1
+    restarted.restore(content, 0.0)
+    restarted.tick(0.0)
+    assert [row.instances for row in queue.list()] == [len(events)]
+
+
+def sent_anew(events: list[InstanceStored], content: str) -> list[InstanceStored]:
+    """Return the same instances with other content, called by a name."""
+    return [
+        replace(event, instance=replace(event.instance, sha256=content))
+        for event in events
+    ]
+
+
+def completed(
+    intake: Intake, events: list[InstanceStored], content: str, now_s: float
+) -> None:
+    """Let a content arrive and become complete."""
+    for event in sent_anew(events, content):
+        intake.apply(event, now_s)
+    intake.tick(now_s + QUIET_S)
+
+
+def test_content_that_comes_back_is_owed_again_as_the_newest_revision(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for number, content in enumerate(("a", "b", "a", "a")):
+        completed(intake, events, content, 100.0 * number)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (3, JobState.WAITING),
+        (2, JobState.CANCELLED),
+        (1, JobState.CANCELLED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "what"), [(JobQueue, "enqueue"), (intake_module, "mark_owed")]
+)
+def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    what: str,
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    intake = intake_for(settings, queue)
+    completed(intake, events, "a", 0.0)
+    completed(intake, events, "b", 100.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, what, dies)
+        with pytest.raises(KeyboardInterrupt):
+            completed(intake, events, "a", 200.0)
+    restarted = intake_for(settings, queue)
+    content = read_spool(SpoolLayout(settings.spool.folder))
+    assert [series.revision for series in content.pending] == [3]
+    restarted.restore(content, 0.0)
+    restarted.tick(0.0)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (3, JobState.WAITING),
+        (2, JobState.CANCELLED),
+        (1, JobState.CANCELLED),
+    ]
+    assert read_spool(SpoolLayout(settings.spool.folder)).pending == ()
+
+
+def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        message = "the spool failed: Input/output error"
+        raise SpoolFailedError(message)
+
+    intake = intake_for(settings, queue)
+    completed(intake, events, "a", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "mark_owed", fails)
+        completed(intake, events, "b", 100.0)
+    intake.tick(1000.0)
+    assert [(row.revision, row.state) for row in queue.list()] == [
+        (2, JobState.WAITING),
+        (1, JobState.CANCELLED),
+    ]
+
+
+def test_a_job_that_is_owed_stays_the_only_one_though_its_analysis_was_upgraded(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "mark_owed", dies)
+        with pytest.raises(KeyboardInterrupt):
+            completed(intake_for(settings, queue), events, "a", 0.0)
+    upgraded = intake_for(settings, queue)
+    monkeypatch.setattr("tests.support.phantom_plugin.PhantomMri.version", "9")
+    upgraded.restore(read_spool(SpoolLayout(settings.spool.folder)), 0.0)
+    upgraded.tick(0.0)
+    assert len(queue.list()) == 1
+
+
+def test_a_job_that_the_first_release_enqueued_is_superseded_too(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    intake = intake_for(settings, queue)
+    with monkeypatch.context() as patch:
+        # It wrote no key by which the jobs of a series are found.
+        patch.setattr("dicom_node.jobs.queue._series_key", lambda *_: None)
+        completed(intake, events, "a", 0.0)
+    completed(intake, events, "b", 100.0)
+    assert [row.state for row in queue.list()] == [
+        JobState.WAITING,
+        JobState.CANCELLED,
+    ]
+
+
+def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(
+    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (row,) = queue.list()
+    layout = SpoolLayout(settings.spool.folder)
+    series, outbox = events[0].instance.path.parent, layout.job_outbox(row.id)
+    outbox.mkdir()
+    for folder in (series, outbox):
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+    housekeeping = Housekeeping(settings, queue, intake)
+
+    housekeeping.turn(0.0)
+    assert series.exists()
+    queue.cancel(row.id)
+    housekeeping.turn(1.0)
+    assert series.exists()  # not yet an hour
+    housekeeping.clean(before_s=LONG_AGO_S + 1)
+    assert not series.exists()
+    assert not outbox.exists()
+    assert len(queue.list()) == 1  # its row is as young as its end
+    tomorrow_s = queue.list()[0].accepted_at_s + 10 * 365 * 86400
+    housekeeping.clean(before_s=tomorrow_s)
+    assert queue.list() == ()
+
+
+@pytest.fixture
+def outlines(settings: Settings, demo_series: Path, tmp_path: Path) -> InstanceStored:
+    """Return the event of a SEG of a reader, about the demo's series."""
+    images = [dcmread(path) for path in sorted(demo_series.glob("*.dcm"))]
+    labels = np.zeros((len(images), images[0].Rows, images[0].Columns), np.uint8)
+    labels[4, 10:20, 10:20] = 1
+    redrawn(images, labels, {1: "Phantom"}).save_as(
+        tmp_path / "seg.dcm", enforce_file_format=True
+    )
+    return stored(settings, tmp_path / "seg.dcm")
+
+
+def test_a_correction_waits_for_the_first_result_of_its_series(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    outlines: InstanceStored,
+) -> None:
+    intake = intake_for(settings, queue)
+    intake.apply(outlines, 0.0)
+    for event in events:
+        intake.apply(event, QUIET_S - 1)
+    intake.tick(QUIET_S)
+    assert queue.list() == ()  # the series is still arriving
+    intake.tick(2 * QUIET_S)
+    intake.tick(10 * QUIET_S)
+    (first,) = queue.list()
+    assert first.corrects == ""
+    assert intake.is_collecting
+    queue.cancel(first.id)
+    intake.tick(20 * QUIET_S)
+    correction, _ = queue.list()
+    assert correction.corrects == first.series_uid
+    assert not intake.is_collecting
+
+
+def test_a_correction_that_was_waiting_when_the_node_died_is_owed_once(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+    outlines: InstanceStored,
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in (outlines, *events):
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (first,) = queue.list()
+    queue.cancel(first.id)
+    for now_s in (0.0, 100.0):
+        restarted = intake_for(settings, queue)
+        restarted.restore(read_spool(SpoolLayout(settings.spool.folder)), now_s)
+        restarted.tick(now_s + QUIET_S)
+    assert len(queue.list()) == 2
+
+
+def test_a_correction_keeps_the_series_and_the_results_that_it_needs(
+    settings: Settings,
+    queue: JobQueue,
+    events: list[InstanceStored],
+) -> None:
+    intake = intake_for(settings, queue)
+    for event in events:
+        intake.apply(event, 0.0)
+    intake.tick(QUIET_S)
+    (first,) = queue.list()
+    job = correction_job(
+        queue.job(first.id).series,
+        Drawn(
+            sop_instance_uid="1.2.3",
+            source_uids=(first.series_uid,),
+            labels=("Phantom",),
+        ),
+        first.series_uid,
+        (replace(first, state=JobState.DONE),),
+        (settings.routes, Registry({NAME: PLUGIN})),
+    )
+    assert job is not None
+    queue.cancel(first.id)
+    queue.enqueue(job)
+    assert queue.unsettled() == dict.fromkeys((job.id, first.id), first.digest)

@@ -1,0 +1,350 @@
+"""When a series is complete, told as events and moments."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicom_node.receive.events import (
+    AssociationClosed,
+    AssociationOpened,
+    InstanceStored,
+)
+from dicom_node.records import Completion, ReceivedSeries, StoredInstance
+from dicom_node.series.assembler import (
+    Assembler,
+    CompletionRules,
+    CountQuestion,
+    SeriesKey,
+)
+
+RULES = CompletionRules(quiet_s=5, max_wait_s=60)
+
+
+def instance(
+    uid: str = "1",
+    *,
+    series: str = "S",
+    study: str = "ST",
+    content: str = "",
+    at_s: float = 0,
+) -> StoredInstance:
+    sha256 = hashlib.sha256(f"{uid}{content}".encode()).hexdigest()
+    return StoredInstance(
+        path=Path(sha256),
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+        sop_instance_uid=uid,
+        study_uid=study,
+        series_uid=series,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae="PACS",
+        sha256=sha256,
+        size_bytes=1,
+        received_at_s=at_s,
+    )
+
+
+class Desk:
+    """An assembler, and what it asked."""
+
+    def __init__(self, *, asks: bool = False) -> None:
+        self.asked: list[CountQuestion] = []
+        self.assembler = Assembler(RULES, ask=self.asked.append if asks else None)
+
+    def open(self, association: str, now_s: float) -> None:
+        self.assembler.apply(AssociationOpened(association, "PACS"), now_s)
+
+    def store(self, association: str, now_s: float, found: StoredInstance) -> None:
+        self.assembler.apply(InstanceStored(association, found), now_s)
+
+    def close(self, association: str, now_s: float) -> None:
+        self.assembler.apply(AssociationClosed(association), now_s)
+
+    def tick(self, now_s: float) -> list[ReceivedSeries]:
+        return self.assembler.tick(now_s)
+
+    def sent(self, now_s: float, *instances: StoredInstance) -> None:
+        """Send instances by an association that is opened and released at once."""
+        self.open(f"at-{now_s}", now_s)
+        for found in instances:
+            self.store(f"at-{now_s}", now_s, found)
+        self.close(f"at-{now_s}", now_s)
+
+
+def test_a_series_is_complete_when_released_and_quiet() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"), instance("2"))
+    assert desk.tick(4.9) == []
+    (series,) = desk.tick(5)
+    assert series.completion is Completion.RELEASED_AND_QUIET
+    assert [found.sop_instance_uid for found in series.instances] == ["1", "2"]
+    assert series.revision == 1
+    assert desk.tick(1000) == []
+
+
+def test_an_open_association_keeps_the_series_open_however_quiet_it_is() -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    desk.store("a", 0, instance())
+    assert desk.tick(59) == []
+    desk.close("a", 59)
+    assert len(desk.tick(59)) == 1
+
+
+def test_an_association_that_brought_nothing_of_it_does_not_matter() -> None:
+    desk = Desk()
+    desk.open("other", 0)
+    desk.sent(0, instance())
+    assert len(desk.tick(5)) == 1
+
+
+def test_quiet_begins_anew_with_each_instance() -> None:
+    desk = Desk()
+    for moment in (0, 4, 8):
+        desk.sent(moment, instance(str(moment)))
+        assert desk.tick(moment + 4) == []
+    (series,) = desk.tick(13)
+    assert len(series.instances) == 3
+
+
+def test_two_associations_must_both_be_released() -> None:
+    desk = Desk()
+    for name in ("a", "b"):
+        desk.open(name, 0)
+        desk.store(name, 0, instance(name))
+    desk.close("a", 1)
+    assert desk.tick(30) == []
+    desk.close("b", 30)
+    (series,) = desk.tick(30)
+    assert len(series.instances) == 2
+
+
+def test_waiting_has_an_end() -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    desk.store("a", 0, instance("1"))
+    desk.store("a", 59, instance("2"))
+    assert desk.tick(59.9) == []
+    (series,) = desk.tick(60)
+    assert series.completion is Completion.MAX_WAIT
+    assert len(series.instances) == 2
+
+
+def test_a_dead_acceptor_leaves_no_association_open() -> None:
+    desk = Desk()
+    desk.open("acceptor-0-1", 0)
+    desk.store("acceptor-0-1", 0, instance(series="X"))
+    desk.open("acceptor-01-1", 0)
+    desk.store("acceptor-01-1", 0, instance(series="Y"))
+    desk.assembler.acceptor_lost("acceptor-0")
+    (series,) = desk.tick(5)
+    assert series.series_uid == "X"
+
+
+def test_the_count_of_the_sender_completes_at_once() -> None:
+    desk = Desk(asks=True)
+    desk.open("a", 0)
+    desk.store("a", 0, instance("1"))
+    desk.tick(0)
+    assert desk.asked == []  # not before the release
+    desk.close("a", 1)
+    desk.tick(1)
+    key = SeriesKey("ST", "S")
+    assert desk.asked == [CountQuestion(key=key, calling_ae="PACS")]
+    desk.assembler.counted(desk.asked[0], 1)
+    (series,) = desk.tick(1.1)
+    assert series.completion is Completion.COUNT_CONFIRMED
+
+
+def test_another_count_or_none_changes_nothing() -> None:
+    desk = Desk(asks=True)
+    desk.sent(0, instance("1"))
+    desk.tick(0)
+    for answer in (2, 0, None):
+        desk.assembler.counted(desk.asked[0], answer)
+        assert desk.tick(1) == []
+    assert desk.tick(5)[0].completion is Completion.RELEASED_AND_QUIET
+
+
+def test_a_count_that_was_right_is_forgotten_with_the_next_instance() -> None:
+    desk = Desk(asks=True)
+    desk.sent(0, instance("1"))
+    desk.tick(0)
+    desk.assembler.counted(desk.asked[0], 1)
+    desk.sent(0, instance("2"))
+    assert desk.tick(0.1) == []
+
+
+def test_a_peer_is_asked_once_a_second_about_a_series() -> None:
+    desk = Desk(asks=True)
+    desk.sent(0, instance("1"))
+    for tenth in range(31):
+        desk.tick(tenth / 10)
+    assert len(desk.asked) == 4
+
+
+def test_a_late_instance_makes_a_revision_that_holds_all() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"), instance("2"))
+    (first,) = desk.tick(5)
+    desk.sent(100, instance("3"))
+    assert desk.tick(104) == []
+    (second,) = desk.tick(105)
+    assert second.revision == 2
+    assert set(first.instances) < set(second.instances)
+    assert second.digest != first.digest
+
+
+def test_what_is_sent_a_second_time_owes_nothing() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"), instance("2"))
+    desk.tick(5)
+    desk.sent(100, instance("1"), instance("2"))
+    assert desk.assembler.collecting == 0
+    assert desk.tick(200) == []
+
+
+def test_the_digest_is_of_the_content_not_of_the_order() -> None:
+    one, two = Desk(), Desk()
+    one.sent(0, instance("1"), instance("2"))
+    two.sent(0, instance("2", at_s=9), instance("1"))
+    assert one.tick(5)[0].digest == two.tick(5)[0].digest
+
+
+def test_other_content_under_the_same_uid_is_a_conflict_and_the_last_counts() -> None:
+    desk = Desk()
+    new = instance("1", content="new")
+    desk.sent(0, instance("1"), new, instance("2"))
+    (series,) = desk.tick(5)
+    assert series.conflicts == ("1",)
+    assert series.instances == (new, instance("2"))
+
+
+def test_one_series_uid_in_two_studies_is_never_mixed() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1", study="A"), instance("2", study="B"))
+    series = desk.tick(5)
+    assert sorted(found.study_uid for found in series) == ["A", "B"]
+    assert all(len(found.instances) == 1 for found in series)
+
+
+def test_a_restart_goes_on_where_nothing_was_complete() -> None:
+    desk = Desk()
+    desk.assembler.restore([instance("1"), instance("2")], [], 100)
+    assert desk.tick(104) == []
+    (series,) = desk.tick(105)
+    assert len(series.instances) == 2
+
+
+def test_a_restart_does_not_owe_again_what_was_complete() -> None:
+    before = Desk()
+    before.sent(0, instance("1"))
+    (series,) = before.tick(5)
+    after = Desk()
+    after.assembler.restore([instance("1")], [series], 100)
+    assert after.assembler.collecting == 0
+    after.sent(101, instance("2"))
+    (late,) = after.tick(106)
+    assert late.revision == 2
+    assert len(late.instances) == 2
+
+
+def test_an_instance_that_came_after_completion_survives_a_restart() -> None:
+    before = Desk()
+    before.sent(0, instance("1"))
+    (series,) = before.tick(5)
+    after = Desk()
+    after.assembler.restore([instance("1"), instance("2", at_s=6)], [series], 100)
+    (late,) = after.tick(105)
+    assert late.revision == 2
+
+
+def test_a_restart_knows_which_version_came_last() -> None:
+    desk = Desk()
+    old, new = instance("1", at_s=1), instance("1", content="new", at_s=2)
+    desk.assembler.restore([new, old], [], 0)
+    assert desk.tick(5)[0].instances == (new,)
+
+
+def test_content_that_comes_back_after_another_is_complete_anew() -> None:
+    desk = Desk()
+    digests = []
+    for number, content in enumerate(("a", "b", "a", "b", "b"), start=1):
+        desk.sent(100 * number, instance("1", content=content))
+        complete = desk.tick(100 * number + 5)
+        digests += [(series.revision, series.digest) for series in complete]
+    assert [revision for revision, _ in digests] == [1, 2, 3, 4]
+    assert len({found for _, found in digests}) == 4
+
+
+def test_a_restart_gives_content_that_comes_back_the_same_digest_and_number() -> None:
+    first, second = instance("1", content="a"), instance("1", content="b", at_s=1)
+    back = instance("1", content="a", at_s=2)
+    desk = Desk()
+    completed = []
+    for now_s, found in ((0, first), (100, second), (200, back)):
+        desk.sent(now_s, found)
+        completed += desk.tick(now_s + 5)
+    killed_before_the_manifest = Desk()
+    killed_before_the_manifest.assembler.restore([second, back], completed[:2], 300)
+    (again,) = killed_before_the_manifest.tick(305)
+    assert (again.revision, again.digest) == (3, completed[2].digest)
+    killed_after_it = Desk()
+    killed_after_it.assembler.restore([second, back], completed, 300)
+    assert killed_after_it.tick(305) == []
+    killed_after_it.sent(400, second)
+    (fourth,) = killed_after_it.tick(405)
+    assert fourth.revision == 4
+
+
+def test_what_was_deleted_from_the_disk_begins_anew() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"))
+    desk.tick(5)
+    desk.assembler.forget(SeriesKey("ST", "S"))
+    desk.sent(100, instance("1"))
+    (series,) = desk.tick(105)
+    assert series.revision == 1
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "store", "close", "tick"]),
+        st.integers(0, 2),  # association
+        st.integers(0, 3),  # instance
+        st.integers(0, 1),  # series
+        st.floats(0, 10),  # seconds until this step
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_whatever_happens_the_last_revision_holds_every_instance(
+    steps: list[tuple[str, int, int, int, float]],
+) -> None:
+    desk, now_s = Desk(), 0.0
+    stored: dict[str, set[str]] = {}
+    last: dict[str, ReceivedSeries] = {}
+    for kind, association, uid, series, pause_s in steps:
+        now_s += pause_s
+        name = str(association)
+        if kind == "open":
+            desk.open(name, now_s)
+        elif kind == "close":
+            desk.close(name, now_s)
+        elif kind == "store":
+            desk.store(name, now_s, instance(str(uid), series=str(series)))
+            stored.setdefault(str(series), set()).add(str(uid))
+        else:
+            last |= {found.series_uid: found for found in desk.tick(now_s)}
+    last |= {found.series_uid: found for found in desk.tick(now_s + 61)}
+    held = {
+        series: {found.sop_instance_uid for found in last[series].instances}
+        for series in stored
+    }
+    assert held == stored
+    assert desk.assembler.collecting == 0

@@ -1,0 +1,80 @@
+"""One verdict for what a peer answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dicom_node.jobs.step_outcome import Verdict
+from dicom_node.records import InstanceOutcome
+from dicom_node.settings.sections import Peer
+from dicom_node.work.deliver import deliver, judge
+from dicom_node.work.result_files import deliverable, move_into
+
+
+def outcome(name: str, *, stored: bool, retryable: bool = False) -> InstanceOutcome:
+    return InstanceOutcome(
+        path=Path(f"{name}.dcm"),
+        sop_instance_uid=f"1.{len(name)}",
+        stored=stored,
+        status=0x0000 if stored else None,
+        text="stored" if stored else "lost",
+        retryable=retryable,
+    )
+
+
+SEG = outcome("seg", stored=True)
+SR_LOST = outcome("sr", stored=False, retryable=True)
+SC_REFUSED = outcome("sc_01", stored=False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "code"),
+    [
+        ([SEG], Verdict.DONE, ""),
+        ([SEG, SR_LOST], Verdict.AGAIN, "not-stored"),
+        ([SEG, SC_REFUSED], Verdict.FAILED, "delivery-refused"),
+        ([SR_LOST, SC_REFUSED], Verdict.AGAIN, "not-stored"),
+    ],
+)
+def test_it_is_tried_again_if_that_may_help_any_instance(
+    answers: list[InstanceOutcome], verdict: Verdict, code: str
+) -> None:
+    judged = judge(answers, stored=())
+    assert (judged.verdict, judged.code) == (verdict, code)
+
+
+def test_what_was_stored_before_and_now_is_remembered() -> None:
+    assert judge([SEG, SR_LOST], stored=("1.9",)).stored == ("1.9", "1.3")
+
+
+def test_results_that_have_gone_are_told_and_not_waited_for(tmp_path: Path) -> None:
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=1)
+    done = deliver(tmp_path, "pacs", peer, calling_ae="US", stored=())
+    assert (done.verdict, done.code) == (Verdict.FAILED, "results-missing")
+
+
+def test_objects_go_out_with_what_is_referred_to_first(tmp_path: Path) -> None:
+    for name in ("sc_02.dcm", "sr.dcm", "seg.dcm", "report.json", "sc_01.dcm"):
+        (tmp_path / name).touch()
+    names = [path.name for path in deliverable(tmp_path)]
+    assert names == ["seg.dcm", "sr.dcm", "sc_01.dcm", "sc_02.dcm"]
+
+
+def test_a_new_result_leaves_nothing_of_an_older_one_but_foreign_files(
+    tmp_path: Path,
+) -> None:
+    out, partial = tmp_path / "out", tmp_path / "partial"
+    for folder in (out, partial):
+        folder.mkdir()
+    for name in ("seg.dcm", "sc_01.dcm", "sc_02.dcm", "overlay.png", "notes.txt"):
+        (out / name).write_text("old")
+    for name in ("sc_01.dcm", "report.json"):
+        (partial / name).write_text("new")
+    move_into(partial, out)
+    assert {path.name: path.read_text() for path in out.iterdir()} == {
+        "sc_01.dcm": "new",
+        "report.json": "new",
+        "notes.txt": "old",
+    }

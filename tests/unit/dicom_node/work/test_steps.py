@@ -1,0 +1,139 @@
+"""Stages of jobs beside each other in one worker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from analysis.contract.plugin import Analysis
+from dicom_node import log
+from dicom_node.errors import AnalysisUnavailableError
+from dicom_node.settings.sections import Settings
+from dicom_node.work.plugins import Registry
+from dicom_node.work.steps import Stages
+from tests.support.encoded import SHAPE, SPACING_MM
+from tests.support.mr_series import build_series, write_series
+from tests.support.phantom_plugin import PhantomMri
+from tests.support.spine_phantom import SAGITTAL, phantom_spine
+from tests.support.toy_worker import toy_job
+
+
+def _settings(folder: Path, *, device: str = "auto") -> Settings:
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(folder)},
+            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
+            "work": {"device": device},
+        }
+    )
+
+
+class SlowToLoad(Registry):
+    """Takes its time until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.events: list[str] = []
+        self.loading, self.go_on = threading.Event(), threading.Event()
+
+    def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
+        self.events.append("loading")
+        self.loading.set()
+        assert self.go_on.wait(20)
+        self.events.append("loaded")
+        raise AnalysisUnavailableError(name, why="a toy")
+
+    def get(self, name: str) -> Analysis:
+        self.events.append("asked for")
+        raise AnalysisUnavailableError(name, why="a toy")
+
+
+def test_an_analysis_waits_until_what_it_needs_is_loaded(tmp_path: Path) -> None:
+    registry = SlowToLoad()
+    stages = Stages(_settings(tmp_path), registry)
+    with ThreadPoolExecutor() as threads:
+        warming = threads.submit(stages.warm)
+        assert registry.loading.wait(60)
+        analysing = threads.submit(stages.analyse, toy_job("one"))
+        delivering = threads.submit(stages.deliver, toy_job("two"), "pacs", ())
+        assert not analysing.done()
+        assert not delivering.done()
+        registry.go_on.set()
+        warming.result()
+        analysing.result()
+        delivering.result()
+    loads = ["loading", "loaded"]
+    assert registry.events == [*loads, *loads, "asked for"]
+
+
+class LosesItsGpu(Registry):
+    """Has a GPU at first, and loses it with the second series."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self._answers = ["", "its memory gave out", "its memory gave out"]
+
+    def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
+        assert device == "cuda"
+        return PhantomMri(), self._answers.pop(0)
+
+
+def test_a_gpu_that_is_lost_while_the_node_runs_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        log, "warning", lambda name, **fields: told.append((name, fields["reason"]))
+    )
+    stages = Stages(_settings(tmp_path, device="cuda"), LosesItsGpu())
+    stages.warm()
+    assert told == []
+    stages.warm()
+    stages.warm()
+    reason = "work.device is cuda, but its memory gave out: it computes on the CPU"
+    assert told == [("device_missed", reason)]
+
+
+NEW_WITH_A_JOB = """
+import sys
+from pathlib import Path
+
+from dicom_node.work.plugins import Registry
+from dicom_node.work.steps import Stages
+from dicom_node.settings.sections import Settings
+from tests.support.phantom_plugin import PhantomMri
+from tests.support.toy_worker import toy_job
+
+class Toy(Registry):
+    def get(self, name):
+        return PhantomMri()
+
+stages = Stages(Settings.model_validate_json(sys.argv[1]), Toy({}))
+stages.warm()
+before = set(sys.modules)
+job = toy_job("one", paths=sorted(Path(sys.argv[2]).iterdir()))
+outcome = stages.encode(job, stages.analyse(job))
+new = {name for name in sys.modules if not name.startswith("numpy")} - before
+print(outcome.verdict.value, sorted(new))
+"""
+
+
+def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
+    source, spool = tmp_path / "source", tmp_path / "spool"
+    write_series(source, build_series(*phantom_spine(SHAPE, SPACING_MM, SAGITTAL)[:2]))
+    settings = _settings(spool).model_dump_json()
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_WITH_A_JOB, settings, str(source)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout.splitlines()[-1] == "done []"
