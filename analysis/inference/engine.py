@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.inference.card import MODELS, ModelCard, read_card, read_verified
+from analysis.inference.model_card import MODELS, ModelCard, read_card, read_verified
 from analysis.inference.normalise import normalise_slices, with_neighbours
 from analysis.inference.runner import DeviceFailed, OnnxRunner, Runner, onnx_runner
 

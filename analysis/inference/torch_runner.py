@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load
 
-from analysis.inference.network import UNet
 from analysis.inference.runner import DeviceFailed
+from analysis.inference.unet import UNet
 
 _BATCH = 8
 """Slices of 512 x 512 pixels: about 1 GB of features in half precision."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
@@ -19,9 +20,12 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult, Provenance
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import STRUCTURES
-from analysis.lumbar.networks import Networks, load_networks, shipped_weights
-from analysis.lumbar.suitability import choose
+from analysis.lumbar.anatomy.structures import STRUCTURES
+from analysis.lumbar.check.series import SagittalVolume, choose
+from analysis.lumbar.find.networks import Networks, load_networks, shipped_weights
+
+if TYPE_CHECKING:
+    from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
@@ -33,15 +37,15 @@ _IMPORTED_AT_FIRST_USE = (
     "PIL.ImageFont",
     "scipy.ndimage",
     "scipy.spatial",
-    "analysis.lumbar.assessment",
-    "analysis.lumbar.confidence",
-    "analysis.lumbar.contrast",
-    "analysis.lumbar.measure.rows",
-    "analysis.lumbar.pages",
-    "analysis.lumbar.quality",
-    "analysis.lumbar.report",
-    "analysis.lumbar.summary",
-    "analysis.lumbar.trace",
+    "analysis.lumbar.check.weighting",
+    "analysis.lumbar.correct.reader_outlines",
+    "analysis.lumbar.judge.artefacts",
+    "analysis.lumbar.judge.grades_and_norms",
+    "analysis.lumbar.judge.outline_confidence",
+    "analysis.lumbar.measure.measurements",
+    "analysis.lumbar.tell.contract",
+    "analysis.lumbar.tell.pages.sheet",
+    "analysis.lumbar.tell.summary",
 )
 """An idle process does without; `prepare`, called while the series is still arriving,
 imports them, so that nobody waits for it."""
@@ -132,7 +136,7 @@ class LumbarMri:
         ------
         UnsuitableInput
             If the series breaks a limit, or the outlines are of no use: see
-            `trace.take`.
+            `reader_outlines.take`.
         OutOfResources
             If memory gave out.
         AnalysisFailed
@@ -155,7 +159,8 @@ class LumbarMri:
         self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
     ) -> AnalysisResult:
         """Add to a result what has changed since an earlier examination."""
-        from analysis.lumbar.follow_up import compare, followed_up
+        from analysis.lumbar.tell.change import followed_up
+        from analysis.lumbar.tell.comparison import compare
 
         return followed_up(result, compare(result, acquisition, prior))
 
@@ -163,20 +168,27 @@ class LumbarMri:
         self, volume: Volume, context: Context, outlines: Outlines | None
     ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
-        from analysis.lumbar import report
-        from analysis.lumbar.assessment import assess
-        from analysis.lumbar.confidence import outline_confidence, uncertain_outlines
-        from analysis.lumbar.contrast import signal_unfit, weighting_notices
-        from analysis.lumbar.measure.refuse import cut_bodies, refuse, uncertain_heights
-        from analysis.lumbar.measure.rows import measure_rows
-        from analysis.lumbar.norms.place import norm_notices
-        from analysis.lumbar.pages import Sheet, draw_pages
-        from analysis.lumbar.quality import judge
-        from analysis.lumbar.seams import doubt_seam
-        from analysis.lumbar.stripes import stripe_warnings, striped_discs
-        from analysis.lumbar.suitability import examine
-        from analysis.lumbar.summary import summarise
-        from analysis.lumbar.trace import find, take, without_uncertainty
+        from analysis.lumbar.check.series import examine
+        from analysis.lumbar.check.weighting import signal_unfit, weighting_notices
+        from analysis.lumbar.judge.artefacts import judge
+        from analysis.lumbar.judge.dark_stripes import stripe_warnings, striped_discs
+        from analysis.lumbar.judge.grades_and_norms import assess
+        from analysis.lumbar.judge.joined_picture import doubt_seam
+        from analysis.lumbar.judge.norms.place import norm_notices
+        from analysis.lumbar.judge.outline_confidence import (
+            outline_confidence,
+            uncertain_outlines,
+        )
+        from analysis.lumbar.judge.resolve import (
+            cut_bodies,
+            refuse,
+            uncertain_heights,
+            without_uncertainty,
+        )
+        from analysis.lumbar.measure.measurements import measure_rows
+        from analysis.lumbar.tell import contract
+        from analysis.lumbar.tell.pages.sheet import Sheet, draw_pages
+        from analysis.lumbar.tell.summary import summarise
 
         networks = self._networks
         if networks is None:
@@ -184,28 +196,24 @@ class LumbarMri:
             raise AnalysisFailed(message)
         summary, threads = context.summaries.get(ROLE), context.threads
         sagittal = examine(volume)
-        trace = (
-            find(sagittal, networks, threads=threads)
-            if outlines is None
-            else take(volume, outlines)
-        )
-        labels = trace.labels
+        spine = _outlined(sagittal, networks, outlines, threads)
+        labels = spine.labels
         anatomy = (
-            trace.anatomy
-            if trace.is_given
-            else doubt_seam(trace.anatomy, volume, labels)
+            spine.anatomy
+            if spine.is_given
+            else doubt_seam(spine.anatomy, volume, labels)
         )
         doubts = weighting_notices(summary, volume, labels)
         unfit = signal_unfit(doubts)
         rows = without_uncertainty(
-            measure_rows(anatomy, volume, labels, unfit), trace.edited
+            measure_rows(anatomy, volume, labels, unfit), spine.edited
         )
         striped = striped_discs(anatomy, volume)
         rows = refuse(
             rows,
             cut_bodies(anatomy.levels)
             | uncertain_heights(rows)
-            | {n: why for n, why in striped.items() if n not in trace.edited},
+            | {n: why for n, why in striped.items() if n not in spine.edited},
         )
         if all(row.outline is None for row in rows.discs):
             text = "None of the discs L1/L2 to L5/S1 was found"
@@ -214,17 +222,17 @@ class LumbarMri:
             anatomy, volume, rows, context.subject, unfit, threads=threads
         )
         confidence = outline_confidence(
-            anatomy.tissues, anatomy.levels.names, trace.edited
+            anatomy.tissues, anatomy.levels.names, spine.edited
         )
         warnings = (
-            *report.edited_warnings(trace),
+            *contract.edited_warnings(spine),
             *sagittal.warnings,
             *doubts,
             *anatomy.levels.warnings,
             *judge(anatomy, volume, labels, rows),
             *stripe_warnings(striped),
             *uncertain_outlines(confidence),
-            *report.level_warnings(rows),
+            *contract.level_warnings(rows),
             *norm_notices(assessment.person),
         )
         provenance = Provenance(
@@ -240,22 +248,37 @@ class LumbarMri:
             warnings=warnings,
             provenance=provenance,
         )
-        findings = report.findings(rows, assessment, report.numbers_in(labels))
+        findings = contract.findings(rows, assessment, contract.numbers_in(labels))
         with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
-            kept = aside.submit(trace.kept, volume)
+            kept = aside.submit(spine.kept, volume)
             pages = draw_pages(sheet)
         return AnalysisResult(
-            segmentation=report.segmentation(labels),
+            segmentation=contract.segmentation(labels),
             findings=findings,
             pages=pages,
             provenance=provenance,
             warnings=warnings,
             details={
-                **report.details(rows, assessment),
-                **report.other_readings(anatomy.levels),
-                **report.certainties(anatomy.levels, confidence),
-                "outlines": report.origin(trace),
+                **contract.details(rows, assessment),
+                **contract.other_readings(anatomy.levels),
+                **contract.certainties(anatomy.levels, confidence),
+                "outlines": contract.origin(spine),
             },
-            summary=summarise(findings, warnings, trace.editor),
+            summary=summarise(findings, warnings, spine.editor),
             kept=kept.result(),
         )
+
+
+def _outlined(
+    sagittal: SagittalVolume,
+    networks: Networks,
+    outlines: Outlines | None,
+    threads: int,
+) -> OutlinedSpine:
+    """Return the structures that the networks find, or those that a reader drew."""
+    from analysis.lumbar.correct.outlined_spine import find
+    from analysis.lumbar.correct.reader_outlines import take
+
+    if outlines is None:
+        return find(sagittal, networks, threads=threads)
+    return take(sagittal.volume, outlines)

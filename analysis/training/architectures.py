@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import pad
 
-from analysis.inference.network import SliceNetwork, UNet
+from analysis.inference.unet import SliceNetwork, UNet
 from analysis.training.bianquenet import BianqueNet
 from analysis.training.plain_unet import PlainUNet
 from analysis.training.settings import Settings

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from analysis.inference.network import SliceNetwork
+from analysis.inference.unet import SliceNetwork
 from analysis.training.swin import SwinStage
 
 _DEPTHS = (3, 4, 23, 3)  # of ResNet-101

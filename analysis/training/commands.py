@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.lumbar.networks import load_networks
+from analysis.lumbar.find.networks import load_networks
 from analysis.training.batches import Batches
 from analysis.training.compare import (
     Budget,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from analysis.inference.network import SliceNetwork
+from analysis.inference.unet import SliceNetwork
 from analysis.training.settings import DEFAULT_SETTINGS, Settings, read_settings
 from analysis.training.validation import DISC_DISTANCE, DISC_HD95
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.imaging.grid import SagittalGrid, sample_picture, turned_grid
 from analysis.imaging.resample import resample
-from analysis.inference.network import SliceNetwork
+from analysis.imaging.sagittal_grid import SagittalGrid, sample_picture, turned_grid
 from analysis.inference.normalise import normalise_slices, with_neighbours
+from analysis.inference.unet import SliceNetwork
 from analysis.training.architectures import logits_of
 from analysis.training.disc_places import DiscPlace, places_of
 from analysis.training.labels import Label, decided

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from analysis.contract.volume import Volume
 from analysis.imaging.resample import resample
-from analysis.lumbar.networks import Networks
-from analysis.lumbar.segment import segment
-from analysis.lumbar.suitability import SagittalVolume
+from analysis.lumbar.check.series import SagittalVolume
+from analysis.lumbar.find.networks import Networks
+from analysis.lumbar.find.tissues import segment
 from analysis.training.labels import Label, decided
 from analysis.training.overlay import paint, save_sheet
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance

@@ -12,7 +12,7 @@ import onnx
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis.inference.network import SliceNetwork, UNet
+from analysis.inference.unet import SliceNetwork, UNet
 from analysis.training.architectures import build_network
 from analysis.training.graph import build_graph
 from analysis.training.run import Progress

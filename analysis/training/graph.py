@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper
 from torch import nn
 
-from analysis.inference.network import UNet
+from analysis.inference.unet import UNet
 
 INPUT, OUTPUT = "slices", "probabilities"
 _OPSET = 20

@@ -1,7 +1,7 @@
 """Fits percentile curves to the published values of the reference.
 
 Run as `python -m analysis.training.norms --norms ../shared/facts/norms`; writes
-`analysis/lumbar/norms/curves.json` and says how well the curves keep the tables.
+`analysis/lumbar/judge/norms/curves.json` and says how well the curves keep the tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from analysis.lumbar.norms.curves import (
+from analysis.lumbar.judge.norms.curves import (
     BAND_AGES,
     BANDS,
     BOTH_SEXES,

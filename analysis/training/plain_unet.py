@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from analysis.inference.network import SliceNetwork
+from analysis.inference.unet import SliceNetwork
 
 
 def _twice(before: int, after: int) -> nn.Sequential:

@@ -17,7 +17,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from analysis.inference.network import SliceNetwork
+from analysis.inference.unet import SliceNetwork
 from analysis.training.architectures import build_network, logits_of
 from analysis.training.batches import Batch
 from analysis.training.loss import marginal_loss

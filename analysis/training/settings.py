@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from analysis.inference.normalise import Normalisation
-from analysis.lumbar.anatomy import DISC_CLASSES
+from analysis.lumbar.anatomy.structures import DISC_CLASSES
 
 DEFAULT_SETTINGS = Path(__file__).with_name("lumbar.yaml")
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.inference.network import SliceNetwork
 from analysis.inference.normalise import normalise_slices, with_neighbours
+from analysis.inference.unet import SliceNetwork
 from analysis.training.architectures import logits_of
 from analysis.training.grid import from_grid, to_grid
 from analysis.training.labels import Label, decided

@@ -13,14 +13,15 @@ from collections import Counter
 
 import numpy as np
 
-from analysis.lumbar.anatomy import DISCS, VERTEBRAE, Structure, Tissue
-from analysis.lumbar.levels import Levels, name_levels
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.networks import load_networks
-from analysis.lumbar.segment import segment
-from analysis.lumbar.stripes import striped_discs
-from analysis.lumbar.suitability import examine
-from analysis.lumbar.tissues import FULL, TissueMap
+from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, Tissue
+from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.dark_stripes import striped_discs
+from analysis.lumbar.name.levels import name_levels
 from tests.support import spider
 
 LINE_MM = (3.0, 6.0)

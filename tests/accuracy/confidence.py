@@ -13,16 +13,17 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
-from analysis.lumbar.confidence import (
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.outline_confidence import (
     UNCERTAIN_BODY,
     UNCERTAIN_DISC,
     outline_confidence,
 )
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.networks import load_networks
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
 from analysis.training.scores import dice_of
 from tests.accuracy.report import drawn
 from tests.support import spider

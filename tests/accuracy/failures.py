@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analysis.lumbar.anatomy import DISCS, Structure
-from analysis.lumbar.networks import Networks, load_networks
+from analysis.lumbar.anatomy.structures import DISCS, Structure
+from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.training.overlay import save_sheet
 from tests.accuracy.report import named
 from tests.support import spider

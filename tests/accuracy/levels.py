@@ -22,7 +22,7 @@ from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Context, Subject
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
 from analysis.lumbar.plugin import LumbarMri
 from tests.support import spider
 

@@ -15,16 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE, Structure, level_of
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.measure.quantity import Missing
-from analysis.lumbar.measure.refuse import refuse, uncertain_heights
-from analysis.lumbar.measure.rows import Rows, measure_rows
-from analysis.lumbar.networks import Networks, load_networks
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
-from analysis.lumbar.tissues import TissueMap
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import (
+    CANAL,
+    DISCS,
+    VERTEBRAE,
+    Structure,
+    level_of,
+)
+from analysis.lumbar.anatomy.tissue_map import TissueMap
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import Networks, load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.resolve import refuse, uncertain_heights
+from analysis.lumbar.measure.measurements import Rows, measure_rows
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.value import Missing
 from tests.support import spider
 
 QUANTITIES = (

@@ -21,7 +21,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Context, Subject
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import STRUCTURES
+from analysis.lumbar.anatomy.structures import STRUCTURES
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from analysis.training.overlay import save_sheet
 from tests.accuracy import reference

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import CANAL
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.measure.rows import DiscRow, measure_rows
-from analysis.lumbar.networks import Networks, load_networks
-from analysis.lumbar.report import DISC_OUTPUTS
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import CANAL
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import Networks, load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.measure.measurements import DiscRow, measure_rows
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.tell.contract import DISC_OUTPUTS
 from tests.support import spider
 
 NAIVE = "delta_si_naive"

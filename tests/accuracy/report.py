@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.lumbar.anatomy import CANAL, DISCS, VERTEBRAE
-from analysis.lumbar.levels import Levels, name_levels
-from analysis.lumbar.networks import Networks, load_networks
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
+from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import Networks, load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
 from analysis.training.scores import dice_of, outline_distance
 from tests.accuracy import levels as other
 from tests.support import spider

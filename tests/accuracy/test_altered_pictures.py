@@ -19,7 +19,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import DISCS
+from analysis.lumbar.anatomy.structures import DISCS
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.support import spider
 from tests.support.wedge_spine import rotation

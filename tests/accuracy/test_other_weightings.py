@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.contrast import weighting_notices
+from analysis.lumbar.check.weighting import weighting_notices
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.accuracy.levels import misnamed, read
 from tests.support import spider

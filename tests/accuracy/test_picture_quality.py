@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.measure.rows import Rows, measure_rows
-from analysis.lumbar.quality import judge
-from analysis.lumbar.segment import label_source
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import Tissue
+from analysis.lumbar.judge.artefacts import judge
+from analysis.lumbar.measure.measurements import Rows, measure_rows
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
 from tests.support import spider
 
 pytestmark = [

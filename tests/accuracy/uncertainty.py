@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from analysis.contract.errors import UnsuitableInput
-from analysis.lumbar.anatomy import DISCS, level_of
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.measure.geometry import measure_disc
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.measure.refuse import refuse, uncertain_heights
-from analysis.lumbar.measure.rows import measure_rows
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, level_of
+from analysis.lumbar.anatomy.tissue_map import TissueMap
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import load_networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.resolve import refuse, uncertain_heights
+from analysis.lumbar.measure.discs_and_bodies import measure_disc
+from analysis.lumbar.measure.measurements import measure_rows
 from analysis.lumbar.measure.uncertainty import sensitivity, uncertainties
-from analysis.lumbar.networks import load_networks
-from analysis.lumbar.report import DISC_OUTPUTS
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
-from analysis.lumbar.tissues import TissueMap
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.tell.contract import DISC_OUTPUTS
 from tests.support import spider
 
 _COVERED = 0.683

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.support.sources import PACKAGES
@@ -52,6 +53,32 @@ def test_the_import_contracts_hold_and_a_wrong_import_breaks_them(copy: Path) ->
     assert broken.returncode == 1
     assert "the node has floors BROKEN" in broken.stdout
     assert "nothing else of it BROKEN" in broken.stdout
+
+
+def circles(graph: grimp.ImportGraph) -> list[set[str]]:
+    """Return the groups of modules that import each other, directly or not."""
+    found: list[set[str]] = []
+    for module in sorted(graph.modules):
+        if any(module in group for group in found):
+            continue
+        together = graph.find_upstream_modules(module) & graph.find_downstream_modules(
+            module
+        )
+        if together:
+            found.append({module, *together})
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("dicom_node", "analysis", cache_dir=None)
+    assert circles(graph) == []
+
+
+def test_the_search_for_circles_finds_one() -> None:
+    graph = grimp.ImportGraph()
+    for importer, imported in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")):
+        graph.add_import(importer=importer, imported=imported)
+    assert circles(graph) == [{"a", "b", "c"}]
 
 
 @pytest.mark.parametrize("module", ["dicom_node.cli.main", "dicom_node.node"])

@@ -17,11 +17,12 @@ from pathlib import Path
 from unittest import mock
 
 from analysis.contract.plugin import Context
-from analysis.lumbar import pages, trace
-from analysis.lumbar.networks import load_networks
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.correct import reader_outlines as trace
+from analysis.lumbar.find.networks import load_networks
+from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.plugin import ROLE, LumbarMri
-from analysis.lumbar.segment import segment
-from analysis.lumbar.suitability import examine
+from analysis.lumbar.tell.pages import sheet as pages
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import read_volume

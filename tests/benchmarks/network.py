@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.lumbar.networks import Networks, load_networks
-from analysis.lumbar.segment import segment
-from analysis.lumbar.suitability import SagittalVolume, examine
+from analysis.lumbar.check.series import SagittalVolume, examine
+from analysis.lumbar.find.networks import Networks, load_networks
+from analysis.lumbar.find.tissues import segment
 from dicom_node.decode.volume import read_volume
 from tests.support.clinical import clinical_series
 from tests.support.variants import write_all

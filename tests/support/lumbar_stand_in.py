@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.inference.card import ModelCard
+from analysis.inference.model_card import ModelCard
 from analysis.inference.normalise import Normalisation
-from analysis.lumbar.anatomy import CLASSES
-from analysis.lumbar.networks import Networks
-from analysis.lumbar.tissues import FULL, PIXEL_MM
+from analysis.lumbar.anatomy.structures import CLASSES
+from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM
+from analysis.lumbar.find.networks import Networks
 
 CARD = ModelCard(
     name="stand-in",

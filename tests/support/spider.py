@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.imaging.grid import sagittal_grid, sample_picture
-from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
+from analysis.imaging.sagittal_grid import sagittal_grid, sample_picture
+from analysis.lumbar.anatomy.structures import Tissue
+from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
 from analysis.training.labels import split_vertebrae
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.imaging.grid import SagittalGrid, sagittal_grid
-from analysis.lumbar.anatomy import Tissue
-from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
+from analysis.imaging.sagittal_grid import SagittalGrid, sagittal_grid
+from analysis.lumbar.anatomy.structures import Tissue
+from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
 
 Vector = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.measure.rays import (
+from analysis.lumbar.anatomy.field import Field
+from analysis.lumbar.measure.end_plates import (
     BODY_HALF_HEIGHT_MM,
     DISC_HALF_HEIGHT_MM,
     STEP_MM,
-    Field,
     Rays,
 )
 

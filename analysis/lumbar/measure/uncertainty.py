@@ -15,9 +15,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from analysis.lumbar.measure.geometry import SlabMeasurement
-from analysis.lumbar.measure.quantity import Missing, Quantity
+from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
 from analysis.lumbar.measure.slab import Slab
+from analysis.lumbar.value import Missing, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def sensitivity(slab: SlabMeasurement, key: str, value: float) -> tuple[float, f
 
 
 def uncertainties(
-    slab: SlabMeasurement, values: Mapping[str, Quantity]
+    slab: SlabMeasurement, values: Mapping[str, Value]
 ) -> dict[str, float]:
     """Return the standard uncertainty of each value that is known, by its name."""
     found = {}

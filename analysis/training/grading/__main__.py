@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.lumbar.grade.features import FEATURES
-from analysis.lumbar.grade.model import ARRAYS, MODEL_FILE, OrdinalModel
-from analysis.lumbar.networks import load_networks
+from analysis.lumbar.find.networks import load_networks
+from analysis.lumbar.judge.grade.features import FEATURES
+from analysis.lumbar.judge.grade.model import ARRAYS, MODEL_FILE, OrdinalModel
 from analysis.training.grading.discs import OUTLINES, LabelledDisc, read_discs
 from analysis.training.grading.figures import (
     draw_calibration,

@@ -15,17 +15,18 @@ from tqdm import tqdm
 
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
-from analysis.imaging.grid import sagittal_grid, sample_picture
-from analysis.lumbar.anatomy import DISCS, Structure, Tissue
-from analysis.lumbar.grade.features import DiscFeatures, disc_features
-from analysis.lumbar.levels import name_levels
-from analysis.lumbar.measure.plane import Anatomy
-from analysis.lumbar.measure.quantity import Missing
-from analysis.lumbar.measure.rows import measure_rows
-from analysis.lumbar.networks import Networks
-from analysis.lumbar.segment import label_source, segment
-from analysis.lumbar.suitability import examine
-from analysis.lumbar.tissues import FULL, PIXEL_MM, TissueMap
+from analysis.imaging.sagittal_grid import sagittal_grid, sample_picture
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, Structure, Tissue
+from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
+from analysis.lumbar.check.series import examine
+from analysis.lumbar.find.networks import Networks
+from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
+from analysis.lumbar.measure.measurements import measure_rows
+from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.value import Missing
 from analysis.training.labels import split_vertebrae
 
 _FOLDER = "spider_t2space"

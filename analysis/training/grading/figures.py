@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw
 
-from analysis.lumbar.anatomy import level_of
-from analysis.lumbar.grade.model import GRADES, ROMAN
+from analysis.lumbar.anatomy.structures import level_of
+from analysis.lumbar.judge.grade.model import GRADES, ROMAN
 from analysis.training.grading.discs import CROP_PX
 from analysis.training.grading.scores import (
     Judged,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from analysis.lumbar.grade.model import OrdinalModel
+from analysis.lumbar.judge.grade.model import OrdinalModel
 
 RIDGE = 3.0
 """Penalty on the squared weights of standardised features. Between 1 and 10 nothing

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.grade.model import OrdinalModel
+from analysis.lumbar.judge.grade.model import OrdinalModel
 from analysis.training.grading.discs import LabelledDisc
 from analysis.training.grading.ordinal import fit_ordinal
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.grade.features import DiscFeatures
-from analysis.lumbar.grade.model import GRADES, OrdinalModel
+from analysis.lumbar.judge.grade.features import DiscFeatures
+from analysis.lumbar.judge.grade.model import GRADES, OrdinalModel
 from analysis.training.grading.discs import OUTLINES, LabelledDisc
 from analysis.training.grading.ordinal import fit_ordinal
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.inference.card import MODELS
 from analysis.inference.engine import Segmenter, load_segmenter
+from analysis.inference.model_card import MODELS
 from analysis.inference.runner import DeviceFailed, Runner
 from tests.support.block_spine import block_spine
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.contract.errors import AnalysisFailed
-from analysis.inference.card import MODELS
 from analysis.inference.engine import Segmenter, load_segmenter
+from analysis.inference.model_card import MODELS
 from tests.support.block_spine import block_spine
 
 

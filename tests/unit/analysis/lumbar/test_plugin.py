@@ -18,8 +18,8 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy import CLASSES
-from analysis.lumbar.networks import Networks
+from analysis.lumbar.anatomy.structures import CLASSES
+from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.plugin import LumbarMri
 from tests.support import wedge_spine as phantom
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter, phantom_networks

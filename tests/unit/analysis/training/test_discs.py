@@ -12,7 +12,7 @@ pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
 from torch import Tensor  # noqa: E402
 
-from analysis.inference.network import SliceNetwork  # noqa: E402
+from analysis.inference.unet import SliceNetwork  # noqa: E402
 from analysis.training import settings as settings_of  # noqa: E402
 from analysis.training.disc_batches import DiscBatches  # noqa: E402
 from analysis.training.disc_fold import DiscFold  # noqa: E402

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
-from analysis.inference.card import ModelCard
+from analysis.inference.model_card import ModelCard
 from analysis.inference.normalise import Normalisation
-from analysis.lumbar.networks import Networks
+from analysis.lumbar.find.networks import Networks
 from analysis.training.evaluate import (
     evaluate_cases,
     score_case,

@@ -1,0 +1,1 @@
+"""The nouns of the method: structures, tissues, levels, and the spine they make."""

@@ -1,0 +1,69 @@
+"""Where one disc lies: its plane in the column."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.lumbar.anatomy.column import Column
+
+_FAR_MM = 40.0
+"""Beyond this distance the position along the spine decides what is above a disc; a
+tilted plane would cut neighbours."""
+_RUDIMENTARY_SHARE = 0.68
+"""A disc below this share of the depth of the three above it looks like S1/S2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DiscPlane:
+    """The plane of one disc.
+
+    Parameters
+    ----------
+    centre_mm : ndarray, shape (3,)
+        Along slice, row and column.
+    along_mm
+        Its place on the centre line.
+    down : ndarray, shape (2,)
+        Unit vector (row, column) from the disc to the feet, at right angles to it.
+    side_slope
+        Millimetres to the feet for each millimetre to the right.
+    depth_mm
+        Spread from front to back.
+    inferred
+        Whether no disc was seen here, but one must be.
+    cut_below
+        What looks like a disc and cuts the body below this one in two.
+    """
+
+    centre_mm: NDArray[np.float64]
+    along_mm: float
+    down: NDArray[np.float64]
+    side_slope: float
+    depth_mm: float
+    inferred: bool = False
+    cut_below: DiscPlane | None = None
+
+    def distance_mm(self, column: Column) -> NDArray[np.float64]:
+        """Return how far each voxel of the column lies below the plane (mm)."""
+        offset = column.points_mm - self.centre_mm
+        local = offset[:, 1:] @ self.down - self.side_slope * offset[:, 0]
+        along = column.along_mm - self.along_mm
+        return np.where(np.abs(along) > _FAR_MM, along, local)
+
+    @property
+    def tilt_deg(self) -> float:
+        """Angle by which its front is lower than its back (degrees)."""
+        return math.degrees(math.atan2(self.down[1], self.down[0]))
+
+    def is_rudimentary_below(
+        self, others: list[DiscPlane], share: float = _RUDIMENTARY_SHARE
+    ) -> bool:
+        """Say whether the disc is shorter than a share of the three above it."""
+        depths = [disc.depth_mm for disc in others[-3:] if not disc.inferred]
+        if not depths:
+            return False
+        return self.depth_mm < share * float(np.median(depths))

@@ -1,0 +1,80 @@
+"""The named structures, and how sure their names are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.result import Notice
+from analysis.lumbar.anatomy.column import Column
+from analysis.lumbar.anatomy.disc_plane import DiscPlane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Another way to count the levels.
+
+    Parameters
+    ----------
+    reason
+        What speaks for it.
+    names
+        What each level that is measured would be called, from the head down; levels
+        that keep their name are left out.
+    """
+
+    reason: str
+    names: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{level} is {other}" for level, other in self.names.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Levels:
+    """Named structures on the sagittal grid.
+
+    Parameters
+    ----------
+    names : ndarray, shape (K, R, C), uint8
+        Numbers of `anatomy.STRUCTURES`; 0 where there is none.
+    planes
+        Plane of each disc, by the disc's number.
+    column
+        The spine that they were found along.
+    reaches_top, reaches_bottom
+        Whether the spine runs out of the picture there.
+    certainty
+        By the disc's number, how sure its name is (0 to 1): an order, no frequency.
+    cut
+        Numbers of the bodies that something cuts in two.
+    warnings
+        What makes the numbering doubtful.
+    alternatives
+        What the levels would be called if that is right.
+    windows
+        The smallest window of `names` that holds a structure, by its number.
+    """
+
+    names: NDArray[np.uint8]
+    planes: dict[int, DiscPlane]
+    column: Column
+    reaches_top: bool
+    reaches_bottom: bool
+    certainty: Mapping[int, float]
+    cut: frozenset[int] = frozenset()
+    warnings: tuple[Notice, ...] = ()
+    alternatives: tuple[Reading, ...] = ()
+    windows: Mapping[int, tuple[slice, slice, slice]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find where each structure lies."""
+        from scipy import ndimage
+
+        found = ndimage.find_objects(self.names)
+        # A number that does not occur has None for a window, whatever the stubs say.
+        held = {number: window for number, window in enumerate(found, 1) if window}
+        object.__setattr__(self, "windows", held)

@@ -1,0 +1,1 @@
+"""Whether a series is fit to be measured."""

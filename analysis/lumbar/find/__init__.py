@@ -1,0 +1,1 @@
+"""Which tissue each pixel is, and where the discs lie along the spine."""

@@ -1,0 +1,135 @@
+"""The trained networks of the lumbar analysis, loaded and checked together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.errors import AnalysisFailed
+from analysis.inference.model_card import MODELS, ModelCard, read_card
+from analysis.lumbar.anatomy.structures import CLASSES, DISC_CLASSES
+from analysis.lumbar.anatomy.tissue_map import PIXEL_MM
+
+TISSUE, DISC = "lumbar", "disc"
+"""Names of the networks: of whole slices, and of one disc at a time."""
+DISC_PIXEL_MM = 0.5
+"""The grid on which the second network looks at a disc."""
+
+
+class Segmenter(Protocol):
+    """A trained network, as `analysis.inference` loads it."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the network is."""
+
+    @property
+    def missed(self) -> str:
+        """Why it does not run on the device asked for; empty where it does."""
+
+    def probabilities(
+        self, slices: NDArray[np.float32], part: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        """Map grey values (K, R, C) to probabilities (slices in part, N, R, C)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Networks:
+    """What looks at a series.
+
+    Parameters
+    ----------
+    tissue
+        Tells the tissues of whole slices.
+    disc
+        Outlines one disc in a crop; None where there is to be no second look.
+
+    Raises
+    ------
+    AnalysisFailed
+        If one is not a network that this code was written for.
+    """
+
+    tissue: Segmenter
+    disc: Segmenter | None = None
+
+    def __post_init__(self) -> None:
+        _expect(self.tissue.card, CLASSES, PIXEL_MM)
+        if self.disc is not None:
+            _expect(self.disc.card, DISC_CLASSES, DISC_PIXEL_MM)
+
+    @property
+    def missed(self) -> str:
+        """Why one does not run on the device asked for; empty where all do."""
+        return self.tissue.missed or (self.disc.missed if self.disc else "")
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """What they are."""
+        both = (self.tissue, self.disc)
+        return tuple(one.card for one in both if one is not None)
+
+    @property
+    def weights_sha256(self) -> str:
+        """Stands for the weights of all: see `weights_digest`."""
+        return weights_digest(self.cards)
+
+
+def load_networks(
+    *, threads: int = 2, device: str = "cpu", folder: Path | None = None
+) -> Networks:
+    """Load the networks of this package.
+
+    Parameters
+    ----------
+    threads, device, folder
+        As `analysis.inference.engine.load_segmenter` takes them.
+
+    Raises
+    ------
+    AnalysisFailed
+        If one is missing, damaged, or not one that this code was written for.
+    """
+    # onnxruntime comes with it; an idle process does without.
+    from analysis.inference.engine import load_segmenter
+
+    tissue, disc = (
+        load_segmenter(name, threads=threads, device=device, folder=folder)
+        for name in (TISSUE, DISC)
+    )
+    return Networks(tissue=tissue, disc=disc)
+
+
+def shipped_weights() -> str:
+    """Return the digest of the networks of this package, from their cards alone.
+
+    Raises
+    ------
+    AnalysisFailed
+        If a card is missing or incomplete.
+    """
+    return weights_digest([read_card(name, MODELS) for name in (TISSUE, DISC)])
+
+
+def weights_digest(cards: Sequence[ModelCard]) -> str:
+    """Return one SHA-256 for the weights of several networks.
+
+    It is that of their digests in hexadecimal, one after the other.
+    """
+    digests = "".join(card.weights_sha256 for card in cards)
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _expect(card: ModelCard, classes: tuple[str, ...], pixel_mm: float) -> None:
+    if card.classes != classes or card.spacing_mm != pixel_mm:
+        message = (
+            f"network {card.name} {card.version}: expected classes {classes} at "
+            f"{pixel_mm} mm, got {card.classes} at {card.spacing_mm} mm"
+        )
+        raise AnalysisFailed(message)

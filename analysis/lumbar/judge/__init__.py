@@ -1,0 +1,1 @@
+"""How far values can be trusted, and what they say of the person."""

@@ -1,0 +1,82 @@
+"""The grade of each disc, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import Structure
+from analysis.lumbar.judge.grade.features import disc_features
+from analysis.lumbar.judge.grade.model import GRADES, load_models
+from analysis.lumbar.value import Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscGrade:
+    """A Pfirrmann grade.
+
+    Parameters
+    ----------
+    grade
+        The most probable one, 1 to 5.
+    probabilities
+        Of grades 1 to 5, summing to 1.
+    narrowing
+        Probability that a reader calls the disc space narrowed.
+    """
+
+    grade: int
+    probabilities: tuple[float, ...]
+    narrowing: float
+
+
+Graded = DiscGrade | Missing
+
+
+def grade_discs(
+    anatomy: Anatomy,
+    volume: Volume,
+    discs: tuple[Structure, ...],
+    signal_unfit: Missing | None,
+    *,
+    threads: int = 1,
+) -> dict[int, Graded]:
+    """Grade discs, by the number of the disc.
+
+    Parameters
+    ----------
+    anatomy
+        On the sagittal grid.
+    volume
+        The series.
+    discs
+        Which ones; only those that were found are graded.
+    signal_unfit
+        Why no signal of this series can be used; None where it can. The shape alone
+        does not tell the grade (docs/grading.md).
+    threads
+        That share the slices.
+
+    Raises
+    ------
+    AnalysisFailed
+        If the models cannot be read.
+    """
+    if signal_unfit is not None:
+        return {disc.number: signal_unfit for disc in discs}
+    models = load_models()
+    features = disc_features(anatomy, volume, discs, threads=threads)
+    graded: dict[int, Graded] = {}
+    for number, found in features.items():
+        if isinstance(found, Missing):
+            graded[number] = found
+            continue
+        vector = found.vector()
+        shares = models.grade.probabilities(vector)
+        graded[number] = DiscGrade(
+            grade=GRADES[int(shares.argmax())],
+            probabilities=tuple(shares.tolist()),
+            narrowing=float(models.narrowing.probabilities(vector)[1]),
+        )
+    return graded

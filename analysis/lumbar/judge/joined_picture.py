@@ -1,0 +1,137 @@
+"""A picture put together from parts that do not fit: a body may be missing or double.
+
+Composed pictures of a whole spine are made of stations. Where one was placed wrongly,
+a row has nothing in common with the next, over the whole width, and the levels above
+cannot be known from what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
+from analysis.lumbar.name.sacrum import Anchor, CountDoubt
+
+_MIN_RATIO = 2.2
+"""Change from one row to the next, against that of the rows around. 41 series of train
+have at most 1.8 between L1 and S1; six with L3 and a disc cut out, or shown twice, 2.5
+to 6."""
+_MIN_CHANGE = 0.05
+"""Of the sum of both rows: nine series of `fcs_vb2` whose rows hardly differ have less,
+and there a seam is not seen."""
+_ONE_WAY = 0.8
+"""Of the pixels change the same way: the edge of a stripe, no seam."""
+_BRIGHT_SHARE = 0.5
+"""Of the median signal of discs and bodies: brighter than noise."""
+_AROUND = 21
+_SLICES = 3
+"""Together: of 50 series of train, 3 have a row in one slice that looks like a seam."""
+_DOWN, _UP = -1, 1
+
+
+def doubt_seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Anatomy:
+    """Doubt the levels above a seam; the anatomy as it is where there is none.
+
+    Parameters
+    ----------
+    anatomy
+        On the sagittal grid.
+    volume, labels
+        The series, and its named structures on its own grid.
+    """
+    numbers = _above_seam(anatomy, volume, labels)
+    above = [place for place, disc in enumerate(DISCS) if disc.number in numbers]
+    if not above or min(above) >= len(MEASURED_LEVELS):
+        return anatomy
+    text = (
+        "The rows of the picture do not go on across its whole width below "
+        f"{level_of(DISCS[min(above)])}: it is put together from parts, and some of "
+        "the spine may be missing or shown twice"
+    )
+    doubt = CountDoubt(text=text, factor=0.6, shifts=(_DOWN, _UP), first=min(above))
+    return Anatomy(tissues=anatomy.tissues, levels=_doubted(anatomy.levels, doubt))
+
+
+def _doubted(levels: Levels, doubt: CountDoubt) -> Levels:
+    anchor = Anchor(lowest=len(DISCS) - 1, doubts=(doubt,))
+    left = anchor.certainty()
+    return replace(
+        levels,
+        certainty={n: sure * left[n] for n, sure in levels.certainty.items()},
+        warnings=(*levels.warnings, *anchor.warnings()),
+        alternatives=(*levels.alternatives, *anchor.alternatives()),
+    )
+
+
+def _above_seam(
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]
+) -> set[int]:
+    """Return the numbers of the discs above a seam; none where there is no seam."""
+    grid = anatomy.tissues.grid
+    near = anatomy.middle_slices(DISCS[2])[:_SLICES]
+    if len(near) < _SLICES:
+        return set()
+    sources = [grid.source_slice(index) for index in near]
+    numbers, pictures = labels[sources], volume.voxels[sources]
+    feet_ward = volume.frame.directions[2, 1:]
+    if abs(feet_ward[1]) > abs(feet_ward[0]):
+        numbers, pictures = numbers.swapaxes(1, 2), pictures.swapaxes(1, 2)
+    discs = [disc.number for disc in DISCS[: len(MEASURED_LEVELS)]]
+    rows = np.flatnonzero(np.isin(numbers, discs).any(axis=(0, 2)))
+    if rows.size == 0:
+        return set()
+    seam = _seam(pictures, (int(rows[0]), int(rows[-1])), pictures[numbers > 0])
+    if seam is None:
+        return set()
+    to_the_feet = -float(feet_ward[np.abs(feet_ward).argmax()])
+    present = [number for number in discs if (numbers == number).any()]
+    places = {n: float(np.nonzero(numbers == n)[1].mean()) for n in present}
+    return {n for n, place in places.items() if (place - seam) * to_the_feet < 0}
+
+
+def _seam(
+    pictures: NDArray[np.float32], between: tuple[int, int], spine: NDArray[np.float32]
+) -> float | None:
+    """Return the row that the next has nothing in common with; None: there is none."""
+    from scipy import ndimage
+
+    bright = _BRIGHT_SHARE * float(np.median(spine))
+    first = max(0, between[0] - _AROUND)
+    part = pictures[:, first : between[1] + _AROUND]
+    changes = _changes(part.swapaxes(0, 1).reshape(part.shape[1], -1), bright)
+    usual = np.maximum(
+        ndimage.median_filter(changes, _AROUND), _MIN_CHANGE / _MIN_RATIO
+    )
+    inside = slice(between[0] - first, between[1] - first)
+    if not changes[inside].size:
+        return None
+    most = between[0] - first + int((changes / usual)[inside].argmax())
+    if changes[most] <= _MIN_RATIO * usual[most]:
+        return None
+    return first + most + 0.5
+
+
+def _changes(rows: NDArray[np.float32], bright: float) -> NDArray[np.float64]:
+    """Return the median change from each row (R, N) to the next, of what is bright.
+
+    0 where nothing is, and at the edge of a stripe.
+    """
+    before, after = rows[:-1], rows[1:]
+    seen = np.maximum(before, after) > max(bright, 0.0)
+    count = seen.sum(axis=1)
+    rising = ((after > before) & seen).sum(axis=1) / np.maximum(count, 1)
+    stripe = np.maximum(rising, 1 - rising) > _ONE_WAY
+    both = np.where(seen, np.abs(after) + np.abs(before), 1.0)
+    change = np.where(seen, np.abs(after - before) / both, np.inf)
+    change.sort(axis=1)
+    # The median of the seen ones, which come first.
+    every = np.arange(len(change))
+    low, high = np.maximum(count - 1, 0) // 2, count // 2
+    middle = (change[every, low] + change[every, np.minimum(high, len(rows.T) - 1)]) / 2
+    return np.where((count == 0) | stripe, 0.0, middle)

@@ -1,0 +1,118 @@
+"""The place of a person's values among the norms, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.contract.measurement import Absence, NormPlace
+from analysis.contract.plugin import Subject
+from analysis.contract.result import Notice
+from analysis.lumbar.judge.norms.curves import (
+    BANDS,
+    BOTH_SEXES,
+    MAX_AGE,
+    MIN_AGE,
+    PARAMETERS,
+    SEXES,
+    Curve,
+    band_of,
+    load_curves,
+    percentile_of,
+)
+from analysis.lumbar.value import Missing, Value
+
+_WHO = {"f": "women", "m": "men", BOTH_SEXES: "women and men"}
+SOURCE = "Zheng 2022"
+AGE_UNKNOWN = "age_unknown"
+
+Places = Mapping[str, NormPlace]
+"""One place by the curve of the person's sex (key `f` or `m`) or of both (`all`); two,
+`f` and `m`, where the curves differ by sex and the person's is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormAge:
+    """A person for whom there are norms.
+
+    Parameters
+    ----------
+    years
+        20 to 90.
+    sex
+        `f`, `m`, or None where it is not known.
+    """
+
+    years: float
+    sex: str | None
+
+    def curves(self, parameter: str, level: str) -> dict[str, Curve]:
+        """Return the curves that apply, by sex."""
+        every = load_curves()
+        sexes = SEXES if self.sex is None else (self.sex,)
+        if (parameter, level, BOTH_SEXES) in every:
+            sexes = (BOTH_SEXES,)
+        return {sex: every[parameter, level, sex] for sex in sexes}
+
+
+def norm_age(subject: Subject) -> NormAge | Missing:
+    """Return whose norms apply, or why none do."""
+    age = subject.age_years
+    if age is None:
+        return _without(AGE_UNKNOWN, "The series states no age: no norms are given")
+    if not MIN_AGE <= age <= MAX_AGE:
+        text = f"Age {age:.0f} years; the norms hold for {MIN_AGE:.0f} to {MAX_AGE:.0f}"
+        return _without("age_without_norms", text)
+    sex = subject.sex.lower() if subject.sex else None
+    return NormAge(years=age, sex=sex if sex in SEXES else None)
+
+
+def norm_notices(person: NormAge | Missing) -> tuple[Notice, ...]:
+    """Say once for the series what is not known of the person."""
+    if isinstance(person, Missing):
+        return (Notice(code=person.code, text=person.text),)
+    if person.sex is None:
+        text = "The series states no sex: norms are given for women and for men"
+        return (Notice(code="sex_unknown", text=text),)
+    return ()
+
+
+def norm_places(
+    level: str, values: Mapping[str, Value], person: NormAge | Missing
+) -> dict[str, Places | Missing]:
+    """Place the values of one level among the norms, by parameter.
+
+    Parameters
+    ----------
+    level
+        Such as `L4/L5`.
+    values
+        `dhi`, `hdr` and `delta_si` by the definitions of the reference.
+    person
+        Whose norms apply.
+    """
+    return {name: _places(name, level, values[name], person) for name in PARAMETERS}
+
+
+def _places(
+    parameter: str, level: str, value: Value, person: NormAge | Missing
+) -> Places | Missing:
+    if isinstance(value, Missing):
+        return value
+    if isinstance(person, Missing):
+        return person
+    start, end = BANDS[band_of(person.years)]
+    places = {}
+    for sex, curve in person.curves(parameter, level).items():
+        z_score = curve.z_score(value, person.years)
+        places[sex] = NormPlace(
+            z_score=z_score,
+            percentile=percentile_of(z_score),
+            count=curve.count_at(person.years),
+            population=f"{_WHO[sex]}, {start} to {end} years, {SOURCE}",
+        )
+    return places
+
+
+def _without(code: str, text: str) -> Missing:
+    return Missing(absence=Absence.NOT_ATTEMPTED, code=code, text=text)

@@ -1,0 +1,141 @@
+"""The signal of a disc in its series: which voxels, and against which CSF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.volume import Volume
+from analysis.imaging.window import window_of
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import CANAL
+from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
+from analysis.lumbar.measure.signal_difference import (
+    EROSION_MM,
+    CsfReference,
+    csf_reference,
+    mean_ratio,
+    reference_difference,
+    signal_difference,
+)
+from analysis.lumbar.value import Missing, Value
+
+_NUCLEUS_SHARE = 0.5
+"""Of both axes of a disc: the nucleus fills 30 to 50 % of its section, and this
+quarter lies inside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscSignal:
+    """Signal of one disc; `reference` is its delta-SI by the reference."""
+
+    delta_si: Value
+    ratio_csf: Value
+    nucleus_ratio_csf: Value
+    reference: Value
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReader:
+    """Reads grey values of the series where the structures lie."""
+
+    anatomy: Anatomy
+    volume: Volume
+    labels: NDArray[np.uint8]
+    csf: CsfReference
+    unfit: Missing | None
+    canals: Mapping[int, NDArray[np.float32]]
+
+    @classmethod
+    def of(
+        cls,
+        anatomy: Anatomy,
+        volume: Volume,
+        labels: NDArray[np.uint8],
+        unfit: Missing | None,
+    ) -> SignalReader:
+        """Read CSF; `unfit` says why no signal of this series can be used."""
+        if unfit is not None:
+            return cls(anatomy, volume, labels, CsfReference(signal=unfit), unfit, {})
+        slices = anatomy.middle_slices(CANAL)
+        sources = [anatomy.tissues.grid.source_slice(index) for index in slices]
+        canals = {source: _inner_canal(volume, labels, source) for source in sources}
+        return cls(anatomy, volume, labels, _csf(volume, canals), None, canals)
+
+    def read(self, slab: SlabMeasurement) -> DiscSignal:
+        """Return the signal of one disc."""
+        missing = self.unfit or slab.height_mm
+        if isinstance(missing, Missing):
+            return DiscSignal(
+                delta_si=missing,
+                ratio_csf=missing,
+                nucleus_ratio_csf=missing,
+                reference=missing,
+            )
+        grid = self.anatomy.tissues.grid
+        slices = self.anatomy.middle_slices(slab.structure)
+        sources = [grid.source_slice(index) for index in slices]
+        discs, nuclei = [], []
+        for source in sources:
+            mine = self.labels[source] == slab.structure.number
+            window = window_of(mine) or ()
+            discs.append(self.volume.voxels[source][window][mine[window]])
+            central = _central(mine[window], self.volume.frame.spacing_mm[1:])
+            nuclei.append(discs[-1][central])
+        canal = self.canals.get(sources[0])
+        if canal is None:
+            canal = _inner_canal(self.volume, self.labels, sources[0])
+        values = np.concatenate(discs)
+        return DiscSignal(
+            delta_si=signal_difference(values, self.csf),
+            ratio_csf=mean_ratio(values, self.csf),
+            nucleus_ratio_csf=mean_ratio(np.concatenate(nuclei), self.csf),
+            reference=reference_difference(discs[0], canal),
+        )
+
+
+def _central(
+    mask: NDArray[np.bool_], spacing_mm: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say for each voxel of a disc whether it lies in the middle half of both axes.
+
+    The axes are those of the outline's second moments; of a rectangle the half side is
+    the square root of three standard deviations.
+    """
+    points = np.argwhere(mask) * spacing_mm
+    if len(points) < 2:  # noqa: PLR2004 - no axes
+        return np.zeros(len(points), np.bool_)
+    offset = points - points.mean(axis=0)
+    spread, axes = np.linalg.eigh(offset.T @ offset / len(points))
+    half_mm = np.sqrt(3 * np.maximum(spread, 1e-6))
+    return np.asarray((np.abs(offset @ axes) <= _NUCLEUS_SHARE * half_mm).all(axis=1))
+
+
+def _csf(volume: Volume, canals: Mapping[int, NDArray[np.float32]]) -> CsfReference:
+    """Read CSF along the whole canal: at a stenosis there is none beside the disc."""
+    values, highest = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    for source, inner in canals.items():
+        values.append(inner)
+        highest.append(np.full(len(inner), volume.voxels[source].max()))
+    return csf_reference(np.concatenate(values), np.concatenate(highest))
+
+
+def _inner_canal(
+    volume: Volume, labels: NDArray[np.uint8], source: int
+) -> NDArray[np.float32]:
+    """Return the grey values of the canal in one slice, without its edge."""
+    from scipy import ndimage
+
+    canal = labels[source] == CANAL.number
+    window = window_of(canal)
+    if window is None:
+        return np.empty(0, np.float32)
+    # One pixel of margin: what lies beside the window is no canal.
+    inside = np.pad(canal[window], 1)
+    depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
+    inner = depth[1:-1, 1:-1] > EROSION_MM
+    values: NDArray[np.float32] = volume.voxels[source][window][inner]
+    return values

@@ -1,0 +1,1 @@
+"""Which disc is which."""

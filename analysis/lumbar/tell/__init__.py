@@ -1,0 +1,1 @@
+"""What the contract, the pages and the sentences say."""

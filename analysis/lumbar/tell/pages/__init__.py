@@ -1,0 +1,1 @@
+"""The pictures for the reader."""

@@ -1,0 +1,85 @@
+"""Stripes without signal across a drawn spine: which discs they touch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, level_of
+from analysis.lumbar.judge.dark_stripes import stripe_warnings, striped_discs
+from analysis.lumbar.name.levels import name_levels
+from tests.support.wedge_spine import Layout, WedgeSpine
+
+LAYOUT = Layout(size_mm=(28.0, 290.0, 150.0))
+FLESH = 70.0
+"""Fat and muscle around the spine, which the drawn one has none of."""
+NUMBERS = {level_of(disc): disc.number for disc in DISCS}
+Case = tuple[Anatomy, Volume]
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    frame, shape = LAYOUT.frame()
+    spine = WedgeSpine()
+    tissues = spine.tissue_map(frame, shape)
+    volume = spine.volume(frame, shape)
+    flesh = np.maximum(volume.voxels, np.float32(FLESH))
+    anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
+    return anatomy, dataclasses.replace(volume, voxels=flesh)
+
+
+def touched(case: Case, high_mm: float, lean_deg: float, down_mm: float) -> set[str]:
+    """Return the levels that a stripe touches, that far below the middle of L3/L4."""
+    anatomy, volume = case
+    grid = anatomy.tissues.grid
+    row, column = anatomy.levels.planes[NUMBERS["L3/L4"]].centre_mm[1:]
+    rows, columns = np.indices(volume.voxels.shape[1:])
+    back = np.stack([rows.ravel(), columns.ravel()], axis=1)
+    matrix, offset = grid.plane_map(to_source=False)
+    there_mm = (back @ matrix.T + offset) * anatomy.pixel_mm
+    lean = np.tan(np.radians(lean_deg))
+    away = there_mm[:, 0] - row - down_mm - lean * (there_mm[:, 1] - column)
+    voxels = volume.voxels.copy()
+    voxels[:, (np.abs(away) < high_mm / 2).reshape(rows.shape)] = 1.0
+    found = striped_discs(anatomy, dataclasses.replace(volume, voxels=voxels))
+    names = {level for level, number in NUMBERS.items() if number in found}
+    (told,) = (notice.text for notice in stripe_warnings(found)) if found else ("",)
+    assert all(name in told for name in names)
+    assert all(reason.code == "signal_void" for reason in found.values())
+    return names
+
+
+def test_no_stripe_is_seen_where_there_is_none(case: Case) -> None:
+    assert striped_discs(*case) == {}
+    assert stripe_warnings({}) == ()
+
+
+@pytest.mark.parametrize("lean_deg", [-20.0, 0.0, 9.0, 30.0])
+@pytest.mark.parametrize("high_mm", [2.0, 6.0, 16.0])
+def test_a_stripe_over_a_disc_touches_it(
+    case: Case, high_mm: float, lean_deg: float
+) -> None:
+    assert "L3/L4" in touched(case, high_mm, lean_deg, 0.0)
+
+
+def test_a_stripe_that_holds_a_disc_whole_touches_it(case: Case) -> None:
+    assert touched(case, 26.0, 0.0, 0.0) == {"L3/L4"}
+
+
+def test_a_stripe_across_the_middle_of_a_body_touches_no_disc(case: Case) -> None:
+    assert touched(case, 4.0, 0.0, 19.0) == set()
+
+
+def test_a_dark_disc_is_no_stripe(case: Case) -> None:
+    anatomy, volume = case
+    names = anatomy.levels.names
+    rows = np.argwhere(names == NUMBERS["L3/L4"])
+    there = np.rint(anatomy.tissues.grid.to_source_indices(rows[:, 1:].astype(float)))
+    voxels = volume.voxels.copy()
+    voxels[:, there[:, 0].astype(int), there[:, 1].astype(int)] = 1.0
+    dark = dataclasses.replace(volume, voxels=voxels)
+    assert striped_discs(anatomy, dark) == {}
