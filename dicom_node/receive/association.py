@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from dicom_node import log
 from dicom_node.dimse import contexts, pdu, status
 from dicom_node.errors import InstanceRefusedError, NodeError
 from dicom_node.receive import command
+from dicom_node.receive.events import AssociationEnding
 from dicom_node.receive.stream import MAX_PDU_BYTES, PduStream
 from dicom_node.records import StoreRequest
 
@@ -39,16 +39,6 @@ class Sink(Protocol):
 
     def begin(self, request: StoreRequest) -> Incoming:
         """Open a place for one dataset, raise NodeError if there is none."""
-
-
-class Closing(StrEnum):
-    """How an association ended."""
-
-    RELEASED = "released"
-    ABORTED = "aborted"
-    LOST = "lost"
-    SILENT = "silent"
-    VIOLATED = "violated"
 
 
 @dataclass(slots=True)
@@ -123,15 +113,15 @@ class Association:
         self.refused = 0
         self.size_bytes = 0
 
-    def serve(self, idle_timeout_s: float) -> Closing:
+    def serve(self, idle_timeout_s: float) -> AssociationEnding:
         """Answer requests until the peer releases, aborts, vanishes or falls silent."""
         try:
             return self._serve(idle_timeout_s)
         except TimeoutError:
             self._abort(pdu.ABORT_NO_REASON)
-            return Closing.SILENT
+            return AssociationEnding.SILENT
         except (EOFError, OSError):
-            return Closing.LOST
+            return AssociationEnding.LOST
         except pdu.ProtocolError as error:
             log.warning(
                 "protocol_violated",
@@ -140,25 +130,32 @@ class Association:
                 reason=str(error),
             )
             self._abort(error.abort_reason)
-            return Closing.VIOLATED
+            return AssociationEnding.VIOLATED
         finally:
             if self._receipt is not None:
                 self._receipt.drop()
 
-    def _serve(self, idle_timeout_s: float) -> Closing:
+    def _serve(self, idle_timeout_s: float) -> AssociationEnding:
         while True:
             kind, body = self._stream.read(idle_timeout_s)
             if kind == pdu.P_DATA_TF:
                 for context_id, control, data in pdu.fragments(body):
                     self._fragment(context_id, control, data)
             elif kind == pdu.A_RELEASE_RQ:
+                self._check_no_message_is_open()
                 self._send(pdu.release_reply_pdu())
-                return Closing.RELEASED
+                return AssociationEnding.RELEASED
             elif kind == pdu.A_ABORT:
-                return Closing.ABORTED
+                return AssociationEnding.ABORTED
             else:
                 text = f"PDU type {kind:#04x} inside an association"
                 raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
+
+    def _check_no_message_is_open(self) -> None:
+        """Refuse a release in mid-message: an instance is missing, so it is none."""
+        if self._receipt is not None or self._command:
+            text = "a release before the end of a message"
+            raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
 
     def _fragment(self, context_id: int, control: int, data: memoryview) -> None:
         if context_id not in self._accepted:

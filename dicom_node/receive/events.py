@@ -5,9 +5,33 @@ from __future__ import annotations
 import queue
 import threading
 from dataclasses import dataclass
+from enum import StrEnum
 from multiprocessing.connection import Connection
 
 from dicom_node.records import StoredInstance, StoreRequest
+
+
+class AssociationEnding(StrEnum):
+    """How an association ended.
+
+    Only a release says that the sender has sent what it meant to send (PS3.8 7.2).
+    After any other ending an instance may be missing, which the sender sends again.
+    """
+
+    RELEASED = "released"
+    ABORTED = "aborted"
+    """By an A-ABORT of the peer."""
+    LOST = "lost"
+    """The connection broke, or we cut it in order to stop."""
+    SILENT = "silent"
+    """We aborted it: nothing came for too long."""
+    VIOLATED = "violated"
+    """We aborted it: what came broke the protocol."""
+
+    @property
+    def is_release(self) -> bool:
+        """Whether the sender has ended the association in order."""
+        return self is AssociationEnding.RELEASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,7 @@ class AssociationClosed:
     """No instance will come by this association any more."""
 
     association_id: str
+    ending: AssociationEnding
 
 
 SpoolEvent = AssociationOpened | InstanceStored | AssociationClosed
@@ -54,9 +79,11 @@ class EventPipe:
         """Tell that an association was accepted."""
         self._queue.put(AssociationOpened(association_id, calling_ae))
 
-    def association_closed(self, association_id: str) -> None:
-        """Tell that an association has ended."""
-        self._queue.put(AssociationClosed(association_id))
+    def association_closed(
+        self, association_id: str, ending: AssociationEnding
+    ) -> None:
+        """Tell that an association has ended, and how."""
+        self._queue.put(AssociationClosed(association_id, ending))
 
     def instance_stored(self, request: StoreRequest, instance: StoredInstance) -> None:
         """Tell that an instance is durable."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from dicom_node import log
 from dicom_node.dimse import pdu
 from dicom_node.receive.association import Association, Sink, accept, negotiate
+from dicom_node.receive.events import AssociationEnding
 from dicom_node.receive.stream import PduStream
 from dicom_node.tls import TlsFiles, TlsRefusedError, acceptor_context, shake_hands
 
@@ -67,7 +68,9 @@ class AssociationWatch(Protocol):
     def association_opened(self, association_id: str, calling_ae: str) -> None:
         """Hear of an association before its first request is read."""
 
-    def association_closed(self, association_id: str) -> None:
+    def association_closed(
+        self, association_id: str, ending: AssociationEnding
+    ) -> None:
         """Hear that no instance will come by this association any more."""
 
 
@@ -295,15 +298,16 @@ class Receiver:
         )
         started_s = time.monotonic()
         self._watch.association_opened(association_id, request.calling_ae)
+        ending = AssociationEnding.LOST
         try:
-            closing = association.serve(self._options.idle_timeout_s)
+            ending = association.serve(self._options.idle_timeout_s)
         finally:
-            self._watch.association_closed(association_id)
+            self._watch.association_closed(association_id, ending)
         log.event(
             "association_closed",
             association_id=association_id,
             calling_ae=request.calling_ae,
-            state=closing.value,
+            state=ending.value,
             instances=association.stored,
             reason=f"{association.refused} refused" if association.refused else None,
             bytes=association.size_bytes,

@@ -21,7 +21,11 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
-from dicom_node.receive.events import AssociationClosed, AssociationOpened
+from dicom_node.receive.events import (
+    AssociationClosed,
+    AssociationEnding,
+    AssociationOpened,
+)
 from dicom_node.receive.receiver import (
     AssociationSlots,
     AssociationWatch,
@@ -483,3 +487,56 @@ def test_events_come_in_the_order_in_which_things_happened(tmp_path: Path) -> No
         assert isinstance(closed, AssociationClosed)
         names = {event.association_id for event in (opened, first, second, closed)}
         assert len(names) == 1
+        assert closed.ending is AssociationEnding.RELEASED
+
+
+_RELEASE = struct.pack(">BxI", 5, 4) + bytes(4)
+_ABORT = struct.pack(">BxI", 7, 4) + bytes(4)
+_HALF = store_pdus(encoded(mr_instance(study="half")), "1.2.3")[:-500]
+_ENDINGS = {
+    "abort": (_ABORT, AssociationEnding.ABORTED),
+    "gone within a dataset": (_HALF, AssociationEnding.LOST),
+    "nothing": (b"", AssociationEnding.LOST),
+    "an unknown PDU": (struct.pack(">BxI", 0x63, 4), AssociationEnding.VIOLATED),
+    "release within a command": (
+        struct.pack(">BxIIBB", 4, 10, 6, 1, 1) + bytes(4) + _RELEASE,
+        AssociationEnding.VIOLATED,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _ENDINGS)
+def test_an_association_that_was_not_released_is_told_as_such(
+    node: Acceptors, case: str
+) -> None:
+    last, ending = _ENDINGS[case]
+    before = len(node.events)
+    with socket.create_connection((HOST, node.port), timeout=20) as connection:
+        connection.sendall(associate_request())
+        read_pdu(connection)
+        connection.sendall(last)
+        if ending is not AssociationEnding.LOST:
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(100)
+    wait_until(
+        lambda: any(isinstance(e, AssociationClosed) for e in node.events[before:]),
+        within_s=5,
+    )
+    closed = [e for e in node.events[before:] if isinstance(e, AssociationClosed)]
+    assert [event.ending for event in closed] == [ending]
+    assert not ending.is_release
+
+
+def test_a_sender_that_falls_silent_is_told_as_silent(tmp_path: Path) -> None:
+    with Acceptors(tmp_path, options=replace(OPTIONS, idle_timeout_s=0.3)) as node:
+        with socket.create_connection((HOST, node.port), timeout=5) as connection:
+            connection.sendall(associate_request())
+            read_pdu(connection)
+            assert read_pdu(connection)[:1] == b"\x07"
+        wait_until(
+            lambda: (
+                isinstance(node.events[-1], AssociationClosed)
+                and node.events[-1].ending is AssociationEnding.SILENT
+            ),
+            within_s=5,
+        )

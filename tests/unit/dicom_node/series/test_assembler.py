@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dicom_node.receive.events import (
     AssociationClosed,
+    AssociationEnding,
     AssociationOpened,
     InstanceStored,
 )
@@ -61,7 +62,9 @@ class Desk:
         self.assembler.apply(InstanceStored(association, found), now_s)
 
     def close(self, association: str, now_s: float) -> None:
-        self.assembler.apply(AssociationClosed(association), now_s)
+        self.assembler.apply(
+            AssociationClosed(association, AssociationEnding.RELEASED), now_s
+        )
 
     def tick(self, now_s: float) -> list[ReceivedSeries]:
         return self.assembler.tick(now_s)
