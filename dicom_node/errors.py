@@ -102,6 +102,19 @@ class OutlinesRefusedError(SeriesRejectedError):
     code = "outlines-refused"
 
 
+class InstanceMissingError(NodeError):
+    """The file of an instance that a job needs is no longer there."""
+
+    code = "instance-missing"
+
+
+class MachineTroubleError(NodeError):
+    """Want of memory, descriptors, disk or time: no fault of the series."""
+
+    code = "machine-trouble"
+    retryable = True
+
+
 class SourceMissingError(NodeError):
     """The series whose outlines were corrected is not in the spool, or not wholly.
 

@@ -7,21 +7,21 @@ PS3.3 A.51, A.102 (SEG and label map SEG), C.8.20 (segments), C.7.6.16.2 (frames
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, SegmentationStorage
 
 from dicom_node.corrections.source_grid import Canvas
 from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.headers import frame_groups
+from dicom_node.decode.machine_trouble import machine_trouble_told
+from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.decode.volume import MAX_BYTES, DecodedSeries
 from dicom_node.errors import OutlinesRefusedError
 from dicom_node.identifiers import MANUFACTURER, is_derived
@@ -38,7 +38,6 @@ _HEADER = (
 )  # fmt: skip
 _MAX_VOXELS = 2**27
 """Of all frames: a BINARY SEG of 16 structures in 20 slices of 640 x 640."""
-_UNREADABLE = (OSError, EOFError, InvalidDicomError, *attribute_values.UNREADABLE)
 _SHOWN_NAMES = 8
 _BITS_PER_BYTE = 8
 
@@ -191,19 +190,15 @@ def _decoded(
 
 
 def _open(path: Path, *, tags: Sequence[str] | None = None) -> Dataset:
+    with machine_trouble_told():
+        size = path.stat().st_size
+    if size > MAX_BYTES:
+        text = f"{size} bytes; the limit is {MAX_BYTES}"
+        raise OutlinesRefusedError(reason="too_large", text=text)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            text = f"{path.stat().st_size} bytes; the limit is {MAX_BYTES}"
-            raise OutlinesRefusedError(reason="too_large", text=text)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wanted = None if tags is None else list(tags)
-            return dcmread(
-                path, specific_tags=wanted, stop_before_pixels=tags is not None
-            )
-    except _UNREADABLE as error:
-        # Only the kind of error: its text may quote the dataset.
-        text = f"the SEG cannot be read as DICOM ({type(error).__name__})"
+        return read_file(path, tags=tags, with_pixels=tags is None).dataset
+    except NotDicomError as error:
+        text = f"the SEG cannot be read as DICOM: {error}"
         raise OutlinesRefusedError(
             reason="unreadable_segmentation", text=text
         ) from error

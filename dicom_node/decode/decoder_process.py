@@ -16,6 +16,8 @@ import numpy as np
 from pydicom import dcmread
 
 PLUGIN = "gdcm"
+MACHINE_TROUBLE = 75
+"""Exit code for want of memory or disk (EX_TEMPFAIL of sysexits.h)."""
 
 
 def main() -> None:
@@ -32,4 +34,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MemoryError:
+        sys.exit(MACHINE_TROUBLE)
+    except OSError as error:
+        # pydicom raises it without a number on a dataset that breaks off.
+        sys.exit(1 if error.errno is None else MACHINE_TROUBLE)

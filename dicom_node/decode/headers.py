@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
 
 from dicom_node.decode import attribute_values
+from dicom_node.decode.read_file import (
+    DEFAULT_LIMITS,
+    NotDicomError,
+    ReadLimits,
+    broken_if_unreadable,
+    read_file,
+)
 from dicom_node.errors import PixelDataError
 from dicom_node.identifiers import digest
 
@@ -28,20 +33,9 @@ _READ = (
     "PixelSpacing", "AnatomicRegionSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-_PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
-"""Pixel Data (7FE0,0010) as it begins in little and in big endian."""
-
 _ORIENTATION_NUMBERS = 6
 _POSITION_NUMBERS = 3
 _SPACING_NUMBERS = 2
-
-
-class NotDicomError(Exception):
-    """A file that is not DICOM Part 10; never meant for the operator."""
-
-
-class BrokenDicomError(NotDicomError):
-    """A file that begins as DICOM Part 10 and cannot be read up to its pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,50 +108,46 @@ class InstanceHeader:
     pixels: bool
 
 
-def read_headers(paths: Sequence[Path]) -> tuple[InstanceHeader, ...]:
+def read_headers(
+    paths: Sequence[Path], *, limits: ReadLimits = DEFAULT_LIMITS
+) -> tuple[InstanceHeader, ...]:
     """Read the headers of one series.
 
     Raises
     ------
     PixelDataError
         If a file is not DICOM or broken before its pixels, `unreadable_instance`.
+    SeriesRejectedError, InstanceMissingError, MachineTroubleError
+        As `read_file`.
     """
     try:
-        return tuple(read_header(path) for path in paths)
+        return tuple(read_header(path, limits=limits) for path in paths)
     except NotDicomError as error:
         text = f"an instance cannot be read as DICOM: {error}"
         raise PixelDataError(reason="unreadable_instance", text=text) from error
 
 
-def read_header(path: Path) -> InstanceHeader:
+def read_header(path: Path, *, limits: ReadLimits = DEFAULT_LIMITS) -> InstanceHeader:
     """Read the header of one file.
 
     Raises
     ------
-    NotDicomError
-        If the file is not DICOM Part 10; `BrokenDicomError` if it begins as such and
-        breaks off before its pixels.
+    NotDicomError, SeriesRejectedError, InstanceMissingError, MachineTroubleError
+        As `read_file`.
     """
-    try:
-        with (
-            path.open("rb") as file,
-            config.disable_value_validation(),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")
-            dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_READ))
-            syntax = UID(attribute_values.text(dataset.file_meta, "TransferSyntaxUID"))
-            pixels = file.read(4) in _PIXEL_TAGS
-            if syntax.is_valid and not syntax.is_private and syntax.is_deflated:
-                # The file is past its end; only decoding will tell.
-                pixels = "Rows" in dataset
-            return _header(path, dataset, syntax=str(syntax), pixels=pixels)
-    except InvalidDicomError as error:
-        message = "no DICM prefix"
-        raise NotDicomError(message) from error
-    except (OSError, *attribute_values.UNREADABLE) as error:
-        # Only the kind of error: its text may quote the dataset.
-        raise BrokenDicomError(type(error).__name__) from error
+    stored = read_file(path, tags=_READ, limits=limits)
+    with (
+        config.disable_value_validation(),
+        warnings.catch_warnings(),
+        broken_if_unreadable(),
+    ):
+        warnings.simplefilter("ignore")
+        return _header(
+            path,
+            stored.dataset,
+            syntax=attribute_values.text(stored.dataset.file_meta, "TransferSyntaxUID"),
+            pixels=stored.has_pixels,
+        )
 
 
 def _header(

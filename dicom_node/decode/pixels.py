@@ -1,8 +1,9 @@
-"""Pixel data of the instances → rescaled attribute_values."""
+"""Pixel data of the instances → rescaled values."""
 
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 import warnings
@@ -30,7 +31,8 @@ from pydicom.uid import (
 )
 
 from dicom_node.decode import attribute_values, decoder_process
-from dicom_node.errors import PixelDataError
+from dicom_node.decode.machine_trouble import raise_for_machine
+from dicom_node.errors import MachineTroubleError, PixelDataError
 
 _UNDECODABLE = (
     *attribute_values.UNREADABLE,
@@ -61,6 +63,17 @@ _CODESTREAM_END = b"\xff\xd9"
 decoder may fill the rest in silence."""
 _MAX_PADDING_BYTES = 16
 _ISOLATED_TIMEOUT_S = 120.0
+_ENDED_BY_MACHINE = frozenset(
+    {
+        decoder_process.MACHINE_TROUBLE,
+        -signal.SIGKILL,  # as the kernel does when memory runs out
+        -signal.SIGTERM,
+        -signal.SIGINT,
+        -signal.SIGXCPU,
+    }
+)
+"""Exit codes for which the picture is not to blame; of broken data the decoder dies by
+SIGSEGV or SIGABRT."""
 
 _BITS_ALLOCATED = (8, 16)
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2")
@@ -131,6 +144,8 @@ def decode(instances: Sequence[Dataset]) -> Iterator[NDArray[np.generic]]:
     PixelDataError
         `unreadable_pixels` if they are truncated or broken, or their transfer syntax
         has no decoder.
+    MachineTroubleError
+        If memory or time run out, or the decoder's process is ended from outside.
     """
     apart = [each for each in instances if _syntax(each) in _ISOLATED]
     decoded_apart = iter(_decode_isolated(apart) if apart else ())
@@ -160,6 +175,7 @@ def _decode_here(instance: Dataset) -> NDArray[np.generic]:
             instance.pixel_array_options(decoding_plugin=_PLUGINS.get(syntax, ""))
             stored: NDArray[np.generic] = instance.pixel_array
     except _UNDECODABLE as error:
+        raise_for_machine(error)
         raise _unreadable(syntax, type(error).__name__) from error
     return stored
 
@@ -213,9 +229,16 @@ def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
         )
         arrays = io.BytesIO(child.stdout)
         return [np.load(arrays, allow_pickle=False) for _ in instances]
-    except subprocess.SubprocessError as error:
+    except subprocess.TimeoutExpired as error:
+        message = f"the decoder did not end within {_ISOLATED_TIMEOUT_S:.0f} s"
+        raise MachineTroubleError(message) from error
+    except subprocess.CalledProcessError as error:
+        if error.returncode in _ENDED_BY_MACHINE:
+            message = f"the decoder was ended from outside ({error.returncode})"
+            raise MachineTroubleError(message) from error
         raise _unreadable(syntax, "the decoder gave up") from error
     except _UNDECODABLE as error:
+        raise_for_machine(error)
         raise _unreadable(syntax, type(error).__name__) from error
 
 
@@ -227,7 +250,7 @@ def rescale(
     Parameters
     ----------
     stored : ndarray, shape (rows, columns)
-        Stored attribute_values.
+        Stored values.
     dataset
         Its instance.
     frame

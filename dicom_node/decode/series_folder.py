@@ -7,12 +7,9 @@ from pathlib import Path
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from dicom_node.decode.headers import (
-    BrokenDicomError,
-    InstanceHeader,
-    NotDicomError,
-    read_header,
-)
+from dicom_node.decode.headers import InstanceHeader, read_header
+from dicom_node.decode.read_file import BrokenDicomError, NotDicomError
+from dicom_node.errors import SeriesRejectedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +38,14 @@ class FolderContent:
         Files that are not DICOM instances.
     broken
         How many of these begin as DICOM, and may be slices that are missing now.
+    refused
+        Code and text of why, for those that could not be read.
     """
 
     series: tuple[FolderSeries, ...]
     passed_over: int
     broken: int
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 def read_folder(folder: Path) -> FolderContent:
@@ -61,6 +61,7 @@ def read_folder(folder: Path) -> FolderContent:
         raise NotADirectoryError(message)
     groups: dict[tuple[str, str], list[InstanceHeader]] = {}
     passed_over = broken = 0
+    refused: list[tuple[str, str]] = []
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
@@ -68,7 +69,14 @@ def read_folder(folder: Path) -> FolderContent:
             header = read_header(path)
         except NotDicomError as error:
             passed_over += 1
-            broken += isinstance(error, BrokenDicomError)
+            if isinstance(error, BrokenDicomError):
+                broken += 1
+                refused.append(("unreadable_instance", f"not readable: {error}"))
+            continue
+        except SeriesRejectedError as error:
+            passed_over += 1
+            broken += 1
+            refused.append((error.reason, error.text))
             continue
         if header.sop_class_uid == MediaStorageDirectoryStorage or _is_bare(header):
             passed_over += 1
@@ -80,7 +88,12 @@ def read_folder(folder: Path) -> FolderContent:
         for (_, series_uid), headers in groups.items()
     ]
     series.sort(key=lambda each: (each.headers[0].series_number or 0, each.series_uid))
-    return FolderContent(series=tuple(series), passed_over=passed_over, broken=broken)
+    return FolderContent(
+        series=tuple(series),
+        passed_over=passed_over,
+        broken=broken,
+        refused=tuple(refused),
+    )
 
 
 def _is_bare(header: InstanceHeader) -> bool:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.plugin import Subject, Weighting
@@ -28,6 +26,12 @@ from dicom_node.decode.headers import (
     read_header,
     spacing_of,
 )
+from dicom_node.decode.read_file import (
+    DEFAULT_LIMITS,
+    NotDicomError,
+    ReadLimits,
+    read_file,
+)
 from dicom_node.decode.slice_grid import Slice, arrange
 from dicom_node.decode.subject import subject_of
 from dicom_node.decode.weighting import is_stated, weighting_of
@@ -40,6 +44,8 @@ MAX_INSTANCES = 4096
 MAX_BYTES = 2**29
 """Of all files together, before any is read: 512 MiB, twice the voxels in 16 bits and
 room for headers."""
+MAX_ELEMENTS = 2**19
+"""Of all headers together: some 500 MB as objects of pydicom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +77,9 @@ class DecodedSeries:
     warnings: tuple[Notice, ...] = ()
 
 
-def read_volume(paths: Sequence[Path]) -> DecodedSeries:
+def read_volume(
+    paths: Sequence[Path], *, limits: ReadLimits = DEFAULT_LIMITS
+) -> DecodedSeries:
     """Read one series from its files.
 
     Raises
@@ -82,6 +90,10 @@ def read_volume(paths: Sequence[Path]) -> DecodedSeries:
     PixelDataError
         `unreadable_instance`, `no_pixel_data`, `unsupported_pixels`,
         `unreadable_pixels`, `bad_rescale`.
+    SeriesRejectedError
+        `over_limit`.
+    InstanceMissingError, MachineTroubleError
+        If a file is gone, or the machine is at fault.
     """
     if not 0 < len(paths) <= MAX_INSTANCES:
         text = f"{len(paths)} instances; expected 1 to {MAX_INSTANCES}"
@@ -91,11 +103,11 @@ def read_volume(paths: Sequence[Path]) -> DecodedSeries:
         text = f"{size} bytes in {len(paths)} files; the limit is {MAX_BYTES}"
         raise GeometryError(reason="too_large", text=text)
     with config.disable_value_validation():
-        return _read(paths)
+        return _read(paths, limits)
 
 
-def _read(paths: Sequence[Path]) -> DecodedSeries:
-    instances, notices = _distinct([_open(path) for path in paths])
+def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
+    instances, notices = _distinct(_open_all(paths, limits))
     groups = [frame_groups(instance) for instance in instances]
     multiframe = any("PerFrameFunctionalGroupsSequence" in each for each in instances)
     if multiframe and len(instances) > 1:
@@ -135,25 +147,36 @@ def _read(paths: Sequence[Path]) -> DecodedSeries:
         ),
         subject=subject_of(first),
         acquisition=acquisition_of(first),
-        warnings=(*notices, *_doubts(first, read_header(paths[0]))),
+        warnings=(*notices, *_doubts(first, read_header(paths[0], limits=limits))),
     )
 
 
-def _open(path: Path) -> Dataset:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = dcmread(path)
-    except (
-        OSError,
-        EOFError,
-        InvalidDicomError,
-        *attribute_values.UNREADABLE,
-    ) as error:
-        text = f"an instance cannot be read as DICOM ({type(error).__name__})"
-        raise PixelDataError(reason="unreadable_instance", text=text) from error
-    pixels.check_description(dataset)
-    return dataset
+def _open_all(paths: Sequence[Path], limits: ReadLimits) -> list[Dataset]:
+    """Read all instances, while together they stay within what one series may hold."""
+    instances: list[Dataset] = []
+    elements = pixel_bytes = 0
+    for path in paths:
+        try:
+            stored = read_file(path, with_pixels=True, limits=limits)
+        except NotDicomError as error:
+            text = f"an instance cannot be read as DICOM: {error}"
+            raise PixelDataError(reason="unreadable_instance", text=text) from error
+        pixels.check_description(stored.dataset)
+        elements += stored.elements
+        pixel_bytes += len(stored.dataset.PixelData)
+        _check_together(elements, pixel_bytes)
+        instances.append(stored.dataset)
+    return instances
+
+
+def _check_together(elements: int, pixel_bytes: int) -> None:
+    for count, limit, what in (
+        (elements, MAX_ELEMENTS, "elements"),
+        (pixel_bytes, MAX_BYTES, "bytes of pixels"),
+    ):
+        if count > limit:
+            text = f"the instances hold {count} {what} or more; the limit is {limit}"
+            raise GeometryError(reason="too_large", text=text)
 
 
 def _distinct(instances: list[Dataset]) -> tuple[list[Dataset], tuple[Notice, ...]]:

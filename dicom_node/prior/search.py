@@ -9,15 +9,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
 
-from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.follow_up import Prior
 from dicom_node.decode import attribute_values
 from dicom_node.decode.acquisition import acquisition_of
+from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.decode.suitable_series import MR_IMAGE_CLASSES
 from dicom_node.encode.result_context import Reference
 from dicom_node.errors import NotSearchableError, SeriesRejectedError
@@ -337,9 +336,8 @@ def _unlikeliness(series: Dataset) -> tuple[int, int]:
 
 def _header(path: Path) -> Dataset | None:
     try:
-        with config.disable_value_validation():
-            return dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, *attribute_values.UNREADABLE):
+        return read_file(path).dataset
+    except (NotDicomError, SeriesRejectedError):
         return None
 
 

@@ -149,7 +149,7 @@ def analyse_folder(
             passed_over=tuple(passed_over),
             not_dicom=found.passed_over,
         )
-    report = _unsuitable(passed_over, len(candidates), _unreadable(found))
+    report = _unsuitable(passed_over, len(candidates), found)
     with _partial(out) as partial:
         write_report(partial / REPORT, report)
     return FolderResult(
@@ -259,14 +259,17 @@ def _reason(error: UnsuitableInput | SeriesRejectedError) -> tuple[str, str]:
 
 
 def _unsuitable(
-    passed_over: Sequence[PassedOver], tried: int, warnings: Sequence[Notice]
+    passed_over: Sequence[PassedOver], tried: int, found: FolderContent
 ) -> dict[str, Any]:
     """Return the report of a folder without a suitable series.
 
-    The reason is that of the only series, or of the best one that was tried.
+    The reason is that of the only series, or of the best one that was tried; without
+    any, that of the first file which begins as DICOM and cannot be read.
     """
     series_uid = None
-    if not passed_over:
+    if not passed_over and found.refused:
+        reason = found.refused[0]
+    elif not passed_over:
         reason = "no_dicom", "the folder holds no DICOM instance"
     elif tried or len(passed_over) == 1:
         blamed = passed_over[-tried]
@@ -274,7 +277,9 @@ def _unsuitable(
     else:
         text = "; ".join(f"{one.series_uid}: {one.reason[1]}" for one in passed_over)
         reason = "no_suitable_series", text
-    return unsuitable_report(series_uid=series_uid, reason=reason, warnings=warnings)
+    return unsuitable_report(
+        series_uid=series_uid, reason=reason, warnings=_unreadable(found)
+    )
 
 
 def _write(

@@ -189,19 +189,22 @@ class Stages:
         """
         if not job.route or self._route(job).when_unsuitable == "silent":
             return analysed
-        from pydicom import dcmread
-
         from dicom_node.corrections.measure_again import measured_job
+        from dicom_node.decode.read_file import NotDicomError, read_file
         from dicom_node.encode.result_objects import encode_note
         from dicom_node.work.analyse import notices_about
         from dicom_node.work.report_json import unsuitable_report
 
         job = measured_job(self._layout, job)
         reason = (analysed.code, analysed.text)
+        try:
+            source = read_file(job.series.instances[0].path).dataset
+        except (NotDicomError, SeriesRejectedError):
+            return analysed  # without a header to copy from there is no page
         note = encode_note(
             title=_NOTE_TITLE,
             text=analysed.text,
-            source=dcmread(job.series.instances[0].path, stop_before_pixels=True),
+            source=source,
             request=self._request(job),
         )
         report = unsuitable_report(
@@ -279,7 +282,8 @@ def _ended_by(error: Exception, job: Job) -> Outcome:
     if isinstance(error, AnalysisFailed):
         return Outcome(verdict=Verdict.FAILED, code="analysis-failed", text=str(error))
     if isinstance(error, NodeError):
-        return Outcome(verdict=Verdict.FAILED, code=error.code, text=str(error))
+        verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
+        return Outcome(verdict=verdict, code=error.code, text=str(error))
     # A bug of ours. Its message may quote the dataset, so only its kind and place go
     # where an operator reads them.
     place = traceback.extract_tb(error.__traceback__)[-1]

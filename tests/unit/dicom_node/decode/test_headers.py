@@ -12,7 +12,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from dicom_node.decode.headers import NotDicomError, read_header, read_headers
+from dicom_node.decode.headers import read_header, read_headers
+from dicom_node.decode.read_file import NotDicomError
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.errors import PixelDataError
 from tests.support.mr_series import build_series, write_series
