@@ -50,7 +50,8 @@ class Orthanc:
         self.dicom_port = self.dicom_port or free_port()
         self.http_port = self.http_port or free_port()
 
-    def __enter__(self) -> Self:
+    def configure(self) -> Path:
+        """Write its configuration, and return the path."""
         settings = json.loads((CONFIGURATION / "orthanc.json").read_text())
         self.folder.mkdir(parents=True, exist_ok=True)
         script = (CONFIGURATION / "route.lua").read_text()
@@ -73,6 +74,10 @@ class Orthanc:
             settings["Plugins"] = [DICOM_WEB_PLUGIN]
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(settings, indent=1))
+        return path
+
+    def __enter__(self) -> Self:
+        path = self.configure()
         program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
         with (self.folder / "orthanc.log").open("wb") as log:
             self._process = subprocess.Popen(

@@ -1,0 +1,148 @@
+"""`python -m tests.chaos --rounds N --seed S`: a real node, real peers, and no mercy.
+
+Each round sends one series to a running node and brings about one fault: a process of
+the node or a peer is killed or frozen, the disk of the spool fills up, the clock steps.
+At the end of a batch the faults are mended, and every series that was acknowledged must
+have exactly one result set at each peer, or a failure that `jobs list` shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGKILL
+
+from tests.chaos.batch import Batch, Plan
+from tests.chaos.peers import OrthancPeer, Peer, RecordingPeer, StorescpPeer
+from tests.chaos.verdict import Tally
+
+_BATCH = 40
+"""Rounds in the life of one node."""
+_MOST_SHOWN = 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run, write the table, and return 1 if anything was lost or came twice."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--pace", type=float, default=1.0, help="s between two rounds")
+    parser.add_argument("--folder", type=Path, help="kept after a loss; else temporary")
+    chosen = parser.parse_args(arguments)
+    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lumbar-node-chaos-"))
+    started_s = time.monotonic()
+    tally = run(folder, rounds=chosen.rounds, seed=chosen.seed, pace_s=chosen.pace)
+    sys.stdout.write(table(tally, duration_s=time.monotonic() - started_s))
+    return 0 if tally.is_clean else 1
+
+
+def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
+    """Run all batches; the folders of those in which something went wrong are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clock_library = _build_clock(folder)
+    tally = Tally()
+    with ExitStack() as stack:
+        peers = _start_peers(folder / "peers", stack)
+        for first in range(0, rounds, _BATCH):
+            plan = Plan(
+                seed=f"{seed}-{first // _BATCH}",
+                rounds=min(_BATCH, rounds - first),
+                pace_s=pace_s,
+                folder=folder / f"batch-{first // _BATCH}",
+                clock_library=clock_library,
+            )
+            before = len(tally.losses) + len(tally.twins) + len(tally.ends)
+            Batch(plan, peers, tally).run()
+            after = len(tally.losses) + len(tally.twins) + len(tally.ends)
+            _say(
+                f"{tally.rounds} rounds, {tally.series} series, {after} faults of ours"
+            )
+            if after == before:
+                shutil.rmtree(plan.folder)
+            for peer in peers.values():
+                peer.clear()
+    return tally
+
+
+def _start_peers(folder: Path, stack: ExitStack) -> Mapping[str, Peer]:
+    peers = (
+        RecordingPeer("recorder", "RECORDER", folder / "recorder"),
+        StorescpPeer("storescp", "STORESCP", folder / "storescp"),
+        OrthancPeer("orthanc", folder / "orthanc"),
+    )
+    for peer in peers:
+        stack.callback(peer.signal, SIGKILL)
+        peer.start()
+    for peer in peers:
+        peer.wait()
+    return {peer.name: peer for peer in peers}
+
+
+def _build_clock(folder: Path) -> Path | None:
+    """Build the clock that can be stepped; None, and a word, without a C compiler."""
+    library = folder / "clock.so"
+    source = Path(__file__).with_name("clock.c")
+    compiler = shutil.which("cc")
+    if compiler is None:
+        _say("NO C COMPILER: the clock is never stepped")
+        return None
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)],
+        check=True,
+    )
+    if os.geteuid() != 0:
+        _say("NOT ROOT: the disk is never filled")
+    return library
+
+
+def table(tally: Tally, *, duration_s: float) -> str:
+    """Return what `docs/reliability.md` shows."""
+    rows = [
+        ("rounds", tally.rounds),
+        ("series acknowledged", tally.series),
+        ("instances acknowledged", tally.instances),
+        *(
+            (f"result sets at {name}", n)
+            for name, n in sorted(tally.result_sets.items())
+        ),
+        ("named failures", sum(tally.named.values())),
+        ("lost", len(tally.losses)),
+        ("twins", len(tally.twins)),
+        ("ends of the node by itself", len(tally.ends)),
+        ("minutes", round(duration_s / 60)),
+    ]
+    text = _rows(("what", "count"), rows)
+    text += _rows(("fault", "times"), _most(tally.faults))
+    text += _rows(("how a series was sent", "times"), _most(tally.ways))
+    if tally.named:
+        text += _rows(("named failure", "series"), _most(tally.named))
+    for line in [*tally.losses, *tally.twins, *tally.ends][:_MOST_SHOWN]:
+        text += f"- {line}\n"
+    return text
+
+
+def _most(counter: Counter[str]) -> Sequence[tuple[str, int]]:
+    return sorted(counter.items())
+
+
+def _rows(head: tuple[str, str], rows: Sequence[tuple[str, int]]) -> str:
+    lines = [f"| {head[0]} | {head[1]} |", "| --- | ---: |"]
+    lines += [f"| {name} | {count} |" for name, count in rows]
+    return "\n".join(lines) + "\n\n"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
