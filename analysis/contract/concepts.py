@@ -54,6 +54,17 @@ MILLISECOND = Concept("ms", "UCUM", "millisecond")
 TESLA = Concept("T", "UCUM", "tesla")
 NO_UNITS = Concept("1", "UCUM", "no units")
 
+# What is measured of a structure, and where on it.
+HEIGHT = Concept("121207", "DCM", "Height")
+DEPTH = Concept("131197000", "SCT", "Depth")
+AREA = Concept("42798000", "SCT", "Area")
+DERIVATION = Concept("121401", "DCM", "Derivation")
+MEAN = Concept("373098007", "SCT", "Mean")
+TOPOGRAPHY = Concept("106233006", "SCT", "Topographical modifier")
+ANTERIOR = Concept("255549009", "SCT", "Anterior")
+MIDDLE = Concept("C25569", "NCIt", "Middle")
+POSTERIOR = Concept("255551008", "SCT", "Posterior")
+
 # What a report says of a change; no standard scheme names "no detectable change".
 NO_DETECTABLE_CHANGE = Concept("CHANGE-NONE", PRIVATE_SCHEME, "No detectable change")
 DECREASED = Concept("CHANGE-LESS", PRIVATE_SCHEME, "Decreased")

@@ -164,6 +164,12 @@ class LumbarMri:
 
         return followed_up(result, compare(result, acquisition, prior))
 
+    def _loaded(self) -> Networks:
+        if self._networks is None:
+            message = "the networks are not loaded"
+            raise AnalysisFailed(message)
+        return self._networks
+
     def _measured(
         self, volume: Volume, context: Context, outlines: Outlines | None
     ) -> AnalysisResult:
@@ -185,16 +191,13 @@ class LumbarMri:
             uncertain_heights,
             without_uncertainty,
         )
-        from analysis.lumbar.measure.measurements import measure_rows
+        from analysis.lumbar.judge.uncertainty import with_uncertainty
+        from analysis.lumbar.measure.measurements import measure_spine
         from analysis.lumbar.tell import contract
         from analysis.lumbar.tell.pages.sheet import Sheet, draw_pages
         from analysis.lumbar.tell.summary import summarise
 
-        networks = self._networks
-        if networks is None:
-            message = "the networks are not loaded"
-            raise AnalysisFailed(message)
-        summary, threads = context.summaries.get(ROLE), context.threads
+        networks, threads = self._loaded(), context.threads
         sagittal = examine(volume)
         spine = _outlined(sagittal, networks, outlines, threads)
         labels = spine.labels
@@ -203,11 +206,10 @@ class LumbarMri:
             if spine.is_given
             else doubt_seam(spine.anatomy, volume, labels)
         )
-        doubts = weighting_notices(summary, volume, labels)
+        doubts = weighting_notices(context.summaries.get(ROLE), volume, labels)
         unfit = signal_unfit(doubts)
-        rows = without_uncertainty(
-            measure_rows(anatomy, volume, labels, unfit), spine.edited
-        )
+        measured = measure_spine(anatomy, volume, labels, unfit)
+        rows = without_uncertainty(with_uncertainty(measured), spine.edited)
         striped = striped_discs(anatomy, volume)
         rows = refuse(
             rows,

@@ -28,7 +28,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.resolve import refuse, uncertain_heights
-from analysis.lumbar.measure.measurements import Rows, measure_rows
+from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.value import Missing
@@ -51,7 +51,7 @@ class Reading:
     """One patient read from one tissue map."""
 
     labels: NDArray[np.uint8]
-    rows: Rows
+    rows: SpineMeasurements
     warnings: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ def read(patient: str, tissues: TissueMap) -> Reading:
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_rows(anatomy, volume, labels, None)
+    rows = measure_spine(anatomy, volume, labels, None)
     codes = tuple(notice.code for notice in levels.warnings)
     return Reading(labels=labels, rows=rows, warnings=codes)
 
@@ -175,9 +175,9 @@ def main(split: str) -> None:
     sys.stdout.write("\nNot measured from predicted outlines:\n")
     for patient, readings in patients.items():
         for row in readings[1].rows.discs:
-            if isinstance(row.disc_height_mm, Missing):
+            if isinstance(row.values["disc_height_mm"], Missing):
                 sys.stdout.write(
-                    f"- {patient} {row.level}: {row.disc_height_mm.code}\n"
+                    f"- {patient} {row.level}: {row.values['disc_height_mm'].code}\n"
                 )
     far = [
         pair for pair in pairs(patients, "disc_height_mm") if abs(pair[2] - pair[3]) > 1

@@ -24,10 +24,9 @@ from analysis.lumbar.anatomy.structures import CANAL
 from analysis.lumbar.check.series import examine
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.measure.measurements import DiscRow, measure_rows
+from analysis.lumbar.measure.measurements import MeasuredDisc, measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from analysis.lumbar.tell.contract import DISC_OUTPUTS
 from tests.support import spider
 
 NAIVE = "delta_si_naive"
@@ -133,27 +132,19 @@ def read(volume: Volume, networks: Networks) -> Reading:
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_rows(anatomy, volume, labels, None)
+    rows = measure_spine(anatomy, volume, labels, None)
     found: Reading = {}
     for row in rows.discs:
-        for name, quantity in _quantities(row):
-            if isinstance(quantity, float):
-                found[row.level, name] = quantity
-        if isinstance(row.delta_si, float):
+        for name, value in row.values.items():
+            if isinstance(value, float):
+                found[row.level, name] = value
+        if isinstance(row.values["delta_si"], float):
             found[row.level, NAIVE] = naive_difference(anatomy, volume, labels, row)
     return found
 
 
-def _quantities(row: DiscRow) -> Iterable[tuple[str, object]]:
-    yield from ((output.key, output.value(row)) for output in DISC_OUTPUTS)
-    yield "reference dh_px512", row.reference.dh_px512
-    yield "reference dhi", row.reference.dhi
-    yield "reference hdr", row.reference.hdr
-    yield "reference delta_si", row.reference.delta_si
-
-
 def naive_difference(
-    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], row: DiscRow
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], row: MeasuredDisc
 ) -> float:
     """Return delta-SI of one slice from the raw histograms of an 8-bit picture."""
     index = anatomy.middle_slices(row.disc)[0]

@@ -17,7 +17,7 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.judge.artefacts import judge
-from analysis.lumbar.measure.measurements import Rows, measure_rows
+from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support import spider
@@ -53,13 +53,13 @@ def with_spacing(volume: Volume, scale: tuple[float, float, float]) -> Volume:
     return dataclasses.replace(volume, frame=frame)
 
 
-def judged(picture: Picture) -> tuple[set[str], Rows]:
+def judged(picture: Picture) -> tuple[set[str], SpineMeasurements]:
     volume, tissue = picture
     tissues = spider.tissue_map(volume, tissue)
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_rows(anatomy, volume, labels, None)
+    rows = measure_spine(anatomy, volume, labels, None)
     notices = judge(anatomy, volume, labels, rows)
     assert all(any(c.isdigit() for c in notice.text) for notice in notices)
     return {notice.code for notice in notices}, rows
@@ -135,25 +135,27 @@ def test_each_fault_has_its_name_and_heights_are_still_measured(
 ) -> None:
     codes, rows = judged(alter(straight))
     assert code in codes
-    assert sum(isinstance(row.disc_height_mm, float) for row in rows.discs) >= 3
+    assert (
+        sum(isinstance(row.values["disc_height_mm"], float) for row in rows.discs) >= 3
+    )
 
 
 def test_clipped_signal_is_not_measured(straight: Picture) -> None:
     _, rows = judged(clipped(straight))
     for row in rows.discs:
-        assert isinstance(row.disc_height_mm, float)
-        assert not isinstance(row.delta_si, float)
-        assert not isinstance(row.signal_ratio_csf, float)
+        assert isinstance(row.values["disc_height_mm"], float)
+        assert not isinstance(row.values["delta_si"], float)
+        assert not isinstance(row.values["signal_ratio_csf"], float)
 
 
 def test_a_scoliotic_spine_is_named_and_measured() -> None:
     codes, rows = judged(patient(SCOLIOTIC))
     assert "scoliosis" in codes
-    assert all(isinstance(row.disc_height_mm, float) for row in rows.discs)
+    assert all(isinstance(row.values["disc_height_mm"], float) for row in rows.discs)
 
 
 def test_a_collapsed_disc_is_measured_with_a_warning() -> None:
     codes, rows = judged(patient(COLLAPSED))
     assert "thin_disc" in codes
-    heights = [row.disc_height_mm for row in rows.discs]
+    heights = [row.values["disc_height_mm"] for row in rows.discs]
     assert any(isinstance(height, float) and height < 4 for height in heights)

@@ -1,9 +1,9 @@
 """Fits and tests the standard uncertainty against hand-drawn outlines.
 
-Run as `python -m tests.accuracy.uncertainty train` to fit: it prints the terms of
-`analysis.lumbar.measure.uncertainty`. Run with `public_test` to test the terms that are
-there: it prints the share of drawn values within one and two standard uncertainties,
-of discs that are not refused for theirs.
+Run as `python -m tests.accuracy.uncertainty train` to fit: it prints the terms of the
+table of quantities. Run with `public_test` to test the terms that are there: it prints
+the share of drawn values within one and two standard uncertainties, of discs that are
+not refused for theirs.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from scipy.optimize import nnls
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, level_of
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import examine
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.resolve import refuse, uncertain_heights
-from analysis.lumbar.measure.discs_and_bodies import measure_disc
-from analysis.lumbar.measure.measurements import measure_rows
-from analysis.lumbar.measure.uncertainty import sensitivity, uncertainties
+from analysis.lumbar.judge.uncertainty import sensitivity, with_uncertainty
+from analysis.lumbar.measure.measurements import measure_spine
+from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from analysis.lumbar.tell.contract import DISC_OUTPUTS
 from tests.support import spider
 
 _COVERED = 0.683
@@ -67,23 +65,20 @@ def _pairs(
 ) -> Iterator[tuple[str, Point]]:
     volume = spider.read_volume(patient)
     true, own = (
-        measure_rows(one, volume, label_source(one.tissues, one.levels.names), None)
+        measure_spine(one, volume, label_source(one.tissues, one.levels.names), None)
         for one in (drawn, seen)
     )
+    own = with_uncertainty(own)
     if delivered:
         own = refuse(own, uncertain_heights(own))
-    discs = {level_of(disc): disc for disc in DISCS}
     for first, second in zip(true.discs, own.discs, strict=True):
-        slab = measure_disc(seen, discs[second.level])
-        for output in DISC_OUTPUTS:
-            truth, value = output.value(first), output.value(second)
-            if isinstance(truth, float) and isinstance(value, float):
-                blur, spread = sensitivity(slab, output.key, value)
-                given = uncertainties(slab, {output.key: value})
-                yield (
-                    output.key,
-                    (value - truth, value, blur, spread, given.get(output.key, 0.0)),
-                )
+        for quantity in OF_LEVELS:
+            key = quantity.key
+            truth, value = first.number(key), second.number(key)
+            if truth is not None and value is not None:
+                blur, spread = sensitivity(quantity, second.site, value)
+                given = second.uncertainty.get(key, 0.0)
+                yield key, (value - truth, value, blur, spread, given)
 
 
 def fit(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
-from analysis.lumbar.measure.measurements import Rows
+from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.value import Missing
 
 COARSE_PIXEL_MM = 1.2
@@ -55,7 +55,7 @@ _LEVELS = 5
 
 
 def judge(
-    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], rows: Rows
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], rows: SpineMeasurements
 ) -> tuple[Notice, ...]:
     """Return the doubts about a picture, worst first.
 
@@ -101,19 +101,19 @@ def _wide(volume: Volume) -> Notice | None:
     return Notice(code="wide_slice_spacing", text=text)
 
 
-def _clipped(rows: Rows) -> Notice | None:
+def _clipped(rows: SpineMeasurements) -> Notice | None:
     for row in rows.discs:
-        value = row.signal_ratio_csf
+        value = row.values["signal_ratio_csf"]
         if isinstance(value, Missing) and value.code == "csf_saturated":
             return Notice(code="csf_saturated", text=f"Signal: {value.text}")
     return None
 
 
-def _thin(rows: Rows) -> Notice | None:
+def _thin(rows: SpineMeasurements) -> Notice | None:
     thin = [
         row.level
         for row in rows.discs
-        if isinstance(row.disc_height_mm, float) and row.disc_height_mm < THIN_MM
+        if (row.number("disc_height_mm") or THIN_MM) < THIN_MM
     ]
     if not thin:
         return None
@@ -159,8 +159,10 @@ def _motion(anatomy: Anatomy) -> Notice | None:
     return Notice(code="motion", text=text)
 
 
-def _unsharp(rows: Rows) -> Notice | None:
-    known = [row.blur_mm for row in rows.discs if row.blur_mm is not None]
+def _unsharp(rows: SpineMeasurements) -> Notice | None:
+    delivered = [row for row in rows.discs if row.number("disc_height_mm") is not None]
+    blurs = [row.site.slab.blur_mm for row in delivered]
+    known = [blur for blur in blurs if blur is not None]
     blur = float(np.median(known)) if known else 0.0
     if blur <= MAX_BLUR_MM:
         return None

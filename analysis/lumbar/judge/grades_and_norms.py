@@ -9,9 +9,10 @@ from analysis.contract.plugin import Subject
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.judge.grade.grading import Graded, grade_discs
+from analysis.lumbar.judge.norms.curves import PARAMETERS
 from analysis.lumbar.judge.norms.place import NormAge, Places, norm_age, norm_places
-from analysis.lumbar.measure.measurements import DiscRow, Rows
-from analysis.lumbar.value import Missing
+from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
+from analysis.lumbar.value import Missing, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +37,7 @@ class Assessment:
 def assess(
     anatomy: Anatomy,
     volume: Volume,
-    rows: Rows,
+    rows: SpineMeasurements,
     subject: Subject,
     signal_unfit: Missing | None,
     *,
@@ -59,7 +60,7 @@ def assess(
     """
     person = norm_age(subject)
     known = tuple(
-        row.disc for row in rows.discs if not isinstance(row.disc_height_mm, Missing)
+        row.disc for row in rows.discs if row.number("disc_height_mm") is not None
     )
     graded = grade_discs(anatomy, volume, known, signal_unfit, threads=threads)
     return Assessment(
@@ -72,18 +73,19 @@ def assess(
     )
 
 
-def reference_of(row: DiscRow) -> dict[str, float | Missing]:
-    """Return the values by the reference's definitions that have norms.
+def reference_of(row: MeasuredDisc) -> dict[str, Value]:
+    """Return the values by the reference's definitions that have norms, by parameter.
 
     Where our own delta-SI is refused, as with clipped CSF, that of the reference is a
     number without a meaning and has no place among norms.
     """
-    values = row.reference
-    signal = row.delta_si if isinstance(row.delta_si, Missing) else values.delta_si
-    return {"dhi": values.dhi, "hdr": values.hdr, "delta_si": signal}
+    values = {name: row.values[f"reference.{name}"] for name in PARAMETERS}
+    own = row.values["delta_si"]
+    return values | ({"delta_si": own} if isinstance(own, Missing) else {})
 
 
-def _grade(row: DiscRow, graded: Mapping[int, Graded]) -> Graded:
-    if isinstance(row.disc_height_mm, Missing):
-        return row.disc_height_mm
+def _grade(row: MeasuredDisc, graded: Mapping[int, Graded]) -> Graded:
+    height = row.values["disc_height_mm"]
+    if isinstance(height, Missing):
+        return height
     return graded[row.disc.number]

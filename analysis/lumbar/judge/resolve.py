@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.levels import Levels
-from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
-from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
-from analysis.lumbar.measure.measurements import DiscRow, Rows
-from analysis.lumbar.measure.zheng2022.parameters import ReferenceValues
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
+from analysis.lumbar.measure.measurements import (
+    Measured,
+    MeasuredBody,
+    MeasuredDisc,
+    SpineMeasurements,
+)
+from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS
+from analysis.lumbar.measure.quantity import Need, Quantity
+from analysis.lumbar.value import Missing
+
+M = TypeVar("M", bound=Measured[Any])
 
 MAX_UNCERTAIN_SHARE = 1 / 3
 """Standard uncertainty of a height, of the height itself: beyond it the height may as
@@ -20,16 +28,13 @@ more, 0.36 and 0.52: one was read 1.6 mm too low of 5.2 mm, and the other's draw
 outline could not be measured either; the next had 0.19. The networks have learnt from
 both since (0.22 and 0.32)."""
 
-_CANAL_VALUES = frozenset({"delta_si", "signal_ratio_csf", "nucleus_ratio_csf"})
-"""What is read against the signal of the canal."""
 
-
-def uncertain_heights(rows: Rows) -> dict[int, Missing]:
+def uncertain_heights(measured: SpineMeasurements) -> dict[int, Missing]:
     """Return why discs whose height is known too badly have no values, by number."""
     found = {}
-    for row in rows.discs:
-        height, u = row.disc_height_mm, row.uncertainty.get("disc_height_mm")
-        if isinstance(height, Missing) or u is None:
+    for row in measured.discs:
+        height, u = row.number("disc_height_mm"), row.uncertainty.get("disc_height_mm")
+        if height is None or u is None:
             continue
         if u > MAX_UNCERTAIN_SHARE * height:
             text = (
@@ -56,110 +61,83 @@ def cut_bodies(levels: Levels) -> dict[int, Missing]:
     }
 
 
-def refuse(rows: Rows, unfit: Mapping[int, Missing]) -> Rows:
+def refuse(
+    measured: SpineMeasurements, unfit: Mapping[int, Missing]
+) -> SpineMeasurements:
     """Put reasons in the place of values.
 
     Parameters
     ----------
-    rows
+    measured
         What was measured.
     unfit
-        By number of the structure, why it cannot be measured. All values of a disc go,
-        and with a body those of the discs beside it that rest on its height.
+        By number of the structure, why it cannot be measured. All values that need a
+        disc go with it, and with a body those that need its height.
     """
     if not unfit:
-        return rows
-    return Rows(
-        discs=tuple(_disc(row, unfit) for row in rows.discs),
-        bodies=tuple(_body(body, unfit) for body in rows.bodies),
+        return measured
+    return replace(
+        measured,
+        discs=tuple(_disc(row, unfit) for row in measured.discs),
+        bodies=tuple(_body(body, unfit) for body in measured.bodies),
     )
 
 
-def _disc(row: DiscRow, unfit: Mapping[int, Missing]) -> DiscRow:
+def _disc(row: MeasuredDisc, unfit: Mapping[int, Missing]) -> MeasuredDisc:
     own = unfit.get(row.disc.number)
     if own is not None:
-        return _without_values(row, own)
-    below = DISCS.index(row.disc)
-    beside = (VERTEBRAE[below + 1], VERTEBRAE[below])
-    reasons = [unfit[body.number] for body in beside if body.number in unfit]
+        return _withheld(row, OF_LEVELS, Need.DISC, own)
+    beside = (row.site.above, row.site.below)
+    numbers = [body.structure.number for body in beside]
+    reasons = [unfit[number] for number in numbers if number in unfit]
     if not reasons:
         return row
-    index = _or_reason(row.disc_height_index, reasons[0])
-    known = row.uncertainty.items()
-    return replace(
-        row,
-        disc_height_index=index,
-        reference=_without_geometry(row.reference, reasons[0]),
-        uncertainty={k: v for k, v in known if k != "disc_height_index"},
-    )
+    return _withheld(row, OF_LEVELS, Need.BODY_HEIGHTS, reasons[0])
 
 
-def _without_values(row: DiscRow, reason: Missing) -> DiscRow:
-    reference = _without_geometry(row.reference, reason)
-    return replace(
-        row,
-        disc_height_mm=_or_reason(row.disc_height_mm, reason),
-        anterior_height_mm=_or_reason(row.anterior_height_mm, reason),
-        middle_height_mm=_or_reason(row.middle_height_mm, reason),
-        posterior_height_mm=_or_reason(row.posterior_height_mm, reason),
-        disc_length_mm=_or_reason(row.disc_length_mm, reason),
-        disc_area_mm2=_or_reason(row.disc_area_mm2, reason),
-        wedge_angle_deg=_or_reason(row.wedge_angle_deg, reason),
-        disc_height_index=_or_reason(row.disc_height_index, reason),
-        height_diameter_ratio=_or_reason(row.height_diameter_ratio, reason),
-        delta_si=_or_reason(row.delta_si, reason),
-        signal_ratio_csf=_or_reason(row.signal_ratio_csf, reason),
-        nucleus_ratio_csf=_or_reason(row.nucleus_ratio_csf, reason),
-        reference=replace(
-            reference,
-            delta_si=_or_reason(reference.delta_si, reason),
-            delta_si_grade=_or_reason(reference.delta_si_grade, reason),
-        ),
-        uncertainty={},
-        blur_mm=None,
-    )
-
-
-def _without_geometry(values: ReferenceValues, reason: Missing) -> ReferenceValues:
-    return replace(
-        values,
-        dh_px512=_or_reason(values.dh_px512, reason),
-        dhi=_or_reason(values.dhi, reason),
-        hdr=_or_reason(values.hdr, reason),
-    )
-
-
-def _or_reason(value: Value, reason: Missing) -> Missing:
-    """Return the reason; another that came first stays."""
-    return value if isinstance(value, Missing) else reason
-
-
-def _body(body: SlabMeasurement, unfit: Mapping[int, Missing]) -> SlabMeasurement:
-    reason = unfit.get(body.structure.number)
+def _body(body: MeasuredBody, unfit: Mapping[int, Missing]) -> MeasuredBody:
+    reason = unfit.get(body.vertebra.number)
     if reason is None:
         return body
+    return _withheld(body, OF_BODIES, Need.BODY_HEIGHTS, reason)
+
+
+def _withheld(
+    measured: M, quantities: Sequence[Quantity[Any]], need: Need, reason: Missing
+) -> M:
+    """Put a reason in the place of what needs something; one that came first stays."""
+    keys = {quantity.key for quantity in quantities if need in quantity.needs}
+    values = {
+        key: reason if key in keys and not isinstance(value, Missing) else value
+        for key, value in measured.values.items()
+    }
     return replace(
-        body,
-        height_mm=_or_reason(body.height_mm, reason),
-        length_mm=_or_reason(body.length_mm, reason),
+        measured, values=values, uncertainty=_without(measured.uncertainty, keys)
     )
 
 
-def without_uncertainty(rows: Rows, edited: frozenset[int]) -> Rows:
+def _without(known: Mapping[str, float], keys: Collection[str]) -> dict[str, float]:
+    return {key: value for key, value in known.items() if key not in keys}
+
+
+def without_uncertainty(
+    measured: SpineMeasurements, edited: frozenset[int]
+) -> SpineMeasurements:
     """Take the uncertainty from what rests on an edited outline.
 
     It was learnt from the network's errors and says nothing of a reader's.
     """
-    return replace(rows, discs=tuple(_sober(row, edited) for row in rows.discs))
+    discs = tuple(_sober(row, edited) for row in measured.discs)
+    return replace(measured, discs=discs)
 
 
-def _sober(row: DiscRow, edited: frozenset[int]) -> DiscRow:
-    below = DISCS.index(row.disc)
-    own = {row.disc.number, VERTEBRAE[below].number, VERTEBRAE[below + 1].number}
-    if own & edited:
-        return replace(row, uncertainty={})
-    if CANAL.number in edited:
-        known = row.uncertainty.items()
-        kept = {key: value for key, value in known if key not in _CANAL_VALUES}
-        return replace(row, uncertainty=kept)
-    return row
+def _sober(row: MeasuredDisc, edited: frozenset[int]) -> MeasuredDisc:
+    bodies = {body.structure.number for body in (row.site.above, row.site.below)}
+    parts = (
+        (Need.DISC, {row.disc.number}),
+        (Need.BODIES, bodies),
+        (Need.CANAL, {CANAL.number}),
+    )
+    gone = {need for need, numbers in parts if numbers & edited}
+    keys = {quantity.key for quantity in OF_LEVELS if gone & quantity.needs}
+    return replace(row, uncertainty=_without(row.uncertainty, keys))

@@ -58,6 +58,12 @@ class SlabMeasurement:
     blur_mm: float | None = None
     outline: Outline | None = None
 
+    @property
+    def blur_share(self) -> float:
+        """By how much the height changes with the outline's level, of the height."""
+        shares = [one.blur_mm / one.height_mm for one in self.slices if one.height_mm]
+        return float(np.median(shares)) if shares else 0.0
+
 
 def measure_disc(anatomy: Anatomy, disc: Structure) -> SlabMeasurement:
     """Measure a disc; its direction comes from the bodies that face it."""

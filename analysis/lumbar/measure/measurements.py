@@ -1,9 +1,10 @@
-"""All measurements of a spine: one row a disc, one a vertebra."""
+"""All that is measured of a spine, by the table of quantities."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,80 +19,102 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.measure.discs_and_bodies import (
-    SlabMeasurement,
-    measure_body,
-    measure_disc,
-)
+from analysis.lumbar.measure.discs_and_bodies import measure_body, measure_disc
+from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.signal import SignalReader
-from analysis.lumbar.measure.uncertainty import TERMS, uncertainties
-from analysis.lumbar.measure.zheng2022.parameters import (
-    ReferenceValues,
-    reference_geometry,
-    reference_values,
-)
-from analysis.lumbar.value import Missing, Value, ratio
+from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra, WholeSpine
+from analysis.lumbar.measure.zheng2022.parameters import zheng_geometry
+from analysis.lumbar.value import Missing, Value
 
-_S1 = VERTEBRAE[0]
+S = TypeVar("S", bound=Site)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DiscRow:
-    """What is known of one disc level.
+class Measured(Generic[S]):
+    """What was measured at one site.
 
     Parameters
     ----------
-    disc_height_mm, anterior_height_mm, middle_height_mm, posterior_height_mm
-        Mean over the central 80 %, and at its front end, middle and rear end.
-    signal_ratio_csf, nucleus_ratio_csf
-        Mean signal of the disc and of its central quarter over that of CSF.
-    reference
-        The parameters as the reference defines them.
-    blur_mm
-        How unsharp the outline is, as `SlabMeasurement` defines it.
+    site
+        Where.
+    values
+        By the key of the quantity: a number, or why there is none.
     uncertainty
-        Standard uncertainty of what was measured, by the name of the field.
+        Standard uncertainty of the numbers for which one is known, by the same key.
     """
 
-    disc: Structure
-    disc_height_mm: Value
-    anterior_height_mm: Value
-    middle_height_mm: Value
-    posterior_height_mm: Value
-    disc_length_mm: Value
-    disc_area_mm2: Value
-    wedge_angle_deg: Value
-    disc_height_index: Value
-    height_diameter_ratio: Value
-    delta_si: Value
-    signal_ratio_csf: Value
-    nucleus_ratio_csf: Value
-    reference: ReferenceValues
-    outline: Outline | None = None
-    blur_mm: float | None = None
+    site: S
+    values: Mapping[str, Value]
     uncertainty: Mapping[str, float] = field(default_factory=dict)
+
+    def number(self, key: str) -> float | None:
+        """Return a value that is known; None where it is not."""
+        value = self.values[key]
+        return None if isinstance(value, Missing) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredDisc(Measured[DiscLevel]):
+    """What was measured at one disc level."""
+
+    @property
+    def disc(self) -> Structure:
+        """The disc itself."""
+        return self.site.disc
 
     @property
     def level(self) -> str:
         """Such as `L4/L5`."""
-        return level_of(self.disc)
+        return self.site.level
+
+    @property
+    def outline(self) -> Outline | None:
+        """The disc in the slice nearest to its middle; None where it was not found."""
+        return self.site.slab.outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
-    """All discs that are reported, from L1/L2 down, and all vertebral bodies."""
+class MeasuredBody(Measured[Vertebra]):
+    """What was measured at one vertebral body."""
 
-    discs: tuple[DiscRow, ...]
-    bodies: tuple[SlabMeasurement, ...]
+    @property
+    def vertebra(self) -> Structure:
+        """The body itself."""
+        return self.site.vertebra
+
+    @property
+    def outline(self) -> Outline | None:
+        """The body in the slice nearest to its middle; None where it was not found."""
+        return self.site.slab.outline
 
 
-def measure_rows(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpineMeasurements:
+    """All that was measured.
+
+    Parameters
+    ----------
+    discs
+        Those that are reported, from L1/L2 down.
+    bodies
+        Those that were found, from S1 up.
+    spine
+        The whole of it.
+    """
+
+    discs: tuple[MeasuredDisc, ...]
+    bodies: tuple[MeasuredBody, ...]
+    spine: Measured[WholeSpine]
+
+
+def measure_spine(
     anatomy: Anatomy,
     volume: Volume,
     labels: NDArray[np.uint8],
     signal_unfit: Missing | None,
-) -> Rows:
-    """Measure every level that a report has a row for.
+) -> SpineMeasurements:
+    """Measure every quantity of every level that a report has a row for.
 
     Parameters
     ----------
@@ -102,46 +125,41 @@ def measure_rows(
     signal_unfit
         Why no signal of this series can be used; None where it can.
     """
-    measured = [disc for disc in DISCS if level_of(disc) in MEASURED_LEVELS]
-    slabs = [measure_disc(anatomy, disc) for disc in reversed(measured)]
-    spine = [measure_body(anatomy, vertebra) for vertebra in VERTEBRAE]
-    bodies = {body.structure.label: body for body in spine}
-    geometry = reference_geometry(anatomy)
+    slabs = [measure_body(anatomy, vertebra) for vertebra in VERTEBRAE]
+    bodies = {slab.structure.label: slab for slab in slabs}
+    geometry = zheng_geometry(anatomy)
     reader = SignalReader.of(anatomy, volume, labels, signal_unfit)
-    rows = []
-    for slab in slabs:
-        disc = slab.structure
-        upper, lower = (bodies[name].height_mm for name in level_of(disc).split("/"))
-        # The sacrum's first body is a wedge; its height is no height of a vertebra.
-        body = upper if level_of(disc).endswith(_S1.label) else _mean(upper, lower)
-        signal = reader.read(slab)
-        row = DiscRow(
-            disc=disc,
-            disc_height_mm=slab.height_mm,
-            anterior_height_mm=slab.anterior_height_mm,
-            middle_height_mm=slab.middle_height_mm,
-            posterior_height_mm=slab.posterior_height_mm,
-            disc_length_mm=slab.length_mm,
-            disc_area_mm2=slab.area_mm2,
-            wedge_angle_deg=slab.wedge_deg,
-            disc_height_index=ratio(slab.height_mm, body),
-            height_diameter_ratio=ratio(slab.height_mm, slab.length_mm),
-            delta_si=signal.delta_si,
-            signal_ratio_csf=signal.ratio_csf,
-            nucleus_ratio_csf=signal.nucleus_ratio_csf,
-            reference=reference_values(geometry[disc.number], signal.reference),
-            outline=slab.outline,
-            blur_mm=slab.blur_mm,
+    levels = []
+    for disc in reversed(DISCS):
+        if level_of(disc) not in MEASURED_LEVELS:
+            continue
+        slab = measure_disc(anatomy, disc)
+        above, below = (bodies[name] for name in level_of(disc).split("/"))
+        level = DiscLevel(
+            anatomy=anatomy,
+            slab=slab,
+            above=above,
+            below=below,
+            signal=reader.read(slab),
+            zheng=geometry[disc.number],
         )
-        values = {key: getattr(row, key) for key in TERMS}
-        rows.append(replace(row, uncertainty=uncertainties(slab, values)))
-    present = [body for body in bodies.values() if body.outline is not None]
-    return Rows(discs=tuple(rows), bodies=tuple(present))
+        levels.append(level)
+    whole = WholeSpine(anatomy=anatomy, levels=tuple(levels), bodies=bodies)
+    found = [
+        Vertebra(anatomy=anatomy, slab=slab, others=bodies)
+        for slab in slabs
+        if slab.outline is not None
+    ]
+    return SpineMeasurements(
+        discs=tuple(
+            MeasuredDisc(site=level, values=_read(OF_LEVELS, level)) for level in levels
+        ),
+        bodies=tuple(
+            MeasuredBody(site=body, values=_read(OF_BODIES, body)) for body in found
+        ),
+        spine=Measured(site=whole, values=_read(OF_SPINE, whole)),
+    )
 
 
-def _mean(first: Value, second: Value) -> Value:
-    if isinstance(first, Missing):
-        return first
-    if isinstance(second, Missing):
-        return second
-    return (first + second) / 2
+def _read(quantities: Sequence[Quantity[S]], site: S) -> dict[str, Value]:
+    return {quantity.key: quantity.read(site) for quantity in quantities}

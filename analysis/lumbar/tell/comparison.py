@@ -21,25 +21,12 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.measure.uncertainty import CHANGES
-from analysis.lumbar.tell.contract import DISC_OUTPUTS, OUTLINES_EDITED, Output
+from analysis.lumbar.measure.quantities import OF_LEVELS
+from analysis.lumbar.measure.quantity import DetectableChange, Quantity
+from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.tell.contract import OUTLINES_EDITED
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 
-TOLD: Mapping[str, Concept] = {
-    "disc_height_mm": Concept(
-        "CHANGE-HEIGHT", PRIVATE_SCHEME, "Change of mean disc height"
-    ),
-    "disc_height_index": Concept(
-        "CHANGE-DHI", PRIVATE_SCHEME, "Change of disc height index"
-    ),
-    "height_diameter_ratio": Concept(
-        "CHANGE-HDR", PRIVATE_SCHEME, "Change of disc height-diameter ratio"
-    ),
-    "delta_si": Concept(
-        "CHANGE-DELTA-SI", PRIVATE_SCHEME, "Change of disc signal intensity difference"
-    ),
-}
-"""What the SR, the captures and the summary say; `report.json` has every quantity."""
 _OTHER = Concept("CHANGE-OTHER", PRIVATE_SCHEME, "Change of another quantity")
 _DECIMALS = 4
 _LEVEL_DOUBTS = frozenset({"level_uncertain", "low_confidence"})
@@ -96,7 +83,7 @@ class LevelChange:
     @property
     def told(self) -> tuple[Change, ...]:
         """Those of the changes that a reader is told of everywhere."""
-        return tuple(self.changes[key] for key in TOLD if key in self.changes)
+        return tuple(c for c in self.changes.values() if c.concept != _OTHER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +123,14 @@ def compare(
 def _level(disc: Structure, then: Finding | None, now: Finding | None) -> LevelChange:
     changes: dict[str, Change] = {}
     missing: dict[str, str] = {}
-    for output in DISC_OUTPUTS:
-        if output.key not in CHANGES:
+    for quantity in OF_LEVELS:
+        if quantity.change is None or quantity.concept is None:
             continue
-        change = _change(output, then, now)
+        change = _change(quantity, quantity.change, then, now)
         if isinstance(change, str):
-            missing[output.key] = change
+            missing[quantity.key] = change
         else:
-            changes[output.key] = change
+            changes[quantity.key] = change
     return LevelChange(
         disc=disc,
         changes=changes,
@@ -152,9 +139,14 @@ def _level(disc: Structure, then: Finding | None, now: Finding | None) -> LevelC
     )
 
 
-def _change(output: Output, then: Finding | None, now: Finding | None) -> Change | str:
+def _change(
+    quantity: Quantity[DiscLevel],
+    detectable: DetectableChange,
+    then: Finding | None,
+    now: Finding | None,
+) -> Change | str:
     """Return the change of one quantity, or why there is none."""
-    earlier, current = _measured(output, then), _measured(output, now)
+    earlier, current = _measured(quantity, then), _measured(quantity, now)
     if current is None:
         return "not measured now"
     if earlier is None:
@@ -162,28 +154,31 @@ def _change(output: Output, then: Finding | None, now: Finding | None) -> Change
     if earlier.unit.value != current.unit.value:
         return f"in {earlier.unit.value} earlier, in {current.unit.value} now"
     return Change(
-        concept=TOLD.get(output.key, _OTHER),
+        concept=detectable.told_as or _OTHER,
         unit=current.unit,
         earlier=earlier.value,
         now=current.value,
-        detectable=CHANGES[output.key],
+        detectable=detectable.limit,
     )
 
 
-def _measured(output: Output, finding: Finding | None) -> Measurement | None:
+def _measured(
+    quantity: Quantity[DiscLevel], finding: Finding | None
+) -> Measurement | None:
     """Return a quantity by its codes; what it is called may differ."""
-    wanted = _codes(output.concept, output.modifiers)
-    for quantity in () if finding is None else finding.measurements:
-        if _codes(quantity.concept, quantity.modifiers) == wanted:
-            return quantity
+    wanted = _codes(quantity.concept, quantity.modifiers)
+    for found in () if finding is None else finding.measurements:
+        if _codes(found.concept, found.modifiers) == wanted:
+            return found
     return None
 
 
 def _codes(
-    concept: Concept, modifiers: Sequence[tuple[Concept, Concept]]
+    concept: Concept | None, modifiers: Sequence[tuple[Concept, Concept]]
 ) -> tuple[tuple[str, str], frozenset[tuple[str, str]]]:
     narrowed = frozenset((name.value, value.value) for name, value in modifiers)
-    return (concept.scheme, concept.value), narrowed
+    own = ("", "") if concept is None else (concept.scheme, concept.value)
+    return own, narrowed
 
 
 def _grade(finding: Finding | None) -> int | None:

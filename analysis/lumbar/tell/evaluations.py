@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.contract.concepts import NO_UNITS, PRIVATE_SCHEME, RATIO, Concept
+from analysis.contract.concepts import PRIVATE_SCHEME, Concept
 from analysis.contract.measurement import (
     Grade,
-    Measurement,
     NormPlace,
     Unmeasured,
 )
 from analysis.contract.result import Json
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import GRADES, ROMAN
-from analysis.lumbar.judge.grades_and_norms import Assessment, reference_of
+from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.judge.norms.place import Places
-from analysis.lumbar.measure.measurements import DiscRow
 from analysis.lumbar.value import Missing
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
@@ -27,40 +25,16 @@ PFIRRMANN_GRADES = tuple(
 NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
 PRESENT = Concept("52101004", "SCT", "Present")
 ABSENT = Concept("272519000", "SCT", "Absent")
-REFERENCE = {
-    "dhi": (
-        Concept("DHI-ZHENG2022", PRIVATE_SCHEME, "Disc height index as Zheng 2022"),
-        RATIO,
-    ),
-    "hdr": (
-        Concept("HDR-ZHENG2022", PRIVATE_SCHEME, "Height-diameter ratio as Zheng 2022"),
-        RATIO,
-    ),
-    "delta_si": (
-        Concept("DSI-ZHENG2022", PRIVATE_SCHEME, "Disc signal gap as Zheng 2022"),
-        NO_UNITS,
-    ),
-}
-"""The parameters that have norms, by the definitions to which the norms belong."""
 _DECIMALS = 4
 _EVEN = 0.5
 
 
-def reference_measurements(
-    row: DiscRow, assessment: Assessment
-) -> tuple[Measurement, ...]:
-    """Return the values that have norms, each with its place where there is one."""
-    places = assessment.places[row.level]
-    return tuple(
-        Measurement(
-            concept=REFERENCE[key][0],
-            value=value,
-            unit=REFERENCE[key][1],
-            norm=_only(places[key]),
-        )
-        for key, value in reference_of(row).items()
-        if not isinstance(value, Missing)
-    )
+def norms_of(level: str, assessment: Assessment) -> dict[str, NormPlace]:
+    """Return the places among norms of the values of a level, by their key."""
+    found = {key: _only(places) for key, places in assessment.places[level].items()}
+    return {
+        f"reference.{key}": place for key, place in found.items() if place is not None
+    }
 
 
 def _only(places: Places | Missing) -> NormPlace | None:
@@ -88,19 +62,13 @@ def grades_of(level: str, assessment: Assessment) -> tuple[Grade, ...]:
     )
 
 
-def unmeasured_of(row: DiscRow, assessment: Assessment) -> tuple[Unmeasured, ...]:
-    """Return why a level has no grade, or no value that has norms."""
-    graded = assessment.grades[row.level]
-    asked = [(PFIRRMANN, graded)] if isinstance(graded, Missing) else []
-    asked += [
-        (REFERENCE[key][0], value)
-        for key, value in reference_of(row).items()
-        if isinstance(value, Missing)
-    ]
-    return tuple(
-        Unmeasured(concept=concept, reason=absent.absence, text=absent.text)
-        for concept, absent in asked
-    )
+def unmeasured_of(level: str, assessment: Assessment) -> tuple[Unmeasured, ...]:
+    """Return why a level has no grade."""
+    graded = assessment.grades[level]
+    if not isinstance(graded, Missing):
+        return ()
+    why = Unmeasured(concept=PFIRRMANN, reason=graded.absence, text=graded.text)
+    return (why,)
 
 
 def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:

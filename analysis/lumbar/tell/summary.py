@@ -13,13 +13,8 @@ from analysis.contract.measurement import Change, Grade, Measurement
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.judge.grade.model import ROMAN
-from analysis.lumbar.tell.contract import (
-    DERIVATION,
-    DISC_HEIGHT_INDEX,
-    HEIGHT,
-    MEAN,
-    OUTLINES_EDITED,
-)
+from analysis.lumbar.measure.quantities import OF_LEVELS
+from analysis.lumbar.tell.contract import OUTLINES_EDITED
 from analysis.lumbar.tell.evaluations import ABSENT, PFIRRMANN, PRESENT
 
 if TYPE_CHECKING:
@@ -27,7 +22,11 @@ if TYPE_CHECKING:
 
 _PHRASES = Path(__file__).with_name("phrases.json")
 _SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_LEVELS)
-_NUMBERS = ((HEIGHT, ((DERIVATION, MEAN),)), (DISC_HEIGHT_INDEX, ()))
+_NUMBERS = tuple(
+    (quantity.concept, quantity.modifiers)
+    for quantity in OF_LEVELS
+    if quantity.is_main and quantity.concept is not None
+)
 """What a reader wants first; all the rest stands in the groups of the report."""
 _DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
 _NAMELESS = frozenset({PRESENT, ABSENT})

@@ -23,7 +23,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
-from analysis.lumbar.measure.measurements import measure_rows
+from analysis.lumbar.measure.measurements import measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.value import Missing
@@ -181,8 +181,11 @@ def _patient_discs(
 def _rule_grades(anatomy: Anatomy, volume: Volume) -> dict[int, int]:
     """Return what the reference's rule makes of delta-SI, by the number of the disc."""
     labels = label_source(anatomy.tissues, anatomy.levels.names)
-    rows = measure_rows(anatomy, volume, labels, None)
-    grades = {row.disc.number: row.reference.delta_si_grade for row in rows.discs}
+    measured = measure_spine(anatomy, volume, labels, None)
+    grades = {
+        row.disc.number: row.values["reference.delta_si_grade"]
+        for row in measured.discs
+    }
     return {
         number: int(grade)
         for number, grade in grades.items()

@@ -12,6 +12,7 @@ Zheng HD et al. Nat Commun 2022;13:841, and its public code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +46,8 @@ reference's rule: nearest mean of a grade, in its standard deviations."""
 _S1 = VERTEBRAE[0]
 
 
-Geometry = tuple[Value, Value, Value]
-"""DH (px), DHI and HDR of one disc."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceValues:
-    """One disc by the reference's definitions.
+class ZhengGeometry(NamedTuple):
+    """Geometry of one disc by the reference's definitions.
 
     Parameters
     ----------
@@ -62,29 +58,11 @@ class ReferenceValues:
         That over the mean height of the adjacent bodies (L5/S1: of L5).
     hdr
         That over the length of the disc.
-    delta_si
-        Distance of the two grey-value peaks, with CSF at 255.
-    delta_si_grade
-        1 to 5, from delta-SI alone.
     """
 
     dh_px512: Value
     dhi: Value
     hdr: Value
-    delta_si: Value
-    delta_si_grade: Value
-
-
-def reference_values(geometry: Geometry, delta_si: Value) -> ReferenceValues:
-    """Bring together what is known of one disc."""
-    height, index, share = geometry
-    return ReferenceValues(
-        dh_px512=height,
-        dhi=index,
-        hdr=share,
-        delta_si=delta_si,
-        delta_si_grade=grade_of(delta_si),
-    )
 
 
 def grade_of(delta_si: Value) -> Value:
@@ -100,7 +78,7 @@ class _Body:
     height_px: float
 
 
-def reference_geometry(anatomy: Anatomy) -> dict[int, Geometry]:
+def zheng_geometry(anatomy: Anatomy) -> dict[int, ZhengGeometry]:
     """Return DH, DHI and HDR of each disc, by its number.
 
     Every disc is measured in the slice nearest to its middle, on masks of the picture
@@ -114,12 +92,12 @@ def reference_geometry(anatomy: Anatomy) -> dict[int, Geometry]:
             known[key] = _body(anatomy, vertebra, index)
         return known[key]
 
-    found: dict[int, Geometry] = {}
+    found: dict[int, ZhengGeometry] = {}
     for position, disc in enumerate(DISCS[:_MEASURED]):
         slices = anatomy.middle_slices(disc)
         if not slices:
             missing = _unfit("not_found", f"{disc.label} was not found")
-            found[disc.number] = (missing, missing, missing)
+            found[disc.number] = ZhengGeometry(missing, missing, missing)
             continue
         above = body_of(VERTEBRAE[position + 1], slices[0])
         below = body_of(VERTEBRAE[position], slices[0])
@@ -132,17 +110,17 @@ def _between(
     disc: Structure,
     index: int,
     bodies: tuple[_Body | Missing, _Body | Missing],
-) -> Geometry:
+) -> ZhengGeometry:
     above, below = bodies
     if isinstance(above, Missing):
-        return above, above, above
+        return ZhengGeometry(above, above, above)
     if isinstance(below, Missing):
-        return below, below, below
+        return ZhengGeometry(below, below, below)
     found = _mask(anatomy, disc, index)
     mask = None if found is None else _whole_disc(found[0])
     if found is None or mask is None:
         missing = _unfit("not_found", f"{disc.label} is not in the middle slice")
-        return missing, missing, missing
+        return ZhengGeometry(missing, missing, missing)
     mask = _grown(anatomy, disc, index, mask)
     upper, lower = above.corners, below.corners
     front = (upper.lower_front + lower.upper_front) / 2
@@ -159,10 +137,10 @@ def _between(
     )
     if height <= 0 or width < _APART_PX:
         missing = _unfit("corners", f"the corners beside {disc.label} are misplaced")
-        return missing, missing, missing
+        return ZhengGeometry(missing, missing, missing)
     sacral = disc is DISCS[0]
     mean = above.height_px if sacral else (above.height_px + below.height_px) / 2
-    return height, height / mean, height / length
+    return ZhengGeometry(height, height / mean, height / length)
 
 
 def _walk(

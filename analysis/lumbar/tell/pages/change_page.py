@@ -9,7 +9,7 @@ import numpy as np
 from analysis.contract.measurement import Change
 from analysis.contract.result import Page, Provenance
 from analysis.lumbar.judge.grade.model import ROMAN
-from analysis.lumbar.measure.uncertainty import CHANGES
+from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.tell.pages.summary_table import (
     BRIGHT,
     DIM,
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     from analysis.lumbar.tell.comparison import Comparison, LevelChange
 
-SHOWN = (
-    ("disc_height_mm", "Height", "mm", 2),
-    ("disc_height_index", "DHI", "ratio", 3),
-    ("height_diameter_ratio", "HDR", "ratio", 3),
-    ("delta_si", "delta-SI", "1/255 CSF", 1),
-)
-"""Key, name, unit, decimals."""
+_MORE_DECIMALS = 1
+"""Beyond those of the value: a change may be smaller than what a value is shown to."""
 _HEAD_PX, _CELL_PX, _SMALL_PX = 20, 28, 20
 _ROW_PX, _HEAD_ROW_PX, _LINE_PX = 76, 58, 26
 _CHIP_PX = 14
 _ENDS = (0.0, 0.29, 0.47, 0.65, 0.83, 1.0)
 """Shares of the width at which the columns end, from that of the height on."""
+_COLUMNS = tuple(
+    (quantity.key, quantity.shown, quantity.change.limit)
+    for quantity in OF_LEVELS
+    if quantity.shown and quantity.change and quantity.change.told_as
+)
 _CHANGED: Colour = (255, 150, 90)
 _ARROW_PX = 9
 _NOTE = (
@@ -70,7 +70,8 @@ def _table(draw: ImageDraw, comparison: Comparison, width: int) -> int:
     ends = [MARGIN_PX + round(share * width) for share in _ENDS]
     top = TOP_PX
     write(draw, (MARGIN_PX, top), "Level", _HEAD_PX, BRIGHT)
-    heads = [*((name, unit) for _, name, unit, _ in SHOWN), ("Pfirrmann", "grade")]
+    heads = [(shown.head, shown.unit) for _, shown, _ in _COLUMNS]
+    heads.append(("Pfirrmann", "grade"))
     for (name, unit), end in zip(heads, ends[1:], strict=True):
         write(draw, (end, top), name, _HEAD_PX, BRIGHT, "ra")
         write(draw, (end, top + 26), unit, _HEAD_PX, DIM, "ra")
@@ -82,8 +83,8 @@ def _table(draw: ImageDraw, comparison: Comparison, width: int) -> int:
     draw.line((MARGIN_PX, top, MARGIN_PX + width, top), fill=RULE)
     middle = top + _ROW_PX / 3
     write(draw, (MARGIN_PX, middle), "Detectable", _SMALL_PX, BRIGHT, "lm")
-    for (key, _, _, decimals), end in zip(SHOWN, ends[1:-1], strict=True):
-        text = f"{CHANGES[key]:.{decimals}f}"
+    for (_, shown, limit), end in zip(_COLUMNS, ends[1:-1], strict=True):
+        text = f"{limit:.{shown.decimals + _MORE_DECIMALS}f}"
         write(draw, (end, middle), text, _SMALL_PX, BRIGHT, "rm")
     return top + 2 * _ROW_PX // 3
 
@@ -93,7 +94,8 @@ def _row(draw: ImageDraw, level: LevelChange, ends: list[int], top: int) -> None
     chip = (MARGIN_PX, middle - _CHIP_PX / 2, MARGIN_PX + _CHIP_PX, middle)
     draw.rectangle((*chip[:3], chip[3] + _CHIP_PX / 2), fill=level.disc.colour)
     write(draw, (MARGIN_PX + 24, middle), level.level, _CELL_PX, BRIGHT, "lm")
-    for (key, _, _, decimals), end in zip(SHOWN, ends[1:-1], strict=True):
+    for (key, shown, _), end in zip(_COLUMNS, ends[1:-1], strict=True):
+        decimals = shown.decimals + _MORE_DECIMALS
         _cell(draw, level.changes.get(key), decimals, (end, top))
     earlier, now = (
         "-" if grade is None else ROMAN[grade - 1] for grade in level.grades

@@ -20,7 +20,7 @@ from analysis.lumbar.judge.norms.curves import (
     load_curves,
 )
 from analysis.lumbar.judge.norms.place import AGE_UNKNOWN, NormAge, Places
-from analysis.lumbar.measure.measurements import DiscRow, Rows
+from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
 from analysis.lumbar.tell.pages.summary_table import (
     BRIGHT,
     DIM,
@@ -78,7 +78,9 @@ _NOTES = (
 )
 
 
-def draw_norms(page: Image, box: Box, rows: Rows, assessment: Assessment) -> None:
+def draw_norms(
+    page: Image, box: Box, rows: SpineMeasurements, assessment: Assessment
+) -> None:
     """Draw the table of grades and places, and the norms by age below it.
 
     Parameters
@@ -138,7 +140,9 @@ def _who(person: NormAge | Missing) -> str:
     return f"Norms by age ({sex}, {person.years:.0f} years)"
 
 
-def _draw_table(draw: ImageDraw, box: Box, rows: Rows, assessment: Assessment) -> int:
+def _draw_table(
+    draw: ImageDraw, box: Box, rows: SpineMeasurements, assessment: Assessment
+) -> int:
     left, top, width = box
     edges = [left + round(share * width) for share in _COLUMNS]
     heads = ("Level", "Pfirrmann", "Height mm", "DHI*", "HDR*", "delta-SI*")
@@ -152,7 +156,13 @@ def _draw_table(draw: ImageDraw, box: Box, rows: Rows, assessment: Assessment) -
         draw.rectangle((left, middle - 7, left + 14, middle + 7), fill=row.disc.colour)
         _text(draw, (left + 24, middle), row.level, BRIGHT, "lm")
         _draw_grade(draw, edges[2], middle, assessment.grades[row.level])
-        _text(draw, (edges[3], middle), _shown(row.disc_height_mm, 1), BRIGHT, "rm")
+        _text(
+            draw,
+            (edges[3], middle),
+            _shown(row.values["disc_height_mm"], 1),
+            BRIGHT,
+            "rm",
+        )
         values = reference_of(row)
         for (key, _, decimals, _, _), right in zip(_PARAMETERS, edges[4:], strict=True):
             shown = _shown(values[key], decimals)
@@ -226,7 +236,11 @@ class _Strip:
     step: float
 
     def draw(
-        self, page: Image, draw: ImageDraw, rows: Rows, assessment: Assessment
+        self,
+        page: Image,
+        draw: ImageDraw,
+        rows: SpineMeasurements,
+        assessment: Assessment,
     ) -> None:
         """Draw the axis, the bands, and the value of each level."""
         from PIL import Image, ImageDraw
@@ -260,7 +274,9 @@ class _Strip:
     def _x(self, age_years: float) -> float:
         return (age_years - MIN_AGE) / (MAX_AGE - MIN_AGE) * (self.width - 1)
 
-    def _draw_panel(self, pen: ImageDraw, row: DiscRow, assessment: Assessment) -> None:
+    def _draw_panel(
+        self, pen: ImageDraw, row: MeasuredDisc, assessment: Assessment
+    ) -> None:
         key, _, _, _, marks = _PARAMETERS[self.number]
         person = assessment.person
         sex = None if isinstance(person, Missing) else person.sex
@@ -311,7 +327,7 @@ class _Strip:
         ]
 
     def _label(
-        self, draw: ImageDraw, x: int, places: Places | Missing, row: DiscRow
+        self, draw: ImageDraw, x: int, places: Places | Missing, row: MeasuredDisc
     ) -> None:
         """Write the number of people of that age into the panel, or what is missing."""
         key = _PARAMETERS[self.number][0]

@@ -19,7 +19,7 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.judge.grades_and_norms import Assessment
-from analysis.lumbar.measure.measurements import Rows
+from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.tell.pages.norm_page import draw_norms
 from analysis.lumbar.tell.pages.slice_window import View, view_spine
 from analysis.lumbar.tell.pages.summary_table import (
@@ -54,7 +54,7 @@ class Sheet:
 
     volume: Volume
     anatomy: Anatomy
-    rows: Rows
+    rows: SpineMeasurements
     assessment: Assessment
     warnings: tuple[Notice, ...]
     provenance: Provenance

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.contract.result import Notice
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.judge.grades_and_norms import Assessment
-from analysis.lumbar.measure.measurements import DiscRow, Rows
+from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
 from analysis.lumbar.value import Missing, Value
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ _SUMMARY: tuple[_Column, ...] = (
 )
 
 
-def _cells(row: DiscRow, assessment: Assessment) -> tuple[str, ...]:
+def _cells(row: MeasuredDisc, assessment: Assessment) -> tuple[str, ...]:
     graded = assessment.grades[row.level]
     grade = _NOT_HAD if isinstance(graded, Missing) else ROMAN[graded.grade - 1]
     return (
         row.level,
-        _shown(row.disc_height_mm, 1),
-        _shown(row.disc_height_index, 2),
-        _shown(row.height_diameter_ratio, 2),
-        _shown(row.delta_si, 0),
+        _shown(row.values["disc_height_mm"], 1),
+        _shown(row.values["disc_height_index"], 2),
+        _shown(row.values["height_diameter_ratio"], 2),
+        _shown(row.values["delta_si"], 0),
         grade,
     )
 
@@ -93,7 +93,7 @@ def _cells(row: DiscRow, assessment: Assessment) -> tuple[str, ...]:
 def draw_summary(
     draw: ImageDraw,
     box: Box,
-    rows: Rows,
+    rows: SpineMeasurements,
     assessment: Assessment,
     warnings: tuple[Notice, ...],
 ) -> None:
@@ -107,15 +107,15 @@ def draw_summary(
     draw_lines(draw, (box[0], top + _LINE_PX // 2, box[2]), definitions)
 
 
-def _reasons(rows: Rows, assessment: Assessment) -> list[tuple[str, str]]:
+def _reasons(rows: SpineMeasurements, assessment: Assessment) -> list[tuple[str, str]]:
     """Return each reason once, with the levels and quantities that it concerns."""
     found: dict[str, list[str]] = {}
     for row in rows.discs:
         asked = (
-            ("height", row.disc_height_mm),
-            ("DHI", row.disc_height_index),
-            ("HDR", row.height_diameter_ratio),
-            ("delta-SI", row.delta_si),
+            ("height", row.values["disc_height_mm"]),
+            ("DHI", row.values["disc_height_index"]),
+            ("HDR", row.values["height_diameter_ratio"]),
+            ("delta-SI", row.values["delta_si"]),
             ("grade", assessment.grades[row.level]),
         )
         named: dict[str, list[str]] = {}
@@ -136,7 +136,7 @@ def _grid(
     draw: ImageDraw,
     box: Box,
     columns: tuple[_Column, ...],
-    rows: list[tuple[DiscRow, tuple[str, ...]]],
+    rows: list[tuple[MeasuredDisc, tuple[str, ...]]],
 ) -> int:
     """Draw heads and cells; return where they end."""
     left, top, width = box
@@ -196,7 +196,7 @@ _FULL: tuple[_Column, ...] = (
 def draw_table(
     draw: ImageDraw,
     box: Box,
-    rows: Rows,
+    rows: SpineMeasurements,
     assessment: Assessment,
     warnings: tuple[Notice, ...],
 ) -> None:
@@ -206,7 +206,7 @@ def draw_table(
             row,
             (
                 *_cells(row, assessment)[:2],
-                _shown(row.disc_length_mm, 1),
+                _shown(row.values["disc_length_mm"], 1),
                 *_cells(row, assessment)[2:],
             ),
         )
@@ -214,7 +214,7 @@ def draw_table(
     ]
     top = _grid(draw, box, _FULL, cells) + _LINE_PX // 2
     heights = [
-        f"{body.structure.label} {_shown(body.height_mm, 1)}"
+        f"{body.vertebra.label} {_shown(body.values['body_height_mm'], 1)}"
         for body in reversed(rows.bodies)
     ]
     bodies = f"Height of the bodies (mm): {', '.join(heights)}"

@@ -16,11 +16,10 @@ from analysis.contract.measurement import Change, Grade, Measurement
 from analysis.contract.result import AnalysisResult, Finding, Notice, Page, Provenance
 from analysis.contract.segmentation import Segmentation
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
-from analysis.lumbar.measure.uncertainty import CHANGES
+from analysis.lumbar.measure.quantities import OF_LEVELS, quantity_of
 from analysis.lumbar.plugin import LumbarMri
 from analysis.lumbar.tell.change import followed_up
 from analysis.lumbar.tell.comparison import Comparison, compare
-from analysis.lumbar.tell.contract import DISC_OUTPUTS
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 
 SCANNER = Acquisition(
@@ -41,7 +40,9 @@ VALUES: Mapping[str, float] = MappingProxyType(
         "disc_length_mm": 36.0,
     }
 )
-MDC_MM = CHANGES["disc_height_mm"]
+HEIGHT_CHANGE = quantity_of("disc_height_mm").change
+assert HEIGHT_CHANGE is not None
+MDC_MM = HEIGHT_CHANGE.limit
 PROVENANCE = Provenance(name="lumbar-mri", version="1+r2", weights_sha256="ab" * 32)
 
 
@@ -63,8 +64,8 @@ def findings(*, grade: int = 2, **at_l4_l5: float) -> tuple[Finding, ...]:
                         unit=output.unit,
                         modifiers=output.modifiers,
                     )
-                    for output in DISC_OUTPUTS
-                    if output.key in own
+                    for output in OF_LEVELS
+                    if output.key in own and output.concept is not None
                 ),
                 grades=(Grade(concept=PFIRRMANN, value=PFIRRMANN_GRADES[grade - 1]),),
             )
@@ -130,7 +131,8 @@ def test_discs_are_compared_by_what_they_are_and_not_by_their_place() -> None:
 
 
 def test_the_mean_height_is_not_compared_with_a_height_in_front() -> None:
-    (front,) = (o for o in DISC_OUTPUTS if o.key == "anterior_height_mm")
+    front = quantity_of("anterior_height_mm")
+    assert front.concept is not None
     only_front = tuple(
         replace(
             finding,

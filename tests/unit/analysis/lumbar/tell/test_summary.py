@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import analysis.lumbar
-from analysis.contract.concepts import MILLIMETRE, RATIO
+from analysis.contract.concepts import DERIVATION, HEIGHT, MEAN, MILLIMETRE, RATIO
 from analysis.contract.measurement import Absence, Grade, Measurement, Unmeasured
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, level_of
-from analysis.lumbar.tell.contract import DERIVATION, DISC_HEIGHT_INDEX, HEIGHT, MEAN
+from analysis.lumbar.measure.quantities import quantity_of
 from analysis.lumbar.tell.evaluations import (
     ABSENT,
     NARROWING,
@@ -24,6 +24,8 @@ from analysis.lumbar.tell.evaluations import (
 )
 from analysis.lumbar.tell.summary import summarise
 
+DISC_HEIGHT_INDEX = quantity_of("disc_height_index").concept
+assert DISC_HEIGHT_INDEX is not None
 L4_L5 = next(disc for disc in DISCS if disc.label == "L4/L5 disc")
 HEIGHT_MM = Measurement(
     concept=HEIGHT,

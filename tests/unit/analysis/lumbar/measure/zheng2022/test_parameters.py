@@ -14,7 +14,7 @@ from analysis.lumbar.measure.zheng2022.parameters import (
     RIM_MM,
     grade_of,
     picture_pixel_mm,
-    reference_geometry,
+    zheng_geometry,
 )
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.value import Missing
@@ -68,7 +68,7 @@ def test_the_reference_height_is_four_fifths_of_the_mean_height(
 ) -> None:
     # The disc is taken up to its bodies, 0.8 mm beyond its own outline on either side,
     # and 1.5 mm further at either end.
-    found = reference_geometry(anatomy)
+    found = zheng_geometry(anatomy)
     for disc, truth in zip(DISCS, phantom.DISCS[:5], strict=False):
         height, index, share = found[disc.number]
         assert isinstance(height, float)
@@ -85,7 +85,7 @@ def test_a_finer_matrix_over_the_same_field_changes_nothing(anatomy: Anatomy) ->
     fine = Layout(size_mm=SIZE, spacing_mm=(4.0, 0.4, 0.4))
     tissues = WedgeSpine().tissue_map(*fine.frame())
     other = Anatomy(tissues=tissues, levels=name_levels(tissues))
-    one, two = reference_geometry(anatomy), reference_geometry(other)
+    one, two = zheng_geometry(anatomy), zheng_geometry(other)
     for disc in DISCS[:5]:
         assert one[disc.number][0] == pytest.approx(two[disc.number][0], rel=0.04)
 

@@ -1,0 +1,138 @@
+"""What a quantity is: all that the analysis knows of one number, in one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from analysis.contract.concepts import Concept
+from analysis.lumbar.value import Value
+
+Modifiers = tuple[tuple[Concept, Concept], ...]
+"""Pairs of (name, value) that narrow a concept."""
+
+
+class Need(Enum):
+    """What a value rests on, so that it goes where that is in doubt."""
+
+    DISC = auto()
+    """The outline of the disc of its level."""
+    BODIES = auto()
+    """The outlines of the bodies beside it, by which its direction is known."""
+    BODY_HEIGHTS = auto()
+    """The heights of the bodies beside it, or of its own body."""
+    CANAL = auto()
+    """The outline of the canal."""
+    SIGNAL = auto()
+    """Grey values: they need a weighting that they are known for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Parts of a standard uncertainty, added in squares.
+
+    Parameters
+    ----------
+    floor
+        In the quantity's own unit.
+    share
+        Of the value.
+    blur
+        Of the change of the value when the outline is drawn at another level of the
+        network's probability.
+    spread
+        Of the standard deviation of the slices that were measured.
+    """
+
+    floor: float
+    share: float = 0.0
+    blur: float = 0.0
+    spread: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectableChange:
+    """From when on two examinations of one patient differ.
+
+    Parameters
+    ----------
+    limit
+        Minimal detectable change in the quantity's own unit: a smaller difference may
+        be chance.
+    told_as
+        The concept under which a change is told everywhere; None where it stands in
+        `report.json` alone.
+    """
+
+    limit: float
+    told_as: Concept | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How a quantity is written for people.
+
+    Parameters
+    ----------
+    head, unit
+        Of its column on a page.
+    decimals
+        As many as are known.
+    """
+
+    head: str
+    unit: str
+    decimals: int
+
+
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity(Generic[S_contra]):
+    """One quantity of a site of kind `S_contra`: a disc level, a body, the spine.
+
+    Parameters
+    ----------
+    key
+        In `report.json`; after a dot in an object of its own (`reference.dhi`).
+    concept, modifiers
+        In the structured report; no concept where it stands in `report.json` alone.
+    unit
+        UCUM.
+    read
+        Measures it.
+    definition
+        One line of `docs/measurements.md`.
+    needs
+        What it rests on.
+    plausible
+        Least and greatest value in its unit; others are refused. For the documents:
+        who measures applies them.
+    in_slices
+        Its values in the slices that it is the middle of, for the spread of `terms`.
+    terms
+        Of its standard uncertainty; None where none is known.
+    change
+        What difference of two examinations counts; None where it is not compared.
+    shown
+        How a page writes it; None where none does.
+    is_main
+        Whether the sentences say it, and a viewer with room for few numbers shows it.
+    """
+
+    key: str
+    concept: Concept | None
+    unit: Concept
+    read: Callable[[S_contra], Value]
+    definition: str
+    needs: frozenset[Need]
+    modifiers: Modifiers = ()
+    plausible: tuple[float, float] | None = None
+    in_slices: Callable[[S_contra], Sequence[float]] | None = None
+    terms: Terms | None = None
+    change: DetectableChange | None = None
+    shown: Shown | None = None
+    is_main: bool = False

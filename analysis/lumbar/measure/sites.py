@@ -1,0 +1,107 @@
+"""What a quantity may be read from: a disc level, a vertebral body, the whole spine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import Structure, level_of
+from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
+from analysis.lumbar.measure.signal import DiscSignal
+from analysis.lumbar.measure.zheng2022.parameters import ZhengGeometry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """A place in the spine.
+
+    What is measured there for several quantities at once is measured once: see `once`.
+
+    Parameters
+    ----------
+    anatomy
+        The named structures, on the sagittal grid.
+    """
+
+    anatomy: Anatomy
+    _had: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
+
+    def once(self, measure: Callable[[Any], T]) -> T:
+        """Return what a function measures at this site, asking it only once."""
+        if measure not in self._had:
+            self._had[measure] = measure(self)
+        return cast("T", self._had[measure])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DiscLevel(Site):
+    """One disc, and the bodies beside it.
+
+    Parameters
+    ----------
+    slab
+        Of the disc.
+    above, below
+        Of the bodies; that of S1 has a height that is none of a vertebra.
+    signal
+        Of the disc, against cerebrospinal fluid.
+    zheng
+        Its geometry by the definitions of Zheng 2022.
+    """
+
+    slab: SlabMeasurement
+    above: SlabMeasurement
+    below: SlabMeasurement
+    signal: DiscSignal
+    zheng: ZhengGeometry
+
+    @property
+    def disc(self) -> Structure:
+        """The disc itself."""
+        return self.slab.structure
+
+    @property
+    def level(self) -> str:
+        """Such as `L4/L5`."""
+        return level_of(self.disc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vertebra(Site):
+    """One vertebral body.
+
+    Parameters
+    ----------
+    slab
+        Of the body between its own end plates.
+    others
+        All bodies of the spine, this one among them, by their label.
+    """
+
+    slab: SlabMeasurement
+    others: Mapping[str, SlabMeasurement]
+
+    @property
+    def vertebra(self) -> Structure:
+        """The body itself."""
+        return self.slab.structure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WholeSpine(Site):
+    """The spine from end to end.
+
+    Parameters
+    ----------
+    levels
+        The disc levels, from the head to the feet.
+    bodies
+        By their label.
+    """
+
+    levels: tuple[DiscLevel, ...]
+    bodies: Mapping[str, SlabMeasurement]
