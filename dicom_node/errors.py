@@ -141,10 +141,10 @@ class PeerUnreachableError(NodeError):
         self.peer = peer
 
 
-class DeliveryRefusedError(NodeError):
-    """The peer answered, and will not take an object however often it is sent."""
+class AssociationRejectedError(PeerUnreachableError):
+    """The peer rejects our associations; an operator of the peer can mend that."""
 
-    code = "delivery-refused"
+    code = "association-rejected"
 
 
 class QueryFailedError(NodeError):

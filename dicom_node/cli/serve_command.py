@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
@@ -13,4 +15,7 @@ def run_serve(arguments: argparse.Namespace) -> ExitCode:
     from dicom_node.node.supervisor import serve
 
     serve(read(arguments.config))
-    return ExitCode.DONE
+    # Everything is closed. A thread that still waits for the answer of a peer would
+    # keep the process from ending for as long as that peer's timeout.
+    sys.stdout.flush()
+    os._exit(ExitCode.DONE)

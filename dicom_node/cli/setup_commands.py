@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
-from dicom_node.errors import DeliveryRefusedError, NodeError, SettingsError
+from dicom_node.errors import NodeError, SettingsError
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -139,11 +139,7 @@ def run_echo(arguments: argparse.Namespace) -> ExitCode:
         names = ", ".join(sorted(settings.peers)) or "none"
         complain(f"lumbar-node: no peer is named {arguments.peer} (peers: {names})")
         return ExitCode.WRONG_USAGE
-    try:
-        echo(peer, settings.node.ae_title)
-    except DeliveryRefusedError as error:
-        complain(f"lumbar-node: {error}")
-        return ExitCode.UNREACHABLE
+    echo(peer, settings.node.ae_title)
     say(f"{arguments.peer} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
     return ExitCode.DONE
 

@@ -18,15 +18,14 @@ from pynetdicom.transport import AssociationSocket
 from dicom_node.dimse.contexts import is_storage
 from dicom_node.dimse.deadline import Deadline
 from dicom_node.dimse.pdu import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
-from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
+from dicom_node.errors import AssociationRejectedError, PeerUnreachableError
+from dicom_node.peers.progress_watch import ProgressWatch
 from dicom_node.tls import requestor_context
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Peer
 
 _LEAST_TIMEOUT_S = 0.1
-_PERMANENT = 1
-"""Result of a rejection (PS3.8 table 9-21)."""
 
 Proposal = tuple[str, tuple[str, ...]]
 """SOP class and transfer syntaxes of one presentation context."""
@@ -68,47 +67,61 @@ def association(
     Raises
     ------
     PeerUnreachableError
-        If there is no way to the peer, it does not answer in time, or says that it may
-        accept later.
-    DeliveryRefusedError
-        If it rejects the association for good, such as an AE title unknown to it.
+        If there is no way to the peer, it does not answer in time, or it aborts.
+    AssociationRejectedError
+        If it rejects the association, for now or for good.
     """
     sockets: list[socket.socket] = []
+    watch = ProgressWatch(name, limit_s=peer.timeout_s)
     try:
-        opened = _open(name, peer, calling_ae, (proposals, terms), sockets)
-        try:
-            yield opened
-        finally:
-            if opened.is_established:
-                if terms is None or not terms.deadline.is_over:
-                    opened.release()
-                else:
-                    opened.abort()
+        with watch:
+            opened = _request(
+                name,
+                peer,
+                calling_ae=calling_ae,
+                proposals=proposals,
+                terms=terms,
+                handlers=[
+                    *watch.handlers,
+                    (evt.EVT_CONN_OPEN, _connected, [sockets, terms]),
+                ],
+            )
+            _check_accepted(opened, name, peer, calling_ae)
+            try:
+                yield opened
+            finally:
+                _close(opened, terms)
     finally:
         # pynetdicom leaves its socket open if the peer was the first to close.
         for connection in sockets:
             connection.close()
 
 
-def _open(
+def _close(opened: Association, terms: Terms | None) -> None:
+    if not opened.is_established:
+        return
+    if terms is None or not terms.deadline.is_over:
+        opened.release()
+    else:
+        opened.abort()
+
+
+def _request(
     name: str,
     peer: Peer,
+    *,
     calling_ae: str,
-    asked: tuple[Sequence[Proposal], Terms | None],
-    sockets: list[socket.socket],
+    proposals: Sequence[Proposal],
+    terms: Terms | None,
+    handlers: list[evt.EventHandlerType],
 ) -> Association:
-    proposals, terms = asked
-    stored = None if terms is None else terms.stored
-    handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_CONN_OPEN, _connected, [sockets, terms])
-    ]
     roles = []
-    if stored is not None:
-        handlers.append((evt.EVT_C_STORE, stored))
+    if terms is not None and terms.stored is not None:
+        handlers.append((evt.EVT_C_STORE, terms.stored))
         kinds = dict.fromkeys(kind for kind, _ in proposals if is_storage(kind))
         roles += [build_role(kind, scp_role=True) for kind in kinds]
     try:
-        opened = _entity(peer, calling_ae, terms).associate(
+        return _entity(peer, calling_ae, terms).associate(
             peer.host,
             peer.port,
             contexts=[build_context(kind, list(kept)) for kind, kept in proposals],
@@ -119,8 +132,6 @@ def _open(
         )
     except OSError as error:
         raise _unreachable(name, peer, error.strerror or "no such host") from error
-    _check_accepted(opened, name, peer, calling_ae)
-    return opened
 
 
 def _tls(peer: Peer) -> tuple[ssl.SSLContext, str] | None:
@@ -153,10 +164,12 @@ def _check_accepted(
     if answer is None:
         why = "no connection, no answer in time, or aborted"
         raise _unreachable(name, peer, why)
-    if answer.result == _PERMANENT:
-        message = f"{name} rejects associations of {calling_ae}: {answer.reason_str}"
-        raise DeliveryRefusedError(message)
-    raise _unreachable(name, peer, f"rejected for now: {answer.reason_str}")
+    # Also one for good, such as a title that the peer does not know, is mended by
+    # whoever configures the peer, and not by us.
+    why = f"it rejects associations of {calling_ae} ({answer.result_str}): "
+    raise AssociationRejectedError(
+        name, host=peer.host, port=peer.port, why=why + answer.reason_str
+    )
 
 
 def _rejection(opened: Association) -> A_ASSOCIATE | None:

@@ -37,7 +37,7 @@ def series_instances(
 
     Raises
     ------
-    PeerUnreachableError, DeliveryRefusedError
+    PeerUnreachableError, AssociationRejectedError
         If no association could be opened.
 
     References

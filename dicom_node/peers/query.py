@@ -48,7 +48,7 @@ def find_studies(
 
     Raises
     ------
-    PeerUnreachableError, DeliveryRefusedError
+    PeerUnreachableError, AssociationRejectedError
         If no association could be opened, or it was lost or cut off.
     QueryFailedError
         If the peer does not answer such queries, or with a failure.
@@ -75,7 +75,7 @@ def find_series(
 
     Raises
     ------
-    PeerUnreachableError, DeliveryRefusedError, QueryFailedError
+    PeerUnreachableError, AssociationRejectedError, QueryFailedError
         As `find_studies`.
     """
     query = Dataset()

@@ -64,7 +64,7 @@ def get_series(
 
     Raises
     ------
-    PeerUnreachableError, DeliveryRefusedError
+    PeerUnreachableError, AssociationRejectedError
         If no association could be opened, or it was lost or cut off.
     QueryFailedError
         If the peer does not answer C-GET, or with a failure.
@@ -108,7 +108,7 @@ def move_series(
 
     Raises
     ------
-    PeerUnreachableError, DeliveryRefusedError, QueryFailedError
+    PeerUnreachableError, AssociationRejectedError, QueryFailedError
         As `get_series`.
 
     References

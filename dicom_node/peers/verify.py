@@ -20,8 +20,8 @@ def echo(peer: Peer, calling_ae: str) -> None:
     ------
     PeerUnreachableError
         If it does not answer, or with another status.
-    DeliveryRefusedError
-        If it rejects our associations for good.
+    AssociationRejectedError
+        If it rejects our associations.
     """
     proposals = ((VERIFICATION, PROPOSED_SYNTAXES),)
     with association(

@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
 
-from dicom_node.errors import DeliveryRefusedError, PeerUnreachableError
+from dicom_node.errors import AssociationRejectedError, PeerUnreachableError
 from dicom_node.peers.count_instances import series_instances
 from dicom_node.peers.send import send_instances
 from dicom_node.peers.verify import echo
@@ -114,11 +114,12 @@ def test_what_was_stored_before_an_abort_is_known(results: list[Path]) -> None:
 def test_the_status_of_the_peer_is_the_outcome(
     results: list[Path], status: int, stored: bool, retryable: bool
 ) -> None:
-    with Archive(failure_status=status) as archive:
+    with Archive(failure_status=status, error_comment="PHANTOM^PATIENT") as archive:
         outcome = _send(results[:1], _peer(archive.port))[0]
     assert outcome.status == status
     assert (outcome.stored, outcome.retryable) == (stored, retryable)
     assert f"{status:#06x}" in outcome.text
+    assert "PHANTOM" not in outcome.text
 
 
 @pytest.mark.peer
@@ -192,13 +193,14 @@ def test_a_peer_that_never_answers_is_unreachable_in_time(results: list[Path]) -
             _send(results, _peer(port, timeout_s=0.5))
 
 
-def test_a_peer_that_does_not_know_us_refuses_for_good(
+def test_a_peer_that_does_not_know_us_may_be_told_of_us_later(
     results: list[Path], tmp_path: Path
 ) -> None:
     with Acceptors(tmp_path / "spool") as node:
-        with pytest.raises(DeliveryRefusedError, match=r"[Cc]alling"):
+        with pytest.raises(AssociationRejectedError, match=r"[Cc]alling") as caught:
             _send(results, _peer(node.port, title=OURS))
-        with pytest.raises(DeliveryRefusedError, match=r"[Cc]alled"):
+        assert caught.value.retryable
+        with pytest.raises(AssociationRejectedError, match=r"[Cc]alled"):
             send_instances(
                 "pacs", _peer(node.port, title="WRONG"), results, calling_ae="PACS"
             )
@@ -210,7 +212,7 @@ def test_a_peer_with_too_many_associations_may_accept_later(
     """A-ASSOCIATE-RJ, transient, by the presentation layer: local limit exceeded."""
     with (
         _rejecting(bytes((0, 2, 3, 2))) as port,
-        pytest.raises(PeerUnreachableError, match="for now"),
+        pytest.raises(AssociationRejectedError, match="Transient"),
     ):
         _send(results, _peer(port))
 

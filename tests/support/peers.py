@@ -114,7 +114,7 @@ class Archive:
         SOP classes that it does not negotiate.
     abort_at
         It aborts the association on each C-STORE of this number (from 1) on, while set.
-    failure_status
+    failure_status, error_comment
         Answered to every C-STORE, while set.
     last_stored_s
         When the last instance was stored, on the monotonic clock.
@@ -127,6 +127,7 @@ class Archive:
     refused_classes: tuple[str, ...] = ()
     abort_at: int | None = None
     failure_status: int | None = None
+    error_comment: str = ""
     received: list[Dataset] = field(default_factory=list)
     requests: int = 0
     associations: int = 0
@@ -167,14 +168,20 @@ class Archive:
         with self._lock:
             self.associations += 1
 
-    def _store(self, event: evt.Event) -> int:
+    def _failure(self, status: int) -> Dataset:
+        answer = Dataset()
+        answer.Status = status
+        answer.ErrorComment = self.error_comment
+        return answer
+
+    def _store(self, event: evt.Event) -> int | Dataset:
         with self._lock:
             self.requests += 1
             if self.abort_at is not None and self.requests >= self.abort_at:
                 event.assoc.abort()
                 return 0xC000
             if self.failure_status is not None:
-                return self.failure_status
+                return self._failure(self.failure_status)
             dataset = event.dataset
             dataset.file_meta = event.file_meta
             self.received.append(dataset)

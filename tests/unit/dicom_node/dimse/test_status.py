@@ -6,7 +6,7 @@ import pytest
 
 from dicom_node.dimse.status import Verdict, status_of, verdict
 from dicom_node.errors import (
-    DeliveryRefusedError,
+    AnalysisBrokeError,
     InstanceMismatchError,
     InstanceRefusedError,
     NodeError,
@@ -22,7 +22,7 @@ from dicom_node.errors import (
         (SpoolFailedError("input/output error"), 0xA700),
         (InstanceMismatchError("another instance"), 0xA900),
         (InstanceRefusedError("no UID"), 0xC210),
-        (DeliveryRefusedError("not of this service"), 0x0110),
+        (AnalysisBrokeError("not of this service"), 0x0110),
     ],
 )
 def test_each_error_has_the_status_of_the_standard(
