@@ -14,6 +14,7 @@ from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
 from dicom_node.errors import NodeError, SettingsError
+from dicom_node.settings.deprecated_keys import deprecated_keys
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -55,6 +56,10 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
     if settings is not None:
         text = str(arguments.config)
         findings.append(_Finding(subject="settings", good=True, text=text))
+        findings.extend(
+            _Finding(subject="settings", good=True, text=sentence, warning=True)
+            for sentence in deprecated_keys(settings)
+        )
         findings.extend(_spool(settings))
         findings.extend(_analyses(settings))
     _tell_findings(findings, as_json=arguments.json)

@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome
-from dicom_node.jobs.workflow import Patience, Work, register
+from dicom_node.jobs.workflow import Work, register
 from dicom_node.records import Job
 
 
@@ -29,13 +30,13 @@ class Executor:
     """
 
     def __init__(
-        self, database_url: str, *, slot: int, work: Work, patience: Patience
+        self, database_url: str, *, slot: int, work: Work, rule: RetryRule
     ) -> None:
         self._watched = _Watched(work)
         self._database_url = database_url
         self._executor_id = f"worker-{slot}"
         dbos_setup.open_engine(database_url, executor_id=self._executor_id)
-        register(self._watched, patience)
+        register(self._watched, rule)
 
     def start(self) -> None:
         """Take up what was left, and then what is enqueued."""

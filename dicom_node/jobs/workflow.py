@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -23,6 +23,7 @@ from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_record import Record, job_from_record
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
+from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
@@ -53,33 +54,30 @@ class Work(Protocol):
         """Send what is in the outbox, but for the instances already stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How often and when a delivery is tried.
-
-    Parameters
-    ----------
-    backoff_s
-        Pause after the first, second ... attempt; the last one is repeated.
-    """
-
-    attempts: int
-    backoff_s: tuple[float, ...]
-
-    def pause_s(self, attempt: int) -> float:
-        """Return the pause after an attempt, counted from 1."""
-        return self.backoff_s[min(attempt, len(self.backoff_s)) - 1]
-
-
-def register(work: Work, patience: Patience) -> None:
+def register(work: Work, rule: RetryRule) -> None:
     """Register both workflows with DBOS; call once, before launch."""
-    workflows = _Workflows(work, patience)
+    workflows = _Workflows(work, rule)
 
     def job(record: Record) -> Record:
         return workflows.job(record)
 
-    def delivery(record: Record, peer: str, attempt: int, stored: list[str]) -> Record:
-        return workflows.delivery(record, peer, attempt, stored)
+    def delivery(
+        record: Record,
+        peer: str,
+        attempt: int,
+        stored: list[str],
+        since_s: float | None = None,
+    ) -> Record:
+        # Version 0.1.0 enqueued without the last one.
+        return workflows.delivery(
+            record,
+            peer,
+            _Earlier(
+                attempt=attempt,
+                stored=tuple(stored),
+                since_s=time.time() if since_s is None else since_s,
+            ),
+        )
 
     # Steps count crashes themselves, so that a job that is given up is settled and
     # logged as any other; DBOS' own limit is for a crash outside of every step.
@@ -91,10 +89,29 @@ def register(work: Work, patience: Patience) -> None:
     )(delivery)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Earlier:
+    """What came before an attempt to deliver.
+
+    Parameters
+    ----------
+    attempt
+        Of the one that is made now, counted from 1; again after `jobs retry`.
+    stored
+        SOP instance UIDs that the peer holds already.
+    since_s
+        POSIX time of the start of the first attempt.
+    """
+
+    attempt: int
+    stored: tuple[str, ...]
+    since_s: float
+
+
 class _Workflows:
-    def __init__(self, work: Work, patience: Patience) -> None:
+    def __init__(self, work: Work, rule: RetryRule) -> None:
         self._work = work
-        self._patience = patience
+        self._rule = rule
         self._lock = threading.Lock()
         self._settled: dict[DeliveryId, Verdict] = {}
         self._sending: Counter[str] = Counter()
@@ -140,34 +157,24 @@ class _Workflows:
         _log_stage(job, "encode", outcome, started)
         return to_record(outcome)
 
-    def delivery(
-        self, record: Record, peer: str, attempt: int, stored: list[str]
-    ) -> Record:
+    def delivery(self, record: Record, peer: str, earlier: _Earlier) -> Record:
         job = job_from_record(record)
         outcome = delivery_outcome_from(
-            DBOS.run_step(
-                {"name": "send"}, self._send, job, peer, (attempt, tuple(stored))
-            )
+            DBOS.run_step({"name": "send"}, self._send, job, peer, earlier)
         )
-        if outcome.verdict is Verdict.AGAIN and attempt < self._patience.attempts:
-            following = DeliveryId.parse(str(DBOS.workflow_id)).next()
-            self._enqueue(
-                following, record, attempt=attempt + 1, stored=list(outcome.stored)
-            )
-            return to_record(outcome)
         if outcome.verdict is Verdict.AGAIN:
-            text = f"given up after {attempt} attempts: {outcome.text}"
-            outcome = DeliveryOutcome(
-                verdict=Verdict.FAILED,
-                code=outcome.code,
-                text=text,
+            following = _Earlier(
+                attempt=earlier.attempt + 1,
                 stored=outcome.stored,
+                since_s=earlier.since_s,
             )
-        DBOS.run_step({"name": "settle"}, self._settle, job, peer, outcome)
+            this = DeliveryId.parse(str(DBOS.workflow_id))
+            self._enqueue(this.next(), record, following)
+        else:
+            DBOS.run_step({"name": "settle"}, self._settle, job, peer, outcome)
         return to_record(outcome)
 
-    def _send(self, job: Job, peer: str, earlier: tuple[int, Sequence[str]]) -> Record:
-        attempt, stored = earlier
+    def _send(self, job: Job, peer: str, earlier: _Earlier) -> Record:
         started = time.monotonic()
         if _has_crashed_often():
             outcome = DeliveryOutcome(
@@ -175,22 +182,35 @@ class _Workflows:
             )
         else:
             with self._noted(peer):
-                outcome = self._work.deliver(job, peer, stored)
-        again = outcome.verdict is Verdict.AGAIN
-        last = attempt >= self._patience.attempts
+                outcome = self._work.deliver(job, peer, earlier.stored)
+        _forget_before(DeliveryId.parse(str(DBOS.workflow_id)))
+        outcome = self._given_up_if_old(outcome, earlier)
+        is_tried_again = outcome.verdict is Verdict.AGAIN
         log.event(
             "delivery_attempted",
             peer=peer,
-            attempt=attempt,
+            attempt=earlier.attempt,
             state=outcome.verdict.value,
             error_code=outcome.code or None,
             reason=outcome.text or None,
             instances=len(outcome.stored),
-            retry_s=self._patience.pause_s(attempt) if again and not last else None,
+            retry_s=self._rule.pause_s(earlier.attempt) if is_tried_again else None,
             duration_ms=_since_ms(started),
             **_fields(job),
         )
         return to_record(outcome)
+
+    def _given_up_if_old(
+        self, outcome: DeliveryOutcome, earlier: _Earlier
+    ) -> DeliveryOutcome:
+        age_s = time.time() - earlier.since_s
+        if outcome.verdict is not Verdict.AGAIN or not self._rule.is_over(age_s):
+            return outcome
+        text = (
+            f"given up after {_age(age_s)} and {earlier.attempt} attempts: "
+            f"{outcome.text}"
+        )
+        return replace(outcome, verdict=Verdict.FAILED, text=text)
 
     def _settle(self, job: Job, peer: str, outcome: DeliveryOutcome) -> None:
         log.event(
@@ -240,15 +260,15 @@ class _Workflows:
         with self._lock:
             is_free = not self._sending[which.peer]
         if not is_free:
-            self._enqueue(which, record, attempt=1, stored=[])
+            now = _Earlier(attempt=1, stored=(), since_s=time.time())
+            self._enqueue(which, record, now)
             return
         with SetWorkflowID(str(which)):
             DBOS.start_workflow(self.delivery_workflow, record, which.peer, 1, [])
 
-    def _enqueue(
-        self, which: DeliveryId, record: Record, *, attempt: int, stored: list[str]
-    ) -> None:
-        pause_s = self._patience.pause_s(attempt - 1) if attempt > 1 else None
+    def _enqueue(self, which: DeliveryId, record: Record, earlier: _Earlier) -> None:
+        attempt = earlier.attempt
+        pause_s = self._rule.pause_s(attempt - 1) if attempt > 1 else None
         with (
             SetWorkflowID(str(which)),
             SetEnqueueOptions(queue_partition_key=which.peer, delay_seconds=pause_s),
@@ -259,8 +279,28 @@ class _Workflows:
                 record,
                 which.peer,
                 attempt,
-                stored,
+                list(earlier.stored),
+                earlier.since_s,
             )
+
+
+def _forget_before(this: DeliveryId) -> None:
+    """Delete the attempt before the last one.
+
+    Only the latest tells anything. In a week there would be hundreds for each job, and
+    each holds the whole record of its job. The last one may still be ending.
+    """
+    before = replace(this, number=this.number - 2)
+    if before.number > 0:
+        DBOS.delete_workflows([str(before)])
+
+
+def _age(age_s: float) -> str:
+    """Return an age for people."""
+    for unit, seconds in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if age_s >= 2 * seconds:
+            return f"{age_s / seconds:.0f} {unit}"
+    return f"{age_s:.1f} seconds"
 
 
 def _owed_to(job: Job) -> set[str]:

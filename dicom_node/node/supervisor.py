@@ -26,6 +26,7 @@ from dicom_node.node.peer_counts import count_confirmer
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
 from dicom_node.receive.receiver import ReceiverOptions, open_listener, shared_counts
 from dicom_node.series.spool_content import read_spool
+from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.plugins import Registry, installed
@@ -51,6 +52,8 @@ def serve(settings: Settings) -> None:
         If the port, the spool or the database cannot be had.
     """
     log.configure(level=settings.log.level, uids=settings.log.uids)
+    for sentence in deprecated_keys(settings):
+        log.warning("settings_deprecated", reason=sentence)
     layout = SpoolLayout(settings.spool.folder)
     try:
         layout.prepare()

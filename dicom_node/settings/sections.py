@@ -291,10 +291,28 @@ class Route(Section):
 
 
 class Jobs(Section):
-    """How often and when work is tried again."""
+    """For how long and how often work is tried again."""
 
-    attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    backoff_s: Annotated[list[Seconds], Field(min_length=1)] = [30, 120, 600, 3600]
+    retry_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        default=7.0,
+        description="A delivery that fails is tried again until it is so old; then its "
+        "job is failed, and the results stay until an operator retries or cancels it.",
+    )
+    retry_first_s: Seconds = Field(
+        default=30.0, description="The first pause; each one is twice as long."
+    )
+    retry_longest_s: Annotated[float, Field(gt=0, le=900)] = Field(
+        default=900.0, description="No pause is longer."
+    )
+    attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        deprecated="it counts no longer: deliveries are tried for jobs.retry_days",
+    )
+    backoff_s: Annotated[list[Seconds], Field(min_length=1)] | None = Field(
+        default=None,
+        deprecated="give jobs.retry_first_s and jobs.retry_longest_s; no pause is "
+        "longer than 900 s",
+    )
 
 
 class Work(Section):

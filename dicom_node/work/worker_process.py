@@ -58,17 +58,17 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     # The libraries behind these read the environment when they are imported.
     from dicom_node import log
     from dicom_node.jobs.executor import Executor
-    from dicom_node.jobs.workflow import Patience
+    from dicom_node.jobs.retry import retry_rule
     from dicom_node.work.plugins import Registry, installed
     from dicom_node.work.steps import Stages
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
     stages = Stages(settings, Registry(installed()))
-    patience = Patience(
-        attempts=settings.jobs.attempts, backoff_s=tuple(settings.jobs.backoff_s)
-    )
     executor = Executor(
-        settings.database_url, slot=slot, work=stages, patience=patience
+        settings.database_url,
+        slot=slot,
+        work=stages,
+        rule=retry_rule(settings.jobs),
     )
     executor.start()
     while woken not in (ready := wait([pipe, woken], timeout=_LOOK_S)):

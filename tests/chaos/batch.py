@@ -110,7 +110,7 @@ class Batch:
         settings["peers"] = {"sender": sender, **settings["peers"]}
         settings["spool"]["folder"] = str(folder / "disk" / "spool")
         settings["series"] |= {"quiet_s": 0.7, "max_wait_s": 6}
-        settings["jobs"] = {"attempts": 100, "backoff_s": [0.5, 1]}
+        settings["jobs"] = {"retry_first_s": 0.5, "retry_longest_s": 1}
         settings["node"] |= {"acceptors": 2, "idle_timeout_s": 5}
         environment = phantom_plugin.make_installed(folder / "site")
         if clock is not None:

@@ -14,6 +14,7 @@ from tests.support.peers import Archive, echo, send
 from tests.support.phantom_plugin import NAME, make_installed
 from tests.support.variants import AXIAL, SEGMENTATION, Series, fresh
 
+GIVE_UP_AFTER_S = 1.0
 WITHIN_S = 90
 
 
@@ -36,7 +37,11 @@ def phantom_node(folder: Path, *archives: Archive, **environment: str) -> Node:
         analysis=NAME,
         environment={**installed, **environment},
     )
-    node.settings["jobs"] = {"attempts": 2, "backoff_s": [0.5]}
+    node.settings["jobs"] = {
+        "retry_first_s": 0.5,
+        "retry_longest_s": 0.5,
+        "retry_days": GIVE_UP_AFTER_S / 86400,
+    }
     return node
 
 

@@ -61,7 +61,7 @@ def settings_for(
         "spool": {"folder": str(folder / "spool"), "min_free_gb": 0.01},
         "series": {"quiet_s": 1, "max_wait_s": 60, "confirm_by_c_find": False},
         "routes": [{"name": "lumbar", "analysis": analysis, "deliver_to": list(peers)}],
-        "jobs": {"attempts": 20, "backoff_s": [1]},
+        "jobs": {"retry_first_s": 1, "retry_longest_s": 1},
     }
 
 

@@ -26,11 +26,11 @@ from dbos import DBOS
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
-from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.dbos_setup import open_client, prepare_database
 from dicom_node.jobs.executor import Executor
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, Verdict
-from dicom_node.jobs.workflow import Patience
 from dicom_node.records import (
     Completion,
     Job,
@@ -42,8 +42,8 @@ from dicom_node.records import (
 from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")
-ATTEMPTS = 3
-BACKOFF_S = 0.2
+PAUSE_S = 0.2
+GIVE_UP_AFTER_S = 3.0
 ROOT = Path(__file__).resolve().parents[2]
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
 
@@ -207,6 +207,16 @@ class Toy:
         rows = [json.loads(line) for line in lines if line.startswith("{")]
         return [row for row in rows if row["event"] == name]
 
+    def attempts(self, job_id: str, peer: str) -> list[str]:
+        """Return the attempts to deliver a job to a peer that the database holds."""
+        client = open_client(self.url)
+        try:
+            prefix = f"{job_id}:{peer}:"
+            found = client.list_workflows(workflow_id_prefix=prefix)
+        finally:
+            client.destroy()
+        return [status.workflow_id for status in found]
+
     def wait_done(self, line: str, *, times: int = 1) -> None:
         """Return once something was done so many times."""
         wait_until(lambda: self.done()[line] >= times, within_s=30, what=line)
@@ -245,7 +255,7 @@ def main() -> None:
         url,
         slot=slot,
         work=ToyWork(folder),
-        patience=Patience(attempts=ATTEMPTS, backoff_s=(BACKOFF_S,)),
+        rule=RetryRule(pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S),
     )
     # As the node's worker does on SIGTERM.
     stopped = threading.Event()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from dicom_node.jobs.dbos_setup import APPLICATION_VERSION
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_record import job_from_record, job_to_record
-from dicom_node.jobs.workflow import Patience
 from dicom_node.records import Completion, Job, ReceivedSeries, StoredInstance
 
 # As the first release wrote it: never to be changed, only added to.
@@ -97,10 +94,3 @@ def test_a_delivery_id_names_job_peer_and_attempt() -> None:
     assert str(first) == "9e86:pacs-1:1"
     assert DeliveryId.parse("9e86:pacs-1:1") == first
     assert str(first.next()) == "9e86:pacs-1:2"
-
-
-@pytest.mark.parametrize(
-    ("attempt", "pause_s"), [(1, 30), (2, 120), (3, 120), (9, 120)]
-)
-def test_the_last_pause_is_repeated(attempt: int, pause_s: float) -> None:
-    assert Patience(attempts=9, backoff_s=(30, 120)).pause_s(attempt) == pause_s
