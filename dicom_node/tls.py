@@ -8,7 +8,6 @@ least, 1.3 where both have it, no way back to a connection without.
 
 from __future__ import annotations
 
-import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +54,9 @@ def acceptor_context(files: TlsFiles) -> ssl.SSLContext:
     context = _context(files, ssl.Purpose.CLIENT_AUTH)
     if files.demands_certificate:
         context.verify_mode = ssl.CERT_REQUIRED
+        if files.authorities is None:
+            # `ssl.create_default_context` does so for requestors alone.
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     return context
 
 
@@ -71,8 +73,8 @@ def requestor_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def shake_hands(connection: socket.socket, timeout_s: float) -> None:
-    """Agree on TLS with a client, where the connection is one of TLS.
+def shake_hands(connection: ssl.SSLSocket, timeout_s: float) -> None:
+    """Agree on TLS with a client, in all within `timeout_s`.
 
     Raises
     ------
@@ -82,9 +84,9 @@ def shake_hands(connection: socket.socket, timeout_s: float) -> None:
         If it is not done in time.
     TlsRefusedError
         If nothing can be agreed on.
+    OSError
+        If the connection broke.
     """
-    if not isinstance(connection, ssl.SSLSocket):
-        return
     connection.settimeout(timeout_s)
     try:
         connection.do_handshake()

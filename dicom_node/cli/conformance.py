@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
 from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.peers.retrieve import IMAGE_SYNTAXES
-from dicom_node.receive.receiver import REJECTIONS
+from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.stream import MAX_PDU_BYTES
 from dicom_node.settings.sections import (
     Accept,
@@ -209,8 +210,8 @@ def _series() -> Iterator[Sequence[str]]:
 
 
 def _rejections() -> Iterator[Sequence[str]]:
-    for (result, source, reason), meaning in sorted(REJECTIONS.items()):
-        yield str(result), str(source), str(reason), meaning
+    for why, meaning in sorted(REJECTIONS.items(), key=lambda row: astuple(row[0])):
+        yield str(why.result), str(why.source), str(why.reason), meaning
 
 
 def _answers() -> Iterator[Sequence[str]]:

@@ -24,7 +24,8 @@ from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.peer_counts import count_confirmer
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
-from dicom_node.receive.receiver import ReceiverOptions, open_listener, shared_counts
+from dicom_node.receive.association_slots import association_table
+from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Settings
@@ -102,11 +103,11 @@ class _Service:
         confirmer = count_confirmer(settings, imports=imports)
         self._intake = Intake(settings, queue, registry, confirmer, imports=imports)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
-        counts = shared_counts(settings.node.acceptors)
+        table = association_table(settings.node.acceptors)
         settings_json = settings.model_dump_json()
 
         def acceptor(index: int, start: int) -> tuple[Any, ...]:
-            return _plan(settings, index, start), listener, counts
+            return _plan(settings, index, start), listener, table
 
         def worker(slot: int, _start: int) -> tuple[Any, ...]:
             return settings_json, slot
@@ -224,6 +225,7 @@ def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
             called_ae=node.ae_title if node.check_called_ae else None,
             calling_aes=None if node.accept_unknown_peers else frozenset(calling),
             max_associations=node.max_associations,
+            title_limit=node.title_limit,
             association_timeout_s=node.association_timeout_s,
             idle_timeout_s=node.idle_timeout_s,
             tls=None if node.tls is None else node.tls.files,

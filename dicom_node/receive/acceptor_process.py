@@ -5,7 +5,6 @@ It imports neither pydicom nor pynetdicom nor the settings, so it holds about 25
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from dicom_node import log
+from dicom_node.receive.association_slots import AssociationSlots, AssociationTable
 from dicom_node.receive.events import EventPipe
-from dicom_node.receive.receiver import AssociationSlots, Receiver, ReceiverOptions
+from dicom_node.receive.receiver import Receiver, ReceiverOptions
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.spool_layout import SpoolLayout
 
@@ -35,7 +35,7 @@ class AcceptorPlan:
     name
         Unique over all acceptors and their restarts.
     index
-        Its entry in the table of open associations.
+        Its row in the table of open associations.
     own_ae
         Our AE title, by which we know what we asked for.
     """
@@ -54,7 +54,7 @@ def run_acceptor(
     pipe: Connection,
     plan: AcceptorPlan,
     listener: socket.socket,
-    counts: ctypes.Array[ctypes.c_int],
+    table: AssociationTable,
 ) -> None:
     """Accept associations until told to stop, then let the open ones end.
 
@@ -64,6 +64,7 @@ def run_acceptor(
         Carries `SpoolEvent`; any word by it, or SIGTERM, means stop.
     """
     log.configure(level=plan.log_level, uids=plan.log_uids)
+    threading.excepthook = _log_thread_failure
     events = EventPipe(pipe)
     inbox = Inbox(
         SpoolLayout(plan.spool_folder),
@@ -77,13 +78,24 @@ def run_acceptor(
         name=plan.name,
         sink=inbox,
         watch=events,
-        slots=AssociationSlots(counts, plan.index, plan.options.max_associations),
+        slots=AssociationSlots(
+            table,
+            plan.index,
+            limit=plan.options.max_associations,
+            title_limit=plan.options.title_limit,
+        ),
     )
     signal.signal(signal.SIGTERM, lambda *_: receiver.stop())
     threading.Thread(target=_obey, args=(pipe, receiver), daemon=True).start()
     receiver.serve()
     receiver.drain(DRAIN_S)
     events.close(_LAST_WORDS_S)
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    # Out of memory, or a fault of ours: it costs the one association of this thread.
+    # The text of a foreign exception might quote a dataset, its type cannot.
+    log.error("association_failed", reason=failure.exc_type.__name__)
 
 
 def _obey(pipe: Connection, receiver: Receiver) -> None:

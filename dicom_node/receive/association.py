@@ -1,8 +1,8 @@
-"""One association that a peer opened: negotiated, served, closed."""
+"""One association that a peer opened: its messages served, until it ends."""
 
 from __future__ import annotations
 
-import socket
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,17 +11,25 @@ from dicom_node.dimse import contexts, pdu, status
 from dicom_node.errors import InstanceRefusedError, NodeError
 from dicom_node.receive import command
 from dicom_node.receive.events import AssociationEnding
-from dicom_node.receive.stream import MAX_PDU_BYTES, PduStream
+from dicom_node.receive.negotiation import AcceptedContexts
+from dicom_node.receive.stream import PduStream
 from dicom_node.records import StoreRequest
 
 _MAX_COMMAND_BYTES = 16 * 1024
 """A command set of C-STORE or C-ECHO has some 300 bytes."""
 
+_PROGRESS_BYTES = 64 * 1024
+"""So much of a dataset shows that a sender is at work; a modem of 1990 sends it within
+the idle time of a minute."""
 
-_SEND_TIMEOUT_S = 30.0
+_MAX_EMPTY_FRAGMENTS = 64
+"""In a row; a few toolkits end a dataset by one."""
+
+_ABORT_TIMEOUT_S = 1.0
+"""A peer that is aborted has often stopped reading."""
 
 
-class Incoming(Protocol):
+class IncomingDataset(Protocol):
     """A dataset on its way to where it is kept."""
 
     def write(self, fragment: memoryview) -> None:
@@ -37,7 +45,7 @@ class Incoming(Protocol):
 class Sink(Protocol):
     """Where datasets go; the network knows no disk."""
 
-    def begin(self, request: StoreRequest) -> Incoming:
+    def begin(self, request: StoreRequest) -> IncomingDataset:
         """Open a place for one dataset, raise NodeError if there is none."""
 
 
@@ -47,7 +55,7 @@ class _Receipt:
 
     request: command.Command
     context_id: int
-    incoming: Incoming | None = None
+    incoming: IncomingDataset | None = None
     refusal: NodeError | None = None
     size_bytes: int = 0
 
@@ -82,26 +90,61 @@ class _Receipt:
             self.incoming = None
 
 
+class _IdleTime:
+    """What is left of the time within which an association has to get on."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin the time anew."""
+        self._unrewarded_bytes = 0
+        self._end_s = time.monotonic() + self._limit_s
+
+    def received(self, count: int) -> None:
+        """Begin the time anew once so many bytes have come as show progress."""
+        self._unrewarded_bytes += count
+        if self._unrewarded_bytes >= _PROGRESS_BYTES:
+            self.renew()
+
+    def left_s(self) -> float:
+        """Return what is left.
+
+        Raises
+        ------
+        TimeoutError
+            If nothing is.
+        """
+        left_s = self._end_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
+
+
 class Association:
     """Serves the messages of one accepted association, until it ends.
 
     Parameters
     ----------
     accepted
-        Transfer syntax and SOP class of each accepted context, by its id.
+        The accepted contexts by their id.
+    idle_timeout_s
+        Within this time a message must have ended or `_PROGRESS_BYTES` of a dataset
+        have come. Bytes alone are not enough: a peer that sends one now and then would
+        hold its place for ever.
     """
 
     def __init__(
         self,
-        connection: socket.socket,
         stream: PduStream,
         *,
         id: str,  # noqa: A002 - the field's word
         calling_ae: str,
-        accepted: dict[int, tuple[str, str]],
+        accepted: AcceptedContexts,
         sink: Sink,
+        idle_timeout_s: float,
     ) -> None:
-        self._connection = connection
         self._stream = stream
         self._id = id
         self._calling_ae = calling_ae
@@ -109,14 +152,16 @@ class Association:
         self._sink = sink
         self._command = bytearray()
         self._receipt: _Receipt | None = None
+        self._idle = _IdleTime(idle_timeout_s)
+        self._empty_fragments = 0
         self.stored = 0
         self.refused = 0
         self.size_bytes = 0
 
-    def serve(self, idle_timeout_s: float) -> AssociationEnding:
+    def serve(self) -> AssociationEnding:
         """Answer requests until the peer releases, aborts, vanishes or falls silent."""
         try:
-            return self._serve(idle_timeout_s)
+            return self._serve()
         except TimeoutError:
             self._abort(pdu.ABORT_NO_REASON)
             return AssociationEnding.SILENT
@@ -135,15 +180,14 @@ class Association:
             if self._receipt is not None:
                 self._receipt.drop()
 
-    def _serve(self, idle_timeout_s: float) -> AssociationEnding:
+    def _serve(self) -> AssociationEnding:
         while True:
-            kind, body = self._stream.read(idle_timeout_s)
+            kind, body = self._stream.read(self._idle.left_s())
             if kind == pdu.P_DATA_TF:
-                for context_id, control, data in pdu.fragments(body):
-                    self._fragment(context_id, control, data)
+                self._message_data(body)
             elif kind == pdu.A_RELEASE_RQ:
                 self._check_no_message_is_open()
-                self._send(pdu.release_reply_pdu())
+                self._stream.send(pdu.release_reply_pdu())
                 return AssociationEnding.RELEASED
             elif kind == pdu.A_ABORT:
                 return AssociationEnding.ABORTED
@@ -156,6 +200,17 @@ class Association:
         if self._receipt is not None or self._command:
             text = "a release before the end of a message"
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
+
+    def _message_data(self, body: memoryview) -> None:
+        if not body:
+            text = "a P-DATA-TF PDU without a presentation data value"
+            raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_INVALID_PARAMETER)
+        for context_id, control, data in pdu.fragments(body):
+            self._empty_fragments = 0 if data else self._empty_fragments + 1
+            if self._empty_fragments > _MAX_EMPTY_FRAGMENTS:
+                text = f"more than {_MAX_EMPTY_FRAGMENTS} empty fragments in a row"
+                raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_INVALID_PARAMETER)
+            self._fragment(context_id, control, data)
 
     def _fragment(self, context_id: int, control: int, data: memoryview) -> None:
         if context_id not in self._accepted:
@@ -201,18 +256,18 @@ class Association:
 
     def _begin(self, request: command.Command, context_id: int) -> _Receipt:
         receipt = _Receipt(request, context_id)
-        sop_class_uid, transfer_syntax_uid = self._accepted[context_id]
+        context = self._accepted[context_id]
         if (
             request.field != command.C_STORE_RQ
-            or sop_class_uid == contexts.VERIFICATION
+            or context.sop_class_uid == contexts.VERIFICATION
         ):
             return receipt
         store = StoreRequest(
             association_id=self._id,
             calling_ae=self._calling_ae,
-            sop_class_uid=request.sop_class_uid or sop_class_uid,
+            sop_class_uid=request.sop_class_uid or context.sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
-            transfer_syntax_uid=transfer_syntax_uid,
+            transfer_syntax_uid=context.transfer_syntax_uid,
             move_originator=request.move_originator,
         )
         try:
@@ -229,6 +284,7 @@ class Association:
             text = "a dataset without its command set"
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
         receipt.write(data)
+        self._idle.received(len(data))
         if not last:
             return
         self._receipt = None
@@ -279,57 +335,12 @@ class Association:
         self, request: command.Command, context_id: int, code: int, comment: str = ""
     ) -> None:
         answer = command.response(request, code, comment=comment)
-        self._send(pdu.command_pdu(context_id, answer))
+        self._stream.send(pdu.command_pdu(context_id, answer))
+        # From here on: the disk's time is not the sender's.
+        self._idle.renew()
 
     def _abort(self, reason: int) -> None:
         try:
-            self._send(pdu.abort_pdu(reason))
+            self._stream.send(pdu.abort_pdu(reason), timeout_s=_ABORT_TIMEOUT_S)
         except OSError:
             return
-
-    def _send(self, data: bytes) -> None:
-        # The reader has left what was left of its own deadline.
-        self._connection.settimeout(_SEND_TIMEOUT_S)
-        self._connection.sendall(data)
-
-
-def negotiate(
-    request: pdu.AssociateRequest,
-) -> tuple[dict[int, tuple[str, str]], tuple[pdu.ContextReply, ...]]:
-    """Decide on each proposed presentation context.
-
-    Returns
-    -------
-    dict, tuple of ContextReply
-        SOP class and transfer syntax of the accepted contexts by id, and all answers.
-    """
-    accepted: dict[int, tuple[str, str]] = {}
-    replies: list[pdu.ContextReply] = []
-    for context in request.contexts:
-        chosen = None
-        result = pdu.ABSTRACT_SYNTAX_NOT_SUPPORTED
-        if contexts.is_supported(context.abstract_syntax):
-            chosen = contexts.choose_syntax(
-                context.abstract_syntax, context.transfer_syntaxes
-            )
-            result = pdu.TRANSFER_SYNTAXES_NOT_SUPPORTED
-        if chosen is not None:
-            accepted[context.id] = (context.abstract_syntax, chosen)
-            result = pdu.ACCEPTED
-        # Not significant in a refusal (PS3.8 table 9-18), but it has to be there.
-        syntax = chosen or next(
-            iter(context.transfer_syntaxes), contexts.IMPLICIT_LITTLE
-        )
-        replies.append(
-            pdu.ContextReply(id=context.id, result=result, transfer_syntax=syntax)
-        )
-    return accepted, tuple(replies)
-
-
-def accept(
-    connection: socket.socket,
-    request: pdu.AssociateRequest,
-    replies: tuple[pdu.ContextReply, ...],
-) -> None:
-    """Send the A-ASSOCIATE-AC."""
-    connection.sendall(pdu.accept_pdu(request, replies, max_length=MAX_PDU_BYTES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from dataclasses import dataclass
@@ -65,8 +66,9 @@ class EventPipe:
     """Sends events in the order in which they happened, without making anyone wait.
 
     A supervisor that is busy must not slow a sender, so events queue up in this
-    process and a thread of its own sends them. Events that are lost, because the
-    supervisor died, are found again on the disk when it restarts.
+    process and a thread of its own sends them. What was not told is found again on the
+    disk: by the next supervisor if this one has died, and else by this one when the
+    acceptor has ended, as it does where an event cannot be sent.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -98,5 +100,6 @@ class EventPipe:
         while (event := self._queue.get()) is not None:
             try:
                 self._connection.send(event)
-            except OSError:
-                return  # the supervisor has gone; the acceptor notices by itself
+            except (OSError, MemoryError):
+                # Nothing may be stored of which nobody hears.
+                os._exit(1)

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.sharedctypes import RawArray
 from typing import Protocol
 
 from dicom_node import log
 from dicom_node.dimse import pdu
-from dicom_node.receive.association import Association, Sink, accept, negotiate
+from dicom_node.receive.association import Association, Sink
+from dicom_node.receive.association_slots import AssociationSlots, SlotRefusal
+from dicom_node.receive.clients import Client, Clients, Stage
 from dicom_node.receive.events import AssociationEnding
-from dicom_node.receive.stream import PduStream
+from dicom_node.receive.negotiation import (
+    CALLED_UNKNOWN,
+    CALLING_UNKNOWN,
+    NO_CONTEXT,
+    REJECTIONS,
+    TOO_MANY,
+    Agreement,
+    Rejection,
+    negotiate,
+)
+from dicom_node.receive.stream import MAX_PDU_BYTES, PduStream
 from dicom_node.tls import TlsFiles, TlsRefusedError, acceptor_context, shake_hands
 
 _BACKLOG = 128
-_MAX_UNOPENED = 64
-"""Connections without an association that one acceptor holds; beyond, the one that
-has been silent longest is closed, so a port scan cannot lock senders out."""
 
 _LINGER_S = 2.0
 """How long a peer may take to close after its last PDU from us."""
 
-_SEND_TIMEOUT_S = 30.0
-
-_PERMANENT, _TRANSIENT = 1, 2
-_BY_USER, _BY_PRESENTATION = 1, 3
-_CALLING_UNKNOWN, _CALLED_UNKNOWN = 3, 7
-_NO_COMMON_GROUND = 1
-_LIMIT_EXCEEDED = 2
-"""Result, source and reason of a rejection (PS3.8 table 9-21)."""
+_ACCEPT_PAUSE_S = 0.1
+"""After a connection that could not be taken; it waits meanwhile."""
+_ACCEPT_LOG_S = 10.0
+"""Least time between two lines of the log that say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,12 @@ class ReceiverOptions:
         Our AE title; None accepts any called title.
     calling_aes
         Titles that may send; None accepts any.
-    max_associations
-        Of all acceptors together.
+    max_associations, title_limit
+        Open at a time, in all acceptors together: of all titles, and of one.
+    association_timeout_s
+        From the connection to the association request, the handshake of TLS included.
+    idle_timeout_s
+        As in `Association`.
     tls
         None speaks plain TCP; else nothing but TLS is understood.
     """
@@ -57,6 +63,7 @@ class ReceiverOptions:
     called_ae: str | None
     calling_aes: frozenset[str] | None
     max_associations: int
+    title_limit: int
     association_timeout_s: float
     idle_timeout_s: float
     tls: TlsFiles | None = None
@@ -72,18 +79,6 @@ class AssociationWatch(Protocol):
         self, association_id: str, ending: AssociationEnding
     ) -> None:
         """Hear that no instance will come by this association any more."""
-
-
-Counts = Sequence[int]
-
-
-def shared_counts(acceptors: int) -> ctypes.Array[ctypes.c_int]:
-    """Return the table of open associations, one entry an acceptor, for all processes.
-
-    Each acceptor writes its own entry only; so a killed one cannot leave a lock or a
-    slot behind: its successor sets the entry to zero.
-    """
-    return RawArray(ctypes.c_int, acceptors)
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -106,14 +101,15 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 
 class Receiver:
-    """Accepts connections and serves each association in a thread of its own.
+    """Accepts connections and serves each one in a thread of its own.
+
+    Nothing that a client does, and no lack of memory, threads or descriptors, ends the
+    loop that accepts: whatever waits for a client is done in the client's thread.
 
     Parameters
     ----------
     name
         Unique over all acceptors and their restarts; begins every association id.
-    counts, index
-        The table from `shared_counts`, and our entry.
     """
 
     def __init__(
@@ -134,9 +130,8 @@ class Receiver:
         self._watch = watch
         self._slots = slots
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
-        self._unopened: dict[socket.socket, None] = {}
-        self._threads: dict[threading.Thread, socket.socket] = {}
+        self._clients = Clients()
+        self._logged_at_s = float("-inf")
         self._wake, self._woken = socket.socketpair()
 
     def serve(self) -> None:
@@ -156,151 +151,134 @@ class Receiver:
 
     def drain(self, timeout_s: float) -> None:
         """Let open associations go on for a while, then cut what is left."""
+        self._clients.cut(Stage.UNOPENED)
+        self._join(timeout_s)
+        self._clients.cut(*Stage)
+        self._join(_LINGER_S)
+
+    def _join(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        self._shut_unopened()
-        for thread in self._running():
+        for thread in self._clients.threads():
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        with self._lock:
-            left = list(self._threads.values())
-        for connection in left:
-            _shut(connection)
-        for thread in self._running():
-            thread.join(_LINGER_S)
-
-    def _running(self) -> list[threading.Thread]:
-        with self._lock:
-            return list(self._threads)
-
-    def _shut_unopened(self) -> None:
-        with self._lock:
-            for connection in self._unopened:
-                _shut(connection)
 
     def _accept(self) -> None:
         try:
             connection, address = self._listener.accept()
         except (BlockingIOError, ConnectionError):
             return  # another acceptor was first, or the client has gone
-        except OSError as error:
-            # Out of descriptors: the open associations will free some.
-            log.error("accept_failed", reason=error.strerror or "unknown")
-            time.sleep(0.1)
+        except (OSError, MemoryError) as error:
+            # The connection waits in the kernel. If descriptors are short, whoever has
+            # opened no association for longest gives way to it.
+            self._clients.cut_oldest_unopened()
+            self._not_accepted(error)
             return
-        connection.settimeout(_SEND_TIMEOUT_S)
+        client = Client(connection, str(address[0]))
+        try:
+            self._start(client)
+        except (OSError, RuntimeError, MemoryError) as error:
+            # The connection is gone, or there is no thread for it (`RuntimeError`).
+            self._clients.remove(client)
+            client.close()
+            self._not_accepted(error)
+
+    def _start(self, client: Client) -> None:
+        connection = client.connection
         # Each response is one small segment that the sender waits for.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._tls is not None:
-            # The handshake waits for the peer, so it is left to the thread.
-            connection = self._tls.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
         thread = threading.Thread(
-            target=self._handle, args=(connection, str(address[0])), daemon=True
+            target=self._serve_client, args=(client,), daemon=True
         )
-        with self._lock:
-            if len(self._unopened) >= _MAX_UNOPENED:
-                _shut(next(iter(self._unopened)))
-            self._unopened[connection] = None
-            self._threads[thread] = connection
+        client.thread = thread
+        self._clients.add(client, Stage.UNOPENED)
         thread.start()
 
-    def _handle(self, connection: socket.socket, address: str) -> None:
-        try:
-            self._open(connection, address)
-            _linger(connection)
-        finally:
-            with self._lock:
-                self._unopened.pop(connection, None)
-                del self._threads[threading.current_thread()]
-            connection.close()
+    def _not_accepted(self, error: Exception) -> None:
+        now_s = time.monotonic()
+        if now_s - self._logged_at_s >= _ACCEPT_LOG_S:
+            self._logged_at_s = now_s
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            log.error("accept_failed", reason=why or type(error).__name__)
+        time.sleep(_ACCEPT_PAUSE_S)
 
-    def _open(self, connection: socket.socket, address: str) -> None:
-        stream = PduStream(connection)
+    def _serve_client(self, client: Client) -> None:
         try:
-            shake_hands(connection, self._options.association_timeout_s)
-            request = _read_request(stream, self._options.association_timeout_s)
+            self._open(client)
+            _linger(client.connection)
+        finally:
+            self._clients.remove(client)
+            client.close()
+
+    def _open(self, client: Client) -> None:
+        deadline_s = time.monotonic() + self._options.association_timeout_s
+        try:
+            if self._tls is not None:
+                encrypted = client.encrypt(self._tls)
+                shake_hands(encrypted, deadline_s - time.monotonic())
+            stream = PduStream(client.connection)
+            request = _read_request(stream, deadline_s - time.monotonic())
         except TlsRefusedError as error:
-            log.warning("protocol_violated", address=address, reason=str(error))
+            log.warning("protocol_violated", address=client.address, reason=str(error))
             return
-        except (EOFError, TimeoutError, OSError):
+        except (EOFError, OSError):
             return  # a port scan or a load balancer's probe: nothing to tell
         except pdu.ProtocolError as error:
-            log.warning("protocol_violated", address=address, reason=str(error))
-            _send(connection, pdu.abort_pdu(error.abort_reason))
+            log.warning("protocol_violated", address=client.address, reason=str(error))
+            _send(stream, pdu.abort_pdu(error.abort_reason))
             return
-        with self._lock:
-            self._unopened.pop(connection, None)
-        self._negotiate(connection, stream, request, address)
+        self._answer(client, stream, negotiate(request))
 
-    def _negotiate(
-        self,
-        connection: socket.socket,
-        stream: PduStream,
-        request: pdu.AssociateRequest,
-        address: str,
-    ) -> None:
-        accepted, replies = negotiate(request)
-        rejection = self._rejection(request, has_context=bool(accepted))
-        if rejection is None and not self._slots.take():
-            rejection = (_TRANSIENT, _BY_PRESENTATION, _LIMIT_EXCEEDED)
+    def _answer(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
+        rejection = self._rejection(agreement)
         if rejection is not None:
-            result, source, reason = rejection
-            log.warning(
-                "association_rejected",
-                calling_ae=request.calling_ae,
-                called_ae=request.called_ae,
-                address=address,
-                reason=REJECTIONS[rejection],
-            )
-            _send(
-                connection, pdu.reject_pdu(result=result, source=source, reason=reason)
-            )
+            _log_rejected(client, agreement, REJECTIONS[rejection])
+            _reject(stream, rejection)
+            return
+        if agreement.only_verifies:
+            self._clients.add(client, Stage.VERIFYING)
+            self._serve(client, stream, agreement)
+            return
+        slot = self._slots.take(agreement.request.calling_ae)
+        if isinstance(slot, SlotRefusal):
+            _log_rejected(client, agreement, slot.value)
+            _reject(stream, TOO_MANY)
             return
         try:
-            accept(connection, request, replies)
-            self._serve(connection, stream, request, accepted)
-        except OSError:
-            return  # the peer went before it read our acceptance
+            self._clients.add(client, Stage.SENDING)
+            self._serve(client, stream, agreement)
         finally:
-            self._slots.give()
+            self._slots.give(slot)
 
-    def _rejection(
-        self, request: pdu.AssociateRequest, *, has_context: bool
-    ) -> tuple[int, int, int] | None:
-        options = self._options
+    def _rejection(self, agreement: Agreement) -> Rejection | None:
+        options, request = self._options, agreement.request
         if options.called_ae is not None and request.called_ae != options.called_ae:
-            return (_PERMANENT, _BY_USER, _CALLED_UNKNOWN)
+            return CALLED_UNKNOWN
         if (
             options.calling_aes is not None
             and request.calling_ae not in options.calling_aes
         ):
-            return (_PERMANENT, _BY_USER, _CALLING_UNKNOWN)
-        if not has_context:
-            return (_PERMANENT, _BY_USER, _NO_COMMON_GROUND)
-        return None
+            return CALLING_UNKNOWN
+        return None if agreement.contexts else NO_CONTEXT
 
-    def _serve(
-        self,
-        connection: socket.socket,
-        stream: PduStream,
-        request: pdu.AssociateRequest,
-        accepted: dict[int, tuple[str, str]],
-    ) -> None:
+    def _serve(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
+        request = agreement.request
+        answer = pdu.accept_pdu(request, agreement.replies, max_length=MAX_PDU_BYTES)
+        if not _send(stream, answer):
+            return  # the peer went before it read our acceptance
         association_id = f"{self._name}-{next(self._numbers)}"
         association = Association(
-            connection,
             stream,
             id=association_id,
             calling_ae=request.calling_ae,
-            accepted=accepted,
+            accepted=agreement.contexts,
             sink=self._sink,
+            idle_timeout_s=self._options.idle_timeout_s,
         )
         started_s = time.monotonic()
         self._watch.association_opened(association_id, request.calling_ae)
         ending = AssociationEnding.LOST
         try:
-            ending = association.serve(self._options.idle_timeout_s)
+            ending = association.serve()
         finally:
             self._watch.association_closed(association_id, ending)
         log.event(
@@ -315,46 +293,6 @@ class Receiver:
         )
 
 
-REJECTIONS = {
-    (_PERMANENT, _BY_USER, _CALLED_UNKNOWN): "called AE title not recognised",
-    (_PERMANENT, _BY_USER, _CALLING_UNKNOWN): "calling AE title not recognised",
-    (_PERMANENT, _BY_USER, _NO_COMMON_GROUND): "no presentation context in common",
-    (_TRANSIENT, _BY_PRESENTATION, _LIMIT_EXCEEDED): "too many associations",
-}
-"""Why an association is rejected, by result, source and reason."""
-
-
-class AssociationSlots:
-    """How many associations are open in all acceptors, against the limit."""
-
-    def __init__(
-        self, counts: ctypes.Array[ctypes.c_int], index: int, limit: int
-    ) -> None:
-        self._counts = counts
-        self._index = index
-        self._limit = limit
-        self._lock = threading.Lock()
-        counts[index] = 0
-
-    def take(self) -> bool:
-        """Take a slot, or tell that none is left.
-
-        Two acceptors that take the last one at the same moment may both go without,
-        but never both with.
-        """
-        with self._lock:
-            self._counts[self._index] += 1
-            if sum(self._counts) <= self._limit:
-                return True
-            self._counts[self._index] -= 1
-            return False
-
-    def give(self) -> None:
-        """Give a slot back."""
-        with self._lock:
-            self._counts[self._index] -= 1
-
-
 def _read_request(stream: PduStream, timeout_s: float) -> pdu.AssociateRequest:
     kind, body = stream.read(timeout_s)
     if kind != pdu.A_ASSOCIATE_RQ:
@@ -363,18 +301,30 @@ def _read_request(stream: PduStream, timeout_s: float) -> pdu.AssociateRequest:
     return pdu.parse_associate_request(bytes(body))
 
 
-def _send(connection: socket.socket, data: bytes) -> None:
-    try:
-        connection.sendall(data)
-    except OSError:
-        return
+def _log_rejected(client: Client, agreement: Agreement, why: str) -> None:
+    log.warning(
+        "association_rejected",
+        calling_ae=agreement.request.calling_ae,
+        called_ae=agreement.request.called_ae,
+        address=client.address,
+        reason=why,
+    )
 
 
-def _shut(connection: socket.socket) -> None:
+def _reject(stream: PduStream, rejection: Rejection) -> None:
+    answer = pdu.reject_pdu(
+        result=rejection.result, source=rejection.source, reason=rejection.reason
+    )
+    _send(stream, answer)
+
+
+def _send(stream: PduStream, data: bytes) -> bool:
+    """Send one PDU; tell whether the peer was still there."""
     try:
-        connection.shutdown(socket.SHUT_RDWR)
+        stream.send(data)
     except OSError:
-        return
+        return False
+    return True
 
 
 def _linger(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""PDUs from a socket: buffered, within a limit of size, before a deadline."""
+"""PDUs from and to a socket: buffered, limited in size, before a deadline."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ MAX_PDU_BYTES = 256 * 1024
 
 _TOLERATED_BYTES = 1024 * 1024
 """Senders that miscount their PDU are forgiven up to here; 4 GiB are not."""
+
+_SEND_TIMEOUT_S = 30.0
+"""For one PDU, however slowly the peer reads."""
 
 _BUFFER_BYTES = MAX_PDU_BYTES + 64
 
@@ -59,6 +62,18 @@ class PduStream:
         start = self._start + HEADER.size
         self._start = start + length
         return kind, memoryview(self._buffer)[start : self._start]
+
+    def send(self, data: bytes, *, timeout_s: float = _SEND_TIMEOUT_S) -> None:
+        """Send one PDU.
+
+        Raises
+        ------
+        OSError
+            If the peer has gone, or has not read it within `timeout_s`.
+        """
+        # A read leaves what was left of its own deadline.
+        self._connection.settimeout(timeout_s)
+        self._connection.sendall(data)
 
     def _fill(self, needed: int, deadline_s: float) -> None:
         """Have `needed` bytes in the buffer from `_start` on."""

@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from dicom_node.errors import (
@@ -37,6 +37,9 @@ _FIRST_LOOK_BYTES = 32 * 1024
 _FOLDER_SYNCS = 16
 """At once; more associations than that share the disk's time anyway."""
 
+_FREE_LOOK_BYTES = 1024 * 1024
+"""Between two looks at the free space while an instance arrives."""
+
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -46,7 +49,7 @@ class Inbox:
     Parameters
     ----------
     min_free_bytes
-        A dataset is refused while less is free.
+        A dataset is refused when less is free, also in the middle.
     stored
         Told of every instance that has become durable, before success is answered;
         must not block.
@@ -80,12 +83,8 @@ class Inbox:
         SpoolFullError, SpoolFailedError
             If less than `min_free_bytes` are free, or the disk fails.
         """
-        with _disk_errors(self._layout.folder, self._min_free_bytes):
-            free_bytes = _free_bytes(self._layout.folder)
-            if free_bytes < self._min_free_bytes:
-                raise SpoolFullError(
-                    free_bytes=free_bytes, limit_bytes=self._min_free_bytes
-                )
+        with self.machine_errors():
+            self.check_free()
             name = f"{os.getpid()}-{next(self._numbers)}"
             return IncomingInstance(self, request, self._layout.tmp / name)
 
@@ -126,9 +125,30 @@ class Inbox:
             ),
         )
 
-    def disk_errors(self) -> AbstractContextManager[None]:
-        """Return a context in which an OSError becomes an error of ours."""
-        return _disk_errors(self._layout.folder, self._min_free_bytes)
+    def check_free(self) -> None:
+        """Raise SpoolFullError if less is free than is to be kept."""
+        free_bytes = _free_bytes(self._layout.folder)
+        if free_bytes < self._min_free_bytes:
+            raise SpoolFullError(
+                free_bytes=free_bytes, limit_bytes=self._min_free_bytes
+            )
+
+    @contextmanager
+    def machine_errors(self) -> Iterator[None]:
+        """Turn trouble of the machine into errors after which a sender tries again."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise SpoolFullError(
+                    free_bytes=_free_bytes(self._layout.folder),
+                    limit_bytes=self._min_free_bytes,
+                ) from error
+            message = f"the spool failed: {error.strerror}"
+            raise SpoolFailedError(message) from error
+        except MemoryError as error:
+            message = "the spool failed: out of memory"
+            raise SpoolFailedError(message) from error
 
     def _move(self, incoming: IncomingInstance, path: Path) -> None:
         if path.exists():
@@ -143,13 +163,22 @@ class Inbox:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             sync_folder(path.parent.parent)
             incoming.path.rename(path)
-        folder_sync = self._folder_syncs.submit(sync_folder, path.parent)
         try:
-            incoming.sync()
-            folder_sync.result()
-        except OSError:
+            self._sync(incoming, path.parent)
+        except (OSError, MemoryError):
             path.unlink(missing_ok=True)
             raise
+
+    def _sync(self, incoming: IncomingInstance, folder: Path) -> None:
+        try:
+            folder_sync = self._folder_syncs.submit(sync_folder, folder)
+        except RuntimeError:
+            # There is no thread to be had: one after the other, then.
+            incoming.sync()
+            sync_folder(folder)
+            return
+        incoming.sync()
+        folder_sync.result()
 
 
 class IncomingInstance:
@@ -159,6 +188,7 @@ class IncomingInstance:
         self.request = request
         self.path = path
         self.size_bytes = 0
+        self._looked_at_bytes = 0
         self._inbox = inbox
         self._sha256 = hashlib.sha256()
         meta = encode_meta(
@@ -187,7 +217,10 @@ class IncomingInstance:
         SpoolFullError, SpoolFailedError
             If the disk does not take them.
         """
-        with self._inbox.disk_errors():
+        with self._inbox.machine_errors():
+            if self.size_bytes - self._looked_at_bytes >= _FREE_LOOK_BYTES:
+                self._looked_at_bytes = self.size_bytes
+                self._inbox.check_free()
             self._write(fragment)
         self._sha256.update(fragment)
         self.size_bytes += len(fragment)
@@ -204,7 +237,7 @@ class IncomingInstance:
         SpoolFullError, SpoolFailedError
             If the disk does not take it.
         """
-        with self._inbox.disk_errors():
+        with self._inbox.machine_errors():
             self._inbox.settle(self, self._sha256.hexdigest())
             self._close()
 
@@ -257,18 +290,8 @@ def _touch_durably(path: Path, time_s: float) -> None:
 
 
 def _free_bytes(folder: Path) -> int:
-    state = os.statvfs(folder)
-    return state.f_bavail * state.f_frsize
-
-
-@contextmanager
-def _disk_errors(folder: Path, min_free_bytes: int) -> Iterator[None]:
     try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise SpoolFullError(
-                free_bytes=_free_bytes(folder), limit_bytes=min_free_bytes
-            ) from error
-        message = f"the spool failed: {error.strerror}"
-        raise SpoolFailedError(message) from error
+        state = os.statvfs(folder)
+    except OSError:
+        return 0
+    return state.f_bavail * state.f_frsize

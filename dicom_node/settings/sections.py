@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -147,7 +148,16 @@ class Node(Section):
         description="Accept associations from AE titles that no peer with may_send "
         "has.",
     )
-    max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=32,
+        description="Open at a time; those that propose Verification alone are not "
+        "counted.",
+    )
+    max_associations_per_peer: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Of them from one calling AE title; left out, three quarters, so "
+        "that no peer shuts out the others.",
+    )
     acceptors: Annotated[int, Field(ge=1, le=16)] = Field(
         default=2, description="Processes that share the port."
     )
@@ -157,11 +167,20 @@ class Node(Section):
         "this time.",
     )
     idle_timeout_s: Seconds = Field(
-        default=60.0, description="An open association that is silent is aborted."
+        default=60.0,
+        description="An open association by which for so long no message ends and no "
+        "64 KiB of a dataset come is aborted.",
     )
     tls: AcceptorTls | None = Field(
         default=None, description="Left out, associations are not encrypted."
     )
+
+    @property
+    def title_limit(self) -> int:
+        """Most associations of one calling AE title."""
+        if self.max_associations_per_peer is not None:
+            return self.max_associations_per_peer
+        return math.ceil(self.max_associations * 3 / 4)
 
 
 class Peer(Section):

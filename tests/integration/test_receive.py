@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import struct
@@ -10,8 +11,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 from unittest.mock import Mock
@@ -21,17 +23,16 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
+from dicom_node.receive.association_slots import AssociationSlots, association_table
 from dicom_node.receive.events import (
     AssociationClosed,
     AssociationEnding,
     AssociationOpened,
 )
 from dicom_node.receive.receiver import (
-    AssociationSlots,
     AssociationWatch,
     Receiver,
     open_listener,
-    shared_counts,
 )
 from dicom_node.records import StoreRequest
 from dicom_node.series.spool_content import read_spool
@@ -230,11 +231,82 @@ def test_one_association_too_many_is_rejected_for_now(tmp_path: Path) -> None:
             lambda: sum(isinstance(e, AssociationClosed) for e in node.events) >= 1,
             within_s=5,
         )
-        with opened(node.port), opened(node.port) as second:
-            with opened(node.port) as third:
+        with opened(node.port, sop_class=MR), opened(node.port, sop_class=MR) as second:
+            with opened(node.port, sop_class=MR) as third:
                 assert _rejection(third) == (2, 3, 2)
+            assert echo(node.port)
             second.release()
-            wait_until(lambda: echo(node.port), within_s=5, what="a slot is free")
+            wait_until(lambda: _stores(node), within_s=5, what="a slot is free")
+
+
+def _stores(node: Acceptors) -> bool:
+    with opened(node.port, sop_class=MR) as association:
+        return association.is_established
+
+
+def test_one_title_leaves_room_for_the_others(tmp_path: Path) -> None:
+    """A PACS that opens associations and never releases them shuts out itself alone."""
+    options = replace(
+        OPTIONS,
+        calling_aes=frozenset({"PACS", "MR1"}),
+        max_associations=4,
+        title_limit=3,
+    )
+    with Acceptors(tmp_path, options=options, processes=2) as node, ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(opened(node.port, sop_class=MR))
+        for _ in range(40):  # more than are kept of those that only verify
+            held.enter_context(_associated(node.port, _VERIFICATION_CONTEXT))
+        with opened(node.port, sop_class=MR) as fourth:
+            assert _rejection(fourth) == (2, 3, 2)
+        with opened(node.port, calling="MR1", sop_class=MR) as other:
+            assert other.is_established
+        assert echo(node.port)
+
+
+_VERIFICATION_CONTEXT = "1.2.840.10008.1.1"
+
+
+@contextmanager
+def _associated(port: int, sop_class: str = MR) -> Iterator[socket.socket]:
+    with socket.create_connection((HOST, port), timeout=20) as connection:
+        connection.sendall(associate_request(sop_class=sop_class))
+        assert read_pdu(connection)[:1] == b"\x02"
+        yield connection
+
+
+def _pdv(control: int, data: bytes = b"") -> bytes:
+    return struct.pack(">BxIIBB", 4, len(data) + 6, len(data) + 2, 1, control) + data
+
+
+@pytest.mark.parametrize(
+    "pdus",
+    [struct.pack(">BxI", 4, 0), _pdv(0) * 100, _pdv(1) * 100],
+    ids=["no PDV", "empty dataset fragments", "empty command fragments"],
+)
+def test_empty_data_hold_no_association(node: Acceptors, pdus: bytes) -> None:
+    with _associated(node.port) as connection:
+        connection.sendall(pdus)
+        assert read_pdu(connection)[:1] == b"\x07"
+
+
+def test_a_byte_now_and_then_holds_no_association(tmp_path: Path) -> None:
+    """Each PDU comes in time; the dataset would take weeks."""
+    request = store_pdus(encoded(mr_instance()), "1.2.3")
+    command = request[: 6 + int.from_bytes(request[2:6], "big")]
+    with (
+        Acceptors(tmp_path, options=replace(OPTIONS, idle_timeout_s=1)) as node,
+        _associated(node.port) as connection,
+    ):
+        connection.sendall(command)
+        connection.settimeout(0.2)
+        for _ in range(100):
+            connection.sendall(_pdv(0, b"\x08\0"))
+            with suppress(TimeoutError):
+                assert read_pdu(connection)[:1] == b"\x07"
+                break
+        else:
+            pytest.fail("the association was held")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +451,9 @@ def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
         name="acceptor-0",
         sink=disk,
         watch=Mock(spec=AssociationWatch),
-        slots=AssociationSlots(shared_counts(1), 0, limit=stores + 1),
+        slots=AssociationSlots(
+            association_table(1), 0, limit=stores, title_limit=stores
+        ),
     )
     with listener, ThreadPoolExecutor() as threads:
         threads.submit(receiver.serve)
@@ -400,24 +474,75 @@ def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
 def test_a_full_disk_is_told_and_heals(tmp_path: Path) -> None:
-    small = tmp_path / "small"
+    with _small_disk(tmp_path, "1m") as small, Acceptors(small / "spool") as node:
+        large = [mr_instance(n, study="full", size=512) for n in (1, 2, 3)]
+        statuses = send(large, node.port)
+        assert statuses[0] == 0x0000
+        assert statuses[1:] == [0xA700, 0xA700]
+        assert len(node.files()) == 1
+        assert list(node.layout.tmp.iterdir()) == []
+        assert echo(node.port)
+        node.files()[0].unlink()
+        assert send(large[1:2], node.port) == [0x0000]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
+def test_no_instance_takes_the_disk_that_is_to_be_kept(tmp_path: Path) -> None:
+    """It would fit, and there is enough when it begins."""
+    with (
+        _small_disk(tmp_path, "12m") as small,
+        Acceptors(small / "spool", min_free_bytes=6 * 2**20) as node,
+    ):
+        large = mr_instance(size=2048)  # 8 MiB
+        assert send([large, mr_instance(2)], node.port) == [0xA700, 0x0000]
+        assert list(node.layout.tmp.iterdir()) == []
+
+
+@contextmanager
+def _small_disk(folder: Path, size: str) -> Iterator[Path]:
+    small = folder / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small)]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("NO MOUNT: this container may not mount a small disk")
     try:
-        with Acceptors(small / "spool") as node:
-            large = [mr_instance(n, study="full", size=512) for n in (1, 2, 3)]
-            statuses = send(large, node.port)
-            assert statuses[0] == 0x0000
-            assert statuses[1:] == [0xA700, 0xA700]
-            assert len(node.files()) == 1
-            assert list(node.layout.tmp.iterdir()) == []
-            assert echo(node.port)
-            node.files()[0].unlink()
-            assert send(large[1:2], node.port) == [0x0000]
+        yield small
     finally:
         subprocess.run(["umount", str(small)], check=False)
+
+
+@contextmanager
+def _few_descriptors(process: BaseProcess, free: int) -> Iterator[None]:
+    """Let a process open so many descriptors and no more."""
+    pid = process.pid or 0
+    taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    limit = [number for number in range(10_000) if number not in taken][free]
+    former = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, former[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, former)
+
+
+def test_a_lack_of_descriptors_is_told_as_temporary(tmp_path: Path) -> None:
+    with Acceptors(tmp_path) as node, opened(node.port, sop_class=MR) as association:
+        with _few_descriptors(node.running[0], 0):
+            assert association.send_c_store(mr_instance(1)).Status == 0xA700
+        assert association.send_c_store(mr_instance(1)).Status == 0x0000
+
+
+def test_silent_clients_give_their_descriptors_to_a_sender(tmp_path: Path) -> None:
+    with (
+        Acceptors(tmp_path) as node,
+        _few_descriptors(node.running[0], 4),
+        ExitStack() as clients,
+    ):
+        for _ in range(20):
+            silent = socket.create_connection((HOST, node.port), timeout=5)
+            clients.enter_context(silent)
+        wait_until(lambda: echo(node.port), within_s=20, what="C-ECHO is answered")
+        assert node.running[0].is_alive()
 
 
 def test_less_disk_than_is_to_be_kept_is_told(tmp_path: Path) -> None:

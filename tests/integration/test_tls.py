@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+import struct
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dicom_node.settings.sections import AcceptorTls
+from dicom_node.tls import acceptor_context
 from tests.support import phantom_plugin
 from tests.support.certificates import Identity, authority, signed
 from tests.support.node_process import Node, node_for
@@ -22,6 +27,7 @@ from tests.support.peers import (
     run_dcmtk,
     wait_until,
 )
+from tests.support.raw_association import associate_request, read_pdu
 
 pytestmark = pytest.mark.peer
 
@@ -37,6 +43,18 @@ class Site:
     trusted: Identity
     stranger: Identity
     ca: Path
+
+    @contextlib.contextmanager
+    def connected(self, who: Identity) -> Iterator[ssl.SSLSocket]:
+        """Connect to the node over TLS."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.check_hostname = False
+        context.load_cert_chain(who.certificate, who.key)
+        with (
+            socket.create_connection((HOST, self.node.port), timeout=20) as plain,
+            context.wrap_socket(plain) as connection,
+        ):
+            yield connection
 
     def dcmtk(self, program: str, *options: str, who: Identity | None) -> bool:
         """Run a DCMTK client against the node; return whether it was served."""
@@ -148,6 +166,67 @@ def test_silent_clients_keep_nobody_waiting(site: Site) -> None:
         for _ in range(4):
             held.enter_context(socket.create_connection((HOST, site.node.port), 5))
         assert site.dcmtk("echoscu", who=site.trusted)
+
+
+def test_whoever_comes_by_and_goes_disturbs_no_association(site: Site) -> None:
+    """Load balancers connect and reset; browsers and scanners speak other languages."""
+    acceptors = _pids(site.node, "acceptor-0")
+    with site.connected(site.trusted) as held, contextlib.ExitStack() as others:
+        held.sendall(associate_request())
+        assert read_pdu(held)[:1] == b"\x02"
+        for _ in range(40):
+            with socket.create_connection((HOST, site.node.port), 5) as passing:
+                reset_at_close = struct.pack("ii", 1, 0)
+                passing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_at_close)
+        for said in (
+            b"",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\x16\x03\x01\x02\x00",
+            b"\0" * 99,
+        ):
+            client = socket.create_connection((HOST, site.node.port), 5)
+            others.enter_context(client).sendall(said)
+        assert site.dcmtk("echoscu", who=site.trusted)
+        held.sendall(struct.pack(">BxI", 5, 4) + bytes(4))
+        assert read_pdu(held)[:1] == b"\x06"
+    assert _pids(site.node, "acceptor-0") == acceptors
+
+
+def _pids(node: Node, name: str) -> list[int]:
+    return [
+        row["pid"]
+        for row in node.events()
+        if row["event"] == "process_started" and row["process"] == name
+    ]
+
+
+def test_without_authorities_those_of_the_system_vouch_for_peers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.ca))  # as OpenSSL looks for them
+    files = AcceptorTls.model_validate(site.node.settings["node"]["tls"])
+    context = acceptor_context(files.model_copy(update={"ca_file": None}).files)
+    assert _is_served(context, site, site.trusted)
+    assert not _is_served(context, site, site.stranger)
+
+
+def _is_served(context: ssl.SSLContext, site: Site, who: Identity) -> bool:
+    """Shake hands as `who` with an acceptor of this context."""
+    ours, theirs = socket.socketpair()
+    peer = ssl.create_default_context(cafile=site.ca)
+    peer.check_hostname = False
+    peer.load_cert_chain(who.certificate, who.key)
+    with (
+        ThreadPoolExecutor() as threads,
+        ours,
+        theirs,
+        contextlib.suppress(ssl.SSLError),
+    ):
+        accepted = threads.submit(context.wrap_socket, ours, server_side=True)
+        with peer.wrap_socket(theirs) as other, accepted.result(10) as connection:
+            connection.sendall(b"x")
+            return other.recv(1) == b"x"
+    return False
 
 
 def test_an_archive_that_nobody_vouches_for_gets_nothing(site: Site) -> None:

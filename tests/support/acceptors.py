@@ -13,8 +13,9 @@ from typing import Self
 
 from dicom_node.node.children import run_child
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
+from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import InstanceStored, SpoolEvent
-from dicom_node.receive.receiver import ReceiverOptions, open_listener, shared_counts
+from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.records import StoredInstance
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.peers import HOST, echo, wait_until
@@ -23,6 +24,7 @@ OPTIONS = ReceiverOptions(
     called_ae="LUMBAR_AI",
     calling_aes=frozenset({"PACS"}),
     max_associations=8,
+    title_limit=8,
     association_timeout_s=5.0,
     idle_timeout_s=20.0,
 )
@@ -45,7 +47,7 @@ class Acceptors:
         self._options = options
         self._min_free_bytes = min_free_bytes
         self._listener = open_listener(HOST, 0)
-        self._counts = shared_counts(processes)
+        self._table = association_table(processes)
         self.running: list[SpawnProcess] = [
             self._start(index) for index in range(processes)
         ]
@@ -112,7 +114,7 @@ class Acceptors:
         ours, theirs = context.Pipe()
         process = context.Process(
             target=run_child,
-            args=(run_acceptor, theirs, plan, self._listener, self._counts),
+            args=(run_acceptor, theirs, plan, self._listener, self._table),
             daemon=True,
         )
         process.start()

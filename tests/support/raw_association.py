@@ -61,13 +61,15 @@ def store_raw(content: bytes, port: int, *, sop_uid: str) -> int:
     return status
 
 
-def associate_request(calling: bytes = b"PACS".ljust(16)) -> bytes:
-    """Return an A-ASSOCIATE-RQ for MR in explicit little endian, as context 1."""
+def associate_request(
+    calling: bytes = b"PACS".ljust(16), *, sop_class: str = MR
+) -> bytes:
+    """Return an A-ASSOCIATE-RQ for one class in explicit little endian, context 1."""
 
     def item(kind: int, value: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(value)) + value
 
-    context = b"\x01\0\0\0" + item(0x30, MR.encode())
+    context = b"\x01\0\0\0" + item(0x30, sop_class.encode())
     context += item(0x40, b"1.2.840.10008.1.2.1")
     body = struct.pack(">Hxx", 1) + b"LUMBAR_AI".ljust(16) + calling + bytes(32)
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context)
@@ -107,12 +109,18 @@ def read_pdu(connection: socket.socket) -> bytes:
     EOFError
         If the other side has closed.
     """
-    header = connection.recv(6, socket.MSG_WAITALL)
-    if len(header) < 6:
-        raise EOFError
-    return header + connection.recv(
-        int.from_bytes(header[2:6], "big"), socket.MSG_WAITALL
-    )
+    header = _read(connection, 6)
+    return header + _read(connection, int.from_bytes(header[2:6], "big"))
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
 
 
 def status_of(pdu: bytes) -> int:
