@@ -96,8 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(check)
     check.set_defaults(run=_check)
 
-    echo = commands.add_parser("echo", help="send a C-ECHO to a peer")
-    echo.add_argument("peer", metavar="PEER", help="its name in the settings")
+    echo = commands.add_parser("echo", help="send a C-ECHO to a peer, or to the node")
+    echo.add_argument(
+        "peer",
+        metavar="PEER",
+        nargs="?",
+        help="its name in the settings; left out, the node itself is asked",
+    )
     _add_config(echo)
     echo.set_defaults(run=_echo)
 

@@ -17,11 +17,14 @@ from dicom_node.errors import NodeError, SettingsError
 from dicom_node.settings.deprecated_keys import deprecated_keys
 
 if TYPE_CHECKING:
-    from dicom_node.settings.sections import Settings
+    from dicom_node.settings.sections import Peer, Settings
 
 _DISTRIBUTION = "lumbar-node"
 _PACKAGES = ("analysis", "dicom_node")
 _GIB = 2**30
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - asked about, not bound
+_OWN_TIMEOUT_S = 5.0
+"""A node that needs longer to answer itself is not well."""
 _MARKS = {(True, False): "ok   ", (True, True): "warn ", (False, False): "WRONG"}
 """By whether a finding is good, and whether it is a warning."""
 
@@ -135,18 +138,43 @@ def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:
 
 
 def run_echo(arguments: argparse.Namespace) -> ExitCode:
-    """Send a C-ECHO to a peer of the settings."""
+    """Send a C-ECHO to a peer of the settings, or to the node that they describe."""
     from dicom_node.peers.verify import echo
 
     settings = read(arguments.config)
-    peer = settings.peers.get(arguments.peer)
-    if peer is None:
+    if arguments.peer is None:
+        name, peer = "the node", _itself(settings)
+    elif arguments.peer in settings.peers:
+        name, peer = arguments.peer, settings.peers[arguments.peer]
+    else:
         names = ", ".join(sorted(settings.peers)) or "none"
         complain(f"lumbar-node: no peer is named {arguments.peer} (peers: {names})")
         return ExitCode.WRONG_USAGE
     echo(peer, settings.node.ae_title)
-    say(f"{arguments.peer} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
+    say(f"{name} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
     return ExitCode.DONE
+
+
+def _itself(settings: Settings) -> Peer:
+    """Describe the node as a peer of itself; over TLS it shows its own certificate."""
+    from dicom_node.settings.sections import Peer, RequestorTls
+
+    node, tls = settings.node, settings.node.tls
+    is_any = node.bind in _ANY_ADDRESS
+    return Peer(
+        ae_title=node.ae_title,
+        host="127.0.0.1" if is_any else node.bind,
+        port=node.port,
+        timeout_s=_OWN_TIMEOUT_S,
+        tls=None
+        if tls is None
+        else RequestorTls(
+            ca_file=tls.ca_file,
+            certificate_file=tls.certificate_file,
+            key_file=tls.key_file,
+            check_host_name=False,
+        ),
+    )
 
 
 def run_describe(arguments: argparse.Namespace) -> ExitCode:

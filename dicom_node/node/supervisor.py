@@ -23,6 +23,7 @@ from dicom_node.node.children import STOP, Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.peer_counts import count_confirmer
+from dicom_node.node.service_manager import ServiceManager
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
@@ -121,6 +122,7 @@ class _Service:
             for slot in range(settings.work.processes)
         ]
         self._warmed_at_s = float("-inf")
+        self._manager = ServiceManager()
 
     def run(self) -> None:
         started_s = time.monotonic()
@@ -138,6 +140,7 @@ class _Service:
             instances=len(content.instances),
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
+        self._manager.ready()
         while not self._signals:
             self._turn()
         self._stop()
@@ -158,6 +161,7 @@ class _Service:
                 name = f"{acceptor.name}-{acceptor.starts}"
                 self._intake.acceptor_lost(name, now_s)
         self._housekeeping.turn(now_s)
+        self._manager.alive(now_s)
 
     def _hear(self, now_s: float) -> None:
         is_needed = False
@@ -194,6 +198,7 @@ class _Service:
         started_s = time.monotonic()
         deadline_s = started_s + _STOP_WITHIN_S
         log.event("node_stopping", pid=os.getpid())
+        self._manager.stopping()
         for child in self._acceptors:
             child.tell(STOP)
         for child in self._workers:
@@ -218,6 +223,7 @@ def _acceptor_name(index: int) -> str:
 def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
     node = settings.node
     calling = {peer.ae_title for peer in settings.peers.values() if peer.may_send}
+    calling.add(node.ae_title)  # `lumbar-node echo` asks whether this node answers
     return AcceptorPlan(
         name=f"{_acceptor_name(index)}-{start}",
         index=index,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,10 +23,80 @@ def test_the_unit_keeps_its_state_where_the_settings_say(root: Path) -> None:
     unit = (root / "deploy" / "lumbar-node.service").read_text()
     assert "StateDirectory=lumbar-node" in unit
     commands = re.findall(r"^Exec\w+=\S+/lumbar-node (\w+) --config (\S+)$", unit, re.M)
-    assert commands == [
-        ("check", "/etc/lumbar-node/node.yaml"),
-        ("serve", "/etc/lumbar-node/node.yaml"),
-    ]
+    assert commands == [("serve", "/etc/lumbar-node/node.yaml")]
+
+
+UNITS = ("lumbar-node.service", "lumbar-node.service.d")
+
+
+@pytest.fixture
+def units(root: Path, tmp_path: Path) -> Path:
+    """Give the unit in a folder, with a program where it says."""
+    shutil.copy(root / "deploy" / UNITS[0], tmp_path)
+    path = tmp_path / UNITS[0]
+    program = tmp_path / "lumbar-node"
+    program.touch(mode=0o755)
+    # systemd looks for the program, which an image of the tests has elsewhere.
+    path.write_text(path.read_text().replace("/opt/lumbar-node/bin", str(tmp_path)))
+    return tmp_path
+
+
+def analyzed(verb: str, unit: Path, *options: str) -> str:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    run = subprocess.run(
+        [program, verb, *options, str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # It says what it does not know, and ends with 0 all the same.
+    return run.stdout + run.stderr
+
+
+def test_systemd_knows_every_line_of_the_unit(root: Path, units: Path) -> None:
+    assert analyzed("verify", units / UNITS[0]) == ""
+    shutil.copytree(root / "deploy" / UNITS[1], units / UNITS[1])
+    assert analyzed("verify", units / UNITS[0]) == ""
+
+
+def test_the_unit_is_shut_in(units: Path) -> None:
+    told = analyzed("security", units / UNITS[0], "--offline=true")
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
+    assert exposure is not None
+    assert float(exposure[1]) < 2.0
+
+
+def test_the_unit_survives_what_the_supervisor_can_mend(root: Path) -> None:
+    unit = (root / "deploy" / UNITS[0]).read_text().splitlines()
+    for line in (
+        "Type=notify",
+        "OOMPolicy=continue",
+        "RestartPreventExitStatus=2",
+        "Restart=on-failure",
+        "LimitCORE=0",
+    ):
+        assert line in unit
+
+
+def test_keys_reach_a_user_that_may_read_no_file_of_root(root: Path) -> None:
+    folder = root / "deploy" / UNITS[1]
+    text = (folder / "tls.conf").read_text()
+    handed = set(re.findall(r"^LoadCredential=([\w.]+):/etc/lumbar-node/", text, re.M))
+    named = set(re.findall(r"/run/credentials/lumbar-node\.service/([\w.]+)", text))
+    assert handed == named == {"tls.crt", "tls.key", "ca.crt"}
+    gpu = (folder / "gpu.conf").read_text()
+    assert "PrivateDevices=no" in gpu
+    assert "DeviceAllow=char-nvidia* rw" in gpu
+
+
+def test_the_image_asks_the_node_whether_it_is_well(root: Path) -> None:
+    recipe = (root / "deploy" / "Dockerfile").read_text()
+    check = re.search(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", recipe, re.M)
+    assert check is not None
+    words = json.loads(check[1])
+    assert words == ["lumbar-node", "echo", "--config", "/etc/lumbar-node/node.yaml"]
 
 
 def test_the_image_copies_what_there_is(root: Path) -> None:
