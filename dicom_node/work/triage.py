@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.contract.plugin import Weighting
-from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    InstanceMissingError,
+    SeriesRejectedError,
+)
 from dicom_node.identifiers import digest
 from dicom_node.records import Job, ReceivedSeries
 from dicom_node.settings.sections import Accept, Route
@@ -139,6 +143,8 @@ def _choose_from_headers(
         rejection = reject(headers)
     except SeriesRejectedError as error:
         rejection = (error.reason, error.text)
+    except InstanceMissingError as error:
+        rejection = ("instance_missing", str(error))
     if rejection is not None:
         return Choice(rejection=rejection)
     return choose(summarise(headers), routes, registry)
