@@ -23,7 +23,7 @@ from dicom_node.decode.headers import frame_groups
 from dicom_node.decode.machine_trouble import machine_trouble_told
 from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.decode.volume import MAX_BYTES, DecodedSeries
-from dicom_node.errors import OutlinesRefusedError
+from dicom_node.errors import InstanceMissingError, OutlinesRefusedError
 from dicom_node.identifiers import MANUFACTURER, is_derived
 
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -190,14 +190,14 @@ def _decoded(
 
 
 def _open(path: Path, *, tags: Sequence[str] | None = None) -> Dataset:
-    with machine_trouble_told():
-        size = path.stat().st_size
-    if size > MAX_BYTES:
-        text = f"{size} bytes; the limit is {MAX_BYTES}"
-        raise OutlinesRefusedError(reason="too_large", text=text)
     try:
+        with machine_trouble_told():
+            size = path.stat().st_size
+        if size > MAX_BYTES:
+            text = f"{size} bytes; the limit is {MAX_BYTES}"
+            raise OutlinesRefusedError(reason="too_large", text=text)
         return read_file(path, tags=tags, with_pixels=tags is None).dataset
-    except NotDicomError as error:
+    except (NotDicomError, InstanceMissingError) as error:
         text = f"the SEG cannot be read as DICOM: {error}"
         raise OutlinesRefusedError(
             reason="unreadable_segmentation", text=text
