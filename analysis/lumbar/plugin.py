@@ -1,14 +1,13 @@
-"""The lumbar analysis: its steps in order, and nothing else."""
+"""The lumbar analysis: check, find, name, measure, judge, tell, and nothing else."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from analysis.contract.acquisition import Acquisition
-from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
+from analysis.contract.errors import AnalysisFailed, OutOfResources
 from analysis.contract.follow_up import Prior
 from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import (
@@ -21,7 +20,7 @@ from analysis.contract.plugin import (
 from analysis.contract.result import AnalysisResult, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.structures import STRUCTURES
-from analysis.lumbar.check.series import SagittalVolume, choose
+from analysis.lumbar.check.series import SagittalVolume, choose, examine
 from analysis.lumbar.find.networks import Networks, load_networks, shipped_weights
 
 if TYPE_CHECKING:
@@ -37,15 +36,10 @@ _IMPORTED_AT_FIRST_USE = (
     "PIL.ImageFont",
     "scipy.ndimage",
     "scipy.spatial",
-    "analysis.lumbar.check.weighting",
     "analysis.lumbar.correct.reader_outlines",
-    "analysis.lumbar.judge.artefacts",
-    "analysis.lumbar.judge.grades_and_norms",
-    "analysis.lumbar.judge.outline_confidence",
+    "analysis.lumbar.judge.judgement",
     "analysis.lumbar.measure.measurements",
-    "analysis.lumbar.tell.contract",
-    "analysis.lumbar.tell.pages.sheet",
-    "analysis.lumbar.tell.summary",
+    "analysis.lumbar.tell.result",
 )
 """An idle process does without; `prepare`, called while the series is still arriving,
 imports them, so that nobody waits for it."""
@@ -174,101 +168,30 @@ class LumbarMri:
         self, volume: Volume, context: Context, outlines: Outlines | None
     ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
-        from analysis.lumbar.check.series import examine
-        from analysis.lumbar.check.weighting import signal_unfit, weighting_notices
-        from analysis.lumbar.judge.artefacts import judge
-        from analysis.lumbar.judge.dark_stripes import stripe_warnings, striped_discs
-        from analysis.lumbar.judge.grades_and_norms import assess
-        from analysis.lumbar.judge.joined_picture import doubt_seam
-        from analysis.lumbar.judge.norms.place import norm_notices
-        from analysis.lumbar.judge.outline_confidence import (
-            outline_confidence,
-            uncertain_outlines,
-        )
-        from analysis.lumbar.judge.resolve import (
-            cut_bodies,
-            refuse,
-            uncertain_heights,
-            without_uncertainty,
-        )
-        from analysis.lumbar.judge.uncertainty import with_uncertainty
+        from analysis.lumbar.judge.judgement import Evidence, judge
+        from analysis.lumbar.judge.resolve import refusals
         from analysis.lumbar.measure.measurements import measure_spine
-        from analysis.lumbar.tell import contract
-        from analysis.lumbar.tell.pages.sheet import Sheet, draw_pages
-        from analysis.lumbar.tell.summary import summarise
+        from analysis.lumbar.tell.result import tell
 
         networks, threads = self._loaded(), context.threads
-        sagittal = examine(volume)
-        spine = _outlined(sagittal, networks, outlines, threads)
-        labels = spine.labels
-        anatomy = (
-            spine.anatomy
-            if spine.is_given
-            else doubt_seam(spine.anatomy, volume, labels)
+        with refusals():
+            sagittal = examine(volume)
+            spine = _outlined(sagittal, networks, outlines, threads)
+        measured = measure_spine(spine.anatomy, volume, spine.labels)
+        evidence = Evidence(
+            volume=volume,
+            summary=context.summaries.get(ROLE),
+            subject=context.subject,
+            spine=spine,
+            doubts=sagittal.doubts,
         )
-        doubts = weighting_notices(context.summaries.get(ROLE), volume, labels)
-        unfit = signal_unfit(doubts)
-        measured = measure_spine(anatomy, volume, labels, unfit)
-        rows = without_uncertainty(with_uncertainty(measured), spine.edited)
-        striped = striped_discs(anatomy, volume)
-        rows = refuse(
-            rows,
-            cut_bodies(anatomy.levels)
-            | uncertain_heights(rows)
-            | {n: why for n, why in striped.items() if n not in spine.edited},
-        )
-        if all(row.outline is None for row in rows.discs):
-            text = "None of the discs L1/L2 to L5/S1 was found"
-            raise UnsuitableInput(code="no_lumbar_spine", text=text)
-        assessment = assess(
-            anatomy, volume, rows, context.subject, unfit, threads=threads
-        )
-        confidence = outline_confidence(
-            anatomy.tissues, anatomy.levels.names, spine.edited
-        )
-        warnings = (
-            *contract.edited_warnings(spine),
-            *sagittal.warnings,
-            *doubts,
-            *anatomy.levels.warnings,
-            *judge(anatomy, volume, labels, rows),
-            *stripe_warnings(striped),
-            *uncertain_outlines(confidence),
-            *contract.level_warnings(rows),
-            *norm_notices(assessment.person),
-        )
+        judgement = judge(evidence, measured, threads=threads)
         provenance = Provenance(
             name=self.name,
             version=self.version,
             weights_sha256=networks.weights_sha256,
         )
-        sheet = Sheet(
-            volume=volume,
-            anatomy=anatomy,
-            rows=rows,
-            assessment=assessment,
-            warnings=warnings,
-            provenance=provenance,
-        )
-        findings = contract.findings(rows, assessment, contract.numbers_in(labels))
-        with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
-            kept = aside.submit(spine.kept, volume)
-            pages = draw_pages(sheet)
-        return AnalysisResult(
-            segmentation=contract.segmentation(labels),
-            findings=findings,
-            pages=pages,
-            provenance=provenance,
-            warnings=warnings,
-            details={
-                **contract.details(rows, assessment),
-                **contract.other_readings(anatomy.levels),
-                **contract.certainties(anatomy.levels, confidence),
-                "outlines": contract.origin(spine),
-            },
-            summary=summarise(findings, warnings, spine.editor),
-            kept=kept.result(),
-        )
+        return tell(volume, spine, judgement, provenance)
 
 
 def _outlined(

@@ -18,9 +18,10 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.doubt import of_disc
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.judge.dark_stripes import striped_discs
+from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.name.levels import name_levels
 from tests.support import spider
 
@@ -52,7 +53,7 @@ def cut(anatomy: Anatomy, body: Structure, high_mm: float) -> TissueMap:
 
 def outcome(before: Levels, after: Levels) -> str:
     """Say whether the five discs kept their names, and whether a doubt is told."""
-    told = any(notice.code == "level_uncertain" for notice in after.warnings)
+    told = any(notice.code == "level_uncertain" for notice in after.doubts)
     kept = all(
         np.bincount(after.names[before.names == disc.number])[1:].argmax() + 1
         == disc.number
@@ -71,7 +72,7 @@ def main(split: str) -> None:
         volume = spider.read_volume(patient)
         tissues = segment(examine(volume), networks)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
-        stripes[f"none: found at {len(striped_discs(anatomy, volume))} discs"] += 1
+        stripes[f"none: found at {len(dark_stripes(anatomy, volume))} discs"] += 1
         for body in VERTEBRAE[1:5]:
             if not (anatomy.levels.names == body.number).any():
                 continue
@@ -90,7 +91,8 @@ def main(split: str) -> None:
             voxels = volume.voxels.copy()
             voxels[:, np.abs(away) < high_mm / 2] *= left
             altered = dataclasses.replace(volume, voxels=voxels)
-            seen = L4_L5.number in striped_discs(anatomy, altered)
+            scopes = [doubt.scope for doubt in dark_stripes(anatomy, altered)]
+            seen = of_disc(L4_L5.number) in scopes
             stripes[f"{left:.1f} of the signal: {'found' if seen else 'missed'}"] += 1
     for title, counts in (("lines", lines), ("stripes", stripes)):
         for name, count in sorted(counts.items()):

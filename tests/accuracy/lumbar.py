@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import (
     CANAL,
@@ -25,9 +24,11 @@ from analysis.lumbar.anatomy.structures import (
 )
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.judge.resolve import refuse, uncertain_heights
+from analysis.lumbar.judge.resolve import withheld
+from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
@@ -61,8 +62,8 @@ def read(patient: str, tissues: TissueMap) -> Reading:
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_spine(anatomy, volume, labels, None)
-    codes = tuple(notice.code for notice in levels.warnings)
+    rows = measure_spine(anatomy, volume, labels)
+    codes = tuple(notice.code for notice in levels.doubts)
     return Reading(labels=labels, rows=rows, warnings=codes)
 
 
@@ -76,7 +77,8 @@ def drawn(patient: str) -> Reading:
 def predicted(patient: str, networks: Networks) -> Reading:
     """Read one patient through the network; heights known too badly are refused."""
     found = read(patient, segment(examine(spider.read_volume(patient)), networks))
-    return replace(found, rows=refuse(found.rows, uncertain_heights(found.rows)))
+    known = with_uncertainty(found.rows)
+    return replace(found, rows=withheld(known, height_doubts(known)))
 
 
 def dice(first: Reading, second: Reading, structure: Structure) -> float | None:
@@ -162,7 +164,7 @@ def main(split: str) -> None:
     for patient in spider.patients(split):
         try:
             both = drawn(patient), predicted(patient, networks)
-        except UnsuitableInput as outcome:
+        except Refused as outcome:
             lines.append(f"{patient}: {outcome.code}: {outcome.text}")
             continue
         errors = level_errors(patient, both[1])

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.measure.measurements import MeasuredDisc, measure_spine
@@ -132,7 +132,7 @@ def read(volume: Volume, networks: Networks) -> Reading:
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_spine(anatomy, volume, labels, None)
+    rows = measure_spine(anatomy, volume, labels)
     found: Reading = {}
     for row in rows.discs:
         for name, value in row.values.items():
@@ -213,7 +213,7 @@ def collect(
         for variant, volume in altered(spider.read_volume(patient)):
             try:
                 found = read_one(volume)
-            except UnsuitableInput as outcome:
+            except Refused as outcome:
                 sys.stderr.write(f"{patient}, {variant}: {outcome.code}\n")
                 continue
             readings.setdefault(patient, {})[variant] = found

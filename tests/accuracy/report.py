@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.name.levels import name_levels
@@ -104,7 +104,7 @@ def score(patient: str, networks: Networks) -> Patient:
         distance_mm=float(
             np.median([one.mean_mm for one in outlines if one is not None])
         ),
-        codes=tuple(warning.code for warning in levels.warnings),
+        codes=tuple(warning.code for warning in levels.doubts),
     )
 
 
@@ -143,7 +143,7 @@ def write(figures: Path, out: Path) -> None:
     for patient in spider.patients(SPLIT):
         try:
             patients.append(score(patient, networks))
-        except UnsuitableInput as outcome:
+        except Refused as outcome:
             refused.append(f"- {patient}: {outcome.code}: {outcome.text}")
     named = ", ".join(
         f"{card.name} {card.version} (weights `{card.weights_sha256[:12]}`)"

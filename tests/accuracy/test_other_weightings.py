@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.check.weighting import weighting_notices
+from analysis.lumbar.check.weighting import weighting_doubts
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.accuracy.levels import misnamed, read
 from tests.support import spider
@@ -105,6 +105,6 @@ def test_on_stir_geometry_is_measured_and_signal_is_not(plugin: LumbarMri) -> No
 
 def test_a_t1_picture_that_is_called_t2_is_found_out(on_t1: Read) -> None:
     labels = on_t1.result.segmentation.labels
-    (notice,) = weighting_notices(SUMMARY, on_t1.volume, labels)
+    (notice,) = weighting_doubts(SUMMARY, on_t1.volume, labels)
     assert notice.code == "not_t2"
     assert "does not look it" in notice.text

@@ -16,7 +16,7 @@ from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
-from analysis.lumbar.judge.artefacts import judge
+from analysis.lumbar.judge.artefacts import artefacts
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
@@ -59,8 +59,8 @@ def judged(picture: Picture) -> tuple[set[str], SpineMeasurements]:
     levels = name_levels(tissues)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
-    rows = measure_spine(anatomy, volume, labels, None)
-    notices = judge(anatomy, volume, labels, rows)
+    rows = measure_spine(anatomy, volume, labels)
+    notices = artefacts(anatomy, volume, labels, rows)
     assert all(any(c.isdigit() for c in notice.text) for notice in notices)
     return {notice.code for notice in notices}, rows
 

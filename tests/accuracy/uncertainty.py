@@ -16,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.judge.resolve import refuse, uncertain_heights
-from analysis.lumbar.judge.uncertainty import sensitivity, with_uncertainty
+from analysis.lumbar.judge.resolve import withheld
+from analysis.lumbar.judge.uncertainty import (
+    height_doubts,
+    sensitivity,
+    with_uncertainty,
+)
 from analysis.lumbar.measure.measurements import measure_spine
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.name.levels import name_levels
@@ -47,7 +51,7 @@ def points(split: str) -> dict[str, list[Point]]:
         try:
             drawn = _anatomy(spider.tissue_map(volume, spider.read_tissue(patient)))
             seen = _anatomy(segment(examine(volume), networks))
-        except UnsuitableInput as outcome:
+        except Refused as outcome:
             sys.stderr.write(f"{patient}: {outcome.code}\n")
             continue
         # A fit has to know those that are to be refused.
@@ -65,12 +69,12 @@ def _pairs(
 ) -> Iterator[tuple[str, Point]]:
     volume = spider.read_volume(patient)
     true, own = (
-        measure_spine(one, volume, label_source(one.tissues, one.levels.names), None)
+        measure_spine(one, volume, label_source(one.tissues, one.levels.names))
         for one in (drawn, seen)
     )
     own = with_uncertainty(own)
     if delivered:
-        own = refuse(own, uncertain_heights(own))
+        own = withheld(own, height_doubts(own))
     for first, second in zip(true.discs, own.discs, strict=True):
         for quantity in OF_LEVELS:
             key = quantity.key

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.result import Notice
 from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
+from analysis.lumbar.doubt import Doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Levels:
         By the disc's number, how sure its name is (0 to 1): an order, no frequency.
     cut
         Numbers of the bodies that something cuts in two.
-    warnings
+    doubts
         What makes the numbering doubtful.
     alternatives
         What the levels would be called if that is right.
@@ -66,7 +66,7 @@ class Levels:
     reaches_bottom: bool
     certainty: Mapping[int, float]
     cut: frozenset[int] = frozenset()
-    warnings: tuple[Notice, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     alternatives: tuple[Reading, ...] = ()
     windows: Mapping[int, tuple[slice, slice, slice]] = field(init=False)
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.contract.plugin import Fit, Plane, SeriesSummary, Weighting
-from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
+from analysis.lumbar.doubt import Doubt, Refused, warning
 
 MIN_SLICES = 3
 """One slice does not tell whether it is mid-sagittal; it takes a neighbour on each
@@ -113,13 +112,13 @@ class SagittalVolume:
         Sagittal within limits, fine and large enough.
     blank
         Its slices that show nothing.
-    warnings
+    doubts
         What a reader must know of it.
     """
 
     volume: Volume
     blank: frozenset[int] = frozenset()
-    warnings: tuple[Notice, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 def examine(volume: Volume) -> SagittalVolume:
@@ -127,18 +126,18 @@ def examine(volume: Volume) -> SagittalVolume:
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         With the first limit that is broken.
     """
     for check in (_check_plane, _check_slices, _check_spacing, _check_field):
         check(volume)
     blank = _blank_slices(volume)
-    warnings = list(_check_signal(volume, blank))
+    doubts = list(_check_signal(volume, blank))
     count = volume.voxels.shape[0]
     if count < FEW_SLICES:
         text = f"{count} slices: the middle of the spine is known less well than from"
-        warnings.append(Notice(code="few_slices", text=f"{text} {FEW_SLICES} or more"))
-    return SagittalVolume(volume=volume, blank=blank, warnings=tuple(warnings))
+        doubts.append(warning("few_slices", f"{text} {FEW_SLICES} or more"))
+    return SagittalVolume(volume=volume, blank=blank, doubts=tuple(doubts))
 
 
 def _check_plane(volume: Volume) -> None:
@@ -146,7 +145,7 @@ def _check_plane(volume: Volume) -> None:
     tilt = float(np.degrees(np.arccos(share)))
     if tilt > MAX_TILT_DEG:
         text = f"Slices lean {tilt:.0f} deg, limit"
-        raise UnsuitableInput(
+        raise Refused(
             code="not_sagittal", text=f"{text} {MAX_TILT_DEG:.0f} deg off sagittal"
         )
 
@@ -154,17 +153,17 @@ def _check_plane(volume: Volume) -> None:
 def _check_slices(volume: Volume) -> None:
     count = volume.voxels.shape[0]
     if count < MIN_SLICES:
-        raise UnsuitableInput(code="too_few_slices", text=_few(count))
+        raise Refused(code="too_few_slices", text=_few(count))
 
 
 def _check_spacing(volume: Volume) -> None:
     between, *in_plane = volume.frame.spacing_mm.tolist()
     if max(in_plane) > MAX_PIXEL_MM:
         text = f"Pixels of {max(in_plane):.2f} mm, limit {MAX_PIXEL_MM} mm"
-        raise UnsuitableInput(code="too_coarse", text=text)
+        raise Refused(code="too_coarse", text=text)
     if between > MAX_SLICE_SPACING_MM:
         text = f"Slices {between:.1f} mm apart, limit {MAX_SLICE_SPACING_MM:.0f} mm"
-        raise UnsuitableInput(code="too_coarse", text=text)
+        raise Refused(code="too_coarse", text=text)
 
 
 def _check_field(volume: Volume) -> None:
@@ -177,10 +176,10 @@ def _check_field(volume: Volume) -> None:
             f"Field of view {height:.0f} mm high and {depth:.0f} mm deep, at least "
             f"{MIN_HEIGHT_MM:.0f} mm and {MIN_DEPTH_MM:.0f} mm are needed"
         )
-        raise UnsuitableInput(code="field_of_view_too_small", text=text)
+        raise Refused(code="field_of_view_too_small", text=text)
     if max(height, depth) > MAX_FIELD_MM:
         text = f"Field of view {max(height, depth):.0f} mm, limit {MAX_FIELD_MM:.0f} mm"
-        raise UnsuitableInput(code="field_of_view_too_large", text=text)
+        raise Refused(code="field_of_view_too_large", text=text)
 
 
 def _blank_slices(volume: Volume) -> frozenset[int]:
@@ -189,7 +188,7 @@ def _blank_slices(volume: Volume) -> frozenset[int]:
     return frozenset(few)
 
 
-def _check_signal(volume: Volume, blank: frozenset[int]) -> tuple[Notice, ...]:
+def _check_signal(volume: Volume, blank: frozenset[int]) -> tuple[Doubt, ...]:
     """Tell of blank slices; refuse a series that leaves too few others."""
     if not blank:
         return ()
@@ -197,5 +196,5 @@ def _check_signal(volume: Volume, blank: frozenset[int]) -> tuple[Notice, ...]:
     text = f"{len(blank)} of {count} slices have fewer than {MIN_GREY_LEVELS}"
     text = f"{text} grey levels"
     if count - len(blank) < MIN_SLICES:
-        raise UnsuitableInput(code="blank", text=text)
-    return (Notice(code="blank_slices", text=f"{text} and show nothing"),)
+        raise Refused(code="blank", text=text)
+    return (warning("blank_slices", f"{text} and show nothing"),)

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.contract.measurement import Absence
 from analysis.contract.plugin import SeriesSummary, Weighting
-from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
-from analysis.lumbar.value import Missing
+from analysis.lumbar.doubt import SERIES, SIGNAL, Doubt, Effect
 
 MIN_FLUID_RATIO = 1.1
 """Fluid to marrow. With this network, in `../shared/data` (split train): T1 of 4 series
@@ -32,10 +30,13 @@ _MIN_VOXELS = 200
 _GEOMETRY_ONLY = "Geometry is measured, signal is not"
 
 
-def weighting_notices(
+def weighting_doubts(
     summary: SeriesSummary | None, volume: Volume, labels: NDArray[np.uint8]
-) -> tuple[Notice, ...]:
+) -> tuple[Doubt, ...]:
     """Say why the signal of a series cannot be used; nothing where it can.
+
+    Where nothing tells the weighting, the series is refused: `not_t2` if fluid is too
+    dark; `weighting_unknown` if there is too little of the spine to tell.
 
     Parameters
     ----------
@@ -45,30 +46,31 @@ def weighting_notices(
         The series.
     labels : ndarray, shape (K, R, C), uint8
         Numbers of the structures on the grid of `volume`.
-
-    Raises
-    ------
-    UnsuitableInput
-        Where nothing tells the weighting: `not_t2` if fluid is too dark;
-        `weighting_unknown` if there is too little of the spine to tell.
     """
     weighting = Weighting.T2 if summary is None else summary.weighting
-    notices = (
+    doubts = (
         _by_attributes(weighting),
         _by_look(weighting, _look(volume, labels)),
         _by_contrast_agent(summary),
     )
-    return tuple(notice for notice in notices if notice is not None)
+    return tuple(doubt for doubt in doubts if doubt is not None)
 
 
-def signal_unfit(notices: tuple[Notice, ...]) -> Missing | None:
-    """Return why no signal is measured: the first of `weighting_notices`."""
-    for notice in notices:
-        return Missing(absence=Absence.SIGNAL_UNFIT, code=notice.code, text=notice.text)
-    return None
+def _unfit(code: str, text: str) -> Doubt:
+    return Doubt(
+        scope=SIGNAL,
+        effect=Effect.WITHHOLD,
+        code=code,
+        text=text,
+        absence=Absence.SIGNAL_UNFIT,
+    )
 
 
-def _by_attributes(weighting: Weighting) -> Notice | None:
+def _refused(code: str, text: str) -> Doubt:
+    return Doubt(scope=SERIES, effect=Effect.REFUSE, code=code, text=text)
+
+
+def _by_attributes(weighting: Weighting) -> Doubt | None:
     texts = {
         Weighting.T1: ("not_t2", f"The series is T1-weighted. {_GEOMETRY_ONLY}"),
         Weighting.STIR: (
@@ -88,14 +90,14 @@ def _by_attributes(weighting: Weighting) -> Notice | None:
     if weighting not in texts:
         return None
     code, text = texts[weighting]
-    return Notice(code=code, text=text)
+    return _unfit(code, text)
 
 
-def _by_contrast_agent(summary: SeriesSummary | None) -> Notice | None:
+def _by_contrast_agent(summary: SeriesSummary | None) -> Doubt | None:
     if summary is None or not summary.contrast_agent:
         return None
     text = "The series names a contrast agent, which changes the signal"
-    return Notice(code="contrast_agent", text=text)
+    return _unfit("contrast_agent", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,24 +134,24 @@ def _look(volume: Volume, labels: NDArray[np.uint8]) -> _Look | None:
     )
 
 
-def _by_look(weighting: Weighting, look: _Look | None) -> Notice | None:
+def _by_look(weighting: Weighting, look: _Look | None) -> Doubt | None:
     if weighting is Weighting.UNKNOWN:
-        _refuse_unless_t2(look)
-        return None
+        return _refused_unless_t2(look)
     labelled_t2 = weighting in {Weighting.T2, Weighting.T2_FAT_SUPPRESSED}
     if not labelled_t2 or look is None or look.is_t2:
         return None
     text = f"The series is called {weighting.value} and does not look it: {look}"
-    return Notice(code="not_t2", text=f"{text}. {_GEOMETRY_ONLY}")
+    return _unfit("not_t2", f"{text}. {_GEOMETRY_ONLY}")
 
 
-def _refuse_unless_t2(look: _Look | None) -> None:
+def _refused_unless_t2(look: _Look | None) -> Doubt | None:
     if look is None:
         text = "Neither the attributes nor the picture tell the weighting"
-        raise UnsuitableInput(code="weighting_unknown", text=text)
+        return _refused("weighting_unknown", text)
     if not look.is_t2:
         text = f"The attributes do not tell the weighting, and {look}"
-        raise UnsuitableInput(code="not_t2", text=text)
+        return _refused("not_t2", text)
+    return None
 
 
 def _inside(

@@ -12,11 +12,15 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import STRUCTURES
 from analysis.lumbar.check.series import SagittalVolume
 from analysis.lumbar.correct.saved_tissues import Former, keep
+from analysis.lumbar.doubt import Doubt, warning
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.name.joined_picture import with_seam
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 
+OUTLINES_EDITED = "outlines_edited"
+_BEYOND_LATIN = "\u0250"
 READER = "a reader"
 """Who drew the outlines where nobody says."""
 
@@ -51,6 +55,23 @@ class OutlinedSpine:
         """Whether a reader drew the outlines."""
         return bool(self.editor)
 
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Say that a reader drew the outlines, and how the others were measured."""
+        if not self.is_given:
+            return ()
+        # It stands in pictures, too, whose type face is Latin.
+        name = self.editor if max(self.editor) < _BEYOND_LATIN else READER
+        edited = warning(OUTLINES_EDITED, f"Outlines edited by {name}")
+        if self.former is not None:
+            return (edited,)
+        text = (
+            "The network's own outlines are not at hand: all outlines run along "
+            "voxels, so values of structures that were not edited differ a little from "
+            "before"
+        )
+        return (edited, warning("outlines_from_voxels", text))
+
     def kept(self, volume: Volume) -> bytes:
         """Return what a correction of this result will need."""
         if self.former is None:
@@ -65,12 +86,13 @@ def find(
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         If there is no lumbar spine in the picture.
     """
     tissues = segment(sagittal, networks, threads=threads)
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     labels = label_source(tissues, anatomy.levels.names, threads=threads)
+    anatomy = with_seam(anatomy, sagittal.volume, labels)
     former = Former(tissues=tissues, found=labels, measured=labels)
     return OutlinedSpine(anatomy=anatomy, labels=labels, former=former)
 

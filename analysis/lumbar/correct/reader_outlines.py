@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.contract.outlines import Outlines
 from analysis.contract.volume import Volume
 from analysis.imaging.resample import resample
@@ -31,6 +30,7 @@ from analysis.lumbar.anatomy.structures import (
 from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
 from analysis.lumbar.correct.outlined_spine import READER, OutlinedSpine
 from analysis.lumbar.correct.saved_tissues import Former, recall
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.column import find_column
 from analysis.lumbar.find.discs import plane_of
 from analysis.lumbar.name.levels import name_levels, reaches
@@ -49,7 +49,7 @@ def take(volume: Volume, outlines: Outlines) -> OutlinedSpine:
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         `outlines_unchanged` if they are those that were measured last, and
         `outlines_empty` if they hold no disc.
     """
@@ -62,11 +62,11 @@ def take(volume: Volume, outlines: Outlines) -> OutlinedSpine:
         labels[stays] = former.measured[stays]
     if former is not None and (labels == former.measured).all():
         text = "The outlines are those that were measured last: nothing was edited"
-        raise UnsuitableInput(code="outlines_unchanged", text=text)
+        raise Refused(code="outlines_unchanged", text=text)
     present = set(np.unique(labels).tolist())
     if not present & {disc.number for disc in DISCS}:
         text = "The outlines hold no voxel of any disc"
-        raise UnsuitableInput(code="outlines_empty", text=text)
+        raise Refused(code="outlines_empty", text=text)
     found = None if former is None else _named(former)
     if former is None or found is None:
         return OutlinedSpine(
@@ -92,13 +92,13 @@ def _numbered(outlines: Outlines) -> NDArray[np.uint8]:
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         `unknown_segments` if a name is none of ours.
     """
     unknown = [name for name in outlines.names if name not in _NUMBERS]
     if unknown:
         text = f"{', '.join(unknown)}: not among {', '.join(SEGMENT_LABELS)}"
-        raise UnsuitableInput(code="unknown_segments", text=text)
+        raise Refused(code="unknown_segments", text=text)
     table = np.zeros(256, np.uint8)
     for label, name in enumerate(outlines.names, start=1):
         table[label] = _NUMBERS[name]
@@ -109,7 +109,7 @@ def _named(former: Former) -> Anatomy | None:
     """Name again what the network found; None where this version refuses it."""
     try:
         return Anatomy(tissues=former.tissues, levels=name_levels(former.tissues))
-    except UnsuitableInput:
+    except Refused:
         return None
 
 
@@ -161,7 +161,7 @@ def _merged(
         planes=planes,
         certainty=dict.fromkeys(planes, 1.0),
         cut=found.levels.cut - edited,
-        warnings=(),
+        doubts=(),
         alternatives=(),
     )
     return Anatomy(tissues=tissues, levels=levels)
@@ -262,7 +262,7 @@ def _column(tissues: TissueMap) -> Column:
     column = find_column(tissues.tissue, tissues.grid.frame.spacing_mm)
     if column is None:  # `take` has found a disc; a coarse grid may have lost it
         text = "The outlines hold no voxel of any disc"
-        raise UnsuitableInput(code="outlines_empty", text=text)
+        raise Refused(code="outlines_empty", text=text)
     return column
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
+from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
+from analysis.lumbar.doubt import Doubt, Effect, of_body_height, warning
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.value import Missing
 
@@ -54,9 +55,23 @@ height on train, and 1.7 mm drawn became 3.4 mm in a patient whom it had not see
 _LEVELS = 5
 
 
-def judge(
+def cut_bodies(levels: Levels) -> tuple[Doubt, ...]:
+    """Doubt the height of the bodies that something cuts in two."""
+    return tuple(
+        Doubt(
+            scope=of_body_height(body.number),
+            effect=Effect.WITHHOLD,
+            code="incomplete",
+            text="what looks like a disc cuts it in two",
+        )
+        for body in VERTEBRAE
+        if body.number in levels.cut
+    )
+
+
+def artefacts(
     anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], rows: SpineMeasurements
-) -> tuple[Notice, ...]:
+) -> tuple[Doubt, ...]:
     """Return the doubts about a picture, worst first.
 
     Parameters
@@ -77,20 +92,20 @@ def judge(
         _wide(volume),
         _thin(rows),
     )
-    return tuple(notice for notice in found if notice is not None)
+    return tuple(doubt for doubt in found if doubt is not None)
 
 
-def _coarse(volume: Volume) -> Notice | None:
+def _coarse(volume: Volume) -> Doubt | None:
     pixel = float(volume.frame.spacing_mm[1:].max())
     if pixel <= COARSE_PIXEL_MM:
         return None
     text = (
         f"Pixels of {pixel:.2f} mm, more than {COARSE_PIXEL_MM} mm: heights are rough"
     )
-    return Notice(code="coarse_pixels", text=text)
+    return warning("coarse_pixels", text)
 
 
-def _wide(volume: Volume) -> Notice | None:
+def _wide(volume: Volume) -> Doubt | None:
     spacing = float(volume.frame.spacing_mm[0])
     if spacing <= WIDE_SPACING_MM:
         return None
@@ -98,18 +113,18 @@ def _wide(volume: Volume) -> Notice | None:
         f"Slices are {spacing:.1f} mm apart, more than {WIDE_SPACING_MM:.0f} mm: the "
         "middle may lie between them"
     )
-    return Notice(code="wide_slice_spacing", text=text)
+    return warning("wide_slice_spacing", text)
 
 
-def _clipped(rows: SpineMeasurements) -> Notice | None:
+def _clipped(rows: SpineMeasurements) -> Doubt | None:
     for row in rows.discs:
         value = row.values["signal_ratio_csf"]
         if isinstance(value, Missing) and value.code == "csf_saturated":
-            return Notice(code="csf_saturated", text=f"Signal: {value.text}")
+            return warning("csf_saturated", f"Signal: {value.text}")
     return None
 
 
-def _thin(rows: SpineMeasurements) -> Notice | None:
+def _thin(rows: SpineMeasurements) -> Doubt | None:
     thin = [
         row.level
         for row in rows.discs
@@ -121,10 +136,10 @@ def _thin(rows: SpineMeasurements) -> Notice | None:
         f"{', '.join(thin)}: lower than {THIN_MM:.0f} mm; such discs are measured "
         "least well, often too high"
     )
-    return Notice(code="thin_disc", text=text)
+    return warning("thin_disc", text)
 
 
-def _scoliosis(anatomy: Anatomy) -> Notice | None:
+def _scoliosis(anatomy: Anatomy) -> Doubt | None:
     planes = anatomy.levels.planes
     discs = [disc for disc in DISCS[:_LEVELS] if disc.number in planes]
     tilts = [np.degrees(np.arctan(planes[disc.number].side_slope)) for disc in discs]
@@ -139,10 +154,10 @@ def _scoliosis(anatomy: Anatomy) -> Notice | None:
         f"{MAX_TILT_DEG:.0f}) and their middle wanders by {wander:.0f} mm (limit "
         f"{MAX_WANDER_MM:.0f}): heights are those of oblique sections"
     )
-    return Notice(code="scoliosis", text=text)
+    return warning("scoliosis", text)
 
 
-def _motion(anatomy: Anatomy) -> Notice | None:
+def _motion(anatomy: Anatomy) -> Doubt | None:
     levels = anatomy.levels
     jolts: list[float] = []
     for structure in (*VERTEBRAE[1 : _LEVELS + 1], *DISCS[:_LEVELS]):
@@ -156,10 +171,10 @@ def _motion(anatomy: Anatomy) -> Notice | None:
         f"Structures jump by {jolt:.1f} mm between neighbour slices, limit "
         f"{MAX_JOLT_MM} mm: the patient has moved"
     )
-    return Notice(code="motion", text=text)
+    return warning("motion", text)
 
 
-def _unsharp(rows: SpineMeasurements) -> Notice | None:
+def _unsharp(rows: SpineMeasurements) -> Doubt | None:
     delivered = [row for row in rows.discs if row.number("disc_height_mm") is not None]
     blurs = [row.site.slab.blur_mm for row in delivered]
     known = [blur for blur in blurs if blur is not None]
@@ -170,7 +185,7 @@ def _unsharp(rows: SpineMeasurements) -> Notice | None:
         f"Disc heights depend by {blur:.2f} mm on where unsharp edges are drawn "
         f"(limit {MAX_BLUR_MM}): motion within the slices, or strong noise"
     )
-    return Notice(code="motion", text=text)
+    return warning("motion", text)
 
 
 def _jolts(mask: NDArray[np.bool_]) -> list[float]:
@@ -187,9 +202,7 @@ def _jolts(mask: NDArray[np.bool_]) -> list[float]:
     ]
 
 
-def _metal(
-    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]
-) -> Notice | None:
+def _metal(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Doubt | None:
     largest = max(
         (_void_mm2(volume, labels, index) for index in _shown(anatomy)), default=0.0
     )
@@ -199,7 +212,7 @@ def _metal(
         f"{largest:.0f} mm2 of the spine give no signal in one slice (limit "
         f"{MIN_VOID_MM2:.0f}): metal, or bone or gas of that size"
     )
-    return Notice(code="metal", text=text)
+    return warning("metal", text)
 
 
 def _shown(anatomy: Anatomy) -> set[int]:

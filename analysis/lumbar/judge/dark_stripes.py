@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.measurement import Absence
-from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.spine import Anatomy
@@ -21,9 +19,8 @@ from analysis.lumbar.anatomy.structures import (
     DISCS,
     MEASURED_LEVELS,
     VERTEBRAE,
-    level_of,
 )
-from analysis.lumbar.value import Missing
+from analysis.lumbar.doubt import Doubt, Effect, of_disc
 
 MIN_SHARE = 0.82
 """Of what is bright on one side of a line and dark on the other. 250 discs of 50
@@ -52,38 +49,39 @@ _MARGIN_MM = 2.0
 _DISC_HALF_MM = 15.0
 
 
-def striped_discs(anatomy: Anatomy, volume: Volume) -> dict[int, Missing]:
-    """Return why discs that a stripe touches cannot be measured, by their number."""
-    found = {}
+def dark_stripes(
+    anatomy: Anatomy, volume: Volume, edited: frozenset[int] = frozenset()
+) -> tuple[Doubt, ...]:
+    """Doubt the discs that a stripe touches, unless a reader has outlined them.
+
+    Parameters
+    ----------
+    edited
+        Numbers of the structures that a reader outlined.
+    """
+    found = []
     for disc in DISCS[: len(MEASURED_LEVELS)]:
         plane = anatomy.levels.planes.get(disc.number)
         slices = anatomy.middle_slices(disc)
-        if plane is None or not slices:
+        if plane is None or not slices or disc.number in edited:
             continue
         share = _Window.around(anatomy, volume, plane, slices[0]).touched(
             _half_height_mm(anatomy, disc.number, plane, slices[0]), plane
         )
         if share is not None:
             text = (
-                f"a straight stripe without signal touches it: {share:.0%} of what is "
-                f"bright goes dark along a line, limit {MIN_SHARE:.0%}"
+                "a straight stripe without signal (saturation, wrapped or lost lines) "
+                f"touches it: {share:.0%} of what is bright goes dark along a line, "
+                f"limit {MIN_SHARE:.0%}"
             )
-            found[disc.number] = Missing(
-                absence=Absence.GEOMETRY_UNFIT, code="signal_void", text=text
+            doubt = Doubt(
+                scope=of_disc(disc.number),
+                effect=Effect.WITHHOLD,
+                code="signal_void",
+                text=text,
             )
-    return found
-
-
-def stripe_warnings(striped: dict[int, Missing]) -> tuple[Notice, ...]:
-    """Name the discs that stripes touch."""
-    names = [level_of(disc) for disc in DISCS if disc.number in striped]
-    if not names:
-        return ()
-    text = (
-        f"A straight stripe without signal (saturation, wrapped or lost lines) touches "
-        f"{', '.join(reversed(names))}: not measured, unless a reader has outlined it"
-    )
-    return (Notice(code="signal_void", text=text),)
+            found.append(doubt)
+    return tuple(found)
 
 
 def _half_height_mm(

@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.result import Notice
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -22,6 +21,7 @@ from analysis.lumbar.anatomy.structures import (
     Tissue,
 )
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
+from analysis.lumbar.doubt import Doubt, warning
 
 _RIM_PX = 3
 """How far outside the outline a structure may still be: 2.4 mm."""
@@ -100,7 +100,7 @@ def outline_confidence(
     return found
 
 
-def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Notice, ...]:
+def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Doubt, ...]:
     """Warn of the measured discs and their bodies that are outlined least well.
 
     Parameters
@@ -119,7 +119,7 @@ def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Notice, ...]:
         "The outlines of these may overlap with what a reader would draw less than "
         f"usual (Dice expected): {', '.join(doubtful)}"
     )
-    return (Notice(code="outline_uncertain", text=text),)
+    return (warning("outline_uncertain", text),)
 
 
 def _calibrated(number: int, overlap: float) -> float:

@@ -1,143 +1,146 @@
-"""Values that were measured and must not be told: the picture does not bear them."""
+"""From doubts to what follows: a notice, values that are withheld, or a refusal.
+
+The only place where a doubt has an effect.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from analysis.contract.measurement import Absence
-from analysis.lumbar.anatomy.levels import Levels
-from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
-from analysis.lumbar.measure.measurements import (
-    Measured,
-    MeasuredBody,
-    MeasuredDisc,
-    SpineMeasurements,
-)
-from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS
-from analysis.lumbar.measure.quantity import Need, Quantity
+from analysis.contract.errors import UnsuitableInput
+from analysis.contract.result import Notice
+from analysis.lumbar.anatomy.structures import STRUCTURES, level_of
+from analysis.lumbar.doubt import SERIES, Doubt, Effect, Need, Refused
+from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
+from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.value import Missing
 
 M = TypeVar("M", bound=Measured[Any])
 
-MAX_UNCERTAIN_SHARE = 1 / 3
-"""Standard uncertainty of a height, of the height itself: beyond it the height may as
-well be half or half as much again. When it was chosen two of 125 discs of train had
-more, 0.36 and 0.52: one was read 1.6 mm too low of 5.2 mm, and the other's drawn
-outline could not be measured either; the next had 0.19. The networks have learnt from
-both since (0.22 and 0.32)."""
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn a `Refused` from within into the outcome that the node knows.
+
+    Raises
+    ------
+    UnsuitableInput
+        With the code and the text of the doubt.
+    """
+    try:
+        yield
+    except Refused as refused:
+        raise _unsuitable(refused.doubt) from None
 
 
-def uncertain_heights(measured: SpineMeasurements) -> dict[int, Missing]:
-    """Return why discs whose height is known too badly have no values, by number."""
-    found = {}
-    for row in measured.discs:
-        height, u = row.number("disc_height_mm"), row.uncertainty.get("disc_height_mm")
-        if height is None or u is None:
-            continue
-        if u > MAX_UNCERTAIN_SHARE * height:
-            text = (
-                f"its outline is unsure: a height of {height:.1f} mm with a standard "
-                f"uncertainty of {u:.1f} mm, which may be {MAX_UNCERTAIN_SHARE:.0%} of "
-                "it at most"
-            )
-            found[row.disc.number] = Missing(
-                absence=Absence.GEOMETRY_UNFIT, code="too_uncertain", text=text
-            )
-    return found
+def withheld(measured: SpineMeasurements, doubts: Sequence[Doubt]) -> SpineMeasurements:
+    """Put reasons in the place of the values that are not to be told.
+
+    Raises
+    ------
+    UnsuitableInput
+        If a doubt refuses the series, or no disc was found.
+    """
+    for doubt in doubts:
+        if doubt.effect is Effect.REFUSE:
+            raise _unsuitable(doubt)
+    if all(row.outline is None for row in measured.discs):
+        text = "None of the discs L1/L2 to L5/S1 was found"
+        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+    against = [doubt for doubt in doubts if doubt.effect is Effect.WITHHOLD]
+    if not against:
+        return measured
+    return SpineMeasurements(
+        discs=tuple(_without(row, OF_LEVELS, against) for row in measured.discs),
+        bodies=tuple(_without(one, OF_BODIES, against) for one in measured.bodies),
+        spine=_without(measured.spine, OF_SPINE, against),
+    )
 
 
-def cut_bodies(levels: Levels) -> dict[int, Missing]:
-    """Return why bodies that something cuts in two have no height, by their number."""
-    return {
-        body.number: Missing(
-            absence=Absence.GEOMETRY_UNFIT,
-            code="incomplete",
-            text=f"what looks like a disc cuts {body.label} in two",
-        )
-        for body in VERTEBRAE
-        if body.number in levels.cut
-    }
+def signal_unfit(doubts: Iterable[Doubt]) -> Missing | None:
+    """Return why no signal of the series can be used; None where it can."""
+    for doubt in doubts:
+        if doubt.effect is Effect.WITHHOLD and doubt.scope.need is Need.SIGNAL:
+            return _reason(doubt)
+    return None
 
 
-def refuse(
-    measured: SpineMeasurements, unfit: Mapping[int, Missing]
-) -> SpineMeasurements:
-    """Put reasons in the place of values.
+def notices(doubts: Iterable[Doubt], measured: SpineMeasurements) -> tuple[Notice, ...]:
+    """Return what the reader is told, each thing once, in the order of the doubts.
 
     Parameters
     ----------
     measured
-        What was measured.
-    unfit
-        By number of the structure, why it cannot be measured. All values that need a
-        disc go with it, and with a body those that need its height.
+        What is left of the values: a level without any is named.
     """
-    if not unfit:
-        return measured
-    return replace(
-        measured,
-        discs=tuple(_disc(row, unfit) for row in measured.discs),
-        bodies=tuple(_body(body, unfit) for body in measured.bodies),
-    )
+    told: dict[str, list[Doubt]] = {}
+    for doubt in doubts:
+        told.setdefault(doubt.code, []).append(doubt)
+    known = {number for many in told.values() for one in many for number in _sites(one)}
+    absent = [
+        row.level
+        for row in measured.discs
+        if row.number("disc_height_mm") is None and row.disc.number not in known
+    ]
+    found = [Notice(code=code, text=_text(many)) for code, many in told.items()]
+    if absent:
+        text = f"Not measured: {', '.join(absent)}"
+        found.append(Notice(code="levels_missing", text=text))
+    return tuple(found)
 
 
-def _disc(row: MeasuredDisc, unfit: Mapping[int, Missing]) -> MeasuredDisc:
-    own = unfit.get(row.disc.number)
-    if own is not None:
-        return _withheld(row, OF_LEVELS, Need.DISC, own)
-    beside = (row.site.above, row.site.below)
-    numbers = [body.structure.number for body in beside]
-    reasons = [unfit[number] for number in numbers if number in unfit]
-    if not reasons:
-        return row
-    return _withheld(row, OF_LEVELS, Need.BODY_HEIGHTS, reasons[0])
+def _unsuitable(doubt: Doubt) -> UnsuitableInput:
+    return UnsuitableInput(code=doubt.code, text=doubt.text)
 
 
-def _body(body: MeasuredBody, unfit: Mapping[int, Missing]) -> MeasuredBody:
-    reason = unfit.get(body.vertebra.number)
-    if reason is None:
-        return body
-    return _withheld(body, OF_BODIES, Need.BODY_HEIGHTS, reason)
+def _reason(doubt: Doubt) -> Missing:
+    return Missing(absence=doubt.absence, code=doubt.code, text=doubt.text)
 
 
-def _withheld(
-    measured: M, quantities: Sequence[Quantity[Any]], need: Need, reason: Missing
+def _without(
+    measured: M, quantities: Sequence[Quantity[Any]], doubts: Sequence[Doubt]
 ) -> M:
-    """Put a reason in the place of what needs something; one that came first stays."""
-    keys = {quantity.key for quantity in quantities if need in quantity.needs}
-    values = {
-        key: reason if key in keys and not isinstance(value, Missing) else value
-        for key, value in measured.values.items()
+    """Withhold what doubts concern; the first reason for an absence stays."""
+    values = dict(measured.values)
+    for quantity in quantities:
+        if isinstance(values[quantity.key], Missing):
+            continue
+        for doubt in doubts:
+            if measured.site.rests_on(doubt.scope, quantity.needs):
+                values[quantity.key] = _reason(doubt)
+                break
+    return replace(measured, values=values, uncertainty=_known(measured, values))
+
+
+def _known(measured: Measured[Any], values: Mapping[str, object]) -> dict[str, float]:
+    return {
+        key: value
+        for key, value in measured.uncertainty.items()
+        if not isinstance(values[key], Missing)
     }
-    return replace(
-        measured, values=values, uncertainty=_without(measured.uncertainty, keys)
-    )
 
 
-def _without(known: Mapping[str, float], keys: Collection[str]) -> dict[str, float]:
-    return {key: value for key, value in known.items() if key not in keys}
+def _sites(doubt: Doubt) -> frozenset[int]:
+    """Return the structures whose values go with a doubt."""
+    if doubt.effect is not Effect.WITHHOLD or doubt.scope == SERIES:
+        return frozenset()
+    return doubt.scope.structures or frozenset()
 
 
-def without_uncertainty(
-    measured: SpineMeasurements, edited: frozenset[int]
-) -> SpineMeasurements:
-    """Take the uncertainty from what rests on an edited outline.
-
-    It was learnt from the network's errors and says nothing of a reader's.
-    """
-    discs = tuple(_sober(row, edited) for row in measured.discs)
-    return replace(measured, discs=discs)
-
-
-def _sober(row: MeasuredDisc, edited: frozenset[int]) -> MeasuredDisc:
-    bodies = {body.structure.number for body in (row.site.above, row.site.below)}
-    parts = (
-        (Need.DISC, {row.disc.number}),
-        (Need.BODIES, bodies),
-        (Need.CANAL, {CANAL.number}),
-    )
-    gone = {need for need, numbers in parts if numbers & edited}
-    keys = {quantity.key for quantity in OF_LEVELS if gone & quantity.needs}
-    return replace(row, uncertainty=_without(row.uncertainty, keys))
+def _text(doubts: Sequence[Doubt]) -> str:
+    """Return one text for all doubts of a code, with the structures they withhold."""
+    named: dict[str, list[str]] = {}
+    for doubt in doubts:
+        labels = [
+            level_of(one) for one in reversed(STRUCTURES) if one.number in _sites(doubt)
+        ]
+        named.setdefault(doubt.text, []).extend(labels)
+    parts = [
+        f"{', '.join(labels)} not measured: {text}" if labels else text
+        for text, labels in named.items()
+    ]
+    return "; ".join(parts)

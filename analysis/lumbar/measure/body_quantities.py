@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from analysis.contract.concepts import DEPTH, DERIVATION, HEIGHT, MEAN, MILLIMETRE
+from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
-from analysis.lumbar.measure.quantity import Need, Quantity
+from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import Vertebra
 
 BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (

@@ -23,14 +23,9 @@ from analysis.contract.concepts import (
     Concept,
 )
 from analysis.lumbar.anatomy.structures import VERTEBRAE
+from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.discs_and_bodies import DISC_HEIGHT_MM, DISC_LENGTH_MM
-from analysis.lumbar.measure.quantity import (
-    DetectableChange,
-    Need,
-    Quantity,
-    Shown,
-    Terms,
-)
+from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown, Terms
 from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.slab import Slab
 from analysis.lumbar.value import Missing, Value, ratio

@@ -112,7 +112,6 @@ def measure_spine(
     anatomy: Anatomy,
     volume: Volume,
     labels: NDArray[np.uint8],
-    signal_unfit: Missing | None,
 ) -> SpineMeasurements:
     """Measure every quantity of every level that a report has a row for.
 
@@ -122,13 +121,11 @@ def measure_spine(
         On the sagittal grid.
     volume, labels
         The series, and its named structures on its own grid.
-    signal_unfit
-        Why no signal of this series can be used; None where it can.
     """
     slabs = [measure_body(anatomy, vertebra) for vertebra in VERTEBRAE]
     bodies = {slab.structure.label: slab for slab in slabs}
     geometry = zheng_geometry(anatomy)
-    reader = SignalReader.of(anatomy, volume, labels, signal_unfit)
+    reader = SignalReader.of(anatomy, volume, labels)
     levels = []
     for disc in reversed(DISCS):
         if level_of(disc) not in MEASURED_LEVELS:

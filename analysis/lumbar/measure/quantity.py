@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from analysis.contract.concepts import Concept
+from analysis.lumbar.doubt import Need
 from analysis.lumbar.value import Value
 
 Modifiers = tuple[tuple[Concept, Concept], ...]
 """Pairs of (name, value) that narrow a concept."""
-
-
-class Need(Enum):
-    """What a value rests on, so that it goes where that is in doubt."""
-
-    DISC = auto()
-    """The outline of the disc of its level."""
-    BODIES = auto()
-    """The outlines of the bodies beside it, by which its direction is known."""
-    BODY_HEIGHTS = auto()
-    """The heights of the bodies beside it, or of its own body."""
-    CANAL = auto()
-    """The outline of the canal."""
-    SIGNAL = auto()
-    """Grey values: they need a weighting that they are known for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,6 @@ class SignalReader:
     volume: Volume
     labels: NDArray[np.uint8]
     csf: CsfReference
-    unfit: Missing | None
     canals: Mapping[int, NDArray[np.float32]]
 
     @classmethod
@@ -55,19 +54,16 @@ class SignalReader:
         anatomy: Anatomy,
         volume: Volume,
         labels: NDArray[np.uint8],
-        unfit: Missing | None,
     ) -> SignalReader:
-        """Read CSF; `unfit` says why no signal of this series can be used."""
-        if unfit is not None:
-            return cls(anatomy, volume, labels, CsfReference(signal=unfit), unfit, {})
+        """Read CSF along the whole canal."""
         slices = anatomy.middle_slices(CANAL)
         sources = [anatomy.tissues.grid.source_slice(index) for index in slices]
         canals = {source: _inner_canal(volume, labels, source) for source in sources}
-        return cls(anatomy, volume, labels, _csf(volume, canals), None, canals)
+        return cls(anatomy, volume, labels, _csf(volume, canals), canals)
 
     def read(self, slab: SlabMeasurement) -> DiscSignal:
         """Return the signal of one disc."""
-        missing = self.unfit or slab.height_mm
+        missing = slab.height_mm
         if isinstance(missing, Missing):
             return DiscSignal(
                 delta_si=missing,

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import Structure, level_of
+from analysis.lumbar.anatomy.structures import CANAL, Structure, level_of
+from analysis.lumbar.doubt import Need, Scope
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
 from analysis.lumbar.measure.signal import DiscSignal
 from analysis.lumbar.measure.zheng2022.parameters import ZhengGeometry
 
 T = TypeVar("T")
+
+_OF_BODIES = frozenset({Need.BODIES, Need.BODY_HEIGHTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +38,17 @@ class Site:
         if measure not in self._had:
             self._had[measure] = measure(self)
         return cast("T", self._had[measure])
+
+    def rests_on(self, scope: Scope, needs: frozenset[Need]) -> bool:
+        """Say whether a value with some needs lies in the scope of a doubt."""
+        asked = needs if scope.need is None else needs & {scope.need}
+        if scope.structures is None:
+            return bool(asked)
+        return any(scope.structures & self.structures(need) for need in asked)
+
+    def structures(self, need: Need) -> frozenset[int]:
+        """Return the numbers of the structures that a need is one for at this site."""
+        return frozenset({CANAL.number}) if need is Need.CANAL else frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +83,15 @@ class DiscLevel(Site):
         """Such as `L4/L5`."""
         return level_of(self.disc)
 
+    def structures(self, need: Need) -> frozenset[int]:
+        """Return the disc, the bodies beside it, or the canal."""
+        if need is Need.DISC:
+            return frozenset({self.disc.number})
+        if need in _OF_BODIES:
+            bodies = (self.above, self.below)
+            return frozenset(body.structure.number for body in bodies)
+        return Site.structures(self, need)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vertebra(Site):
@@ -90,6 +113,12 @@ class Vertebra(Site):
         """The body itself."""
         return self.slab.structure
 
+    def structures(self, need: Need) -> frozenset[int]:
+        """Return the body itself, or the canal."""
+        if need in _OF_BODIES:
+            return frozenset({self.vertebra.number})
+        return Site.structures(self, need)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WholeSpine(Site):
@@ -105,3 +134,11 @@ class WholeSpine(Site):
 
     levels: tuple[DiscLevel, ...]
     bodies: Mapping[str, SlabMeasurement]
+
+    def structures(self, need: Need) -> frozenset[int]:
+        """Return all bodies, all discs, or the canal."""
+        if need is Need.DISC:
+            return frozenset(level.disc.number for level in self.levels)
+        if need in _OF_BODIES:
+            return frozenset(body.structure.number for body in self.bodies.values())
+        return Site.structures(self, need)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
-from analysis.contract.result import Notice
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
+from analysis.lumbar.doubt import Doubt, Refused, warning
 from analysis.lumbar.find.column import find_column, nearest_on_line
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.spacing import count_discs
@@ -52,7 +51,7 @@ def name_levels(tissues: TissueMap) -> Levels:
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         If there is no lumbar spine in the map, or its lower end is cut off so that
         nothing tells the levels.
     """
@@ -61,7 +60,7 @@ def name_levels(tissues: TissueMap) -> Levels:
     discs = [] if column is None else count_discs(column)
     if column is None or not discs:
         text = "No column of vertebral bodies and discs was found"
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        raise Refused(code="no_lumbar_spine", text=text)
     below_mm = np.array([disc.distance_mm(column) for disc in discs])
     slots = (below_mm > 0).sum(axis=0)
     of_disc = column.tissue == Tissue.DISC
@@ -96,7 +95,7 @@ def name_levels(tissues: TissueMap) -> Levels:
             _put(names, column.indices[~of_disc & (slots == slot)], structure.number)
             if slot > 0 and discs[slot - 1].cut_below is not None:
                 cut.add(structure.number)
-    warnings = (*anchor.warnings(), *_doubts(tissues, names))
+    doubts = (*anchor.warnings(), *_doubts(tissues, names))
     names[canal & (names == 0)] = CANAL.number
     return Levels(
         names=names,
@@ -106,7 +105,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         reaches_bottom=reaches_bottom,
         certainty=anchor.certainty(),
         cut=frozenset(cut),
-        warnings=warnings,
+        doubts=doubts,
         alternatives=anchor.alternatives(),
     )
 
@@ -128,22 +127,22 @@ def _refuse_what_is_no_spine(
             f"{whole} whole vertebral bodies between discs were found, at least "
             f"{MIN_BODIES} are needed"
         )
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        raise Refused(code="no_lumbar_spine", text=text)
     canal_mm3 = float(canal.sum() * spacing.prod())
     if canal_mm3 < _MIN_CANAL_MM3:
         text = (
             f"{canal_mm3 / 1000:.1f} ml of spinal canal behind the discs, at "
             f"least {_MIN_CANAL_MM3 / 1000} ml are needed"
         )
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        raise Refused(code="no_lumbar_spine", text=text)
 
 
-def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Notice, ...]:
+def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Doubt, ...]:
     """Say how sure the network is of the named structures.
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         If it is no surer than in a picture without a spine.
     """
     best = tissues.probability.max(axis=1)[names > 0]
@@ -151,10 +150,10 @@ def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Notice, ...]:
     text = f"The network is {confidence:.2f} sure of what it found"
     if confidence < MIN_CONFIDENCE:
         text = f"{text}, at least {MIN_CONFIDENCE} is needed"
-        raise UnsuitableInput(code="no_lumbar_spine", text=text)
+        raise Refused(code="no_lumbar_spine", text=text)
     if confidence < LOW_CONFIDENCE:
         text = f"{text}, usual is {LOW_CONFIDENCE} or more: check the outlines"
-        return (Notice(code="low_confidence", text=text),)
+        return (warning("low_confidence", text),)
     return ()
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
-from analysis.contract.result import Notice
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.levels import Reading
 from analysis.lumbar.anatomy.structures import (
@@ -22,6 +20,7 @@ from analysis.lumbar.anatomy.structures import (
     VERTEBRAE,
     level_of,
 )
+from analysis.lumbar.doubt import Doubt, Refused, warning
 
 MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
@@ -95,7 +94,7 @@ class Anchor:
             for position in range(count)
         }
 
-    def warnings(self) -> tuple[Notice, ...]:
+    def warnings(self) -> tuple[Doubt, ...]:
         """Return what the reader must know of the numbering."""
         if not self.doubts:
             return ()
@@ -104,7 +103,7 @@ class Anchor:
         others = "; or ".join(str(reading) for reading in self.alternatives())
         if others:
             text = f"{text}. Counted otherwise, {others}"
-        return (Notice(code="level_uncertain", text=text),)
+        return (warning("level_uncertain", text),)
 
     def alternatives(self) -> tuple[Reading, ...]:
         """Return what the levels would be called if a doubt is right."""
@@ -146,7 +145,7 @@ def find_anchor(
 
     Raises
     ------
-    UnsuitableInput
+    Refused
         If nothing tells the levels.
     """
     usual = float(np.median(body[body > 0])) if body.any() else 0.0
@@ -155,10 +154,10 @@ def find_anchor(
     if s1[slot] < MIN_BODY_SHARE * usual or slot == 0:
         if reaches_bottom:
             text = "The spine runs out of the lower edge and no sacrum is in view"
-            raise UnsuitableInput(code="sacrum_not_in_view", text=text)
+            raise Refused(code="sacrum_not_in_view", text=text)
         if len(discs) < _MIN_DISCS_ALONE:
             text = f"Neither S1 nor {_MIN_DISCS_ALONE} discs in line were recognised"
-            raise UnsuitableInput(code="no_lumbar_spine", text=text)
+            raise Refused(code="no_lumbar_spine", text=text)
         slot = len(discs)
         text = "S1 was not recognised; the lowest disc is taken for L5/S1"
         doubts.append(CountDoubt(text=text, factor=0.4, shifts=(_DOWN, _UP)))

@@ -21,10 +21,10 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
+from analysis.lumbar.correct.outlined_spine import OUTLINES_EDITED
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity
 from analysis.lumbar.measure.sites import DiscLevel
-from analysis.lumbar.tell.contract import OUTLINES_EDITED
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 
 _OTHER = Concept("CHANGE-OTHER", PRIVATE_SCHEME, "Change of another quantity")

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.measurement import Measurement, NormPlace, Unmeasured
-from analysis.contract.result import Finding, Json, Notice
+from analysis.contract.result import Finding, Json
 from analysis.contract.segmentation import Segment, Segmentation
 from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.structures import DISCS, LUMBAR_SPINE, STRUCTURES, level_of
-from analysis.lumbar.correct.outlined_spine import READER, OutlinedSpine, edited_labels
+from analysis.lumbar.correct.outlined_spine import OutlinedSpine, edited_labels
 from analysis.lumbar.judge.grades_and_norms import Assessment, reference_of
 from analysis.lumbar.measure.measurements import (
     Measured,
@@ -35,8 +35,6 @@ from analysis.lumbar.tell.evaluations import (
 )
 from analysis.lumbar.value import Missing
 
-OUTLINES_EDITED = "outlines_edited"
-_BEYOND_LATIN = "\u0250"
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
 
@@ -240,17 +238,6 @@ def certainties(
     }
 
 
-def level_warnings(measured: SpineMeasurements) -> tuple[Notice, ...]:
-    """Say which of the five levels could not be measured at all."""
-    absent = [
-        row.level for row in measured.discs if row.number("disc_height_mm") is None
-    ]
-    if not absent:
-        return ()
-    text = f"Not measured: {', '.join(absent)}"
-    return (Notice(code="levels_missing", text=text),)
-
-
 def origin(trace: OutlinedSpine) -> dict[str, Json]:
     """Return who drew the outlines, and which of them differ from the network's."""
     if not trace.is_given:
@@ -260,19 +247,3 @@ def origin(trace: OutlinedSpine) -> dict[str, Json]:
         "editor": trace.editor,
         "edited": edited_labels(trace.edited) if trace.former else None,
     }
-
-
-def edited_warnings(trace: OutlinedSpine) -> tuple[Notice, ...]:
-    """Say that a reader drew the outlines, and how the others were measured."""
-    if not trace.is_given:
-        return ()
-    # It stands in pictures, too, whose type face is Latin.
-    name = trace.editor if max(trace.editor) < _BEYOND_LATIN else READER
-    edited = Notice(code=OUTLINES_EDITED, text=f"Outlines edited by {name}")
-    if trace.former is not None:
-        return (edited,)
-    text = (
-        "The network's own outlines are not at hand: all outlines run along voxels, "
-        "so values of structures that were not edited differ a little from before"
-    )
-    return (edited, Notice(code="outlines_from_voxels", text=text))

@@ -12,9 +12,9 @@ from analysis.contract.concepts import NO_UNITS, RATIO, Concept
 from analysis.contract.measurement import Change, Grade, Measurement
 from analysis.contract.result import Finding, Notice
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
+from analysis.lumbar.correct.outlined_spine import OUTLINES_EDITED
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.measure.quantities import OF_LEVELS
-from analysis.lumbar.tell.contract import OUTLINES_EDITED
 from analysis.lumbar.tell.evaluations import ABSENT, PFIRRMANN, PRESENT
 
 if TYPE_CHECKING:

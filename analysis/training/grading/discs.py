@@ -181,7 +181,7 @@ def _patient_discs(
 def _rule_grades(anatomy: Anatomy, volume: Volume) -> dict[int, int]:
     """Return what the reference's rule makes of delta-SI, by the number of the disc."""
     labels = label_source(anatomy.tissues, anatomy.levels.names)
-    measured = measure_spine(anatomy, volume, labels, None)
+    measured = measure_spine(anatomy, volume, labels)
     grades = {
         row.disc.number: row.values["reference.delta_si_grade"]
         for row in measured.discs

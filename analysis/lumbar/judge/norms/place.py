@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.contract.measurement import Absence, NormPlace
 from analysis.contract.plugin import Subject
-from analysis.contract.result import Notice
+from analysis.lumbar.doubt import Doubt, warning
 from analysis.lumbar.judge.norms.curves import (
     BANDS,
     BOTH_SEXES,
@@ -67,13 +67,13 @@ def norm_age(subject: Subject) -> NormAge | Missing:
     return NormAge(years=age, sex=sex if sex in SEXES else None)
 
 
-def norm_notices(person: NormAge | Missing) -> tuple[Notice, ...]:
+def norm_doubts(person: NormAge | Missing) -> tuple[Doubt, ...]:
     """Say once for the series what is not known of the person."""
     if isinstance(person, Missing):
-        return (Notice(code=person.code, text=person.text),)
+        return (warning(person.code, person.text),)
     if person.sex is None:
         text = "The series states no sex: norms are given for women and for men"
-        return (Notice(code="sex_unknown", text=text),)
+        return (warning("sex_unknown", text),)
     return ()
 
 

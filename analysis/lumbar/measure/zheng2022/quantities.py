@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.contract.concepts import NO_UNITS, PRIVATE_SCHEME, RATIO, Concept
-from analysis.lumbar.measure.quantity import Need, Quantity
+from analysis.lumbar.doubt import Need
+from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.zheng2022.parameters import grade_of
 

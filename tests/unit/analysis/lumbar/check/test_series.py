@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.contract.plugin import Plane, SeriesSummary, Weighting
 from analysis.contract.volume import Volume
 from analysis.lumbar.check.series import choose, examine
+from analysis.lumbar.doubt import Refused
 from tests.support.wedge_spine import Layout, rotation
 
 SAGITTAL_T2 = SeriesSummary(
@@ -110,7 +110,7 @@ def test_among_equals_the_series_with_more_slices_is_preferred() -> None:
 def test_a_volume_beyond_a_limit_is_refused_with_its_code(
     layout: Layout, code: str
 ) -> None:
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         examine(noise(layout))
     assert outcome.value.code == code
     assert any(letter.isdigit() for letter in outcome.value.text)
@@ -126,7 +126,7 @@ def test_a_lean_within_the_limit_is_taken(angle_deg: float) -> None:
 def test_a_blank_series_is_refused(grey: float) -> None:
     frame, shape = Layout().frame()
     voxels = np.full(shape, grey, np.float32)
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         examine(Volume(voxels=voxels, frame=frame, series_uid="1.2.3"))
     assert outcome.value.code == "blank"
 
@@ -139,18 +139,18 @@ def blanked(volume: Volume, *slices: int) -> Volume:
 
 def test_blank_slices_are_told_and_the_rest_is_taken() -> None:
     volume = noise(Layout(size_mm=(28.0, 290.0, 150.0)))
-    (warning,) = examine(blanked(volume, 0, 3)).warnings
+    (warning,) = examine(blanked(volume, 0, 3)).doubts
     assert warning.code == "blank_slices"
     assert "2 of 7" in warning.text
 
 
 def test_with_fewer_than_three_slices_that_are_not_blank_it_is_refused() -> None:
     volume = noise(Layout(size_mm=(16.0, 290.0, 150.0)))
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         examine(blanked(volume, 1, 2))
     assert outcome.value.code == "blank"
 
 
 def test_three_slices_are_taken_with_a_warning() -> None:
-    warnings = examine(noise(Layout(size_mm=(12.0, 290.0, 150.0)))).warnings
+    warnings = examine(noise(Layout(size_mm=(12.0, 290.0, 150.0)))).doubts
     assert [warning.code for warning in warnings] == ["few_slices"]

@@ -18,7 +18,8 @@ from analysis.contract.plugin import (
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.structures import Tissue
-from analysis.lumbar.check.weighting import weighting_notices
+from analysis.lumbar.check.weighting import weighting_doubts
+from analysis.lumbar.doubt import Effect
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.support.lumbar_stand_in import phantom_networks
@@ -124,6 +125,7 @@ def test_without_a_canal_nothing_can_be_told(
     spine: tuple[Volume, Networks],
 ) -> None:
     volume, _ = spine
-    with pytest.raises(UnsuitableInput) as outcome:
-        weighting_notices(UNKNOWN, volume, np.zeros(volume.voxels.shape, np.uint8))
-    assert outcome.value.code == "weighting_unknown"
+    nothing = np.zeros(volume.voxels.shape, np.uint8)
+    found = weighting_doubts(UNKNOWN, volume, nothing)
+    (doubt,) = (doubt for doubt in found if doubt.effect is Effect.REFUSE)
+    assert doubt.code == "weighting_unknown"

@@ -10,7 +10,8 @@ import pytest
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, level_of
-from analysis.lumbar.judge.dark_stripes import stripe_warnings, striped_discs
+from analysis.lumbar.doubt import Effect, of_disc
+from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.name.levels import name_levels
 from tests.support.wedge_spine import Layout, WedgeSpine
 
@@ -32,7 +33,13 @@ def case() -> Case:
     return anatomy, dataclasses.replace(volume, voxels=flesh)
 
 
-def touched(case: Case, high_mm: float, lean_deg: float, down_mm: float) -> set[str]:
+def touched(
+    case: Case,
+    high_mm: float,
+    lean_deg: float,
+    down_mm: float,
+    edited: frozenset[int] = frozenset(),
+) -> set[str]:
     """Return the levels that a stripe touches, that far below the middle of L3/L4."""
     anatomy, volume = case
     grid = anatomy.tissues.grid
@@ -45,17 +52,15 @@ def touched(case: Case, high_mm: float, lean_deg: float, down_mm: float) -> set[
     away = there_mm[:, 0] - row - down_mm - lean * (there_mm[:, 1] - column)
     voxels = volume.voxels.copy()
     voxels[:, (np.abs(away) < high_mm / 2).reshape(rows.shape)] = 1.0
-    found = striped_discs(anatomy, dataclasses.replace(volume, voxels=voxels))
-    names = {level for level, number in NUMBERS.items() if number in found}
-    (told,) = (notice.text for notice in stripe_warnings(found)) if found else ("",)
-    assert all(name in told for name in names)
-    assert all(reason.code == "signal_void" for reason in found.values())
-    return names
+    found = dark_stripes(anatomy, dataclasses.replace(volume, voxels=voxels), edited)
+    assert all(doubt.code == "signal_void" for doubt in found)
+    assert all(doubt.effect is Effect.WITHHOLD for doubt in found)
+    scopes = {doubt.scope for doubt in found}
+    return {level for level, number in NUMBERS.items() if of_disc(number) in scopes}
 
 
 def test_no_stripe_is_seen_where_there_is_none(case: Case) -> None:
-    assert striped_discs(*case) == {}
-    assert stripe_warnings({}) == ()
+    assert dark_stripes(*case) == ()
 
 
 @pytest.mark.parametrize("lean_deg", [-20.0, 0.0, 9.0, 30.0])
@@ -82,4 +87,11 @@ def test_a_dark_disc_is_no_stripe(case: Case) -> None:
     voxels = volume.voxels.copy()
     voxels[:, there[:, 0].astype(int), there[:, 1].astype(int)] = 1.0
     dark = dataclasses.replace(volume, voxels=voxels)
-    assert striped_discs(anatomy, dark) == {}
+    assert dark_stripes(anatomy, dark) == ()
+
+
+def test_a_disc_that_a_reader_has_outlined_is_not_doubted(case: Case) -> None:
+    striped = touched(case, 16.0, 0.0, 0.0)
+    edited = frozenset(NUMBERS[level] for level in striped)
+    assert "L3/L4" in striped
+    assert touched(case, 16.0, 0.0, 0.0, edited) == set()

@@ -1,82 +1,205 @@
-"""Heights that are known too badly are refused, and nothing else is."""
+"""Doubts take the values that they concern, and nothing else."""
+
+from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 
+from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS
-from analysis.lumbar.judge.resolve import MAX_UNCERTAIN_SHARE, refuse, uncertain_heights
-from analysis.lumbar.judge.uncertainty import with_uncertainty
-from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.doubt import (
+    SERIES,
+    SIGNAL,
+    Doubt,
+    Effect,
+    Refused,
+    Scope,
+    of_body_height,
+    of_disc,
+    warning,
+)
+from analysis.lumbar.judge.resolve import notices, refusals, signal_unfit, withheld
+from analysis.lumbar.judge.uncertainty import (
+    MAX_UNCERTAIN_SHARE,
+    height_doubts,
+    with_uncertainty,
+)
+from analysis.lumbar.measure.measurements import (
+    MeasuredDisc,
+    SpineMeasurements,
+    measure_spine,
+)
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.value import Missing
 from tests.support.wedge_spine import Layout, WedgeSpine
 
-L4_L5 = DISCS[1].number
+L4_L5, L4, L5 = DISCS[1].number, VERTEBRAE[2].number, VERTEBRAE[1].number
 
 
 @pytest.fixture(scope="module")
-def rows() -> SpineMeasurements:
+def measured() -> SpineMeasurements:
     frame, shape = Layout(size_mm=(12.0, 290.0, 150.0)).frame()
     spine = WedgeSpine()
     tissues = spine.tissue_map(frame, shape)
     levels = name_levels(tissues)
-    measured = measure_spine(
+    found = measure_spine(
         Anatomy(tissues=tissues, levels=levels),
         spine.volume(frame, shape),
         label_source(tissues, levels.names),
-        None,
     )
-    return with_uncertainty(measured)
+    return with_uncertainty(found)
 
 
-def _with_uncertainty(rows: SpineMeasurements, share: float) -> SpineMeasurements:
+def doubt(scope: Scope, effect: Effect = Effect.WITHHOLD, code: str = "odd") -> Doubt:
+    return Doubt(scope=scope, effect=effect, code=code, text="it looks odd")
+
+
+def absent(row: MeasuredDisc) -> set[str]:
+    return {key for key, value in row.values.items() if isinstance(value, Missing)}
+
+
+def lost(before: SpineMeasurements, after: SpineMeasurements) -> dict[str, set[str]]:
+    """Return by level what has no value any more."""
+    pairs = zip(before.discs, after.discs, strict=True)
+    gone = {old.level: absent(new) - absent(old) for old, new in pairs}
+    return {level: keys for level, keys in gone.items() if keys}
+
+
+def known_to(measured: SpineMeasurements, share: float) -> SpineMeasurements:
     """Let the height of L4/L5 be known to a share of itself."""
-    discs = list(rows.discs)
-    (place,) = (i for i, row in enumerate(discs) if row.disc.number == L4_L5)
-    height = discs[place].values["disc_height_mm"]
-    assert isinstance(height, float)
-    known = {**discs[place].uncertainty, "disc_height_mm": share * height}
-    discs[place] = dataclasses.replace(discs[place], uncertainty=known)
-    return dataclasses.replace(rows, discs=tuple(discs))
+    discs = [
+        dataclasses.replace(
+            row,
+            uncertainty={
+                **row.uncertainty,
+                "disc_height_mm": share * (row.number("disc_height_mm") or 0.0),
+            },
+        )
+        if row.disc.number == L4_L5
+        else row
+        for row in measured.discs
+    ]
+    return dataclasses.replace(measured, discs=tuple(discs))
 
 
-def test_a_height_that_is_known_well_enough_is_told(rows: SpineMeasurements) -> None:
-    assert uncertain_heights(rows) == {}
-    assert uncertain_heights(_with_uncertainty(rows, MAX_UNCERTAIN_SHARE - 0.01)) == {}
+def test_a_warning_takes_no_value(measured: SpineMeasurements) -> None:
+    told = warning("motion", "The patient has moved")
+    assert withheld(measured, [told]) is measured
+    (notice,) = notices([told], measured)
+    assert (notice.code, notice.text) == ("motion", "The patient has moved")
 
 
-def test_a_height_that_is_known_too_badly_takes_all_values_of_its_disc(
-    rows: SpineMeasurements,
+def test_a_doubt_about_a_disc_takes_all_its_values_and_is_their_reason(
+    measured: SpineMeasurements,
 ) -> None:
-    doubtful = _with_uncertainty(rows, MAX_UNCERTAIN_SHARE + 0.01)
-    unfit = uncertain_heights(doubtful)
-    assert set(unfit) == {L4_L5}
-    assert unfit[L4_L5].code == "too_uncertain"
-    left = refuse(doubtful, unfit)
-    for before, after in zip(rows.discs, left.discs, strict=True):
-        if after.disc.number != L4_L5:
-            assert after == before
-            continue
-        assert isinstance(after.values["disc_height_mm"], Missing)
-        assert isinstance(after.values["height_diameter_ratio"], Missing)
-        assert isinstance(after.values["reference.dhi"], Missing)
-        assert after.uncertainty == {}
+    after = withheld(measured, [doubt(of_disc(L4_L5))])
+    assert set(lost(measured, after)) == {"L4/L5"}
+    (row,) = (row for row in after.discs if row.level == "L4/L5")
+    assert absent(row) == set(row.values)
+    assert str(row.values["reference.dhi"]) == "odd: it looks odd"
+    assert row.uncertainty == {}
 
 
-def test_what_a_reader_outlined_has_no_uncertainty_and_is_told(
-    rows: SpineMeasurements,
+def test_a_doubt_about_the_height_of_a_body_takes_the_ratios_beside_it(
+    measured: SpineMeasurements,
 ) -> None:
-    discs = [dataclasses.replace(row, uncertainty={}) for row in rows.discs]
-    assert uncertain_heights(dataclasses.replace(rows, discs=tuple(discs))) == {}
+    after = withheld(measured, [doubt(of_body_height(L4))])
+    gone = lost(measured, after)
+    assert set(gone) == {"L3/L4", "L4/L5"}
+    assert "disc_height_index" in gone["L4/L5"]
+    assert "disc_height_mm" not in gone["L4/L5"]
+    (body,) = (body for body in after.bodies if body.vertebra.label == "L4")
+    assert isinstance(body.values["body_height_mm"], Missing)
 
 
-def test_the_reason_tells_height_and_uncertainty(rows: SpineMeasurements) -> None:
-    doubtful = _with_uncertainty(rows, 0.5)
-    row = next(row for row in doubtful.discs if row.disc.number == L4_L5)
-    text = uncertain_heights(doubtful)[L4_L5].text
-    assert f"{row.values['disc_height_mm']:.1f} mm" in text
-    assert f"{np.round(row.uncertainty['disc_height_mm'], 1)} mm" in text
+def test_a_doubt_about_the_signal_takes_signal_and_leaves_geometry(
+    measured: SpineMeasurements,
+) -> None:
+    after = withheld(measured, [doubt(SIGNAL, code="not_t2")])
+    gone = lost(measured, after)
+    assert len(gone) == len(measured.discs)
+    assert {"delta_si", "reference.delta_si_grade"} <= gone["L4/L5"]
+    assert not any("height" in key for key in gone["L4/L5"])
+    reason = signal_unfit([doubt(SIGNAL, code="not_t2")])
+    assert reason is not None
+    assert reason.code == "not_t2"
+    assert signal_unfit([warning("motion", "x")]) is None
+
+
+def test_the_first_reason_for_an_absence_stays(measured: SpineMeasurements) -> None:
+    first, second = doubt(of_disc(L4_L5), code="a"), doubt(SERIES, code="b")
+    after = withheld(withheld(measured, [first]), [second])
+    codes = {
+        value.code
+        for row in after.discs
+        if row.level == "L4/L5"
+        for value in row.values.values()
+        if isinstance(value, Missing)
+    }
+    assert codes == {"a"}
+
+
+def test_a_refusal_is_the_outcome_that_the_node_knows(
+    measured: SpineMeasurements,
+) -> None:
+    with pytest.raises(UnsuitableInput, match="looks odd") as outcome:
+        withheld(measured, [doubt(SERIES, Effect.REFUSE, "not_t2")])
+    assert outcome.value.code == "not_t2"
+    with pytest.raises(UnsuitableInput, match="no spine") as outcome, refusals():
+        raise Refused(code="no_lumbar_spine", text="no spine")
+    assert outcome.value.code == "no_lumbar_spine"
+
+
+def test_doubts_of_one_kind_are_told_once_with_what_they_withhold(
+    measured: SpineMeasurements,
+) -> None:
+    doubts = [doubt(of_disc(number)) for number in (L4_L5, DISCS[2].number)]
+    (notice,) = notices(doubts, withheld(measured, doubts))
+    assert notice.text == "L4/L5, L3/L4 not measured: it looks odd"
+
+
+def test_a_level_without_values_that_no_doubt_names_is_named(
+    measured: SpineMeasurements,
+) -> None:
+    after = withheld(measured, [doubt(of_disc(L4_L5))])
+    assert [notice.text for notice in notices([], after)] == ["Not measured: L4/L5"]
+
+
+def test_a_height_that_is_known_too_badly_is_doubted(
+    measured: SpineMeasurements,
+) -> None:
+    assert height_doubts(measured) == ()
+    assert height_doubts(known_to(measured, MAX_UNCERTAIN_SHARE - 0.01)) == ()
+    (found,) = height_doubts(known_to(measured, 0.5))
+    assert found.scope == of_disc(L4_L5)
+    assert found.code == "too_uncertain"
+    (row,) = (row for row in measured.discs if row.level == "L4/L5")
+    height = row.number("disc_height_mm")
+    assert height is not None
+    assert f"{height:.1f} mm with a standard uncertainty of {height / 2:.1f}" in (
+        found.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("edited", "levels"),
+    [(L4_L5, {"L4/L5"}), (L5, {"L4/L5", "L5/S1"})],
+)
+def test_what_rests_on_an_outline_of_a_reader_has_no_uncertainty(
+    measured: SpineMeasurements, edited: int, levels: set[str]
+) -> None:
+    after = with_uncertainty(measured, frozenset({edited}))
+    assert {row.level for row in after.discs if not row.uncertainty} == levels
+    assert height_doubts(after) == ()
+
+
+def test_a_canal_of_a_reader_takes_the_uncertainty_of_the_signal_alone(
+    measured: SpineMeasurements,
+) -> None:
+    after = with_uncertainty(measured, frozenset({CANAL.number}))
+    for before, row in zip(measured.discs, after.discs, strict=True):
+        gone = set(before.uncertainty) - set(row.uncertainty)
+        assert gone == {"delta_si", "signal_ratio_csf", "nucleus_ratio_csf"}

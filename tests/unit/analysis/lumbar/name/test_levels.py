@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.structures import (
     CANAL,
@@ -16,6 +15,7 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
+from analysis.lumbar.doubt import Refused
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.tell.contract import other_readings
 from tests.support.wedge_spine import DISCS as WEDGES
@@ -46,7 +46,7 @@ def rows_of(levels: Levels, number: int) -> float:
 
 
 def codes(levels: Levels) -> list[str]:
-    return [warning.code for warning in levels.warnings]
+    return [warning.code for warning in levels.doubts]
 
 
 ONE_UP = {"L1/L2": "T12/L1", "L2/L3": "L1/L2", "L3/L4": "L2/L3", "L4/L5": "L3/L4"} | {
@@ -59,7 +59,7 @@ ONE_DOWN = {"L1/L2": "L2/L3", "L2/L3": "L3/L4", "L3/L4": "L4/L5", "L4/L5": "L5/S
 
 def others(levels: Levels) -> list[dict[str, str]]:
     """Return the other readings, each of which the warning tells whole."""
-    (text,) = (w.text for w in levels.warnings if w.code == "level_uncertain")
+    (text,) = (w.text for w in levels.doubts if w.code == "level_uncertain")
     for reading in levels.alternatives:
         assert reading.reason in text
         for level, other in reading.names.items():
@@ -295,7 +295,7 @@ def test_a_spine_whose_sacrum_is_out_of_view_is_refused(spine: TissueMap) -> Non
     above = Layout(size_mm=(12.0, row * 0.8, 150.0))
     frame, shape = NARROW.frame()
     shape = (shape[0], above.frame()[1][1], shape[2])
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         name_levels(WedgeSpine().tissue_map(frame, shape))
     assert outcome.value.code == "sacrum_not_in_view"
 
@@ -303,14 +303,14 @@ def test_a_spine_whose_sacrum_is_out_of_view_is_refused(spine: TissueMap) -> Non
 @pytest.mark.parametrize("kind", [Tissue.BACKGROUND, Tissue.BODY, Tissue.DISC])
 def test_one_tissue_everywhere_is_no_spine(spine: TissueMap, kind: Tissue) -> None:
     tissue = np.full_like(spine.tissue, kind)
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         name_levels(redrawn(spine, tissue))
     assert outcome.value.code == "no_lumbar_spine"
 
 
 def test_chance_tissue_is_no_spine(spine: TissueMap) -> None:
     tissue = np.random.default_rng(3).integers(0, 6, spine.tissue.shape, np.uint8)
-    with pytest.raises(UnsuitableInput):
+    with pytest.raises(Refused):
         name_levels(redrawn(spine, tissue))
 
 
@@ -318,7 +318,7 @@ def test_a_spine_without_a_canal_behind_it_is_none(spine: TissueMap) -> None:
     tissue = spine.tissue.copy()
     tissue[tissue == Tissue.CANAL] = Tissue.BACKGROUND
     tissue[:, :, -12:-4] = Tissue.CANAL
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         name_levels(redrawn(spine, tissue))
     assert outcome.value.code == "no_lumbar_spine"
 
@@ -333,7 +333,7 @@ def test_an_unsure_network_is_said_to_be(
 def test_a_network_that_is_no_surer_than_by_chance_finds_no_spine(
     spine: TissueMap,
 ) -> None:
-    with pytest.raises(UnsuitableInput) as outcome:
+    with pytest.raises(Refused) as outcome:
         name_levels(with_doubt(spine, 0.86))
     assert outcome.value.code == "no_lumbar_spine"
 

@@ -17,7 +17,7 @@ from analysis.lumbar.judge.norms.curves import (
 from analysis.lumbar.judge.norms.place import (
     NormAge,
     norm_age,
-    norm_notices,
+    norm_doubts,
     norm_places,
 )
 from analysis.lumbar.value import Missing
@@ -99,14 +99,14 @@ def test_no_norm_is_given_outside_20_to_90_years(age: float) -> None:
     assert person.code == "age_without_norms"
     for place in norm_places("L1/L2", VALUES, person).values():
         assert place is person
-    assert [notice.code for notice in norm_notices(person)] == ["age_without_norms"]
+    assert [notice.code for notice in norm_doubts(person)] == ["age_without_norms"]
 
 
 @pytest.mark.parametrize("age", [20.0, 90.0])
 def test_norms_reach_from_20_to_90_years(age: float) -> None:
     person = norm_age(Subject(age_years=age, sex="M"))
     assert person == NormAge(years=age, sex="m")
-    assert norm_notices(NormAge(years=age, sex="m")) == ()
+    assert norm_doubts(NormAge(years=age, sex="m")) == ()
 
 
 def test_an_unknown_sex_gives_both_norms_and_is_said() -> None:
@@ -122,7 +122,7 @@ def test_an_unknown_sex_gives_both_norms_and_is_said() -> None:
     signal = places["delta_si"]
     assert not isinstance(signal, Missing)
     assert set(signal) == {"all"}
-    assert [notice.code for notice in norm_notices(person)] == ["sex_unknown"]
+    assert [notice.code for notice in norm_doubts(person)] == ["sex_unknown"]
 
 
 def test_a_value_that_could_not_be_had_keeps_its_own_reason() -> None:

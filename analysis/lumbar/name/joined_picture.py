@@ -35,8 +35,8 @@ _SLICES = 3
 _DOWN, _UP = -1, 1
 
 
-def doubt_seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Anatomy:
-    """Doubt the levels above a seam; the anatomy as it is where there is none.
+def with_seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Anatomy:
+    """Add the doubt about the levels above a seam; nothing where there is none.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _doubted(levels: Levels, doubt: CountDoubt) -> Levels:
     return replace(
         levels,
         certainty={n: sure * left[n] for n, sure in levels.certainty.items()},
-        warnings=(*levels.warnings, *anchor.warnings()),
+        doubts=(*levels.doubts, *anchor.warnings()),
         alternatives=(*levels.alternatives, *anchor.alternatives()),
     )
 

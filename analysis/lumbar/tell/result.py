@@ -1,0 +1,68 @@
+"""All that is told of a series, in the words of the contract."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from analysis.contract.result import AnalysisResult, Provenance
+from analysis.contract.volume import Volume
+from analysis.lumbar.correct.outlined_spine import OutlinedSpine
+from analysis.lumbar.judge.judgement import Judgement
+from analysis.lumbar.tell.contract import (
+    certainties,
+    details,
+    findings,
+    numbers_in,
+    origin,
+    other_readings,
+    segmentation,
+)
+from analysis.lumbar.tell.pages.sheet import Sheet, draw_pages
+from analysis.lumbar.tell.summary import summarise
+
+
+def tell(
+    volume: Volume, spine: OutlinedSpine, judgement: Judgement, provenance: Provenance
+) -> AnalysisResult:
+    """Return the result of a series.
+
+    Parameters
+    ----------
+    volume
+        The series.
+    spine
+        Its structures.
+    judgement
+        What is to be told of them.
+    provenance
+        What made it.
+    """
+    measured, assessment = judgement.measured, judgement.assessment
+    levels = spine.anatomy.levels
+    told = findings(measured, assessment, numbers_in(spine.labels))
+    sheet = Sheet(
+        volume=volume,
+        anatomy=spine.anatomy,
+        rows=measured,
+        assessment=assessment,
+        warnings=judgement.warnings,
+        provenance=provenance,
+    )
+    with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
+        kept = aside.submit(spine.kept, volume)
+        pages = draw_pages(sheet)
+    return AnalysisResult(
+        segmentation=segmentation(spine.labels),
+        findings=told,
+        pages=pages,
+        provenance=provenance,
+        warnings=judgement.warnings,
+        details={
+            **details(measured, assessment),
+            **other_readings(levels),
+            **certainties(levels, judgement.confidence),
+            "outlines": origin(spine),
+        },
+        summary=summarise(told, judgement.warnings, spine.editor),
+        kept=kept.result(),
+    )
