@@ -22,17 +22,13 @@ from pathlib import Path
 
 from dicom_node.errors import (
     InstanceMismatchError,
-    InstanceRefusedError,
     SpoolFailedError,
     SpoolFullError,
 )
-from dicom_node.receive.dataset_uids import HEAD_BYTES, DatasetHead, read_head
+from dicom_node.receive.dataset_uids import DatasetHead, in_file, read_head
 from dicom_node.receive.file_meta import FileMeta, encode_meta
 from dicom_node.records import StoredInstance, StoreRequest
 from dicom_node.spool_layout import SpoolLayout, instance_name, sync_folder
-
-_FIRST_LOOK_BYTES = 32 * 1024
-"""Holds the UIDs of nearly every instance; else `HEAD_BYTES` are looked at."""
 
 _FOLDER_SYNCS = 16
 """At once; more associations than that share the disk's time anyway."""
@@ -249,14 +245,9 @@ class IncomingInstance:
 
     def head(self) -> DatasetHead:
         """Read the UIDs from the file as far as it is written."""
-        syntax = self.request.transfer_syntax_uid
-        first = os.pread(self._open, _FIRST_LOOK_BYTES, self._dataset_at)
-        try:
-            return read_head(first, syntax)
-        except InstanceRefusedError:
-            if len(first) < _FIRST_LOOK_BYTES:
-                raise
-        return read_head(os.pread(self._open, HEAD_BYTES, self._dataset_at), syntax)
+        return read_head(
+            in_file(self._open, self._dataset_at), self.request.transfer_syntax_uid
+        )
 
     def sync(self) -> None:
         """Make the content durable."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from dicom_node import log
 from dicom_node.errors import InstanceRefusedError
 from dicom_node.identifiers import digest
-from dicom_node.receive.dataset_uids import HEAD_BYTES, read_head
+from dicom_node.receive.dataset_uids import in_file, read_head
 from dicom_node.receive.file_meta import read_meta
 from dicom_node.records import ReceivedSeries, StoredInstance
 from dicom_node.series.manifest import series_from_json
@@ -81,8 +81,7 @@ def read_instance(path: Path) -> StoredInstance:
     with path.open("rb") as file:
         meta = read_meta(file)
         start = file.tell()
-        head = read_head(file.read(HEAD_BYTES), meta.transfer_syntax_uid)
-        file.seek(start)
+        head = read_head(in_file(file.fileno(), start), meta.transfer_syntax_uid)
         sha256 = hashlib.sha256()
         while chunk := file.read(_CHUNK_BYTES):
             sha256.update(chunk)
