@@ -19,6 +19,9 @@ class StoredInstance:
         Of the dataset bytes.
     received_at_s
         POSIX time.
+    generation
+        Greater for what came later, whatever the clock said, also over restarts. 0 if
+        version 0.1.0 has stored it.
     """
 
     path: Path
@@ -31,6 +34,7 @@ class StoredInstance:
     sha256: str
     size_bytes: int
     received_at_s: float
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,9 @@ class ReceivedSeries:
     conflicts
         SOP instance UIDs that came more than once with different content; the one
         that came last is among `instances`.
+    transfer_interrupted
+        An association that brought instances was aborted or broke, and no later one
+        that brought some was released.
     """
 
     study_uid: str
@@ -88,6 +95,7 @@ class ReceivedSeries:
     completion: Completion
     revision: int = 1
     conflicts: tuple[str, ...] = ()
+    transfer_interrupted: bool = False
 
 
 class JobState(StrEnum):

@@ -32,7 +32,8 @@ from dicom_node.records import (
     ReceivedSeries,
     StoredInstance,
 )
-from dicom_node.series.assembler import Assembler, CompletionRules, SeriesKey
+from dicom_node.series.arriving_series import SeriesKey
+from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.count_confirmation import CountConfirmer
 from dicom_node.series.manifest import mark_owed, write_pending
 from dicom_node.series.spool_content import SpoolContent, read_instance

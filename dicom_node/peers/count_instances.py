@@ -1,8 +1,10 @@
-"""C-FIND: how many instances a peer has in a series."""
+"""C-FIND: how many instances a peer has in a series, and how old it is."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
@@ -25,14 +27,32 @@ _VALID_UID = re.compile(r"[0-9.]{1,64}")
 """What may be asked for: `*`, `?` and `\\` would make the UID a search."""
 
 
-def series_instances(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedSeries:
+    """What a peer says of a series.
+
+    Parameters
+    ----------
+    instances
+        Number of Series Related Instances (0020,1209).
+    began_at
+        Study Date (0008,0020) and Time (0008,0030), of a peer that tells neither at
+        series level Series Date (0008,0021) and Time (0008,0031), in the zone of this
+        machine; None if the peer tells no date.
+    """
+
+    instances: int
+    began_at: datetime | None = None
+
+
+def count_series(
     peer: Peer, calling_ae: str, study_uid: str, series_uid: str
-) -> int | None:
-    """Return Number of Series Related Instances (0020,1209) in the eyes of a peer.
+) -> CountedSeries | None:
+    """Ask a peer for the number of instances in one series.
 
     Returns
     -------
-    int or None
+    CountedSeries or None
         None if the peer knows no such series or does not count.
 
     Raises
@@ -51,6 +71,7 @@ def series_instances(
     query.StudyInstanceUID = study_uid
     query.SeriesInstanceUID = series_uid
     query.NumberOfSeriesRelatedInstances = None
+    query.StudyDate = query.StudyTime = query.SeriesDate = query.SeriesTime = ""
     model = StudyRootQueryRetrieveInformationModelFind
     with association(
         peer.ae_title,
@@ -60,20 +81,36 @@ def series_instances(
     ) as opened:
         if not opened.is_established:
             return None
-        return _only_count(opened.send_c_find(query, model), series_uid)
+        return _only_series(opened.send_c_find(query, model), series_uid)
 
 
-def _only_count(
+def _only_series(
     answers: Iterable[tuple[Dataset, Dataset | None]], series_uid: str
-) -> int | None:
-    """Return the count of the one series that was asked for."""
-    counts = [
-        match.get("NumberOfSeriesRelatedInstances")
+) -> CountedSeries | None:
+    """Return what was answered for the one series that was asked for."""
+    matches = [
+        match
         for status, match in answers
         if match is not None
         and status.get("Status") in _PENDING
         and match.get("SeriesInstanceUID") == series_uid
     ]
-    if len(counts) != 1 or counts[0] is None:
+    if len(matches) != 1 or matches[0].get("NumberOfSeriesRelatedInstances") is None:
         return None
-    return int(counts[0])
+    (match,) = matches
+    return CountedSeries(
+        instances=int(match.NumberOfSeriesRelatedInstances),
+        began_at=_moment(match, "Study") or _moment(match, "Series"),
+    )
+
+
+def _moment(match: Dataset, level: str) -> datetime | None:
+    """Return a DA and a TM as one moment; the end of the day if the TM is of no use."""
+    date = str(match.get(f"{level}Date") or "")
+    time = str(match.get(f"{level}Time") or "")
+    for text in (date + time[:6], date + "235959"):
+        try:
+            return datetime.strptime(text, "%Y%m%d%H%M%S").astimezone()
+        except ValueError:
+            continue
+    return None

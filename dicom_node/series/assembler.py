@@ -6,9 +6,8 @@ Pure logic: no socket, no disk, no thread, and the clock comes in as an argument
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from dicom_node.identifiers import digest
 from dicom_node.receive.events import (
     AssociationClosed,
     AssociationOpened,
@@ -16,6 +15,14 @@ from dicom_node.receive.events import (
     SpoolEvent,
 )
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
+from dicom_node.series.arriving_series import (
+    ArrivingSeries,
+    SeriesCount,
+    SeriesKey,
+    order_of_arrival,
+)
+
+_LONGEST_QUESTION_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,111 +33,32 @@ class CompletionRules:
     ----------
     quiet_s
         Time without an instance of the series, once every association that brought
-        one is closed.
+        one was released. A count that is the same for as long is believed.
     max_wait_s
         Since the first instance; then the series is complete with what is there.
-    count_interval_s
-        Least time between two questions to a peer about one series.
+    question_interval_s
+        Time between the first two questions to a peer about one series; it doubles
+        from each to the next.
     """
 
     quiet_s: float
     max_wait_s: float
-    count_interval_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
-    """Names a series; both UIDs, since a series UID may be shared by two studies."""
-
-    study_uid: str
-    series_uid: str
+    question_interval_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountQuestion:
-    """Asks how many instances a series has in the eyes of the AE that sent it."""
-
-    key: SeriesKey
-    calling_ae: str
-
-
-@dataclass(slots=True)
-class _Arrival:
-    """One series: all that came, and the round of collecting that is open, if any.
+    """Asks how many instances a series has in the eyes of the AE that sent it.
 
     Parameters
     ----------
-    versions
-        By SOP instance UID, the contents that came, the last one last.
-    opened_at_s
-        When the first instance of this round came; None if nothing is open.
+    asked_at_s
+        On the clock of the assembler.
     """
 
     key: SeriesKey
-    versions: dict[str, dict[str, StoredInstance]] = field(default_factory=dict)
-    associations: set[str] = field(default_factory=set)
-    opened_at_s: float | None = None
-    last_at_s: float = 0.0
-    counted_at_s: float = float("-inf")
-    is_confirmed: bool = False
-    completed: list[ReceivedSeries] = field(default_factory=list)
-
-    def add(self, instance: StoredInstance) -> bool:
-        """Take an instance; tell whether what the series now holds has changed."""
-        versions = self.versions.setdefault(instance.sop_instance_uid, {})
-        was_last = bool(versions) and next(reversed(versions)) == instance.sha256
-        versions.pop(instance.sha256, None)
-        versions[instance.sha256] = instance
-        return not was_last
-
-    def instances(self) -> tuple[StoredInstance, ...]:
-        """Return the last version of each instance, in the order of their UIDs."""
-        return tuple(
-            versions[next(reversed(versions))]
-            for _, versions in sorted(self.versions.items())
-        )
-
-    def is_known(self) -> bool:
-        """Tell whether the series holds what it held when it was last complete."""
-        if not self.completed:
-            return False
-        return _content(self.completed[-1].instances) == _content(self.instances())
-
-    def close(self, completion: Completion) -> ReceivedSeries | None:
-        """End the round; None if the content is the one that was complete before."""
-        self.opened_at_s = None
-        self.is_confirmed = False
-        if self.is_known():
-            return None
-        instances = self.instances()
-        latest = max(instances, key=lambda instance: instance.received_at_s)
-        series = ReceivedSeries(
-            study_uid=self.key.study_uid,
-            series_uid=self.key.series_uid,
-            calling_ae=latest.calling_ae,
-            instances=instances,
-            digest=self._digest(),
-            completion=completion,
-            revision=self.completed[-1].revision + 1 if self.completed else 1,
-            conflicts=tuple(
-                uid
-                for uid, versions in sorted(self.versions.items())
-                if len(versions) > 1
-            ),
-        )
-        self.completed.append(series)
-        return series
-
-    def _digest(self) -> str:
-        """Return the digest under which what the series now holds is owed.
-
-        A content that comes back after another one must be owed again, or the results
-        of the other would stay the latest. So its digest names its predecessor too.
-        """
-        content = _content(self.instances())
-        if all(_content(earlier.instances) != content for earlier in self.completed):
-            return content
-        return digest(content, self.completed[-1].digest)
+    calling_ae: str
+    asked_at_s: float
 
 
 class Assembler:
@@ -151,7 +79,8 @@ class Assembler:
     ) -> None:
         self._rules = rules
         self._ask = ask
-        self._series: dict[SeriesKey, _Arrival] = {}
+        self._series: dict[SeriesKey, ArrivingSeries] = {}
+        self._collecting: dict[SeriesKey, ArrivingSeries] = {}
         self._open_associations: set[str] = set()
 
     def apply(self, event: SpoolEvent, now_s: float) -> None:
@@ -161,34 +90,33 @@ class Assembler:
         elif isinstance(event, InstanceStored):
             self._stored(event, now_s)
         elif isinstance(event, AssociationClosed):
-            self._open_associations.discard(event.association_id)
+            self._closed(event.association_id, is_release=event.ending.is_release)
 
     def acceptor_lost(self, name: str) -> None:
-        """Count all associations of an acceptor process as closed: it has died."""
+        """Count all associations of an acceptor process as broken: it has died."""
         prefix = f"{name}-"
-        self._open_associations = {
-            association_id
-            for association_id in self._open_associations
-            if not association_id.startswith(prefix)
-        }
+        for association_id in tuple(self._open_associations):
+            if association_id.startswith(prefix):
+                self._closed(association_id, is_release=False)
 
-    def counted(self, question: CountQuestion, count: int | None) -> None:
+    def counted(self, question: CountQuestion, count: SeriesCount | None) -> None:
         """Take the answer to a question; None if the peer gave none."""
-        arrival = self._series.get(question.key)
-        if arrival is not None and arrival.opened_at_s is not None:
-            arrival.is_confirmed = count == len(arrival.versions)
+        series = self._collecting.get(question.key)
+        if series is not None and count is not None:
+            series.counted(
+                count, asked_at_s=question.asked_at_s, quiet_s=self._rules.quiet_s
+            )
 
     def tick(self, now_s: float) -> list[ReceivedSeries]:
         """Return the series that have become complete, and ask where that may help."""
         complete: list[ReceivedSeries] = []
-        for arrival in self._series.values():
-            if arrival.opened_at_s is None:
-                continue
-            completion = self._completion(arrival, now_s)
+        for key, arriving in tuple(self._collecting.items()):
+            completion = self._completion(arriving, now_s)
             if completion is None:
-                self._question(arrival, now_s)
+                self._question(arriving, now_s)
                 continue
-            series = arrival.close(completion)
+            del self._collecting[key]
+            series = arriving.close(completion)
             if series is not None:
                 complete.append(series)
         return complete
@@ -203,30 +131,31 @@ class Assembler:
 
         That is everything when the node starts, and what an acceptor that died had
         stored last. A series whose content was never called complete is collecting
-        again: quiet since now, for its sender may be about to go on.
+        again. The association that brought it broke when the process died, as far as
+        anyone knows: it waits for its sender to repeat it.
         """
-        for instance in sorted(instances, key=lambda item: item.received_at_s):
-            arrival = self._arrival(instance)
-            arrival.add(instance)
-            arrival.last_at_s = now_s
-            if arrival.opened_at_s is None:
-                arrival.opened_at_s = now_s
+        for instance in sorted(instances, key=order_of_arrival):
+            arriving = self._arriving(instance)
+            if arriving.add(instance):
+                self._collect(arriving, now_s)
         for series in sorted(completed, key=lambda item: item.revision):
             key = SeriesKey(series.study_uid, series.series_uid)
             if key in self._series:
                 self._series[key].completed.append(series)
-        for arrival in self._series.values():
-            if arrival.is_known():
-                arrival.opened_at_s = None
+        for key, arriving in tuple(self._collecting.items()):
+            if arriving.is_known():
+                arriving.round = None
+                del self._collecting[key]
 
     def forget(self, key: SeriesKey) -> None:
         """Drop a series that was deleted from the disk."""
         self._series.pop(key, None)
+        self._collecting.pop(key, None)
 
     @property
     def collecting(self) -> int:
         """How many series are not yet complete."""
-        return sum(a.opened_at_s is not None for a in self._series.values())
+        return len(self._collecting)
 
     def holds(self, key: SeriesKey) -> bool:
         """Tell whether a series is in the spool."""
@@ -234,54 +163,67 @@ class Assembler:
 
     def is_collecting(self, key: SeriesKey) -> bool:
         """Tell whether a series is not yet complete."""
-        arrival = self._series.get(key)
-        return arrival is not None and arrival.opened_at_s is not None
+        return key in self._collecting
 
-    def _arrival(self, instance: StoredInstance) -> _Arrival:
+    def _arriving(self, instance: StoredInstance) -> ArrivingSeries:
         key = SeriesKey(instance.study_uid, instance.series_uid)
-        return self._series.setdefault(key, _Arrival(key))
+        return self._series.setdefault(key, ArrivingSeries(key))
+
+    def _collect(self, arriving: ArrivingSeries, now_s: float) -> None:
+        arriving.arrive(now_s).is_interrupted = True
+        self._collecting[arriving.key] = arriving
 
     def _stored(self, event: InstanceStored, now_s: float) -> None:
-        arrival = self._arrival(event.instance)
-        has_changed = arrival.add(event.instance)
-        if arrival.opened_at_s is None:
-            if not has_changed:
-                return  # a second send of what is complete owes nothing
-            arrival.opened_at_s = now_s
-            arrival.associations.clear()
+        arriving = self._arriving(event.instance)
+        has_changed = arriving.add(event.instance)
+        if arriving.round is None and not has_changed:
+            return  # a second send of what is complete owes nothing
+        now = arriving.arrive(now_s)
+        self._collecting[arriving.key] = arriving
         if event.association_id in self._open_associations:
-            arrival.associations.add(event.association_id)
-        arrival.last_at_s = now_s
+            now.associations.add(event.association_id)
+            if now.is_interrupted:
+                now.repeating.add(event.association_id)
         if has_changed:
-            arrival.is_confirmed = False
-            arrival.counted_at_s = float("-inf")
+            now.is_confirmed = False
+            now.asked_at_s = float("-inf")
 
-    def _completion(self, arrival: _Arrival, now_s: float) -> Completion | None:
-        arrival.associations &= self._open_associations
-        opened_at_s = arrival.opened_at_s
-        if opened_at_s is None:
+    def _closed(self, association_id: str, *, is_release: bool) -> None:
+        self._open_associations.discard(association_id)
+        for arriving in self._collecting.values():
+            arriving.end_association(association_id, is_release=is_release)
+
+    def _completion(self, arriving: ArrivingSeries, now_s: float) -> Completion | None:
+        now = arriving.round
+        if now is None:
             return None
-        if not arrival.associations:
-            if arrival.is_confirmed:
+        if not now.associations:
+            if now.is_confirmed:
                 return Completion.COUNT_CONFIRMED
-            if now_s - arrival.last_at_s >= self._rules.quiet_s:
+            is_quiet = now_s - now.last_at_s >= self._rules.quiet_s
+            if is_quiet and not now.is_interrupted:
                 return Completion.RELEASED_AND_QUIET
-        if now_s - opened_at_s >= self._rules.max_wait_s:
+        if now_s - now.opened_at_s >= self._rules.max_wait_s:
             return Completion.MAX_WAIT
         return None
 
-    def _question(self, arrival: _Arrival, now_s: float) -> None:
-        if self._ask is None or arrival.associations:
+    def _question(self, arriving: ArrivingSeries, now_s: float) -> None:
+        now = arriving.round
+        if self._ask is None or now is None or now.associations:
             return
-        if now_s - arrival.counted_at_s < self._rules.count_interval_s:
+        is_first = now.asked_at_s == float("-inf")
+        if not is_first and now_s - now.asked_at_s < now.question_interval_s:
             return
-        arrival.counted_at_s = now_s
-        latest = max(arrival.instances(), key=lambda item: item.received_at_s)
-        self._ask(CountQuestion(key=arrival.key, calling_ae=latest.calling_ae))
-
-
-def _content(instances: Iterable[StoredInstance]) -> str:
-    """Return the digest of what instances, in the order of their UIDs, hold."""
-    return digest(
-        *(part for one in instances for part in (one.sop_instance_uid, one.sha256))
-    )
+        now.question_interval_s = (
+            self._rules.question_interval_s
+            if is_first
+            else min(2 * now.question_interval_s, _LONGEST_QUESTION_INTERVAL_S)
+        )
+        now.asked_at_s = now_s
+        self._ask(
+            CountQuestion(
+                key=arriving.key,
+                calling_ae=arriving.latest().calling_ae,
+                asked_at_s=now_s,
+            )
+        )

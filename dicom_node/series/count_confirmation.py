@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dicom_node import log
 from dicom_node.errors import NodeError
-from dicom_node.series.assembler import CountQuestion, SeriesKey
+from dicom_node.series.arriving_series import SeriesCount, SeriesKey
+from dicom_node.series.assembler import CountQuestion
 
 _THREADS = 4
 
@@ -22,10 +23,10 @@ class CountConfirmer:
         Asks one peer; may block. None if the peer does not say.
     """
 
-    def __init__(self, count: Callable[[CountQuestion], int | None]) -> None:
+    def __init__(self, count: Callable[[CountQuestion], SeriesCount | None]) -> None:
         self._count = count
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="count")
-        self._answers: queue.SimpleQueue[tuple[CountQuestion, int | None]] = (
+        self._answers: queue.SimpleQueue[tuple[CountQuestion, SeriesCount | None]] = (
             queue.SimpleQueue()
         )
         self._asked: set[SeriesKey] = set()
@@ -36,7 +37,7 @@ class CountConfirmer:
             self._asked.add(question.key)
             self._pool.submit(self._run, question)
 
-    def answers(self) -> Iterator[tuple[CountQuestion, int | None]]:
+    def answers(self) -> Iterator[tuple[CountQuestion, SeriesCount | None]]:
         """Yield the answers that have come; never waits."""
         while not self._answers.empty():
             question, count = self._answers.get()
@@ -48,7 +49,7 @@ class CountConfirmer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, question: CountQuestion) -> None:
-        count: int | None = None
+        count: SeriesCount | None = None
         try:
             count = self._count(question)
         except NodeError as error:

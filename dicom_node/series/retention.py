@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicom_node import log
 from dicom_node.records import ReceivedSeries
-from dicom_node.series.assembler import SeriesKey
+from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.manifest import series_from_json
 from dicom_node.spool_layout import SpoolLayout
 

@@ -215,6 +215,12 @@ class Series(Section):
     quiet_s: Annotated[float, Field(ge=0)] = 5.0
     max_wait_s: Seconds = 900.0
     confirm_by_c_find: bool = True
+    believe_count_after_h: Annotated[float, Field(ge=0)] = Field(
+        default=24.0,
+        description="A study that began this long ago grows no more in the peer that "
+        "sends it: its count is believed at once. That of a younger one is believed "
+        "when it was the same twice, quiet_s apart.",
+    )
 
 
 class Accept(Section):

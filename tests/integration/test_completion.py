@@ -30,13 +30,13 @@ def warnings_in(result: Path) -> set[str]:
     return {warning["code"] for warning in report["warnings"]}
 
 
-def test_the_senders_count_completes_at_once_and_the_longest_wait_with_a_warning(
+def test_an_aborted_transfer_is_waited_for_and_the_count_of_an_old_study_is_believed(
     tmp_path: Path, demo_series: Path
 ) -> None:
     series = variants.small(variants.read_bundled(demo_series))
     half, uid = len(series) // 2, str(series[0].SeriesInstanceUID)
     with Archive() as archive:
-        archive.counts[uid] = len(series)
+        archive.counts[uid], archive.study_date = len(series), "20200101"
         node = node_for(
             tmp_path / "node",
             archive,
@@ -44,14 +44,16 @@ def test_the_senders_count_completes_at_once_and_the_longest_wait_with_a_warning
             environment=make_installed(tmp_path / "site"),
         )
         node.settings["peers"]["pacs"]["answers_c_find"] = True
-        # Nothing is complete here because it was quiet.
-        node.settings["series"] = {"quiet_s": 600, "max_wait_s": 3}
+        node.settings["series"] = {"quiet_s": 0.5, "max_wait_s": 3}
         with node:
-            for count, part in enumerate((series[:half], series[half:]), start=1):
-                send(part, node.port)
-                wait_until(
-                    partial(has_settled, node, count), within_s=30, what=f"job {count}"
-                )
+            send(series[:half], node.port, release=False)
+            wait_until(partial(has_settled, node, 1), within_s=30, what="job 1")
+            # Now nothing is complete because it was quiet.
+            node.stop()
+            node.settings["series"] = {"quiet_s": 600, "max_wait_s": 600}
+            node.start()
+            send(series[half:], node.port)
+            wait_until(partial(has_settled, node, 2), within_s=30, what="job 2")
             first, second = completions(node)
     assert (first["completion"], first["level"]) == ("max-wait", "warning")
     assert (second["completion"], second["level"]) == ("count-confirmed", "info")

@@ -124,6 +124,8 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
 ) -> None:
     send(little, quick_node.port)
     quick_node.kill()
+    # Nobody knows whether the sender would have sent more.
+    quick_node.settings["series"]["max_wait_s"] = 3
     quick_node.start()
     assert_results_arrived_once(quick_node, archive)
     assert quick_node.jobs()[0]["instances"] == len(little)

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
 
 from dicom_node.errors import AssociationRejectedError, PeerUnreachableError
-from dicom_node.peers.count_instances import series_instances
+from dicom_node.peers.count_instances import count_series
 from dicom_node.peers.send import send_instances
 from dicom_node.peers.verify import echo
 from dicom_node.records import InstanceOutcome
@@ -249,11 +249,19 @@ def test_orthanc_counts_the_instances_of_a_series(tmp_path: Path) -> None:
         # A modality that it knows may ask; it answers no one else.
         peer = _peer(orthanc.dicom_port, title=_title(orthanc))
         echo(peer, OURS)
+        for path in paths:
+            dated = dcmread(path)
+            dated.SeriesDate, dated.SeriesTime = "20260102", "101500"
+            dated.save_as(path)
         assert all(item.stored for item in _send(paths, peer))
         study, series = str(wanted.StudyInstanceUID), str(wanted.SeriesInstanceUID)
-        assert series_instances(peer, OURS, study, series) == 5
-        assert series_instances(peer, OURS, study, "1.2.3") is None
-        assert series_instances(peer, OURS, study, "*") is None
+        counted = count_series(peer, OURS, study, series)
+        assert counted is not None
+        assert counted.instances == 5
+        assert counted.began_at is not None
+        assert f"{counted.began_at:%Y%m%d %H%M%S}" == "20260102 101500"
+        assert count_series(peer, OURS, study, "1.2.3") is None
+        assert count_series(peer, OURS, study, "*") is None
 
 
 def _title(orthanc: Orthanc) -> str:
@@ -265,4 +273,4 @@ def _title(orthanc: Orthanc) -> str:
 
 def test_a_peer_without_c_find_does_not_count() -> None:
     with Archive() as archive:
-        assert series_instances(_peer(archive.port), OURS, "1.2", "1.3") is None
+        assert count_series(_peer(archive.port), OURS, "1.2", "1.3") is None

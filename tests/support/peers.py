@@ -120,6 +120,8 @@ class Archive:
         When the last instance was stored, on the monotonic clock.
     counts
         Number of Series Related Instances by series UID, as it answers C-FIND.
+    study_date
+        Of every study, as it answers C-FIND; empty if it does not tell.
     """
 
     ae_title: str = "PACS"
@@ -133,6 +135,7 @@ class Archive:
     associations: int = 0
     last_stored_s: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
+    study_date: str = ""
     _server: ThreadedAssociationServer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -193,6 +196,7 @@ class Archive:
         count = self.counts.get(str(answer.SeriesInstanceUID))
         if count is not None:
             answer.NumberOfSeriesRelatedInstances = count
+            answer.StudyDate, answer.StudyTime = self.study_date, ""
             yield 0xFF00, answer
 
     def classes(self) -> list[str]:

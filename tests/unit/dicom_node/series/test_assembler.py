@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,8 @@ from dicom_node.receive.events import (
     InstanceStored,
 )
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
-from dicom_node.series.assembler import (
-    Assembler,
-    CompletionRules,
-    CountQuestion,
-    SeriesKey,
-)
+from dicom_node.series.arriving_series import SeriesCount, SeriesKey
+from dicom_node.series.assembler import Assembler, CompletionRules, CountQuestion
 
 RULES = CompletionRules(quiet_s=5, max_wait_s=60)
 
@@ -32,6 +29,7 @@ def instance(
     study: str = "ST",
     content: str = "",
     at_s: float = 0,
+    generation: int = 0,
 ) -> StoredInstance:
     sha256 = hashlib.sha256(f"{uid}{content}".encode()).hexdigest()
     return StoredInstance(
@@ -45,6 +43,7 @@ def instance(
         sha256=sha256,
         size_bytes=1,
         received_at_s=at_s,
+        generation=generation,
     )
 
 
@@ -61,9 +60,18 @@ class Desk:
     def store(self, association: str, now_s: float, found: StoredInstance) -> None:
         self.assembler.apply(InstanceStored(association, found), now_s)
 
-    def close(self, association: str, now_s: float) -> None:
-        self.assembler.apply(
-            AssociationClosed(association, AssociationEnding.RELEASED), now_s
+    def close(
+        self,
+        association: str,
+        now_s: float,
+        ending: AssociationEnding = AssociationEnding.RELEASED,
+    ) -> None:
+        self.assembler.apply(AssociationClosed(association, ending), now_s)
+
+    def answer(self, count: int, *, is_final: bool = False) -> None:
+        """Answer the last question."""
+        self.assembler.counted(
+            self.asked[-1], SeriesCount(instances=count, is_final=is_final)
         )
 
     def tick(self, now_s: float) -> list[ReceivedSeries]:
@@ -136,29 +144,110 @@ def test_waiting_has_an_end() -> None:
     assert len(series.instances) == 2
 
 
-def test_a_dead_acceptor_leaves_no_association_open() -> None:
+def test_a_dead_acceptor_has_released_nothing() -> None:
     desk = Desk()
     desk.open("acceptor-0-1", 0)
     desk.store("acceptor-0-1", 0, instance(series="X"))
     desk.open("acceptor-01-1", 0)
     desk.store("acceptor-01-1", 0, instance(series="Y"))
     desk.assembler.acceptor_lost("acceptor-0")
-    (series,) = desk.tick(5)
-    assert series.series_uid == "X"
+    desk.close("acceptor-01-1", 0)
+    (other,) = desk.tick(5)
+    assert (other.series_uid, other.transfer_interrupted) == ("Y", False)
+    (series,) = desk.tick(60)
+    assert (series.series_uid, series.transfer_interrupted) == ("X", True)
 
 
-def test_the_count_of_the_sender_completes_at_once() -> None:
+@pytest.mark.parametrize(
+    "ending", [one for one in AssociationEnding if not one.is_release]
+)
+def test_an_association_that_is_not_released_makes_the_series_wait_to_the_end(
+    ending: AssociationEnding,
+) -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    for number in range(9):
+        desk.store("a", 0, instance(str(number)))
+    desk.close("a", 1, ending)
+    assert desk.tick(59) == []
+    (series,) = desk.tick(60)
+    assert series.completion is Completion.MAX_WAIT
+    assert series.transfer_interrupted
+    assert len(series.instances) == 9
+
+
+def test_a_transfer_that_is_repeated_and_released_was_not_interrupted() -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    desk.store("a", 0, instance("1"))
+    desk.close("a", 1, AssociationEnding.ABORTED)
+    desk.sent(10, instance("1"), instance("2"))
+    (series,) = desk.tick(15)
+    assert series.completion is Completion.RELEASED_AND_QUIET
+    assert not series.transfer_interrupted
+    assert len(series.instances) == 2
+
+
+def test_an_association_beside_the_broken_one_repeats_nothing() -> None:
+    desk = Desk()
+    for name in ("a", "b"):
+        desk.open(name, 0)
+        desk.store(name, 0, instance(name))
+    desk.close("a", 1, AssociationEnding.LOST)
+    desk.close("b", 2)
+    assert desk.tick(20) == []
+    (series,) = desk.tick(60)
+    assert series.transfer_interrupted
+
+
+def test_a_transfer_that_breaks_again_is_waited_for_again() -> None:
+    desk = Desk()
+    for name in ("a", "b"):
+        desk.open(name, 0)
+        desk.store(name, 0, instance("1"))
+        desk.close(name, 1, AssociationEnding.ABORTED)
+    assert desk.tick(20) == []
+
+
+def test_a_count_is_believed_when_it_was_the_same_a_quiet_time_ago() -> None:
     desk = Desk(asks=True)
     desk.open("a", 0)
     desk.store("a", 0, instance("1"))
     desk.tick(0)
-    assert desk.asked == []  # not before the release
-    desk.close("a", 1)
+    assert desk.asked == []  # not while the association is open
+    desk.close("a", 1, AssociationEnding.ABORTED)
     desk.tick(1)
     key = SeriesKey("ST", "S")
-    assert desk.asked == [CountQuestion(key=key, calling_ae="PACS")]
-    desk.assembler.counted(desk.asked[0], 1)
-    (series,) = desk.tick(1.1)
+    assert desk.asked == [CountQuestion(key=key, calling_ae="PACS", asked_at_s=1)]
+    desk.answer(1)
+    assert desk.tick(2) == []
+    desk.answer(1)
+    desk.tick(6)
+    desk.answer(1)
+    (series,) = desk.tick(6.1)
+    assert series.completion is Completion.COUNT_CONFIRMED
+    assert series.transfer_interrupted
+
+
+def test_a_count_that_grows_while_the_sender_itself_receives_is_not_believed() -> None:
+    # The PACS holds and has forwarded 9 of 18, aborts, and goes on later.
+    desk = Desk(asks=True)
+    desk.open("a", 0)
+    for number in range(9):
+        desk.store("a", 0, instance(str(number)))
+    desk.close("a", 0, AssociationEnding.ABORTED)
+    for now_s, count in ((0, 9), (4, 12), (8, 18), (12, 9)):
+        assert desk.tick(now_s) == []
+        desk.answer(count)
+        assert desk.tick(now_s + 0.5) == []
+
+
+def test_the_count_of_an_old_study_completes_at_once() -> None:
+    desk = Desk(asks=True)
+    desk.sent(0, instance("1"))
+    desk.tick(0)
+    desk.answer(1, is_final=True)
+    (series,) = desk.tick(0.1)
     assert series.completion is Completion.COUNT_CONFIRMED
 
 
@@ -166,9 +255,10 @@ def test_another_count_or_none_changes_nothing() -> None:
     desk = Desk(asks=True)
     desk.sent(0, instance("1"))
     desk.tick(0)
-    for answer in (2, 0, None):
-        desk.assembler.counted(desk.asked[0], answer)
+    for answer in (2, 0):
+        desk.answer(answer, is_final=True)
         assert desk.tick(1) == []
+    desk.assembler.counted(desk.asked[0], None)
     assert desk.tick(5)[0].completion is Completion.RELEASED_AND_QUIET
 
 
@@ -176,17 +266,19 @@ def test_a_count_that_was_right_is_forgotten_with_the_next_instance() -> None:
     desk = Desk(asks=True)
     desk.sent(0, instance("1"))
     desk.tick(0)
-    desk.assembler.counted(desk.asked[0], 1)
+    desk.answer(1, is_final=True)
     desk.sent(0, instance("2"))
     assert desk.tick(0.1) == []
 
 
-def test_a_peer_is_asked_once_a_second_about_a_series() -> None:
+def test_a_peer_is_asked_less_and_less_often_about_a_series() -> None:
     desk = Desk(asks=True)
-    desk.sent(0, instance("1"))
-    for tenth in range(31):
+    desk.open("a", 0)
+    desk.store("a", 0, instance("1"))
+    desk.close("a", 0, AssociationEnding.LOST)
+    for tenth in range(599):
         desk.tick(tenth / 10)
-    assert len(desk.asked) == 4
+    assert [round(one.asked_at_s) for one in desk.asked] == [0, 1, 3, 7, 15, 31]
 
 
 def test_a_late_instance_makes_a_revision_that_holds_all() -> None:
@@ -234,12 +326,30 @@ def test_one_series_uid_in_two_studies_is_never_mixed() -> None:
     assert all(len(found.instances) == 1 for found in series)
 
 
-def test_a_restart_goes_on_where_nothing_was_complete() -> None:
+def test_after_a_restart_what_was_not_complete_waits_for_its_sender() -> None:
     desk = Desk()
     desk.assembler.restore([instance("1"), instance("2")], [], 100)
-    assert desk.tick(104) == []
-    (series,) = desk.tick(105)
+    assert desk.tick(159) == []
+    (series,) = desk.tick(160)
     assert len(series.instances) == 2
+    assert series.transfer_interrupted
+
+
+def test_after_a_restart_the_repeated_transfer_completes_what_had_come() -> None:
+    desk = Desk()
+    desk.assembler.restore([instance("1"), instance("2")], [], 100)
+    desk.sent(101, instance("3"))
+    (series,) = desk.tick(106)
+    assert len(series.instances) == 3
+    assert not series.transfer_interrupted
+
+
+def test_what_an_acceptor_had_told_before_it_died_does_not_delay_the_series() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"))
+    desk.assembler.acceptor_lost("acceptor-0-1")
+    desk.assembler.restore([instance("1")], [], 4)
+    assert len(desk.tick(5)) == 1
 
 
 def test_a_restart_does_not_owe_again_what_was_complete() -> None:
@@ -261,15 +371,24 @@ def test_an_instance_that_came_after_completion_survives_a_restart() -> None:
     (series,) = before.tick(5)
     after = Desk()
     after.assembler.restore([instance("1"), instance("2", at_s=6)], [series], 100)
-    (late,) = after.tick(105)
+    (late,) = after.tick(160)
     assert late.revision == 2
 
 
 def test_a_restart_knows_which_version_came_last() -> None:
     desk = Desk()
-    old, new = instance("1", at_s=1), instance("1", content="new", at_s=2)
+    # The clock was set back by an hour in between.
+    old = instance("1", at_s=3600, generation=7)
+    new = instance("1", content="new", at_s=0, generation=8)
     desk.assembler.restore([new, old], [], 0)
-    assert desk.tick(5)[0].instances == (new,)
+    assert desk.tick(60)[0].instances == (new,)
+
+
+def test_what_the_first_release_stored_is_in_the_order_of_the_clock() -> None:
+    desk = Desk()
+    older, old = instance("1", at_s=1), instance("1", content="old", at_s=2)
+    desk.assembler.restore([old, older], [], 0)
+    assert desk.tick(60)[0].instances == (old,)
 
 
 def test_content_that_comes_back_after_another_is_complete_anew() -> None:
@@ -293,11 +412,11 @@ def test_a_restart_gives_content_that_comes_back_the_same_digest_and_number() ->
         completed += desk.tick(now_s + 5)
     killed_before_the_manifest = Desk()
     killed_before_the_manifest.assembler.restore([second, back], completed[:2], 300)
-    (again,) = killed_before_the_manifest.tick(305)
+    (again,) = killed_before_the_manifest.tick(360)
     assert (again.revision, again.digest) == (3, completed[2].digest)
     killed_after_it = Desk()
     killed_after_it.assembler.restore([second, back], completed, 300)
-    assert killed_after_it.tick(305) == []
+    assert killed_after_it.tick(360) == []
     killed_after_it.sent(400, second)
     (fourth,) = killed_after_it.tick(405)
     assert fourth.revision == 4
@@ -313,9 +432,10 @@ def test_what_was_deleted_from_the_disk_begins_anew() -> None:
     assert series.revision == 1
 
 
+ENDINGS = {"release": AssociationEnding.RELEASED, "abort": AssociationEnding.ABORTED}
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["open", "store", "close", "tick"]),
+        st.sampled_from(["open", "store", "tick", *ENDINGS]),
         st.integers(0, 2),  # association
         st.integers(0, 3),  # instance
         st.integers(0, 1),  # series
@@ -337,8 +457,8 @@ def test_whatever_happens_the_last_revision_holds_every_instance(
         name = str(association)
         if kind == "open":
             desk.open(name, now_s)
-        elif kind == "close":
-            desk.close(name, now_s)
+        elif kind in ENDINGS:
+            desk.close(name, now_s, ENDINGS[kind])
         elif kind == "store":
             desk.store(name, now_s, instance(str(uid), series=str(series)))
             stored.setdefault(str(series), set()).add(str(uid))

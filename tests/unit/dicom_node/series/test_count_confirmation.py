@@ -8,15 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from dicom_node.errors import PeerUnreachableError
-from dicom_node.series.assembler import CountQuestion, SeriesKey
+from dicom_node.series.arriving_series import SeriesCount, SeriesKey
+from dicom_node.series.assembler import CountQuestion
 from dicom_node.series.count_confirmation import CountConfirmer
 from tests.support.peers import wait_until
 
+SEVEN = SeriesCount(instances=7)
 _DOWN = PeerUnreachableError("pacs", host="h", port=1, why="refused")
 
 
 def _question(series: str) -> CountQuestion:
-    return CountQuestion(key=SeriesKey("ST", series), calling_ae="PACS")
+    return CountQuestion(key=SeriesKey("ST", series), calling_ae="PACS", asked_at_s=0.0)
 
 
 class Peer:
@@ -26,13 +28,13 @@ class Peer:
         self.may_answer = threading.Event()
         self.asked = 0
 
-    def count(self, question: CountQuestion) -> int | None:
+    def count(self, question: CountQuestion) -> SeriesCount | None:
         self.asked += 1
         if question.key.series_uid == "slow":
             self.may_answer.wait(10)
         if question.key.series_uid == "down":
             raise _DOWN
-        return 7
+        return SEVEN
 
 
 @pytest.fixture
@@ -42,8 +44,8 @@ def peer() -> Iterator[Peer]:
     made.may_answer.set()
 
 
-def _answers(confirmer: CountConfirmer, count: int) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
+def _answers(confirmer: CountConfirmer, count: int) -> dict[str, SeriesCount | None]:
+    found: dict[str, SeriesCount | None] = {}
 
     def has_all() -> bool:
         found.update({q.key.series_uid: n for q, n in confirmer.answers()})
@@ -57,9 +59,9 @@ def test_a_slow_peer_keeps_no_other_answer_back(peer: Peer) -> None:
     confirmer = CountConfirmer(peer.count)
     confirmer.ask(_question("slow"))
     confirmer.ask(_question("quick"))
-    assert _answers(confirmer, 1) == {"quick": 7}
+    assert _answers(confirmer, 1) == {"quick": SEVEN}
     peer.may_answer.set()
-    assert _answers(confirmer, 1) == {"slow": 7}
+    assert _answers(confirmer, 1) == {"slow": SEVEN}
     confirmer.close()
 
 

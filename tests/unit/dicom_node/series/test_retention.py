@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
-from dicom_node.series.assembler import SeriesKey
+from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.manifest import mark_owed, write_pending
 from dicom_node.series.retention import sweep_fetched, sweep_jobs, sweep_series
 from dicom_node.spool_layout import SpoolLayout
