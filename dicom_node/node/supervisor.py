@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
@@ -18,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from dicom_node import log
 from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.children import STOP, Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
+from dicom_node.node.ownership import spool_lock
 from dicom_node.node.peer_counts import count_confirmer
 from dicom_node.node.service_manager import ServiceManager
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
@@ -62,22 +63,14 @@ def serve(settings: Settings) -> None:
     except OSError as error:
         text = f"spool folder {layout.folder}: {error.strerror}"
         raise StartError(text) from error
-    with _only_one(layout), _listening(settings) as listener:
+    with spool_lock(layout, settings) as identity:
         prepare_database(settings.database_url)
-        with JobQueue(settings.database_url) as queue:
-            _Service(settings, queue, listener).run()
-
-
-@contextmanager
-def _only_one(layout: SpoolLayout) -> Iterator[None]:
-    """Hold the spool; the lock goes with the process, however it ends."""
-    with (layout.folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            text = f"spool folder {layout.folder}: another lumbar-node is running on it"
-            raise StartError(text) from error
-        yield
+        with (
+            NodeLease(settings.database_url, identity) as lease,
+            JobQueue(settings.database_url) as queue,
+            _listening(settings) as listener,
+        ):
+            _Service(settings, queue, listener, lease).run()
 
 
 @contextmanager
@@ -94,9 +87,14 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 class _Service:
     def __init__(
-        self, settings: Settings, queue: JobQueue, listener: socket.socket
+        self,
+        settings: Settings,
+        queue: JobQueue,
+        listener: socket.socket,
+        lease: NodeLease,
     ) -> None:
         self._settings = settings
+        self._lease = lease
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
         registry = Registry(installed())
@@ -141,8 +139,14 @@ class _Service:
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
         self._manager.ready()
-        while not self._signals:
+        while not self._signals and not self._lease.is_lost:
             self._turn()
+        if self._lease.is_lost:
+            # Whatever runs here may run there, too.
+            for child in (*self._acceptors, *self._workers):
+                child.kill()
+            message = "another node has taken the job database"
+            raise StartError(message)
         self._stop()
 
     def _turn(self) -> None:

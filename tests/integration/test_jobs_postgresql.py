@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from dicom_node.records import JobState
+from tests.support import phantom_plugin
+from tests.support.node_process import node_for
+from tests.support.peers import Archive, echo
 from tests.support.postgresql import programs, server
 from tests.support.toy_worker import Toy, toy_job
 
@@ -72,3 +75,30 @@ def test_a_job_survives_kill_9_and_a_peer_that_is_down(
         assert "one" in {row.id for row in toy.queue.list()}
     finally:
         toy.close()
+
+
+def test_a_second_node_on_the_database_is_refused_with_both_names(
+    url: str, tmp_path: Path
+) -> None:
+    environment = phantom_plugin.make_installed(tmp_path / "site")
+    with Archive() as archive:
+        first, second = (
+            node_for(
+                tmp_path / name,
+                archive,
+                analysis=phantom_plugin.NAME,
+                environment=environment,
+            )
+            for name in ("first", "second")
+        )
+        for node in (first, second):
+            node.settings["database"] = url
+        with first:
+            second.start(wait=False)
+            assert second.process.wait(30) == 1
+            refusal = second.log.read_text()
+            assert str(tmp_path / "first" / "spool") in refusal
+            assert str(tmp_path / "second" / "spool") in refusal
+            assert echo(first.port)
+        with second:
+            assert echo(second.port)

@@ -68,7 +68,7 @@ def test_a_second_node_on_the_same_spool_does_not_start(
     second.settings["spool"] = node.settings["spool"]
     second.start(wait=False)
     assert second.process.wait(30) == FAILED
-    assert "another lumbar-node is running on it" in second.log.read_text()
+    assert "the spool is in use by LUMBAR_AI on " in second.log.read_text()
     assert echo(node.port)
 
 

@@ -1,0 +1,64 @@
+"""One node a spool: the lock on its folder, and the name by which others know us."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dicom_node.errors import StartError
+from dicom_node.jobs.node_lease import NodeIdentity
+from dicom_node.spool_layout import write_durable
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Settings
+    from dicom_node.spool_layout import SpoolLayout
+
+_LOCK = "lock"
+_ID = "node-id"
+
+
+@contextmanager
+def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity]:
+    """Hold the spool; the lock goes with the process, however it ends.
+
+    Yields
+    ------
+    NodeIdentity
+        Of the node that has this spool.
+
+    Raises
+    ------
+    StartError
+        If another node holds it.
+    """
+    title, host = settings.node.ae_title, socket.gethostname()
+    name = f"{title} on {host} with the spool {layout.folder}"
+    with (layout.folder / _LOCK).open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "another lumbar-node"
+            text = f"the spool is in use by {holder}; this is {name}"
+            raise StartError(text) from error
+        lock.truncate(0)
+        lock.write(name)
+        lock.flush()
+        yield NodeIdentity(id=_spool_id(layout), name=name)
+
+
+def _spool_id(layout: SpoolLayout) -> str:
+    """Return what tells this spool from every other one, on whatever host it is."""
+    path = layout.folder / _ID
+    try:
+        known = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        known = ""
+    if not known:
+        known = uuid4().hex
+        write_durable(path, known.encode())
+    return known
