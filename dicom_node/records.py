@@ -5,6 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """Why something is not done or has no result.
+
+    Written as a list of two in records, as version 0.1.0 did.
+
+    Parameters
+    ----------
+    code
+        Stable word on which programs may rely.
+    text
+        One sentence for people, with the number and the limit; no patient data.
+    """
+
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +115,11 @@ class ReceivedSeries:
     conflicts: tuple[str, ...] = ()
     transfer_interrupted: bool = False
 
+    @property
+    def accepted_at_s(self) -> float:
+        """POSIX time at which the last of its instances arrived."""
+        return max(one.received_at_s for one in self.instances)
+
 
 class JobState(StrEnum):
     """Where a job stands."""
@@ -144,17 +167,23 @@ class Job:
     Parameters
     ----------
     id
-        Derived from series content, route, analysis and its version.
+        Derived from everything that shapes its results; see `work.result_identity`.
     route
         Name of the route; empty if none takes the series.
     rejection
-        (code, text) if it was clear before any decoding that nothing is to be done.
+        Given if it was clear before any decoding that nothing is to be done.
     accepted_at_s
-        POSIX time; the content time of every result, so that a retry is the same.
+        POSIX time at which the last instance arrived.
     supersedes
-        Id of the job whose delivered report this one replaces.
+        Result identity of the job whose delivered report this one replaces.
     correction
         None for a job that measures its own series with the network.
+    shape
+        Digest of everything that shapes the results but for what they replace; empty
+        in a job of version 0.1.0.
+    content_time_s
+        POSIX time at which this content was first accepted, the content time of every
+        result; None in a job of version 0.1.0, whose content time is `accepted_at_s`.
     """
 
     id: str
@@ -163,9 +192,11 @@ class Job:
     analysis: str
     analysis_version: str
     accepted_at_s: float
-    rejection: tuple[str, str] | None = None
+    rejection: Reason | None = None
     supersedes: str | None = None
     correction: Correction | None = None
+    shape: str = ""
+    content_time_s: float | None = None
 
     @property
     def measured_uid(self) -> str:
@@ -205,6 +236,11 @@ class JobRow:
         Of the series, as in `ReceivedSeries`.
     corrects
         The series whose outlines a reader has corrected; else empty.
+    shape
+        As in `Job`.
+    result_id
+        Identity of the results, from which their UIDs derive; empty until there are
+        some.
     """
 
     id: str
@@ -221,3 +257,5 @@ class JobRow:
     revision: int
     deliveries: tuple[tuple[str, str], ...] = ()
     corrects: str = ""
+    shape: str = ""
+    result_id: str = ""

@@ -48,6 +48,11 @@ class SpoolLayout:
         """Earlier examinations that we asked for; nothing is owed for them."""
         return self.folder / "fetched"
 
+    @property
+    def content_times(self) -> Path:
+        """When each content was first accepted; outlives all the rest."""
+        return self.folder / "content-times.sqlite"
+
     def prepare(self) -> None:
         """Make the folders, readable by the node alone."""
         for folder in (

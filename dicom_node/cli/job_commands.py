@@ -1,4 +1,4 @@
-"""`lumbar-node jobs list | show | retry | cancel`."""
+"""`lumbar-node jobs list | show | retry | rerun | cancel`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,15 @@ def run_retry(arguments: argparse.Namespace) -> ExitCode:
         job_id = queue.show(arguments.id).id
         kept = bool(deliverable(layout.job_outbox(job_id)))
         row = queue.retry(job_id, results_kept=kept)
+    _tell(row, arguments)
+    return ExitCode.DONE
+
+
+def run_rerun(arguments: argparse.Namespace) -> ExitCode:
+    """Process the series of a settled job again, as the settings are now."""
+    settings = read(arguments.config)
+    with _open(settings) as queue:
+        row = queue.rerun(arguments.id)
     _tell(row, arguments)
     return ExitCode.DONE
 

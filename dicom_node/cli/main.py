@@ -111,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(describe)
     describe.set_defaults(run=_describe)
 
-    _add_jobs(commands.add_parser("jobs", help="look at jobs, retry or cancel them"))
+    _add_jobs(
+        commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
+    )
     return parser
 
 
@@ -121,6 +123,7 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
         ("list", "the jobs accepted last"),
         ("show", "everything about one job"),
         ("retry", "begin again what failed"),
+        ("rerun", "process a series again, as the settings are now"),
         ("cancel", "give up a job"),
     ):
         command = commands.add_parser(verb, help=text)
@@ -198,6 +201,7 @@ def _jobs(arguments: argparse.Namespace) -> int:
         "list": jobs.run_list,
         "show": jobs.run_show,
         "retry": jobs.run_retry,
+        "rerun": jobs.run_rerun,
         "cancel": jobs.run_cancel,
     }
     return verbs[arguments.verb](arguments)

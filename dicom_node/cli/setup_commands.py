@@ -100,8 +100,8 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.plugins import Registry, can_follow_up, installed
     from dicom_node.work.compute_device import missed_device
-    from dicom_node.work.plugins import Registry, can_follow_up, installed
 
     registry, work = Registry(installed()), settings.work
     for name in sorted({route.analysis for route in settings.routes}):

@@ -1,22 +1,22 @@
-"""A SEG that a reader has corrected: whose outlines it holds, and the job owed."""
+"""A SEG that a reader has corrected: whose it is, and what measures from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from analysis.contract.plugin import Corrigible
+from dicom_node.corrections.read_seg import (
+    SEGMENTATION_CLASSES,
+    SegmentationHeader,
+    read_segmentation_header,
+    refuse_unknown,
+)
 from dicom_node.errors import AnalysisUnavailableError, OutlinesRefusedError
-from dicom_node.identifiers import digest
-from dicom_node.records import Correction, Job, JobRow, JobState, ReceivedSeries
+from dicom_node.plugins import Registry
+from dicom_node.records import Correction, JobRow, JobState, Reason, ReceivedSeries
 from dicom_node.settings.sections import Route
-from dicom_node.work.plugins import Registry
 
-if TYPE_CHECKING:
-    from analysis.contract.plugin import Corrigible
-    from dicom_node.corrections.read_seg import SegmentationHeader
-
-_ID_DIGITS = 32
 _GIVEN_UP = frozenset({JobState.REJECTED, JobState.CANCELLED})
 _BEGINNING = frozenset({JobState.WAITING, JobState.RUNNING})
 
@@ -36,17 +36,34 @@ class Drawn:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """The route and the analysis that measure from the outlines of a SEG."""
+
+    route: Route
+    analysis: Corrigible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A correction among the other results of its series.
+
+    Parameters
+    ----------
+    supersedes
+        Identity of the result that it replaces; None if no peer holds one.
+    """
+
+    correction: Correction
+    supersedes: str | None
+
+
 def drawn_in(series: ReceivedSeries) -> Drawn | None:
     """Return the newest SEG of a series that refers to another and is not our own.
 
-    None if there is none; what cannot be read is left to `route.job_for`, which says
-    so.
+    None if there is none; what cannot be read is left to the choice of a route, which
+    says so.
     """
-    from dicom_node.corrections.read_seg import (
-        SEGMENTATION_CLASSES,
-        read_segmentation_header,
-    )
-
     found: list[SegmentationHeader] = []
     for instance in series.instances:
         if instance.sop_class_uid not in SEGMENTATION_CLASSES:
@@ -75,56 +92,50 @@ def is_awaited(rows: Sequence[JobRow]) -> bool:
     return any(row.state in _BEGINNING for row in rows)
 
 
-def correction_job(
-    series: ReceivedSeries,
-    drawn: Drawn,
-    source_uid: str,
-    rows: Sequence[JobRow],
-    routing: tuple[Sequence[Route], Registry],
-) -> Job | None:
-    """Return the job owed for a SEG; None if it is nothing of ours.
+def fitting_route(
+    drawn: Drawn, rows: Sequence[JobRow], routes: Sequence[Route], registry: Registry
+) -> Fitting | Reason | None:
+    """Return what measures from the outlines of a SEG, or why nothing does.
 
     Parameters
     ----------
-    series
-        That of the SEG.
+    rows
+        The jobs of the series whose outlines it holds, the latest first; empty if that
+        series is not known.
+
+    Returns
+    -------
+    Fitting or Reason or None
+        None if the SEG is nothing of ours.
+    """
+    knowing = _knowing(routes, registry)
+    fitting = [
+        one
+        for one in knowing
+        if drawn.labels and set(drawn.labels) <= set(one.analysis.segment_labels)
+    ]
+    if not fitting:
+        return _unknown(drawn, knowing) if rows else None
+    used = {row.route for row in rows}
+    return next((one for one in fitting if one.route.name in used), fitting[0])
+
+
+def place(drawn: Drawn, source_uid: str, rows: Sequence[JobRow]) -> Placed:
+    """Return a correction with its number, and with what it corrects and replaces.
+
+    Parameters
+    ----------
     source_uid
         The series whose outlines it holds.
     rows
-        The jobs of that series, the latest first; empty if it is not known.
-    routing
-        The routes, and the analyses that they name.
+        The other jobs of that series, the latest first.
     """
-    knowing = _knowing(*routing)
-    fitting = [
-        (route, analysis)
-        for route, analysis in knowing
-        if drawn.labels and set(drawn.labels) <= set(analysis.segment_labels)
-    ]
-    if not fitting:
-        return _refused(series, drawn, knowing) if rows else None
-    used = {row.route for row in rows}
-    route, analysis = next((one for one in fitting if one[0].name in used), fitting[0])
-    own_id = digest(
-        series.digest,
-        drawn.sop_instance_uid,
-        route.name,
-        analysis.name,
-        analysis.version,
-    )[:_ID_DIGITS]
-    others = [r for r in rows if r.id != own_id and r.state not in _GIVEN_UP]
+    others = [row for row in rows if row.state not in _GIVEN_UP]
     delivered = [
         row for row in others if is_with_a_peer(row) or row.state is JobState.DELIVERING
     ]
     firsts = [row for row in others if not row.corrects]
-    return Job(
-        id=own_id,
-        series=series,
-        route=route.name,
-        analysis=analysis.name,
-        analysis_version=analysis.version,
-        accepted_at_s=_accepted_at_s(series),
-        supersedes=delivered[0].id if delivered else None,
+    return Placed(
         correction=Correction(
             series_uid=source_uid,
             sop_instance_uid=drawn.sop_instance_uid,
@@ -133,26 +144,7 @@ def correction_job(
             first=next((row.id for row in firsts), None),
             first_digest=next((row.digest for row in firsts), ""),
         ),
-    )
-
-
-def _accepted_at_s(series: ReceivedSeries) -> float:
-    return max(one.received_at_s for one in series.instances)
-
-
-def _refused(
-    series: ReceivedSeries, drawn: Drawn, knowing: Sequence[tuple[Route, Corrigible]]
-) -> Job:
-    """Return the job of a SEG of which no analysis knows the segments."""
-    key = digest(series.digest, drawn.sop_instance_uid, "unknown segments")
-    return Job(
-        id=key[:_ID_DIGITS],
-        series=series,
-        route="",
-        analysis="",
-        analysis_version="",
-        accepted_at_s=_accepted_at_s(series),
-        rejection=_unknown(drawn, knowing),
+        supersedes=delivered[0].result_id if delivered else None,
     )
 
 
@@ -163,12 +155,8 @@ def is_with_a_peer(row: JobRow) -> bool:
     return any(state == "stored" for _, state in row.deliveries)
 
 
-def _knowing(
-    routes: Sequence[Route], registry: Registry
-) -> list[tuple[Route, Corrigible]]:
+def _knowing(routes: Sequence[Route], registry: Registry) -> list[Fitting]:
     """Return the routes whose analysis measures from outlines."""
-    from analysis.contract.plugin import Corrigible
-
     found = []
     for route in routes:
         try:
@@ -176,23 +164,19 @@ def _knowing(
         except AnalysisUnavailableError:
             continue
         if isinstance(analysis, Corrigible):
-            found.append((route, analysis))
+            found.append(Fitting(route=route, analysis=analysis))
     return found
 
 
-def _unknown(
-    drawn: Drawn, knowing: Sequence[tuple[Route, Corrigible]]
-) -> tuple[str, str]:
-    from dicom_node.corrections.read_seg import refuse_unknown
-
+def _unknown(drawn: Drawn, knowing: Sequence[Fitting]) -> Reason:
     known = dict.fromkeys(
-        label for _, analysis in knowing for label in analysis.segment_labels
+        label for one in knowing for label in one.analysis.segment_labels
     )
     if not known:
         text = "no route has an analysis that measures from corrected outlines"
-        return "not_corrigible", text
+        return Reason("not_corrigible", text)
     try:
         refuse_unknown(drawn.labels, tuple(known))
     except OutlinesRefusedError as error:
-        return error.reason, error.text
-    return "unknown_segments", "segments of several analyses in one SEG"
+        return Reason(error.reason, error.text)
+    return Reason("unknown_segments", "segments of several analyses in one SEG")

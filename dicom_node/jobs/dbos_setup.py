@@ -22,13 +22,16 @@ APPLICATION = "lumbar-node"
 APPLICATION_VERSION = "jobs-1"
 """Recovery takes up only workflows of its own version. It names the steps of our
 workflows, not the package: a job accepted before an upgrade ends after it. Steps may be
-added at the end of a workflow; whoever changes their order drains the node first."""
+added at the end of a workflow, and workflows beside it; whoever changes the order of
+steps drains the node first."""
 
+TRIAGES = "triages"
 ANALYSES = "analyses"
 REJECTIONS = "rejections"
 """Jobs that need no work; beside `analyses`, so that neither waits for the other."""
 DELIVERIES = "deliveries"
 """Partitioned by peer: one that is down or slow delays no other."""
+TRIAGE = "triage"
 JOB = "job"
 DELIVERY = "delivery"
 
@@ -40,6 +43,8 @@ MAX_CRASHES = 3
 """A job that was running when its worker died is begun anew this often, then failed."""
 LAST_RESORT = 100
 """Starts after which DBOS gives a workflow up; it counts those after a stop, too."""
+_TRIAGES_PER_WORKER = 16
+"""Taken from the queue at one look; they are done one after another."""
 _ANALYSES_PER_WORKER = 1
 _REJECTION_POLL_S = 1.0
 _SCHEDULE_POLL_S = 3600.0
@@ -138,6 +143,12 @@ def stops_of(status: WorkflowStatus) -> int:
 def register_queues() -> None:
     """Make the queues known; call after launch."""
     DBOS.register_queue(
+        TRIAGES,
+        worker_concurrency=_TRIAGES_PER_WORKER,
+        polling_interval_sec=POLL_S,
+        on_conflict="always_update",
+    )
+    DBOS.register_queue(
         REJECTIONS,
         polling_interval_sec=_REJECTION_POLL_S,
         on_conflict="always_update",
@@ -157,10 +168,11 @@ def register_queues() -> None:
 
 
 def set_pace(poll_s: float) -> None:
-    """Change how often workers look for analyses."""
-    queue = DBOS.retrieve_queue(ANALYSES)
-    if queue is not None:
-        queue.set_polling_interval_sec(poll_s)
+    """Change how often workers look for series to triage and for analyses."""
+    for name in (TRIAGES, ANALYSES):
+        queue = DBOS.retrieve_queue(name)
+        if queue is not None:
+            queue.set_polling_interval_sec(poll_s)
 
 
 def _use_write_ahead_log(url: str) -> None:

@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.retry import RetryRule
-from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome
+from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, TriageOutcome
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.jobs.triage_workflow import register_triage
 from dicom_node.jobs.workflow import Work, register
 from dicom_node.records import Job
 
@@ -36,6 +38,7 @@ class Executor:
         self._database_url = database_url
         self._executor_id = f"worker-{slot}"
         dbos_setup.open_engine(database_url, executor_id=self._executor_id)
+        register_triage(self._watched)
         register(self._watched, rule)
 
     def start(self) -> None:
@@ -71,6 +74,10 @@ class _Watched:
         self._lock = threading.Lock()
         self._running = 0
         self._last_s = time.monotonic()
+
+    def triage(self, order: TriageOrder) -> TriageOutcome:
+        with self._noted():
+            return self._work.triage(order)
 
     def analyse(self, job: Job) -> Outcome:
         with self._noted():

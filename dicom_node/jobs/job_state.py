@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dbos import WorkflowStatus
 
+from dicom_node.jobs.dbos_setup import JOB, TRIAGE
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_record import job_from_record
 from dicom_node.jobs.step_outcome import Verdict
+from dicom_node.jobs.triage_order import TriageOrder, attempt_of
+from dicom_node.record_codec import from_record
 from dicom_node.records import Job, JobRow, JobState
 
 ACTIVE = ("DELAYED", "ENQUEUED", "PENDING")
@@ -26,7 +28,85 @@ _WAITING = {"DELAYED": "waiting", "ENQUEUED": "waiting", "PENDING": "sending"}
 def job_of(status: WorkflowStatus) -> Job:
     """Return the job with which a workflow was enqueued."""
     assert status.input is not None  # noqa: S101 - every caller loads the input
-    return job_from_record(status.input["args"][0])
+    return from_record(Job, status.input["args"][0])
+
+
+def order_of(status: WorkflowStatus) -> TriageOrder:
+    """Return the order with which a triage was enqueued."""
+    assert status.input is not None  # noqa: S101 - every caller loads the input
+    return from_record(TriageOrder, status.input["args"][0])
+
+
+def digests_needed(statuses: Iterable[WorkflowStatus]) -> Mapping[str, str]:
+    """Return the digest of the series of every job or triage, by id.
+
+    A correction needs the jobs that it corrects, too.
+    """
+    needed = {}
+    for status in statuses:
+        if status.name == TRIAGE:
+            order = order_of(status)
+            needed[order.id] = order.series.digest
+            continue
+        job = job_of(status)
+        needed[job.id] = job.series.digest
+        told = job.correction
+        if told is not None:
+            corrected = [one for one in (told.former, told.first) if one]
+            needed.update(dict.fromkeys(corrected, told.first_digest))
+    return needed
+
+
+def age_of(status: WorkflowStatus) -> tuple[int, int]:
+    """Return by what workflows are ordered; SQLite tells the time in seconds."""
+    return status.created_at or 0, attempt_of(status.workflow_id)
+
+
+def job_made_by(triage: WorkflowStatus) -> str:
+    """Return the id of the job that a triage named; empty if it named none."""
+    if triage.name == JOB or triage.status != "SUCCESS":
+        return ""
+    return str(_output(triage).get("job_id", ""))
+
+
+def visible_triages(triages: Iterable[WorkflowStatus]) -> Iterator[WorkflowStatus]:
+    """Yield those triages that an operator has to see.
+
+    That is the last one of each content, unless it has made a job.
+    """
+    seen = set()
+    for status in sorted(triages, key=age_of, reverse=True):
+        content = order_of(status).series.digest
+        if content in seen:
+            continue
+        seen.add(content)
+        if not job_made_by(status):
+            yield status
+
+
+def triage_row(status: WorkflowStatus) -> JobRow:
+    """Put together what an operator sees of a series that has no job yet."""
+    order = order_of(status)
+    series = order.series
+    state, reason = _state(status, {})
+    if state in {JobState.WAITING, JobState.DONE}:
+        # Done means that it had to wait, and that the next attempt is being enqueued.
+        state, reason = JobState.WAITING, order.waits_for
+    is_settled = state in {JobState.FAILED, JobState.CANCELLED}
+    return JobRow(
+        id=order.id,
+        state=state,
+        route="",
+        series_uid=series.series_uid,
+        study_uid=series.study_uid,
+        calling_ae=series.calling_ae,
+        instances=len(series.instances),
+        accepted_at_s=series.accepted_at_s,
+        settled_at_s=(status.updated_at or 0) / _MS if is_settled else None,
+        reason=reason,
+        digest=series.digest,
+        revision=series.revision,
+    )
 
 
 def latest_attempts(
@@ -79,7 +159,16 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
             for which, attempt in attempts.items()
         ),
         corrects="" if job.correction is None else job.correction.series_uid,
+        shape=job.shape,
+        result_id=_result_id(status, job),
     )
+
+
+def _result_id(status: WorkflowStatus, job: Job) -> str:
+    if status.status != "SUCCESS":
+        return ""
+    # In version 0.1.0 the UIDs of results derived from the id of the job.
+    return str(_output(status).get("result_id") or job.id)
 
 
 def _state(

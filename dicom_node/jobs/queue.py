@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import wraps
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Self
+from uuid import uuid4
 
 from dbos import EnqueueOptions, WorkflowStatus
 from dbos import error as dbos_error
@@ -17,35 +17,33 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_record import job_to_record
-from dicom_node.jobs.job_state import ACTIVE, job_of, job_row, latest_attempts
+from dicom_node.jobs.job_state import (
+    ACTIVE,
+    age_of,
+    digests_needed,
+    job_made_by,
+    job_of,
+    job_row,
+    latest_attempts,
+    order_of,
+    triage_row,
+    visible_triages,
+)
+from dicom_node.jobs.triage_order import TriageOrder, order_id
+from dicom_node.record_codec import to_record
 from dicom_node.records import Job, JobRow, JobState
 
 _RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
+_FOUND = 50
+"""Workflows that are looked at to find one: triage that waits makes several."""
+_SEARCHED = 200
+"""Jobs that are looked through for those of a series that were enqueued without key."""
 _CANCEL_ROUNDS = 20
 _CANCEL_PAUSE_S = 0.1
 """Two seconds for a worker to put into the queue what it was about to."""
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _asks_database(
-    method: Callable[Concatenate[JobQueue, _P], _R],
-) -> Callable[Concatenate[JobQueue, _P], _R]:
-    """Make an error of the database one of ours, without the URL that it quotes."""
-
-    @wraps(method)
-    def asked(self: JobQueue, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return method(self, *args, **kwargs)
-        except (SQLAlchemyError, dbos_error.DBOSException) as error:
-            message = f"the job database failed: {type(error).__name__}"
-            raise JobDatabaseError(message) from error
-
-    return asked
 
 
 class JobQueue:
@@ -84,7 +82,20 @@ class JobQueue:
         """Close the connections."""
         self._client.destroy()
 
-    @_asks_database
+    @asks_database
+    def enqueue_triage(self, order: TriageOrder) -> None:
+        """Owe a look at a series; an order that is known changes nothing."""
+        options: EnqueueOptions = {
+            "workflow_name": dbos_setup.TRIAGE,
+            "queue_name": dbos_setup.TRIAGES,
+            "workflow_id": order.workflow_id,
+            "authenticated_user": _series_key(
+                order.series.study_uid, order.series.series_uid
+            ),
+        }
+        self._client.enqueue(options, to_record(order))
+
+    @asks_database
     def enqueue(self, job: Job) -> None:
         """Owe a job; an id that is known, in whatever state, changes nothing."""
         options: EnqueueOptions = {
@@ -96,22 +107,34 @@ class JobQueue:
             # The only word of ours by which both databases find workflows.
             "authenticated_user": _series_key(job.series.study_uid, job.measured_uid),
         }
-        self._client.enqueue(options, job_to_record(job))
+        self._client.enqueue(options, to_record(job))
 
-    @_asks_database
+    @asks_database
     def list(self, *, limit: int = 200) -> tuple[JobRow, ...]:
-        """Return the jobs accepted last, the latest first."""
-        jobs = self._client.list_workflows(
-            name=dbos_setup.JOB, limit=limit, sort_desc=True, load_output=True
-        )
-        if not jobs:
-            return ()
-        deliveries = self._deliveries([status.workflow_id for status in jobs])
-        return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
+        """Return the jobs accepted last, the latest first.
 
-    @_asks_database
+        Series of which triage has not yet made a job are among them, and those of
+        which it could not.
+        """
+        jobs = self._client.list_workflows(
+            name=dbos_setup.JOB, limit=limit, sort_desc=True
+        )
+        triages = self._client.list_workflows(
+            name=dbos_setup.TRIAGE, limit=limit, sort_desc=True
+        )
+        deliveries = self._deliveries([status.workflow_id for status in jobs])
+        rows = [
+            *((one, triage_row(one)) for one in visible_triages(triages)),
+            *((one, job_row(one, deliveries[one.workflow_id])) for one in jobs),
+        ]
+        rows.sort(key=lambda row: row[0].created_at or 0, reverse=True)
+        return tuple(row for _, row in rows[:limit])
+
+    @asks_database
     def show(self, job_id: str) -> JobRow:
         """Return one job; a unique beginning of its id is enough.
+
+        The id of a triage that has made a job stands for that job.
 
         Raises
         ------
@@ -119,10 +142,12 @@ class JobQueue:
             If none or more than one begins so.
         """
         status = self._find(job_id)
+        if status.name == dbos_setup.TRIAGE:
+            return triage_row(status)
         full_id = status.workflow_id
         return job_row(status, self._deliveries([full_id])[full_id])
 
-    @_asks_database
+    @asks_database
     def job(self, job_id: str) -> Job:
         """Return one job as it was enqueued.
 
@@ -133,7 +158,7 @@ class JobQueue:
         """
         return job_of(self._find(job_id))
 
-    @_asks_database
+    @asks_database
     def of_series(self, study_uid: str, series_uid: str) -> tuple[JobRow, ...]:
         """Return the jobs that measure one series, the latest first.
 
@@ -145,32 +170,30 @@ class JobQueue:
         )
         if not jobs:
             # A SEG; and version 0.1.0 enqueued without the key.
-            return tuple(
-                row
-                for row in self.list()
-                if (row.study_uid, row.series_uid) == (study_uid, series_uid)
-            )
+            jobs = [
+                status
+                for status in self._client.list_workflows(
+                    name=dbos_setup.JOB, limit=_SEARCHED, sort_desc=True
+                )
+                if _series_of(status) == (study_uid, series_uid)
+            ]
         deliveries = self._deliveries([status.workflow_id for status in jobs])
         return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
 
-    @_asks_database
+    @asks_database
     def unsettled(self) -> Mapping[str, str]:
         """Return the digest of the series of every job that is not settled, by id.
 
         A correction that is not settled needs the jobs that it corrects, too.
         """
         jobs = self._client.list_workflows(
-            name=[dbos_setup.JOB, dbos_setup.DELIVERY],
+            name=[dbos_setup.TRIAGE, dbos_setup.JOB, dbos_setup.DELIVERY],
             status=list(ACTIVE),
             load_output=False,
         )
-        needed = {}
-        for job in map(job_of, jobs):
-            needed[job.id] = job.series.digest
-            needed.update(_corrected(job))
-        return needed
+        return digests_needed(jobs)
 
-    @_asks_database
+    @asks_database
     def retry(self, job_id: str, *, results_kept: bool) -> JobRow:
         """Begin again what failed: the deliveries that did, or the whole job.
 
@@ -187,6 +210,8 @@ class JobQueue:
             If it neither failed nor was cancelled.
         """
         status = self._find(job_id)
+        if status.name == dbos_setup.TRIAGE:
+            return self._triage_again(status)
         job_id = status.workflow_id
         deliveries = self._deliveries([job_id])[job_id]
         row = job_row(status, deliveries)
@@ -204,7 +229,7 @@ class JobQueue:
             self._begin_anew(job_id, deliveries, set(owed))
         return self.show(job_id)
 
-    @_asks_database
+    @asks_database
     def cancel(self, job_id: str) -> JobRow:
         """Give up a job that is not settled; a step that runs is not waited for.
 
@@ -219,7 +244,7 @@ class JobQueue:
         if row.state in _SETTLED:
             raise JobStateError(row.id, state=row.state, wanted="cancel")
         for _ in range(_CANCEL_ROUNDS):
-            self._client.cancel_workflows([row.id, *self._active_deliveries(row.id)])
+            self._client.cancel_workflows([row.id, *self._parts(row.id)])
             row = self.show(row.id)
             if row.state in _SETTLED:
                 break
@@ -227,10 +252,46 @@ class JobQueue:
             time.sleep(_CANCEL_PAUSE_S)
         return row
 
-    @_asks_database
+    @asks_database
+    def rerun(self, job_id: str) -> JobRow:
+        """Look at the series of a settled job again, as it would be taken today.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is no such job.
+        JobStateError
+            If it is not settled.
+        """
+        status = self._find(job_id)
+        row = self.show(status.workflow_id)
+        if row.state not in _SETTLED:
+            raise JobStateError(row.id, state=row.state, wanted="re-run")
+        series = (
+            order_of(status) if status.name == dbos_setup.TRIAGE else job_of(status)
+        ).series
+        order = TriageOrder(series=series, occasion=uuid4().hex, is_rerun=True)
+        self.enqueue_triage(order)
+        return self.show(order.id)
+
+    @asks_database
+    def is_triaging(self, study_uid: str, series_uid: str) -> bool:
+        """Tell whether a series waits for its first look."""
+        return any(
+            order_of(status).attempt == 1
+            for status in self._client.list_workflows(
+                name=dbos_setup.TRIAGE,
+                user=_series_key(study_uid, series_uid),
+                status=list(ACTIVE),
+                load_output=False,
+            )
+        )
+
+    @asks_database
     def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:
         """Forget the jobs that were settled before a POSIX time, and return them."""
         until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
+        self._forget_triages(until)
         jobs = self._client.list_workflows(name=dbos_setup.JOB, end_time=until)
         if not jobs:
             return ()
@@ -247,13 +308,34 @@ class JobQueue:
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(
-            name=dbos_setup.JOB, workflow_id_prefix=job_id, limit=2
+            name=[dbos_setup.TRIAGE, dbos_setup.JOB],
+            workflow_id_prefix=job_id,
+            limit=_FOUND,
         )
-        if len(found) != 1 or not job_id:
+        if len({order_id(one.workflow_id) for one in found}) != 1 or not job_id:
             how = "no job" if not found else "more than one job"
             message = f"{how} begins with {job_id!r}"
             raise JobNotFoundError(message)
-        return found[0]
+        status = max(found, key=age_of)
+        made = job_made_by(status)
+        return self._find(made) if made else status
+
+    def _triage_again(self, status: WorkflowStatus) -> JobRow:
+        row = triage_row(status)
+        if row.state not in _RETRYABLE:
+            raise JobStateError(row.id, state=row.state, wanted="retry")
+        self._client.rewind_workflow(status.workflow_id, queue_name=dbos_setup.TRIAGES)
+        return self.show(row.id)
+
+    def _forget_triages(self, until: str) -> None:
+        old = self._client.list_workflows(
+            name=dbos_setup.TRIAGE,
+            completed_before=until,
+            load_input=False,
+            load_output=False,
+        )
+        if old:
+            self._client.delete_workflows([one.workflow_id for one in old])
 
     def _deliveries(
         self, job_ids: Sequence[str]
@@ -266,12 +348,15 @@ class JobQueue:
             by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
         return by_job
 
-    def _active_deliveries(self, job_id: str) -> Sequence[str]:
-        return [
-            status.workflow_id
-            for status in self._deliveries([job_id])[job_id]
-            if status.status in ACTIVE
-        ]
+    def _parts(self, job_id: str) -> Sequence[str]:
+        """Return deliveries of a job, or attempts of a triage, that are not settled."""
+        made = self._client.list_workflows(
+            name=[dbos_setup.TRIAGE, dbos_setup.DELIVERY],
+            workflow_id_prefix=[f"{job_id}:", f"{job_id}-"],
+            status=list(ACTIVE),
+            load_input=False,
+        )
+        return [status.workflow_id for status in made]
 
     def _deliver_again(self, attempt: WorkflowStatus) -> None:
         which = DeliveryId.parse(attempt.workflow_id)
@@ -284,9 +369,7 @@ class JobQueue:
             "workflow_id": str(which.next()),
         }
         first_attempt = 1
-        self._client.enqueue(
-            options, job_to_record(job), which.peer, first_attempt, stored
-        )
+        self._client.enqueue(options, to_record(job), which.peer, first_attempt, stored)
 
     def _begin_anew(
         self, job_id: str, deliveries: Sequence[WorkflowStatus], owed: set[str]
@@ -302,12 +385,9 @@ class JobQueue:
         self._client.rewind_workflow(job_id, queue_name=dbos_setup.ANALYSES)
 
 
-def _corrected(job: Job) -> Mapping[str, str]:
-    """Return the jobs whose results a correction needs, and what they measured."""
-    told = job.correction
-    if told is None:
-        return {}
-    return {one: told.first_digest for one in (told.former, told.first) if one}
+def _series_of(status: WorkflowStatus) -> tuple[str, str]:
+    series = job_of(status).series
+    return series.study_uid, series.series_uid
 
 
 def _series_key(study_uid: str, series_uid: str) -> str:

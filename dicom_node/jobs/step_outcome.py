@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class Verdict(StrEnum):
@@ -28,12 +27,36 @@ class Outcome:
         One sentence for people; no patient data.
     deliver_to
         After encode: the peers to which something in the outbox is owed.
+    result_id
+        After encode: from what the UIDs of the results derive. Empty in an outcome of
+        version 0.1.0, where it was the id of the job.
     """
 
     verdict: Verdict
     code: str = ""
     text: str = ""
     deliver_to: tuple[str, ...] = ()
+    result_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriageOutcome:
+    """The end of the triage of one series.
+
+    Parameters
+    ----------
+    verdict
+        `DONE` if a job is owed, or was before; `AGAIN` if triage has to wait.
+    text
+        One sentence for people: why not, or what it waits for.
+    job_id
+        Of the job that is owed; empty unless done.
+    """
+
+    verdict: Verdict
+    code: str = ""
+    text: str = ""
+    job_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,28 +73,3 @@ class DeliveryOutcome:
     code: str = ""
     text: str = ""
     stored: tuple[str, ...] = ()
-
-
-def to_record(outcome: Outcome | DeliveryOutcome) -> dict[str, Any]:
-    """Return an outcome as plain JSON values."""
-    return asdict(outcome)
-
-
-def outcome_from(record: dict[str, Any]) -> Outcome:
-    """Return the outcome that was checkpointed."""
-    return Outcome(
-        verdict=Verdict(record["verdict"]),
-        code=record["code"],
-        text=record["text"],
-        deliver_to=tuple(record["deliver_to"]),
-    )
-
-
-def delivery_outcome_from(record: dict[str, Any]) -> DeliveryOutcome:
-    """Return the delivery outcome that was checkpointed."""
-    return DeliveryOutcome(
-        verdict=Verdict(record["verdict"]),
-        code=record["code"],
-        text=record["text"],
-        stored=tuple(record["stored"]),
-    )

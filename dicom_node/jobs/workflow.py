@@ -1,4 +1,4 @@
-"""The durable workflows: analyse, encode, then one delivery per peer.
+"""The durable workflows of a job: analyse, encode, then one delivery per peer.
 
 Each step is checkpointed. After kill -9 a workflow goes on at the first step that had
 not ended. A delivery that fails in a way that may pass is not slept over: the attempt
@@ -21,17 +21,16 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_record import Record, job_from_record
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
 from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
+    TriageOutcome,
     Verdict,
-    delivery_outcome_from,
-    outcome_from,
-    to_record,
 )
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.record_codec import Record, from_record, to_record
 from dicom_node.records import Job
 
 _ENCODE = "encode"
@@ -42,7 +41,10 @@ _ANALYSE_PAUSE_S = 30.0
 
 
 class Work(Protocol):
-    """What the workflow calls; every method ends in a value, whatever happens."""
+    """What the workflows call; every method ends in a value, whatever happens."""
+
+    def triage(self, order: TriageOrder) -> TriageOutcome:
+        """Read headers, choose the route, and enqueue the job that is owed."""
 
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`."""
@@ -118,11 +120,11 @@ class _Workflows:
         self.delivery_workflow: Callable[..., Any]
 
     def job(self, record: Record) -> Record:
-        job = job_from_record(record)
+        job = from_record(Job, record)
         outcome = self._analysed(job)
         if outcome.verdict is not Verdict.FAILED:
-            outcome = outcome_from(
-                DBOS.run_step({"name": _ENCODE}, self._encode, job, outcome)
+            outcome = from_record(
+                Outcome, DBOS.run_step({"name": _ENCODE}, self._encode, job, outcome)
             )
         for peer in outcome.deliver_to:
             self._begin(DeliveryId(job_id=job.id, peer=peer, number=1), record)
@@ -135,8 +137,8 @@ class _Workflows:
             code, text = job.rejection
             return Outcome(verdict=Verdict.REJECTED, code=code, text=text)
         for attempt in range(1, _ANALYSE_ATTEMPTS + 1):
-            outcome = outcome_from(
-                DBOS.run_step({"name": "analyse"}, self._analyse, job, attempt)
+            outcome = from_record(
+                Outcome, DBOS.run_step({"name": "analyse"}, self._analyse, job, attempt)
             )
             if outcome.verdict is not Verdict.AGAIN:
                 return outcome
@@ -147,20 +149,21 @@ class _Workflows:
     def _analyse(self, job: Job, attempt: int) -> Record:
         log.event("job_started", stage="analyse", attempt=attempt, **_fields(job))
         started = time.monotonic()
-        outcome = _CRASHED if _has_crashed_often() else self._work.analyse(job)
+        outcome = CRASHED if has_crashed_often() else self._work.analyse(job)
         _log_stage(job, "analyse", outcome, started)
         return to_record(outcome)
 
     def _encode(self, job: Job, analysed: Outcome) -> Record:
         started = time.monotonic()
-        outcome = _CRASHED if _has_crashed_often() else self._work.encode(job, analysed)
+        outcome = CRASHED if has_crashed_often() else self._work.encode(job, analysed)
         _log_stage(job, "encode", outcome, started)
         return to_record(outcome)
 
     def delivery(self, record: Record, peer: str, earlier: _Earlier) -> Record:
-        job = job_from_record(record)
-        outcome = delivery_outcome_from(
-            DBOS.run_step({"name": "send"}, self._send, job, peer, earlier)
+        job = from_record(Job, record)
+        outcome = from_record(
+            DeliveryOutcome,
+            DBOS.run_step({"name": "send"}, self._send, job, peer, earlier),
         )
         if outcome.verdict is Verdict.AGAIN:
             following = _Earlier(
@@ -176,9 +179,9 @@ class _Workflows:
 
     def _send(self, job: Job, peer: str, earlier: _Earlier) -> Record:
         started = time.monotonic()
-        if _has_crashed_often():
+        if has_crashed_often():
             outcome = DeliveryOutcome(
-                verdict=Verdict.FAILED, code=_CRASHED.code, text=_CRASHED.text
+                verdict=Verdict.FAILED, code=CRASHED.code, text=CRASHED.text
             )
         else:
             with self._noted(peer):
@@ -307,18 +310,18 @@ def _owed_to(job: Job) -> set[str]:
     """Return the peers to which a job's results go, as it was checkpointed."""
     for step in DBOS.list_workflow_steps(job.id):
         if step["function_name"] == _ENCODE and step["output"]:
-            return set(outcome_from(step["output"]).deliver_to)
+            return set(from_record(Outcome, step["output"]).deliver_to)
     return set()
 
 
-_CRASHED = Outcome(
+CRASHED = Outcome(
     verdict=Verdict.FAILED,
     code="worker_crashed",
     text=f"the worker ended {dbos_setup.MAX_CRASHES + 1} times while it worked on this",
 )
 
 
-def _has_crashed_often() -> bool:
+def has_crashed_often() -> bool:
     """Tell, within a step, whether the workflow was begun too often without an end.
 
     Within a step, because what a workflow itself asks is checkpointed, and would be

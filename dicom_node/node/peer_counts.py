@@ -11,16 +11,9 @@ from dicom_node.series.count_confirmation import CountConfirmer
 from dicom_node.settings.sections import Settings
 
 
-def count_confirmer(
-    settings: Settings, *, imports: threading.Lock
-) -> CountConfirmer | None:
-    """Return who asks, or None if no peer is to be asked.
-
-    Parameters
-    ----------
-    imports
-        As for `Intake`.
-    """
+def count_confirmer(settings: Settings) -> CountConfirmer | None:
+    """Return who asks, or None if no peer is to be asked."""
+    importing = threading.Lock()
     peers = {
         peer.ae_title: peer
         for peer in settings.peers.values()
@@ -32,7 +25,7 @@ def count_confirmer(
     believe_after = timedelta(hours=settings.series.believe_count_after_h)
 
     def count(question: CountQuestion) -> SeriesCount | None:
-        with imports:
+        with importing:
             from dicom_node.peers.count_instances import count_series
 
         peer = peers.get(question.calling_ae)

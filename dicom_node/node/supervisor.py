@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.plugins import Registry, installed
 from dicom_node.work.worker_process import WARM, run_worker
 
 if TYPE_CHECKING:
@@ -97,10 +95,7 @@ class _Service:
         self._lease = lease
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
-        registry = Registry(installed())
-        imports = threading.Lock()
-        confirmer = count_confirmer(settings, imports=imports)
-        self._intake = Intake(settings, queue, registry, confirmer, imports=imports)
+        self._intake = Intake(settings, queue, count_confirmer(settings))
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         table = association_table(settings.node.acceptors)
         settings_json = settings.model_dump_json()
@@ -176,9 +171,6 @@ class _Service:
             self._warmed_at_s = now_s
             for worker in self._workers:
                 worker.tell(WARM)
-            # Not here: while it imports, nothing would be heard, and a series would be
-            # called quiet that much later.
-            threading.Thread(target=self._intake.warm, daemon=True).start()
 
     def _hear_one(self, pipe: Connection, now_s: float) -> bool:
         is_needed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,29 @@ def latest_series(
         except (ValueError, FileNotFoundError):
             continue  # of another version, or renamed meanwhile and there as owed
     return max(found, key=lambda series: series.revision, default=None)
+
+
+def is_arriving(
+    layout: SpoolLayout, study_uid: str, series_uid: str, *, since_s: float
+) -> bool:
+    """Tell whether a series is still arriving, or complete and not yet owed.
+
+    Parameters
+    ----------
+    since_s
+        POSIX time; what arrived before it and made nothing complete is given up.
+    """
+    folder = layout.series_folder(study_uid, series_uid)
+    arrived_s = max(_times_s(folder, "*.dcm"), default=0.0)
+    completed_s = max(_times_s(folder, "*.json"), default=0.0)
+    is_pending = any(folder.glob("pending-*.json"))
+    return is_pending or (arrived_s > completed_s and arrived_s > since_s)
+
+
+def _times_s(folder: Path, pattern: str) -> Iterator[float]:
+    for path in folder.glob(pattern):
+        with suppress(FileNotFoundError):  # renamed meanwhile
+            yield path.stat().st_mtime
 
 
 @contextmanager

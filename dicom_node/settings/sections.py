@@ -5,75 +5,19 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from dicom_node.settings.value_types import (
+    AeTitle,
+    DatabaseUrl,
+    Name,
+    Port,
+    Seconds,
+    TimeZone,
 )
-
 from dicom_node.tls import TlsFiles
-
-
-def _stripped(text: str) -> str:
-    if not text.strip():
-        message = "an AE title cannot be blank"
-        raise ValueError(message)
-    return text
-
-
-AeTitle = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=r"^[\x20-\x5b\x5d-\x7e]{1,16}$"),
-    AfterValidator(_stripped),
-    Field(
-        json_schema_extra={
-            "x-expected": "an AE title (1 to 16 printable ASCII characters, "
-            "no backslash)"
-        }
-    ),
-]
-"""VR AE (PS3.5 6.2): 1 to 16 printable ASCII characters, no backslash."""
-
-Port = Annotated[
-    int,
-    Field(ge=1, le=65535, json_schema_extra={"x-expected": "a TCP port (1 to 65535)"}),
-]
-Seconds = Annotated[
-    float,
-    Field(
-        gt=0,
-        allow_inf_nan=False,
-        json_schema_extra={"x-expected": "a time in seconds (above 0)"},
-    ),
-]
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"),
-    Field(
-        json_schema_extra={
-            "x-expected": "a name (1 to 63 of a-z, 0-9, - and _; a letter or digit "
-            "first)"
-        }
-    ),
-]
-"""Names of peers and routes: lower case, digits, `-`, `_`; safe in files and logs."""
-
-
-DatabaseUrl = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(sqlite:///[^/?]|sqlite:////|postgresql(\+psycopg)?://)"
-    ),
-    Field(
-        json_schema_extra={
-            "x-expected": "a database URL (sqlite:////absolute/path or "
-            "postgresql+psycopg://user@host/name)"
-        }
-    ),
-]
 
 
 class Section(BaseModel):
@@ -174,6 +118,16 @@ class Node(Section):
     tls: AcceptorTls | None = Field(
         default=None, description="Left out, associations are not encrypted."
     )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description="In which results state their dates and times, such as "
+        "Asia/Shanghai; left out, that of the machine.",
+    )
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone of the results' dates and times; None is that of the machine."""
+        return None if self.time_zone is None else ZoneInfo(self.time_zone)
 
     @property
     def title_limit(self) -> int:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.contract.plugin import Analysis, Context
-from analysis.contract.result import AnalysisResult, Notice
+from analysis.contract.result import AnalysisResult
 from dicom_node.corrections.read_seg import DecodedOutlines
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import DecodedSeries, read_volume
-from dicom_node.records import Completion, ReceivedSeries
 
 if TYPE_CHECKING:
     from dicom_node.encode.result_context import (
@@ -109,27 +108,3 @@ def _edited(analysed: Analysed) -> EditedOutlines | None:
         segments=drawn.segments,
         tracking=drawn.tracking,
     )
-
-
-def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:
-    """Return what a reader must know of how the series came."""
-    notices = []
-    if series.completion is Completion.MAX_WAIT:
-        text = (
-            "The series was still arriving when the longest wait was over; "
-            f"{len(series.instances)} instances were analysed."
-        )
-        notices.append(Notice(code="maybe_incomplete", text=text))
-    if series.conflicts:
-        text = (
-            f"{len(series.conflicts)} instances came more than once with different "
-            "content; the one that came last was analysed."
-        )
-        notices.append(Notice(code="instance_conflict", text=text))
-    if series.revision > 1:
-        text = (
-            f"Revision {series.revision} of this series: supersedes the results of "
-            "what it held before."
-        )
-        notices.append(Notice(code="revised", text=text))
-    return tuple(notices)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
-from analysis.contract.result import AnalysisResult
+from analysis.contract.result import AnalysisResult, Json
 from dicom_node import log
 from dicom_node.errors import (
     AnalysisUnavailableError,
@@ -20,33 +19,43 @@ from dicom_node.errors import (
     RouteUnknownError,
     SeriesRejectedError,
 )
-from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, Verdict
-from dicom_node.records import Job
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.step_outcome import (
+    DeliveryOutcome,
+    Outcome,
+    TriageOutcome,
+    Verdict,
+)
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.plugins import Registry
+from dicom_node.records import Job, Reason
 from dicom_node.settings.sections import Route, Settings
 from dicom_node.spool_layout import SpoolLayout, write_synced
 from dicom_node.work.compute_device import missed_device
-from dicom_node.work.plugins import Registry
 from dicom_node.work.result_files import KEPT, replace_folder, write_results
+from dicom_node.work.result_identity import content_time, result_id, shape_of
 
 if TYPE_CHECKING:
     from dicom_node.encode.result_context import EncodeRequest
     from dicom_node.encode.result_objects import EncodedObject
     from dicom_node.work.analyse import Analysed
+    from dicom_node.work.triage import Triage
 
 _NOTE_TITLE = "No measurement"
 
 
 class Stages:
-    """Analyse, encode and deliver, on the spool of this node."""
+    """Triage, analyse, encode and deliver, on the spool of this node."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
+        self._triage: Triage | None = None
         self._layout = SpoolLayout(settings.spool.folder)
         self._is_warm = False
+        self._is_loaded = False
         self._held: tuple[str, Analysed] | None = None
-        # A library that two threads import at once is seen half made by one of them.
-        self._imports = threading.Lock()
+        self._imports = registry.importing
         self._missed = ""
 
     @property
@@ -54,10 +63,15 @@ class Stages:
         """Whether the science is in memory."""
         return self._is_warm
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether any large library is in memory."""
+        return self._is_loaded
+
     def warm(self) -> None:
         """Import and load all that a job needs, while the series is still arriving."""
         with self._imports:
-            self._is_warm = True
+            self._is_warm = self._is_loaded = True
             _import_stages()
             if any(route.follow_up for route in self._settings.routes):
                 from dicom_node.prior import compare as _follow_up  # noqa: F401
@@ -78,6 +92,26 @@ class Stages:
             log.warning("device_missed", analysis=name, reason=missed)
         self._missed = missed
 
+    def triage(self, order: TriageOrder) -> TriageOutcome:
+        """Read headers, choose the route, and enqueue the job that is owed."""
+        try:
+            with self._imports:
+                if self._triage is None:
+                    from dicom_node.work.triage import Triage
+
+                    self._is_loaded = True
+                    queue = JobQueue(self._settings.database_url)
+                    self._triage = Triage(self._settings, self._registry, queue)
+            return self._triage.look(order)
+        except NodeError as error:
+            verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
+            return TriageOutcome(verdict=verdict, code=error.code, text=str(error))
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            outcome = _ended_by(error, order.id)
+            return TriageOutcome(
+                verdict=outcome.verdict, code=outcome.code, text=outcome.text
+            )
+
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`.
 
@@ -88,7 +122,7 @@ class Stages:
         try:
             self._held = (job.id, self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            return _ended_by(error, job)
+            return _ended_by(error, job.id)
         return Outcome(verdict=Verdict.DONE)
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
@@ -98,12 +132,9 @@ class Stages:
         try:
             if analysed.verdict is Verdict.REJECTED:
                 return self._encode_note(job, analysed)
-            self._encode(job)
+            return self._encode(job)
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            return _ended_by(error, job)
-        return Outcome(
-            verdict=Verdict.DONE, deliver_to=tuple(self._route(job).deliver_to)
-        )
+            return _ended_by(error, job.id)
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
         """Send what is in the outbox, but for the instances already stored."""
@@ -125,7 +156,7 @@ class Stages:
                 stored=stored,
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
-            outcome = _ended_by(error, job)
+            outcome = _ended_by(error, job.id)
             return DeliveryOutcome(
                 verdict=Verdict.FAILED, code=outcome.code, text=outcome.text
             )
@@ -166,14 +197,20 @@ class Stages:
         held, self._held = self._held, None
         return held[1] if held is not None and held[0] == job.id else None
 
-    def _encode(self, job: Job) -> None:
+    def _encode(self, job: Job) -> Outcome:
         from dicom_node.corrections.measure_again import measured_job
-        from dicom_node.work.analyse import encode_series, notices_about
+        from dicom_node.work.analyse import encode_series
+        from dicom_node.work.notices import notices_about
         from dicom_node.work.report_json import measured_report
 
         analysed = self._taken(job) or self._analyse(job)
+        identity = self._identity(
+            job,
+            analysis_version=analysed.result.provenance.version,
+            compared=analysed.result.details.get("follow_up"),
+        )
         job = measured_job(self._layout, job)
-        objects = encode_series(analysed, self._request(job))
+        objects = encode_series(analysed, self._request(job, identity))
         report = measured_report(
             analysed.result,
             series_uid=job.series.series_uid,
@@ -181,6 +218,31 @@ class Stages:
             corrected_uid=analysed.corrected_uid,
         )
         self._publish(job, objects, report, analysed.result)
+        return Outcome(
+            verdict=Verdict.DONE,
+            deliver_to=tuple(self._route(job).deliver_to),
+            result_id=identity,
+        )
+
+    def _identity(
+        self, job: Job, *, analysis_version: str, compared: Json = None
+    ) -> str:
+        """Return the identity of a result, as settings and versions are now.
+
+        They may have changed since triage named the job.
+        """
+        from dicom_node.corrections.measure_again import measured_job
+
+        measured = measured_job(self._layout, job).series
+        shape = shape_of(
+            replace(job, analysis_version=analysis_version),
+            measured,
+            self._route(job),
+            self._settings,
+        )
+        return result_id(
+            job, shape, compared="" if compared is None else json.dumps(compared)
+        )
 
     def _encode_note(self, job: Job, analysed: Outcome) -> Outcome:
         """Write a page that tells the reason, if the route wants one.
@@ -192,11 +254,12 @@ class Stages:
         from dicom_node.corrections.measure_again import measured_job
         from dicom_node.decode.read_file import NotDicomError, read_file
         from dicom_node.encode.result_objects import encode_note
-        from dicom_node.work.analyse import notices_about
+        from dicom_node.work.notices import notices_about
         from dicom_node.work.report_json import unsuitable_report
 
+        identity = self._identity(job, analysis_version=job.analysis_version)
         job = measured_job(self._layout, job)
-        reason = (analysed.code, analysed.text)
+        reason = Reason(analysed.code, analysed.text)
         try:
             source = read_file(job.series.instances[0].path).dataset
         except (NotDicomError, SeriesRejectedError):
@@ -205,7 +268,7 @@ class Stages:
             title=_NOTE_TITLE,
             text=analysed.text,
             source=source,
-            request=self._request(job),
+            request=self._request(job, identity),
         )
         report = unsuitable_report(
             series_uid=job.series.series_uid,
@@ -213,7 +276,11 @@ class Stages:
             warnings=notices_about(job.series),
         )
         self._publish(job, [note], report, None)
-        return replace(analysed, deliver_to=tuple(self._route(job).deliver_to))
+        return replace(
+            analysed,
+            deliver_to=tuple(self._route(job).deliver_to),
+            result_id=identity,
+        )
 
     def _publish(
         self,
@@ -233,14 +300,14 @@ class Stages:
         write_results(partial, objects, report, overlay)
         replace_folder(partial, folder)
 
-    def _request(self, job: Job) -> EncodeRequest:
+    def _request(self, job: Job, identity: str) -> EncodeRequest:
         from dicom_node.encode.result_context import EncodeRequest
-        from dicom_node.work.analyse import notices_about
+        from dicom_node.work.notices import notices_about
 
         route = self._route(job)
         return EncodeRequest(
-            job_id=job.id,
-            content_time=datetime.fromtimestamp(job.accepted_at_s, UTC).astimezone(),
+            job_id=identity,
+            content_time=content_time(job, self._settings),
             series_number=route.result_series.number,
             per_source=route.result_series.per_source,
             description=route.result_series.description,
@@ -270,7 +337,7 @@ def _import_stages() -> None:
     rehearse()
 
 
-def _ended_by(error: Exception, job: Job) -> Outcome:
+def _ended_by(error: Exception, job_id: str) -> Outcome:
     """Say how a stage ended that an exception ended."""
     if isinstance(error, UnsuitableInput):
         return Outcome(verdict=Verdict.REJECTED, code=error.code, text=error.text)
@@ -288,5 +355,5 @@ def _ended_by(error: Exception, job: Job) -> Outcome:
     # where an operator reads them.
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-    log.error("stage_broke", job_id=job.id, error_code="internal-error", reason=text)
+    log.error("stage_broke", job_id=job_id, error_code="internal-error", reason=text)
     return Outcome(verdict=Verdict.FAILED, code="internal-error", text=text)

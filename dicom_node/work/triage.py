@@ -1,150 +1,216 @@
-"""Which route takes a series, and the job that is owed for it."""
+"""Triage: headers are read, the route is chosen, and the job that is owed is named."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from analysis.contract.plugin import Weighting
-from dicom_node.errors import (
-    AnalysisUnavailableError,
-    InstanceMissingError,
-    SeriesRejectedError,
+from dicom_node import log
+from dicom_node.corrections.match import (
+    Drawn,
+    Fitting,
+    drawn_in,
+    fitting_route,
+    is_awaited,
+    is_with_a_peer,
+    place,
 )
-from dicom_node.identifiers import digest
-from dicom_node.records import Job, ReceivedSeries
-from dicom_node.settings.sections import Accept, Route
-from dicom_node.work.plugins import Registry
+from dicom_node.errors import InstanceMissingError
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.plugins import Registry
+from dicom_node.records import Correction, Job, JobRow, JobState, Reason, ReceivedSeries
+from dicom_node.series.content_times import first_accepted_s
+from dicom_node.series.manifest import is_arriving, latest_series
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
+from dicom_node.work.choose_route import Choice, choose_from_headers
+from dicom_node.work.result_files import deliverable
+from dicom_node.work.result_identity import result_id, shape_of, shape_of_rejection
 
-if TYPE_CHECKING:
-    from analysis.contract.plugin import SeriesSummary
-
-_ID_DIGITS = 32
-_NO_VERSION = "unavailable"
-_WEIGHTINGS = {
-    "T2": frozenset({Weighting.T2, Weighting.T2_FAT_SUPPRESSED, Weighting.UNKNOWN})
-}
-"""With fat suppressed it is a T2 series still, and one that does not tell may be one;
-the analysis, which sees the picture, says what it can bear."""
+_UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The route of a series, or why it has none.
+class Triage:
+    """Looks at series, one after another, and enqueues the jobs that they are owed.
+
+    A look may be made again at any time, as after a crash: it arrives at the same job,
+    and a job that is known is not owed again.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, queue: JobQueue) -> None:
+        self._settings = settings
+        self._layout = SpoolLayout(settings.spool.folder)
+        self._registry = registry
+        self._queue = queue
+        # Of two contents of one series the second has to see the job of the first.
+        self._one_at_a_time = threading.Lock()
+
+    def look(self, order: TriageOrder) -> TriageOutcome:
+        """Name the job that a series is owed, and enqueue it.
+
+        Raises
+        ------
+        InstanceMissingError
+            If files of the series have gone.
+        AnalysisBrokeError
+            If an analysis that is asked does not answer.
+        NodeError
+            If the spool or the database cannot be used; retryable.
+        """
+        with self._one_at_a_time:
+            _require_files(order.series)
+            drawn = drawn_in(order.series)
+            corrected = None if drawn is None else self._correction(order, drawn)
+            return corrected or self._analysis(order)
+
+    def _analysis(self, order: TriageOrder) -> TriageOutcome:
+        """Owe the job that measures a series with the network, or its rejection."""
+        series = order.series
+        rows = self._queue.of_series(series.study_uid, series.series_uid)
+        choice = choose_from_headers(series, self._settings.routes, self._registry)
+        job = self._shaped(series, choice)
+        known = _known(job, rows, order)
+        if known is not None:
+            return self._known_already(known)
+        for row in rows:
+            # A correction is of the content that was there when it came.
+            if row.state in _UNSETTLED and (
+                not row.corrects or row.accepted_at_s < series.accepted_at_s
+            ):
+                self._queue.cancel(row.id)
+                log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
+        older = (row for row in rows if is_with_a_peer(row))
+        supersedes = next((row.result_id for row in older), None)
+        return self._owe(replace(job, supersedes=supersedes))
+
+    def _correction(self, order: TriageOrder, drawn: Drawn) -> TriageOutcome | None:
+        """Owe the job that measures from a reader's outlines; None if it is none."""
+        series = order.series
+        source_uid = self._source_of(series, drawn)
+        rows = self._queue.of_series(series.study_uid, source_uid)
+        others = [row for row in rows if row.digest != series.digest]
+        if self._is_pending(series.study_uid, source_uid) or is_awaited(others):
+            text = f"waits for the result of series {source_uid}, which it corrects"
+            return TriageOutcome(verdict=Verdict.AGAIN, text=text)
+        found = fitting_route(drawn, rows, self._settings.routes, self._registry)
+        if found is None:
+            return None
+        if isinstance(found, Reason):
+            return self._owe(self._shaped(series, Choice(rejection=found)))
+        job = self._shaped(series, _choice_of(found), (source_uid, drawn))
+        same = [row for row in rows if row.shape == job.shape]
+        if same:
+            return self._known_already(same[0])
+        placed = place(drawn, source_uid, rows)
+        return self._owe(
+            replace(job, correction=placed.correction, supersedes=placed.supersedes)
+        )
+
+    def _source_of(self, series: ReceivedSeries, drawn: Drawn) -> str:
+        """Return the series to which a SEG refers and that we know, else the first."""
+        for uid in drawn.source_uids:
+            if self._layout.series_folder(series.study_uid, uid).is_dir():
+                return uid
+        return drawn.source_uids[0]
+
+    def _is_pending(self, study_uid: str, series_uid: str) -> bool:
+        """Tell whether a series is arriving, or complete and not yet looked at."""
+        return self._queue.is_triaging(study_uid, series_uid) or is_arriving(
+            self._layout,
+            study_uid,
+            series_uid,
+            since_s=time.time() - self._settings.series.max_wait_s,
+        )
+
+    def _shaped(
+        self,
+        series: ReceivedSeries,
+        choice: Choice,
+        drawn: tuple[str, Drawn] | None = None,
+    ) -> Job:
+        """Return a job that has everything but an id and what it replaces."""
+        job = Job(
+            id="",
+            series=series,
+            route=choice.route,
+            analysis=choice.analysis,
+            analysis_version=choice.analysis_version,
+            accepted_at_s=series.accepted_at_s,
+            rejection=choice.rejection,
+            content_time_s=first_accepted_s(
+                self._layout.content_times, series.digest, series.accepted_at_s
+            ),
+            correction=None
+            if drawn is None
+            else Correction(
+                series_uid=drawn[0], sop_instance_uid=drawn[1].sop_instance_uid
+            ),
+        )
+        if choice.rejection is not None:
+            return replace(job, shape=shape_of_rejection(job))
+        (route,) = (one for one in self._settings.routes if one.name == choice.route)
+        measured = (
+            series
+            if drawn is None
+            else latest_series(self._layout, series.study_uid, drawn[0])
+        )
+        shape = shape_of(job, measured, route, self._settings)
+        return replace(job, shape=shape)
+
+    def _owe(self, job: Job) -> TriageOutcome:
+        job = replace(job, id=result_id(job, job.shape))
+        self._queue.enqueue(job)
+        code, text = job.rejection or ("", "")
+        return TriageOutcome(verdict=Verdict.DONE, code=code, text=text, job_id=job.id)
+
+    def _known_already(self, row: JobRow) -> TriageOutcome:
+        """Owe nothing new; but what has failed is begun again."""
+        if row.state is JobState.FAILED:
+            kept = bool(deliverable(self._layout.job_outbox(row.id)))
+            self._queue.retry(row.id, results_kept=kept)
+        return TriageOutcome(verdict=Verdict.DONE, job_id=row.id)
+
+
+def _known(job: Job, rows: Sequence[JobRow], order: TriageOrder) -> JobRow | None:
+    """Return the job by which a series has been owed what it is owed, if there is one.
 
     Parameters
     ----------
-    rejection
-        (code, text); None if a route takes the series.
+    rows
+        The jobs of the series, the latest first.
     """
-
-    route: str = ""
-    analysis: str = ""
-    analysis_version: str = ""
-    rejection: tuple[str, str] | None = None
-
-
-def choose(
-    summary: SeriesSummary, routes: Sequence[Route], registry: Registry
-) -> Choice:
-    """Return the first route whose filter and whose analysis take the series.
-
-    A route whose analysis cannot be loaded takes what its filter takes: the job then
-    fails where an operator sees it, instead of being turned away in silence.
-    """
-    rejections: list[tuple[str, str]] = []
-    for route in routes:
-        rejection = _filtered_out(summary, route.accept)
-        if rejection is None:
-            choice = _ask_analysis(summary, route, registry)
-            if choice.rejection is None:
-                return choice
-            rejection = choice.rejection
-        rejections.append(rejection)
-    if len(rejections) == 1:
-        return Choice(rejection=rejections[0])
-    texts = (
-        f"{route.name}: {text}"
-        for route, (_, text) in zip(routes, rejections, strict=True)
-    )
-    return Choice(rejection=("no_route", "; ".join(texts)))
-
-
-def _ask_analysis(summary: SeriesSummary, route: Route, registry: Registry) -> Choice:
-    try:
-        analysis = registry.get(route.analysis)
-    except AnalysisUnavailableError:
-        return Choice(
-            route=route.name, analysis=route.analysis, analysis_version=_NO_VERSION
-        )
-    fit = analysis.accepts(summary)
-    if not fit.accepted:
-        return Choice(rejection=(fit.code, fit.text))
-    return Choice(
-        route=route.name, analysis=analysis.name, analysis_version=analysis.version
-    )
-
-
-def _filtered_out(summary: SeriesSummary, accept: Accept) -> tuple[str, str] | None:
-    if summary.modality != accept.modality:
-        text = f"modality {summary.modality or 'unknown'}, not {accept.modality}"
-        return "not_mr", text
-    if summary.plane.value != accept.plane:
-        text = f"slices are {summary.plane.value}, not {accept.plane}"
-        return f"not_{accept.plane}", text
-    if summary.weighting not in _WEIGHTINGS[accept.weighting]:
-        found = summary.weighting.value
-        text = f"weighting is {found}, not {accept.weighting}"
-        return f"not_{accept.weighting.lower()}", text
-    stated = summary.body_part.strip().upper()
-    wanted = {part.strip().upper() for part in accept.body_part}
-    if stated and wanted and stated not in wanted:
-        text = f"body part {stated}, not {', '.join(sorted(wanted))}"
-        return "wrong_body_part", text
+    own = [
+        row for row in rows if not row.corrects and row.state is not JobState.CANCELLED
+    ]
+    if not own:
+        return None
+    latest = max(own, key=lambda row: row.revision)
+    if latest.shape == job.shape or latest.revision > job.series.revision:
+        return latest
+    # A reader's work is not replaced because an archive sent the pictures once more.
+    is_corrected = any(row.corrects and is_with_a_peer(row) for row in rows)
+    if latest.digest == job.series.digest and is_corrected and not order.is_rerun:
+        return latest
     return None
 
 
-def job_for(
-    series: ReceivedSeries,
-    routes: Sequence[Route],
-    registry: Registry,
-    *,
-    accepted_at_s: float,
-) -> Job:
-    """Return the job owed for a series; one that no route takes is owed a rejection.
-
-    Parameters
-    ----------
-    accepted_at_s
-        POSIX time.
-    """
-    choice = _choose_from_headers(series, routes, registry)
-    key = digest(series.digest, choice.route, choice.analysis, choice.analysis_version)
-    return Job(
-        id=key[:_ID_DIGITS],
-        series=series,
-        route=choice.route,
-        analysis=choice.analysis,
-        analysis_version=choice.analysis_version,
-        accepted_at_s=accepted_at_s,
-        rejection=choice.rejection,
+def _choice_of(fitting: Fitting) -> Choice:
+    return Choice(
+        route=fitting.route.name,
+        analysis=fitting.analysis.name,
+        analysis_version=fitting.analysis.version,
     )
 
 
-def _choose_from_headers(
-    series: ReceivedSeries, routes: Sequence[Route], registry: Registry
-) -> Choice:
-    from dicom_node.decode.headers import read_headers
-    from dicom_node.decode.suitable_series import reject, summarise
-
-    try:
-        headers = read_headers([instance.path for instance in series.instances])
-        rejection = reject(headers)
-    except SeriesRejectedError as error:
-        rejection = (error.reason, error.text)
-    except InstanceMissingError as error:
-        rejection = ("instance_missing", str(error))
-    if rejection is not None:
-        return Choice(rejection=rejection)
-    return choose(summarise(headers), routes, registry)
+def _require_files(series: ReceivedSeries) -> None:
+    lost = sum(not instance.path.is_file() for instance in series.instances)
+    if lost:
+        text = (
+            f"{lost} of {len(series.instances)} instances are no longer in the spool: "
+            "send the series again"
+        )
+        raise InstanceMissingError(text)

@@ -59,7 +59,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     from dicom_node import log
     from dicom_node.jobs.executor import Executor
     from dicom_node.jobs.retry import retry_rule
-    from dicom_node.work.plugins import Registry, installed
+    from dicom_node.plugins import Registry, installed
     from dicom_node.work.steps import Stages
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
@@ -85,7 +85,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
                 # What was loaded stays, and no collection has to look through it.
                 gc.collect()
                 gc.freeze()
-        if stages.is_warm and executor.idle_s() > _RELEASE_AFTER_S:
+        if stages.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:
             break
     executor.stop(drain_s=_DRAIN_S)
     # What still runs is abandoned: its step is begun anew at the next start.

@@ -257,7 +257,7 @@ def test_an_attempt_that_is_queued_during_a_cancellation_is_cancelled_too(
     running: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Sequence[str]] = []
-    listed = JobQueue._active_deliveries
+    listed = JobQueue._parts
 
     def at_first_too_early(queue: JobQueue, job_id: str) -> Sequence[str]:
         seen.append(listed(queue, job_id))
@@ -267,7 +267,7 @@ def test_an_attempt_that_is_queued_during_a_cancellation_is_cancelled_too(
     running.has("down-beta-late")
     running.queue.enqueue(toy_job("late"))
     running.reaches("late", JobState.DELIVERING)
-    monkeypatch.setattr(JobQueue, "_active_deliveries", at_first_too_early)
+    monkeypatch.setattr(JobQueue, "_parts", at_first_too_early)
     assert running.queue.cancel("late").state is JobState.CANCELLED
     assert len(seen) > 1
 

@@ -3,8 +3,9 @@
 Its behaviour follows from files in its folder, so that a test changes it at any time:
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
-`poison-JOB` kills the process, `broken-JOB` fails the job, and `late-PEER` begins each
-delivery to a peer a second later, as on a machine that has no time for it.
+`poison-JOB` kills the process, `broken-JOB` fails the job, `early-JOB` lets its triage
+wait, and `late-PEER` begins each delivery to a peer a second later, as on a machine
+that has no time for it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,19 @@ from dicom_node.jobs.dbos_setup import open_client, prepare_database
 from dicom_node.jobs.executor import Executor
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.retry import RetryRule
-from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, Verdict
+from dicom_node.jobs.step_outcome import (
+    DeliveryOutcome,
+    Outcome,
+    TriageOutcome,
+    Verdict,
+)
+from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.records import (
     Completion,
     Job,
     JobRow,
     JobState,
+    Reason,
     ReceivedSeries,
     StoredInstance,
 )
@@ -82,15 +90,30 @@ def toy_job(
         analysis="toy",
         analysis_version="1",
         accepted_at_s=time.time(),
-        rejection=rejection,
+        rejection=None if rejection is None else Reason(*rejection),
     )
 
 
 class ToyWork:
     """Writes down what it was asked to do."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, queue: JobQueue) -> None:
         self._folder = folder
+        self._queue = queue
+
+    def triage(self, order: TriageOrder) -> TriageOutcome:
+        name = order.series.digest
+        self._note(f"triage {name}")
+        if self._has(f"poison-{name}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._has(f"early-{name}"):
+            return TriageOutcome(verdict=Verdict.AGAIN, text="waits for another series")
+        if self._has(f"broken-{name}"):
+            return TriageOutcome(
+                verdict=Verdict.FAILED, code="broken", text="is broken"
+            )
+        self._queue.enqueue(replace(toy_job(name), series=order.series))
+        return TriageOutcome(verdict=Verdict.DONE, job_id=name)
 
     def analyse(self, job: Job) -> Outcome:
         self._note(f"analyse {job.id}")
@@ -254,7 +277,7 @@ def main() -> None:
     executor = Executor(
         url,
         slot=slot,
-        work=ToyWork(folder),
+        work=ToyWork(folder, JobQueue(url)),
         rule=RetryRule(pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S),
     )
     # As the node's worker does on SIGTERM.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -14,21 +14,24 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dicom_node.corrections.match import Drawn, correction_job
+from dicom_node.corrections.match import Drawn, place
 from dicom_node.errors import JobDatabaseError, SpoolFailedError
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node import enqueue_series as intake_module
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
+from dicom_node.plugins import GROUP, Registry
 from dicom_node.receive.events import InstanceStored
-from dicom_node.records import Job, JobState, StoredInstance
+from dicom_node.receive.file_meta import read_meta
+from dicom_node.records import JobState, StoredInstance
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.sections import Settings
-from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.plugins import GROUP, Registry
+from dicom_node.spool_layout import SpoolLayout, instance_name
 from tests.support.corrected import redrawn
 from tests.support.phantom_plugin import NAME
+from tests.support.triaging import TriagingQueue
 
 QUIET_S = 5.0
 LONG_AGO_S = 1_700_000_000.0
@@ -54,14 +57,13 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[JobQueue]:
-    with JobQueue(settings.database_url) as queue:
+def queue(settings: Settings) -> Iterator[TriagingQueue]:
+    with TriagingQueue(settings, Registry({NAME: PLUGIN})) as queue:
         yield queue
 
 
 def intake_for(settings: Settings, queue: JobQueue) -> Intake:
-    registry = Registry({NAME: PLUGIN})
-    return Intake(settings, queue, registry, None, imports=threading.Lock())
+    return Intake(settings, queue, None)
 
 
 def stored(settings: Settings, path: Path) -> InstanceStored:
@@ -71,18 +73,23 @@ def stored(settings: Settings, path: Path) -> InstanceStored:
     layout = SpoolLayout(settings.spool.folder)
     folder = layout.series_folder(study_uid, series_uid)
     folder.mkdir(exist_ok=True)
-    shutil.copy(path, folder)
+    with path.open("rb") as file:
+        read_meta(file)
+        sha256 = hashlib.sha256(file.read()).hexdigest()
+    copy = folder / instance_name(dataset.SOPInstanceUID, sha256)
+    shutil.copy(path, copy)
+    os.utime(copy, (LONG_AGO_S, LONG_AGO_S))
     return InstanceStored(
         "acceptor-0-1-1",
         StoredInstance(
-            path=folder / path.name,
+            path=copy,
             sop_class_uid=dataset.SOPClassUID,
             sop_instance_uid=dataset.SOPInstanceUID,
             study_uid=study_uid,
             series_uid=series_uid,
             transfer_syntax_uid=dataset.file_meta.TransferSyntaxUID,
             calling_ae="PACS",
-            sha256=path.name,
+            sha256=sha256,
             size_bytes=path.stat().st_size,
             received_at_s=LONG_AGO_S,
         ),
@@ -95,7 +102,7 @@ def events(settings: Settings, demo_series: Path) -> list[InstanceStored]:
 
 
 def test_a_series_is_owed_once_it_was_quiet(
-    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
 ) -> None:
     intake = intake_for(settings, queue)
     assert all(intake.apply(event, 0.0) for event in events)
@@ -111,7 +118,7 @@ def test_a_series_is_owed_once_it_was_quiet(
 
 
 def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
-    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
 ) -> None:
     intake = intake_for(settings, queue)
     for event in events[:-1]:
@@ -126,18 +133,18 @@ def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
 
 def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(_queue: JobQueue, _job: Job) -> None:
+    def broken(*_: object) -> None:
         raise JobDatabaseError
 
     intake = intake_for(settings, queue)
     for event in events:
         intake.apply(event, 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(JobQueue, "enqueue", broken)
+        patch.setattr(TriagingQueue, "enqueue_triage", broken)
         intake.tick(QUIET_S)
     folder = events[0].instance.path.parent
     assert [path.name.split("-")[0] for path in folder.glob("*.json")] == ["pending"]
@@ -148,18 +155,18 @@ def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
 
 def test_what_was_pending_when_the_node_died_is_owed_after_the_restart(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def dies(_queue: JobQueue, _job: Job) -> None:
+    def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
     intake = intake_for(settings, queue)
     for event in events:
         intake.apply(event, 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(JobQueue, "enqueue", dies)
+        patch.setattr(TriagingQueue, "enqueue_triage", dies)
         with pytest.raises(KeyboardInterrupt):
             intake.tick(QUIET_S)
     restarted = intake_for(settings, queue)
@@ -188,7 +195,7 @@ def completed(
 
 
 def test_content_that_comes_back_is_owed_again_as_the_newest_revision(
-    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
 ) -> None:
     intake = intake_for(settings, queue)
     for number, content in enumerate(("a", "b", "a", "a")):
@@ -201,11 +208,11 @@ def test_content_that_comes_back_is_owed_again_as_the_newest_revision(
 
 
 @pytest.mark.parametrize(
-    ("where", "what"), [(JobQueue, "enqueue"), (intake_module, "mark_owed")]
+    ("where", "what"), [(TriagingQueue, "enqueue_triage"), (intake_module, "mark_owed")]
 )
 def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     monkeypatch: pytest.MonkeyPatch,
     where: object,
@@ -236,7 +243,7 @@ def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
 
 def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -256,29 +263,9 @@ def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(
     ]
 
 
-def test_a_job_that_is_owed_stays_the_only_one_though_its_analysis_was_upgraded(
-    settings: Settings,
-    queue: JobQueue,
-    events: list[InstanceStored],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(intake_module, "mark_owed", dies)
-        with pytest.raises(KeyboardInterrupt):
-            completed(intake_for(settings, queue), events, "a", 0.0)
-    upgraded = intake_for(settings, queue)
-    monkeypatch.setattr("tests.support.phantom_plugin.PhantomMri.version", "9")
-    upgraded.restore(read_spool(SpoolLayout(settings.spool.folder)), 0.0)
-    upgraded.tick(0.0)
-    assert len(queue.list()) == 1
-
-
 def test_a_job_that_the_first_release_enqueued_is_superseded_too(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -295,7 +282,7 @@ def test_a_job_that_the_first_release_enqueued_is_superseded_too(
 
 
 def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(
-    settings: Settings, queue: JobQueue, events: list[InstanceStored]
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
 ) -> None:
     intake = intake_for(settings, queue)
     for event in events:
@@ -338,69 +325,62 @@ def outlines(settings: Settings, demo_series: Path, tmp_path: Path) -> InstanceS
 
 def test_a_correction_waits_for_the_first_result_of_its_series(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     outlines: InstanceStored,
 ) -> None:
     intake = intake_for(settings, queue)
     intake.apply(outlines, 0.0)
     for event in events:
+        os.utime(event.instance.path)
         intake.apply(event, QUIET_S - 1)
     intake.tick(QUIET_S)
+    queue.look_again()
     assert queue.list() == ()  # the series is still arriving
     intake.tick(2 * QUIET_S)
-    intake.tick(10 * QUIET_S)
+    queue.look_again()
     (first,) = queue.list()
     assert first.corrects == ""
-    assert intake.is_collecting
+    assert len(queue.waiting) == 1
     queue.cancel(first.id)
-    intake.tick(20 * QUIET_S)
+    queue.look_again()
     correction, _ = queue.list()
     assert correction.corrects == first.series_uid
-    assert not intake.is_collecting
+    assert queue.waiting == []
 
 
-def test_a_correction_that_was_waiting_when_the_node_died_is_owed_once(
+def test_a_correction_that_is_looked_at_again_is_owed_once(
     settings: Settings,
-    queue: JobQueue,
+    queue: TriagingQueue,
     events: list[InstanceStored],
     outlines: InstanceStored,
 ) -> None:
     intake = intake_for(settings, queue)
     for event in (outlines, *events):
+        os.utime(event.instance.path)
         intake.apply(event, 0.0)
     intake.tick(QUIET_S)
-    (first,) = queue.list()
-    queue.cancel(first.id)
-    for now_s in (0.0, 100.0):
-        restarted = intake_for(settings, queue)
-        restarted.restore(read_spool(SpoolLayout(settings.spool.folder)), now_s)
-        restarted.tick(now_s + QUIET_S)
+    for row in queue.list():
+        queue.cancel(row.id)
+    queue.look_again()
+    (series,) = (queue.job(row.id).series for row in queue.list() if row.corrects)
+    queue.enqueue_triage(TriageOrder(series=series, occasion="again"))
     assert len(queue.list()) == 2
 
 
 def test_a_correction_keeps_the_series_and_the_results_that_it_needs(
-    settings: Settings,
-    queue: JobQueue,
-    events: list[InstanceStored],
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
 ) -> None:
     intake = intake_for(settings, queue)
     for event in events:
         intake.apply(event, 0.0)
     intake.tick(QUIET_S)
     (first,) = queue.list()
-    job = correction_job(
-        queue.job(first.id).series,
-        Drawn(
-            sop_instance_uid="1.2.3",
-            source_uids=(first.series_uid,),
-            labels=("Phantom",),
-        ),
-        first.series_uid,
-        (replace(first, state=JobState.DONE),),
-        (settings.routes, Registry({NAME: PLUGIN})),
+    drawn = Drawn(
+        sop_instance_uid="1.2.3", source_uids=(first.series_uid,), labels=("Phantom",)
     )
-    assert job is not None
+    placed = place(drawn, first.series_uid, (replace(first, state=JobState.DONE),))
+    job = replace(queue.job(first.id), id="other", correction=placed.correction)
     queue.cancel(first.id)
     queue.enqueue(job)
     assert queue.unsettled() == dict.fromkeys((job.id, first.id), first.digest)

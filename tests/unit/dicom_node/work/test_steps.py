@@ -13,8 +13,8 @@ import pytest
 from analysis.contract.plugin import Analysis
 from dicom_node import log
 from dicom_node.errors import AnalysisUnavailableError
+from dicom_node.plugins import Registry
 from dicom_node.settings.sections import Settings
-from dicom_node.work.plugins import Registry
 from dicom_node.work.steps import Stages
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
@@ -105,7 +105,7 @@ NEW_WITH_A_JOB = """
 import sys
 from pathlib import Path
 
-from dicom_node.work.plugins import Registry
+from dicom_node.plugins import Registry
 from dicom_node.work.steps import Stages
 from dicom_node.settings.sections import Settings
 from tests.support.phantom_plugin import PhantomMri

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from analysis.contract.errors import AnalysisFailed
-from dicom_node.errors import AnalysisUnavailableError
+from dicom_node.errors import AnalysisBrokeError, AnalysisUnavailableError
+from dicom_node.records import Reason
 
 if TYPE_CHECKING:
-    from analysis.contract.plugin import Analysis
+    from analysis.contract.plugin import Analysis, SeriesSummary
 
 GROUP = "dicom_node.analyses"
 
@@ -27,10 +28,35 @@ def can_follow_up(analysis: Analysis) -> bool:
     return isinstance(analysis, FollowsUp)
 
 
+def ask_accepts(analysis: Analysis, summary: SeriesSummary) -> Reason | None:
+    """Return why an analysis does not take a series; None if it does.
+
+    Raises
+    ------
+    AnalysisBrokeError
+        If it does not answer.
+    """
+    try:
+        fit = analysis.accepts(summary)
+        return None if fit.accepted else Reason(str(fit.code), str(fit.text))
+    # A plugin is foreign code: whatever it raises must not stop the worker.
+    except (Exception, SystemExit) as error:
+        text = f"{analysis.name} broke when asked for a series: {type(error).__name__}"
+        raise AnalysisBrokeError(text) from error
+
+
 class Registry:
-    """Imports an analysis when it is first asked for, and remembers it."""
+    """Imports an analysis when it is first asked for, and remembers it.
+
+    Attributes
+    ----------
+    importing
+        Held by whoever imports a library for the first time: one that two threads
+        import at once is seen half made by one of them.
+    """
 
     def __init__(self, points: Mapping[str, EntryPoint]) -> None:
+        self.importing = threading.RLock()
         self._points = points
         self._loaded: dict[str, Analysis] = {}
 
@@ -43,9 +69,10 @@ class Registry:
             If it is not installed, cannot be imported or made, or was built for
             another version of the contract.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        with self.importing:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            return self._loaded[name]
 
     def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
         """Return an analysis that has loaded and verified what it needs.
@@ -57,15 +84,18 @@ class Registry:
         AnalysisUnavailableError
             If it cannot be had, or its weights are missing or wrong.
         """
+        from analysis.contract.errors import AnalysisFailed
+
         analysis = self.get(name)
         try:
-            missed = analysis.prepare(threads=threads, device=device)
+            return analysis, analysis.prepare(threads=threads, device=device)
         except AnalysisFailed as error:
             raise AnalysisUnavailableError(name, why=str(error)) from error
-        return analysis, missed
+        except (Exception, SystemExit) as error:
+            why = f"cannot be prepared: {_first_line(error)}"
+            raise AnalysisUnavailableError(name, why=why) from error
 
     def _load(self, name: str) -> Analysis:
-        # Here, because it brings numpy, which an idle supervisor does without.
         from analysis.contract.plugin import CONTRACT_VERSION
 
         if name not in self._points:
@@ -74,16 +104,18 @@ class Registry:
         try:
             analysis: Analysis = point.load()()
             contract = analysis.contract_version
-        # A plugin is foreign code: whatever it raises must not stop the receiver.
-        except Exception as error:
+            has_identity = bool(analysis.name and analysis.version)
+        except (Exception, SystemExit) as error:
             why = f"cannot be loaded from {point.value}: {_first_line(error)}"
             raise AnalysisUnavailableError(name, why=why) from error
         if contract != CONTRACT_VERSION:
             why = f"built for contract {contract}, this node has {CONTRACT_VERSION}"
             raise AnalysisUnavailableError(name, why=why)
+        if not has_identity:
+            raise AnalysisUnavailableError(name, why="it has no name or no version")
         return analysis
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

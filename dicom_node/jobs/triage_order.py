@@ -1,0 +1,66 @@
+"""What the supervisor owes for a complete series: that it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dicom_node.identifiers import digest
+from dicom_node.records import ReceivedSeries
+
+_ID_DIGITS = 32
+_ATTEMPT = "-"
+_LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriageOrder:
+    """One look at one series, which names the job that is owed.
+
+    Parameters
+    ----------
+    occasion
+        Empty for a content that has become complete; else what tells this look from
+        earlier ones at the same content, such as the time of its second arrival.
+    is_rerun
+        Whether an operator asked for it.
+    attempt
+        Counted from 1 over the looks that had to wait.
+    waits_for
+        Why the last one had to; one sentence for people.
+    """
+
+    series: ReceivedSeries
+    occasion: str = ""
+    is_rerun: bool = False
+    attempt: int = 1
+    waits_for: str = ""
+
+    @property
+    def id(self) -> str:
+        """What an operator sees until there is a job; the same for every attempt."""
+        return digest("triage", self.series.digest, self.occasion)[:_ID_DIGITS]
+
+    @property
+    def workflow_id(self) -> str:
+        """The id of the workflow that makes this attempt."""
+        return self.id if self.attempt == 1 else f"{self.id}{_ATTEMPT}{self.attempt}"
+
+    @property
+    def pause_s(self) -> float:
+        """How long this attempt is put off: longer the more there were."""
+        return min(float(self.attempt - 1), _LONGEST_PAUSE_S)
+
+    def again(self, *, waits_for: str) -> TriageOrder:
+        """Return the order for the next attempt."""
+        return replace(self, attempt=self.attempt + 1, waits_for=waits_for)
+
+
+def order_id(workflow_id: str) -> str:
+    """Return the id of the order to which a triage workflow belongs."""
+    return workflow_id.partition(_ATTEMPT)[0]
+
+
+def attempt_of(workflow_id: str) -> int:
+    """Return which attempt a triage workflow makes; 1 for any other workflow."""
+    number = workflow_id.partition(_ATTEMPT)[2]
+    return int(number) if number.isdecimal() else 1

@@ -1,0 +1,78 @@
+"""The durable workflow of a series: one step, triage, which enqueues the job.
+
+Triage is not a step of the job's own workflow, for the id of a job is its identity, and
+that is known only after triage: a second look at the same content under the same
+settings arrives at the same id, and so owes nothing twice. Nor do its quick looks queue
+behind an analysis.
+
+What has to wait, as a correction for the result that it corrects, is not slept over:
+the workflow ends, and the next attempt is enqueued with a delay. So waiting costs no
+thread and no place in the queue, and survives any restart.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+from dicom_node import log
+from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.jobs.workflow import CRASHED, Work, has_crashed_often
+from dicom_node.record_codec import Record, from_record, to_record
+
+
+def register_triage(work: Work) -> None:
+    """Register the workflow with DBOS; call once, before launch."""
+
+    def triage(record: Record) -> Record:
+        order = from_record(TriageOrder, record)
+        outcome = from_record(
+            TriageOutcome, DBOS.run_step({"name": "triage"}, _look, work, order)
+        )
+        if outcome.verdict is Verdict.AGAIN:
+            _enqueue(workflow, order.again(waits_for=outcome.text))
+        return to_record(outcome)
+
+    # The step counts crashes itself, as those of a job do.
+    workflow = DBOS.workflow(
+        name=dbos_setup.TRIAGE, max_recovery_attempts=dbos_setup.LAST_RESORT
+    )(triage)
+
+
+def _look(work: Work, order: TriageOrder) -> Record:
+    started = time.monotonic()
+    if has_crashed_often():
+        outcome = TriageOutcome(
+            verdict=Verdict.FAILED, code=CRASHED.code, text=CRASHED.text
+        )
+    else:
+        outcome = work.triage(order)
+    series = order.series
+    is_failed = outcome.verdict is Verdict.FAILED
+    log.event(
+        "job_settled" if is_failed else "series_triaged",
+        job_id=outcome.job_id or order.id,
+        state=outcome.verdict.value,
+        error_code=outcome.code or None,
+        reason=outcome.text or None,
+        series_uid=series.series_uid,
+        study_uid=series.study_uid,
+        calling_ae=series.calling_ae,
+        instances=len(series.instances),
+        revision=series.revision,
+        attempt=order.attempt,
+        duration_ms=round((time.monotonic() - started) * 1000),
+    )
+    return to_record(outcome)
+
+
+def _enqueue(workflow: Any, order: TriageOrder) -> None:
+    with (
+        SetWorkflowID(order.workflow_id),
+        SetEnqueueOptions(delay_seconds=order.pause_s),
+    ):
+        DBOS.enqueue_workflow(dbos_setup.TRIAGES, workflow, to_record(order))

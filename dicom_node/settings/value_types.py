@@ -1,0 +1,86 @@
+"""Kinds of values in `node.yaml`, each with its limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+
+def _stripped(text: str) -> str:
+    if not text.strip():
+        message = "an AE title cannot be blank"
+        raise ValueError(message)
+    return text
+
+
+AeTitle = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[\x20-\x5b\x5d-\x7e]{1,16}$"),
+    AfterValidator(_stripped),
+    Field(
+        json_schema_extra={
+            "x-expected": "an AE title (1 to 16 printable ASCII characters, "
+            "no backslash)"
+        }
+    ),
+]
+"""VR AE (PS3.5 6.2): 1 to 16 printable ASCII characters, no backslash."""
+
+Port = Annotated[
+    int,
+    Field(ge=1, le=65535, json_schema_extra={"x-expected": "a TCP port (1 to 65535)"}),
+]
+Seconds = Annotated[
+    float,
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+        json_schema_extra={"x-expected": "a time in seconds (above 0)"},
+    ),
+]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"),
+    Field(
+        json_schema_extra={
+            "x-expected": "a name (1 to 63 of a-z, 0-9, - and _; a letter or digit "
+            "first)"
+        }
+    ),
+]
+"""Names of peers and routes: lower case, digits, `-`, `_`; safe in files and logs."""
+
+
+def _known_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = "no such time zone"
+        raise ValueError(message) from error
+    return text
+
+
+TimeZone = Annotated[
+    str,
+    AfterValidator(_known_zone),
+    Field(
+        json_schema_extra={
+            "x-expected": "a time zone of the IANA database (such as Europe/Berlin)"
+        }
+    ),
+]
+
+DatabaseUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(sqlite:///[^/?]|sqlite:////|postgresql(\+psycopg)?://)"
+    ),
+    Field(
+        json_schema_extra={
+            "x-expected": "a database URL (sqlite:////absolute/path or "
+            "postgresql+psycopg://user@host/name)"
+        }
+    ),
+]

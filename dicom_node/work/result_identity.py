@@ -1,0 +1,78 @@
+"""The identity of a result: a digest of everything that shapes its objects.
+
+The same identity gives the same UIDs and the same bytes; anything else gives new UIDs.
+Triage derives the id of a job from it, so that the same content under the same settings
+is owed once; encoding derives it again, from what holds by then, and makes UIDs of it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dicom_node import __version__
+from dicom_node.encode.encoder_revision import ENCODER_REVISION
+from dicom_node.identifiers import digest
+from dicom_node.records import Job, ReceivedSeries
+from dicom_node.settings.sections import Route, Settings
+from dicom_node.work.notices import notices_about
+
+_ID_DIGITS = 32
+_SHAPING = {"objects", "segmentation", "language", "result_series", "follow_up"}
+"""Settings of a route that change an object; where it goes to changes none."""
+
+
+def content_time(job: Job, settings: Settings) -> datetime:
+    """Return the content time of a job's results, in the zone of the settings."""
+    posix_s = job.accepted_at_s if job.content_time_s is None else job.content_time_s
+    return datetime.fromtimestamp(posix_s, UTC).astimezone(settings.node.zone)
+
+
+def shape_of(
+    job: Job, measured: ReceivedSeries | None, route: Route, settings: Settings
+) -> str:
+    """Return the digest of what shapes a job's results, but for what they replace.
+
+    Parameters
+    ----------
+    job
+        Its id and its own `shape` do not count.
+    measured
+        The series that is measured: the job's own, or the one whose outlines it holds;
+        None if that is not in the spool.
+    """
+    notices = () if measured is None else notices_about(measured)
+    return digest(
+        "result",
+        __version__,
+        str(ENCODER_REVISION),
+        job.series.digest,
+        "" if measured is None else measured.digest,
+        *(part for one in notices for part in (one.code, one.text)),
+        "" if job.correction is None else job.correction.sop_instance_uid,
+        job.analysis,
+        job.analysis_version,
+        "cpu" if settings.work.device == "auto" else settings.work.device,
+        route.model_dump_json(include=_SHAPING),
+        content_time(job, settings).isoformat(timespec="seconds"),
+    )
+
+
+def shape_of_rejection(job: Job) -> str:
+    """Return the digest of a job that is rejected before anything is decoded."""
+    code, text = job.rejection or ("", "")
+    return digest("rejection", job.series.digest, job.route, code, text)
+
+
+def result_id(job: Job, shape: str, *, compared: str = "") -> str:
+    """Return the identity of a result.
+
+    Parameters
+    ----------
+    shape
+        Of `shape_of`.
+    compared
+        What came of the comparison with an earlier examination, as text: it depends
+        on what an archive answers, which triage cannot know.
+    """
+    number = 0 if job.correction is None else job.correction.number
+    return digest(shape, job.supersedes or "", str(number), compared)[:_ID_DIGITS]
