@@ -13,6 +13,11 @@ _SHA_DIGITS = 16
 
 _DIGEST_DIGITS = 32
 
+PENDING = "pending-"
+"""Begins the name of a manifest whose job is not yet durable."""
+OWED = "owed-"
+"""Begins the name of a manifest whose job is in the database."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolLayout:
@@ -88,12 +93,12 @@ def instance_name(sop_instance_uid: str, sha256: str) -> str:
 
 def pending_name(series_digest: str) -> str:
     """Return the name of a manifest whose job is not yet durable."""
-    return f"pending-{series_digest[:_DIGEST_DIGITS]}.json"
+    return f"{PENDING}{series_digest[:_DIGEST_DIGITS]}.json"
 
 
 def owed_name(series_digest: str) -> str:
     """Return the name of a manifest whose job is in the database."""
-    return f"owed-{series_digest[:_DIGEST_DIGITS]}.json"
+    return f"{OWED}{series_digest[:_DIGEST_DIGITS]}.json"
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -26,6 +27,7 @@ from dicom_node.node.peer_counts import count_confirmer
 from dicom_node.node.service_manager import ServiceManager
 from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
 from dicom_node.receive.association_slots import association_table
+from dicom_node.receive.generation import Generations
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -93,6 +95,7 @@ class _Service:
     ) -> None:
         self._settings = settings
         self._lease = lease
+        self._generations = Generations()
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
         self._intake = Intake(settings, queue, count_confirmer(settings))
@@ -101,7 +104,8 @@ class _Service:
         settings_json = settings.model_dump_json()
 
         def acceptor(index: int, start: int) -> tuple[Any, ...]:
-            return _plan(settings, index, start), listener, table
+            plan = _plan(settings, index, start)
+            return replace(plan, generations=self._generations), listener, table
 
         def worker(slot: int, _start: int) -> tuple[Any, ...]:
             return settings_json, slot
@@ -122,6 +126,7 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         content = read_spool(SpoolLayout(self._settings.spool.folder))
+        self._generations = Generations.after(content.latest_generation)
         self._intake.restore(content, time.monotonic())
         for child in (*self._acceptors, *self._workers):
             child.start()

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from typing import Literal
 from dicom_node import log
 from dicom_node.receive.association_slots import AssociationSlots, AssociationTable
 from dicom_node.receive.events import EventPipe
+from dicom_node.receive.generation import Generations
 from dicom_node.receive.receiver import Receiver, ReceiverOptions
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.spool_layout import SpoolLayout
@@ -38,6 +39,8 @@ class AcceptorPlan:
         Its row in the table of open associations.
     own_ae
         Our AE title, by which we know what we asked for.
+    generations
+        The same for all acceptors and their restarts.
     """
 
     name: str
@@ -46,6 +49,7 @@ class AcceptorPlan:
     spool_folder: Path
     min_free_bytes: int
     own_ae: str = ""
+    generations: Generations = field(default_factory=Generations)
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"
 
@@ -71,6 +75,7 @@ def run_acceptor(
         min_free_bytes=plan.min_free_bytes,
         stored=events.instance_stored,
         own_ae=plan.own_ae,
+        generations=plan.generations,
     )
     receiver = Receiver(
         plan.options,

@@ -18,20 +18,33 @@ _SOP_INSTANCE = 0x0003
 _TRANSFER_SYNTAX = 0x0010
 _IMPLEMENTATION = 0x0012
 _SOURCE_AE = 0x0016
+_PRIVATE_CREATOR = 0x0100
+_PRIVATE = 0x0102
 _LENGTH_BYTES = 12
 _MAX_META_BYTES = 64 * 1024
 
 _IMPLEMENTATION_UID = "2.25.220364158393726418047421632570181853729"
+_GENERATION_UID = "2.25.278817096146427338527934208417613829104"
+"""Says that (0002,0102) holds the generation, in decimal digits."""
+_GENERATION_DIGITS = 20
+"""Of any 64 bit number: the generation can be written over without moving the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """What the file meta information of our own files says."""
+    """What the file meta information of our own files says.
+
+    Parameters
+    ----------
+    generation
+        As in `StoredInstance`; its value does not change the length of the whole.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae: str
+    generation: int = 0
 
 
 def encode_meta(meta: FileMeta) -> bytes:
@@ -44,6 +57,9 @@ def encode_meta(meta: FileMeta) -> bytes:
             _element(_TRANSFER_SYNTAX, b"UI", meta.transfer_syntax_uid, b"\0"),
             _element(_IMPLEMENTATION, b"UI", _IMPLEMENTATION_UID, b"\0"),
             _element(_SOURCE_AE, b"AE", meta.calling_ae, b" "),
+            _element(_PRIVATE_CREATOR, b"UI", _GENERATION_UID, b"\0"),
+            _LONG.pack(2, _PRIVATE, b"OB", _GENERATION_DIGITS),
+            str(meta.generation).zfill(_GENERATION_DIGITS).encode(),
         )
     )
     length = _SHORT.pack(2, 0, b"UL", 4) + struct.pack("<I", len(elements))
@@ -73,10 +89,18 @@ def read_meta(file: BinaryIO) -> FileMeta:
             sop_instance_uid=values[_SOP_INSTANCE],
             transfer_syntax_uid=values[_TRANSFER_SYNTAX],
             calling_ae=values.get(_SOURCE_AE, ""),
+            generation=_generation(values),
         )
     except KeyError as error:
         message = f"file meta information lacks (0002,{error.args[0]:04X})"
         raise InstanceRefusedError(message) from None
+
+
+def _generation(values: dict[int, str]) -> int:
+    """Return the generation; 0 if the file is of version 0.1.0, which wrote none."""
+    text = values.get(_PRIVATE, "")
+    is_ours = values.get(_PRIVATE_CREATOR) == _GENERATION_UID
+    return int(text) if is_ours and text.isdecimal() and text.isascii() else 0
 
 
 def _element(number: int, vr: bytes, text: str, filler: bytes) -> bytes:

@@ -5,7 +5,7 @@ and of its folder, and both run at once: together they cost what one of them cos
 one after the other twice that (fsync, rename, fsync of the folder likewise). Nobody
 hears of an instance, neither the sender nor the assembler, before both have returned. A
 machine that loses power in between may come up with a torn file, which was never
-acknowledged: the next start checks every file's content against its name.
+acknowledged: the next start checks against its name what no manifest vouches for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dicom_node.errors import (
 )
 from dicom_node.receive.dataset_uids import DatasetHead, in_file, read_head
 from dicom_node.receive.file_meta import FileMeta, encode_meta
+from dicom_node.receive.generation import Generations
 from dicom_node.records import StoredInstance, StoreRequest
 from dicom_node.spool_layout import SpoolLayout, instance_name, sync_folder
 
@@ -52,6 +53,8 @@ class Inbox:
     own_ae
         Our AE title. What a peer sends because we asked it to, by C-MOVE, is kept
         aside, and nobody is told of it: it must not begin a job.
+    generations
+        Says of each instance that it came after all others.
     """
 
     def __init__(
@@ -61,12 +64,14 @@ class Inbox:
         min_free_bytes: int,
         stored: Callable[[StoreRequest, StoredInstance], None],
         own_ae: str = "",
+        generations: Generations = Generations(),  # noqa: B008 - it is frozen
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._layout = layout
         self._min_free_bytes = min_free_bytes
         self._stored = stored
         self._own_ae = own_ae
+        self._generations = generations
         self._clock = clock
         self._numbers = itertools.count(1)
         self._folder_syncs = ThreadPoolExecutor(_FOLDER_SYNCS, "folder-sync")
@@ -99,8 +104,8 @@ class Inbox:
         folder = place(head.study_uid, head.series_uid)
         path = folder / instance_name(head.sop_instance_uid, sha256)
         received_at_s = self._clock()
-        # The time of the file says which version of an instance came last, also after
-        # a restart, and also if the same content comes a second time.
+        generation = self._generations.next()
+        incoming.set_generation(generation)
         os.utime(incoming.path, (received_at_s, received_at_s))
         self._move(incoming, path)
         if is_ours:
@@ -118,6 +123,7 @@ class Inbox:
                 sha256=sha256,
                 size_bytes=incoming.size_bytes,
                 received_at_s=received_at_s,
+                generation=generation,
             ),
         )
 
@@ -149,9 +155,10 @@ class Inbox:
     def _move(self, incoming: IncomingInstance, path: Path) -> None:
         if path.exists():
             # It was acknowledged before, so it must not be exchanged for bytes that
-            # are not yet durable.
-            _touch_durably(path, incoming.path.stat().st_mtime)
-            incoming.path.unlink()
+            # are not yet durable. It is exchanged, because it now came last.
+            incoming.sync()
+            incoming.path.replace(path)
+            sync_folder(path.parent)
             return
         try:
             incoming.path.rename(path)
@@ -187,14 +194,7 @@ class IncomingInstance:
         self._looked_at_bytes = 0
         self._inbox = inbox
         self._sha256 = hashlib.sha256()
-        meta = encode_meta(
-            FileMeta(
-                sop_class_uid=request.sop_class_uid,
-                sop_instance_uid=request.sop_instance_uid,
-                transfer_syntax_uid=request.transfer_syntax_uid,
-                calling_ae=request.calling_ae,
-            )
-        )
+        meta = self._meta(0)
         self._dataset_at = len(meta)
         self._descriptor: int | None = os.open(
             path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
@@ -249,9 +249,24 @@ class IncomingInstance:
             in_file(self._open, self._dataset_at), self.request.transfer_syntax_uid
         )
 
+    def set_generation(self, generation: int) -> None:
+        """Write the generation into the file meta information."""
+        os.pwrite(self._open, self._meta(generation), 0)
+
     def sync(self) -> None:
         """Make the content durable."""
         os.fsync(self._open)
+
+    def _meta(self, generation: int) -> bytes:
+        return encode_meta(
+            FileMeta(
+                sop_class_uid=self.request.sop_class_uid,
+                sop_instance_uid=self.request.sop_instance_uid,
+                transfer_syntax_uid=self.request.transfer_syntax_uid,
+                calling_ae=self.request.calling_ae,
+                generation=generation,
+            )
+        )
 
     @property
     def _open(self) -> int:
@@ -268,16 +283,6 @@ class IncomingInstance:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _touch_durably(path: Path, time_s: float) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.utime(descriptor, (time_s, time_s))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
 
 
 def _free_bytes(folder: Path) -> int:

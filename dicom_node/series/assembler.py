@@ -5,7 +5,7 @@ Pure logic: no socket, no disk, no thread, and the clock comes in as an argument
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dicom_node.receive.events import (
@@ -151,6 +151,12 @@ class Assembler:
         """Drop a series that was deleted from the disk."""
         self._series.pop(key, None)
         self._collecting.pop(key, None)
+
+    def instances(self) -> Iterator[StoredInstance]:
+        """Yield every version of every instance."""
+        for arriving in self._series.values():
+            for versions in arriving.versions.values():
+                yield from versions.values()
 
     @property
     def collecting(self) -> int:

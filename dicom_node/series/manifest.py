@@ -55,6 +55,19 @@ def series_from_json(plain: dict[str, Any]) -> ReceivedSeries:
         raise ValueError(message) from error
 
 
+def read_manifest(path: Path) -> ReceivedSeries:
+    """Read a manifest, of this version or an older one.
+
+    Raises
+    ------
+    ValueError
+        If it is not of the expected form.
+    OSError
+        If it cannot be read.
+    """
+    return series_from_json(json.loads(path.read_bytes()))
+
+
 def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
     """Write down that a series is complete; its job is not yet durable.
 
@@ -93,7 +106,7 @@ def latest_series(
     found = []
     for path in folder.glob("*.json"):
         try:
-            found.append(series_from_json(json.loads(path.read_bytes())))
+            found.append(read_manifest(path))
         except (ValueError, FileNotFoundError):
             continue  # of another version, or renamed meanwhile and there as owed
     return max(found, key=lambda series: series.revision, default=None)

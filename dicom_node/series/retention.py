@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from dicom_node import log
 from dicom_node.records import ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
-from dicom_node.series.manifest import series_from_json
+from dicom_node.series.manifest import read_manifest
 from dicom_node.spool_layout import SpoolLayout
 
 
@@ -87,7 +86,7 @@ def _owed(folder: Path) -> tuple[ReceivedSeries, ...]:
         if path.name.startswith("pending-"):
             return ()
         try:
-            owed.append(series_from_json(json.loads(path.read_bytes())))
+            owed.append(read_manifest(path))
         except ValueError:
             return ()
     return tuple(owed)

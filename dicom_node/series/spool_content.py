@@ -1,12 +1,18 @@
-"""What lies in the spool when the node starts."""
+"""What lies in the spool when the node starts, and what an acceptor left unsaid.
+
+A manifest vouches for its instances: it is written after all of them were durable. So
+they are not read again, as long as their files are those of the manifest by name and
+time. Every other file is read as a whole and compared with its name, for a machine that
+lost power may have left it torn. These are the instances of series that were not yet
+complete, and what is not ours.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dicom_node import log
@@ -15,10 +21,13 @@ from dicom_node.identifiers import digest
 from dicom_node.receive.dataset_uids import in_file, read_head
 from dicom_node.receive.file_meta import read_meta
 from dicom_node.records import ReceivedSeries, StoredInstance
-from dicom_node.series.manifest import series_from_json
-from dicom_node.spool_layout import SpoolLayout, instance_name
+from dicom_node.series.arriving_series import order_of_arrival
+from dicom_node.series.manifest import read_manifest
+from dicom_node.spool_layout import PENDING, SpoolLayout, instance_name
 
 _CHUNK_BYTES = 1024 * 1024
+_SAME_TIME_S = 0.001
+"""A file's time is set from a float and comes back as another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,13 @@ class SpoolContent:
     pending: tuple[ReceivedSeries, ...]
     owed: tuple[ReceivedSeries, ...]
 
+    @property
+    def latest_generation(self) -> int:
+        """The greatest generation of all instances; 0 if there are none."""
+        completed = (*self.pending, *self.owed)
+        vouched = (one for series in completed for one in series.instances)
+        return max((one.generation for one in (*self.instances, *vouched)), default=0)
+
 
 def read_spool(layout: SpoolLayout) -> SpoolContent:
     """Read the inbox; move away what is not ours, and drop what was half written.
@@ -50,22 +66,39 @@ def read_spool(layout: SpoolLayout) -> SpoolContent:
     instances: list[StoredInstance] = []
     pending: list[ReceivedSeries] = []
     owed: list[ReceivedSeries] = []
-    for path in sorted(_files(layout)):
-        if path.suffix == ".partial":
-            path.unlink()
+    for entry in sorted(layout.inbox.iterdir()):
+        if not entry.is_dir():
+            _set_aside(layout, entry, "no folder of a series")
             continue
-        try:
-            if path.suffix != ".json":
-                instances.append(read_instance(path))
-            elif path.name.startswith("pending-"):
-                pending.append(_read_manifest(path))
-            else:
-                owed.append(_read_manifest(path))
-        except (InstanceRefusedError, ValueError, OSError) as error:
-            _set_aside(layout, path, type(error).__name__)
+        folder = _read_folder(layout, entry)
+        instances += folder.instances
+        pending += folder.pending
+        owed += folder.owed
     return SpoolContent(
         instances=tuple(instances), pending=tuple(pending), owed=tuple(owed)
     )
+
+
+def unheard_instances(
+    layout: SpoolLayout, known: Iterable[StoredInstance]
+) -> Iterator[StoredInstance]:
+    """Yield the instances of the inbox of which no event has told.
+
+    An acceptor that is killed may leave unsaid what it stored, and acknowledged, last.
+
+    Parameters
+    ----------
+    known
+        The instances of which events, or `read_spool`, have told.
+    """
+    by_path = {one.path: one for one in known}
+    for path in layout.inbox.glob("*/*.dcm"):
+        try:
+            one = by_path.get(path)
+            if one is None or not _is_time_of(one, path.stat().st_mtime):
+                yield read_instance(path)
+        except (InstanceRefusedError, OSError):
+            continue  # what is torn is found again, and set aside, at the next start
 
 
 def read_instance(path: Path) -> StoredInstance:
@@ -101,19 +134,63 @@ def read_instance(path: Path) -> StoredInstance:
         sha256=content,
         size_bytes=state.st_size - start,
         received_at_s=state.st_mtime,
+        generation=meta.generation,
     )
 
 
-def _files(layout: SpoolLayout) -> Iterator[Path]:
-    for entry in layout.inbox.iterdir():
-        if not entry.is_dir():
-            yield entry
-            continue
-        yield from entry.iterdir()
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What lies in the folder of one series."""
+
+    instances: tuple[StoredInstance, ...]
+    pending: tuple[ReceivedSeries, ...]
+    owed: tuple[ReceivedSeries, ...]
 
 
-def _read_manifest(path: Path) -> ReceivedSeries:
-    return series_from_json(json.loads(path.read_bytes()))
+def _read_folder(layout: SpoolLayout, folder: Path) -> _Folder:
+    pending: list[ReceivedSeries] = []
+    owed: list[ReceivedSeries] = []
+    others: dict[str, float] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.endswith(".partial"):
+                path.unlink()
+            elif not entry.name.endswith(".json"):
+                others[entry.name] = entry.stat().st_mtime
+            else:
+                try:
+                    kind = pending if entry.name.startswith(PENDING) else owed
+                    kind.append(read_manifest(path))
+                except (ValueError, OSError) as error:
+                    _set_aside(layout, path, type(error).__name__)
+    vouched = _vouched_for((*pending, *owed))
+    instances: list[StoredInstance] = []
+    for name, time_s in sorted(others.items()):
+        path = folder / name
+        known = vouched.get(name)
+        try:
+            if known is None or not _is_time_of(known, time_s):
+                instances.append(read_instance(path))
+            else:
+                instances.append(
+                    known if known.path == path else replace(known, path=path)
+                )
+        except (InstanceRefusedError, OSError) as error:
+            _set_aside(layout, path, type(error).__name__)
+    return _Folder(tuple(instances), tuple(pending), tuple(owed))
+
+
+def _vouched_for(series: Iterable[ReceivedSeries]) -> Mapping[str, StoredInstance]:
+    """Return the instances that manifests name, by the names of their files."""
+    instances = (one for found in series for one in found.instances)
+    # The same content may have come again and made another revision.
+    return {one.path.name: one for one in sorted(instances, key=order_of_arrival)}
+
+
+def _is_time_of(known: StoredInstance, time_s: float) -> bool:
+    """Tell whether a file is as old as the instance, so that it did not come again."""
+    return abs(time_s - known.received_at_s) < _SAME_TIME_S
 
 
 def _set_aside(layout: SpoolLayout, path: Path, reason: str) -> None:

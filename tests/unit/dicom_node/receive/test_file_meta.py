@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -18,6 +20,7 @@ META = FileMeta(
     sop_instance_uid="1.2.3",
     transfer_syntax_uid="1.2.840.10008.1.2.1",
     calling_ae="PACS",
+    generation=1_234_567_890_123,
 )
 
 
@@ -35,6 +38,20 @@ def test_we_read_what_we_write_up_to_the_dataset() -> None:
     file = BytesIO(encode_meta(META) + b"dataset")
     assert read_meta(file) == META
     assert file.read() == b"dataset"
+
+
+def test_the_generation_can_be_written_over() -> None:
+    first, later = (replace(META, generation=number) for number in (0, 2**63))
+    assert len(encode_meta(first)) == len(encode_meta(later))
+
+
+def test_what_the_first_release_wrote_is_of_generation_0() -> None:
+    content = encode_meta(META)
+    # It ended with the AE title, before two elements of ours.
+    private = content.index(struct.pack("<HH", 2, 0x0100))
+    length = struct.pack("<I", private - 144)
+    former = content[:140] + length + content[144:private]
+    assert read_meta(BytesIO(former)) == replace(META, generation=0)
 
 
 @pytest.mark.parametrize("length", [0, 100, 131, 143, 150, 200])

@@ -18,6 +18,7 @@ from dicom_node.errors import (
 )
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.records import StoredInstance, StoreRequest
+from dicom_node.series.spool_content import read_instance
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.dicom_files import dataset_bytes, encoded, mr_instance
 
@@ -97,7 +98,26 @@ def test_the_same_content_again_is_the_same_file_and_came_last(desk: Desk) -> No
     first, second, third = desk.stored
     assert first.path == third.path
     assert sorted([first.path, second.path]) == desk.files()
-    assert first.path.stat().st_mtime > second.path.stat().st_mtime
+    assert first.generation < second.generation < third.generation
+    # On the disk, too, which is all that is known after a restart.
+    assert read_instance(third.path) == third
+    assert read_instance(second.path) == second
+
+
+def test_the_same_content_again_is_never_exchanged_for_what_is_not_durable(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.send(mr_instance())
+    (stored,) = desk.stored
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SpoolFailedError):
+        desk.send(mr_instance())
+    assert desk.files() == [stored.path]
+    assert read_instance(stored.path) == stored
 
 
 def test_the_same_series_uid_in_two_studies_is_two_series(desk: Desk) -> None:
