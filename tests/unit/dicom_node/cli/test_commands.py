@@ -12,11 +12,12 @@ import pytest
 from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
+from dicom_node import plugins
 from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.work import analyse_folder, plugins
+from dicom_node.work import analyse_folder
 from tests.support.mr_series import build_series, write_series
 from tests.support.peers import free_port
 from tests.support.spine_phantom import frame_of
