@@ -52,6 +52,7 @@ DEGREE = Concept("deg", "UCUM", "degree")
 RATIO = Concept("{ratio}", "UCUM", "ratio")
 MILLISECOND = Concept("ms", "UCUM", "millisecond")
 TESLA = Concept("T", "UCUM", "tesla")
+PER_CENT = Concept("%", "UCUM", "percent")
 NO_UNITS = Concept("1", "UCUM", "no units")
 
 # What is measured of a structure, and where on it.

@@ -35,6 +35,9 @@ GREY = {
 _BODY_SIDE_MM, _CANAL_SIDE_MM = 22.0, 9.0
 _CANAL_BEHIND_MM = (20.0, 34.0)
 _S1_HEIGHT_MM, _S1_DEPTH_MM = 24.0, 32.0
+_BONE = (Tissue.BODY, Tissue.S1)
+_HOLLOW_SHARES = (0.12, 0.65, 0.88)
+"""Of the depth of an end plate: where a hollow begins, is deepest and ends."""
 _SUBPIXELS = 5
 _NOISE = 2.0
 
@@ -78,6 +81,11 @@ class WedgeSpine:
         What S1 is called: a network may take it for a body.
     low_body, low_body_mm
         A compressed body, counted upwards with L5 as 0, and its height.
+    hollow_mm
+        How deep disc reaches into every end plate; deepest behind the middle.
+    slipped, slip_mm
+        A body, counted upwards with L5 as 0, that lies so far before the one below;
+        those above go with it.
     """
 
     discs: tuple[WedgeDisc, ...] = DISCS
@@ -86,6 +94,9 @@ class WedgeSpine:
     s1_as: Tissue = Tissue.S1
     low_body: int | None = None
     low_body_mm: float = BODY_HEIGHT_MM
+    hollow_mm: float = 0.0
+    slipped: int | None = None
+    slip_mm: float = 0.0
 
     def polygons(self) -> list[Polygon]:
         """Return all quadrangles, S1 first."""
@@ -105,6 +116,8 @@ class WedgeSpine:
             behind.append(_behind(spot, up))
             spot = spot + up * (disc.height_mm + GAP_MM)
             up = _rotated(up, half)
+            if place == self.slipped:
+                spot = spot - _back(up) * self.slip_mm
             body = _box(spot, up, high_mm, BODY_DEPTH_MM)
             shapes.append((Tissue.BODY, body, _BODY_SIDE_MM))
             spot = spot + up * high_mm
@@ -113,6 +126,20 @@ class WedgeSpine:
             quad = np.array([low[0], low[1], high[1], high[0]])
             shapes.append((Tissue.CANAL, quad, _CANAL_SIDE_MM))
         return shapes
+
+    def hollows(self) -> list[Vector]:
+        """Return the triangles (y, z) by which discs reach into end plates."""
+        if not self.hollow_mm:
+            return []
+        boxes = [corners for kind, corners, _ in self.polygons() if kind in _BONE]
+        plates = [(box[3], box[2], box[0]) for box in boxes]
+        plates += [(box[0], box[1], box[3]) for box in boxes[1:]]
+        triangles = []
+        for front, rear, across in plates:
+            inward = (across - front) / np.linalg.norm(across - front)
+            first, deepest, last = (front + s * (rear - front) for s in _HOLLOW_SHARES)
+            triangles.append(np.array([first, last, deepest + inward * self.hollow_mm]))
+        return triangles
 
     def coverage(
         self, frame: Frame, shape: tuple[int, int, int], index: int
@@ -136,6 +163,15 @@ class WedgeSpine:
             points = [frame.to_mm(pixels[near][edge] + o) @ self.turn for o in offsets]
             share[edge] = (_depth(np.stack(points)[..., 1:], corners) > 0).mean(axis=0)
             shares[kind][near] += share
+        for corners in self.hollows():
+            low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
+            near = ((centres[..., 1:] > low) & (centres[..., 1:] < high)).all(axis=-1)
+            near &= np.abs(centres[..., 0]) <= _BODY_SIDE_MM
+            points = [frame.to_mm(pixels[near] + o) @ self.turn for o in offsets]
+            share = (_depth(np.stack(points)[..., 1:], corners) > 0).mean(axis=0)
+            for kind in _BONE:
+                shares[kind][near] *= 1 - share
+            shares[Tissue.DISC][near] += share
         shares = np.minimum(shares, 1.0)
         shares[Tissue.BACKGROUND] = np.maximum(1 - shares[1:].sum(axis=0), 0)
         return shares

@@ -144,6 +144,11 @@ class Anatomy:
         higher = family[family.index(structure) + 1 :]
         return any(other.number in self.levels.windows for other in higher)
 
+    def cut_off_above(self, structure: Structure) -> bool:
+        """Say whether a structure touches the upper edge of the picture."""
+        window = self.levels.windows.get(structure.number)
+        return window is not None and bool(window[1].start < _EDGE_PX)
+
     def cut_off(self, structure: Structure) -> bool:
         """Say whether a structure touches the upper or lower edge of the picture."""
         window = self.levels.windows.get(structure.number)

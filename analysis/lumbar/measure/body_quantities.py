@@ -2,11 +2,65 @@
 
 from __future__ import annotations
 
-from analysis.contract.concepts import DEPTH, DERIVATION, HEIGHT, MEAN, MILLIMETRE
+from collections.abc import Callable, Sequence
+
+from analysis.contract.concepts import (
+    ANTERIOR,
+    DEPTH,
+    DERIVATION,
+    HEIGHT,
+    MEAN,
+    MIDDLE,
+    MILLIMETRE,
+    POSTERIOR,
+    PRIVATE_SCHEME,
+    RATIO,
+    TOPOGRAPHY,
+    Concept,
+)
 from analysis.lumbar.doubt import Need
+from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
+from analysis.lumbar.measure.height_loss import heights_of, share_of
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import Vertebra
+from analysis.lumbar.value import Missing, Value
+
+_HEIGHTS = (
+    (
+        "anterior",
+        ANTERIOR,
+        "from front rim to front rim, a tenth of the depth behind the wall",
+        lambda one: one.anterior_height_mm,
+    ),
+    (
+        "middle",
+        MIDDLE,
+        "between the end plates in the middle tenth of the depth",
+        lambda one: one.middle_height_mm,
+    ),
+    (
+        "posterior",
+        POSTERIOR,
+        "from rear rim to rear rim",
+        lambda one: one.posterior_height_mm,
+    ),
+)
+
+
+def _height(index: int) -> Callable[[Vertebra], Value]:
+    def read(body: Vertebra) -> Value:
+        found = heights_of(body.shapes, body.slab)
+        return found if isinstance(found, Missing) else found[index]
+
+    return read
+
+
+def _in_slices(
+    read: Callable[[BodyShape], float],
+) -> Callable[[Vertebra], Sequence[float]]:
+    return lambda body: [read(one) for one in body.shapes.near_middle(body.vertebra)]
+
 
 BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
     Quantity(
@@ -27,5 +81,29 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         definition="as for the disc",
         needs=frozenset({Need.BODY_HEIGHTS}),
         plausible=BODY_LENGTH_MM,
+    ),
+    *(
+        Quantity(
+            key=f"body_{name}_height_mm",
+            concept=HEIGHT,
+            modifiers=((TOPOGRAPHY, place),),
+            unit=MILLIMETRE,
+            read=_height(index),
+            definition=definition,
+            needs=frozenset({Need.BODY_HEIGHTS}),
+            in_slices=_in_slices(read),
+        )
+        for index, (name, place, definition, read) in enumerate(_HEIGHTS)
+    ),
+    Quantity(
+        key="body_height_ratio",
+        concept=Concept(
+            "BODY-SHARE", PRIVATE_SCHEME, "Body height of that which neighbours suggest"
+        ),
+        unit=RATIO,
+        read=lambda body: share_of(body.shares[body.vertebra.label]),
+        definition="front, middle or rear height, whichever is lowest, / the median "
+        "of what the same height of the other bodies T12 to L5 lets expect; T12 to L5",
+        needs=frozenset({Need.BODY_HEIGHTS}),
     ),
 )

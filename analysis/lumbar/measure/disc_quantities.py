@@ -25,7 +25,14 @@ from analysis.contract.concepts import (
 from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.discs_and_bodies import DISC_HEIGHT_MM, DISC_LENGTH_MM
-from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown, Terms
+from analysis.lumbar.measure.height_loss import has_lost_height, lost_beside
+from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
+from analysis.lumbar.measure.quantity import (
+    DetectableChange,
+    Quantity,
+    Shown,
+    Terms,
+)
 from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.slab import Slab
 from analysis.lumbar.value import Missing, Value, ratio
@@ -62,12 +69,17 @@ def _heights_over(
 def _body_height_mm(level: DiscLevel) -> Value:
     """Return the mean height of both bodies; at L5/S1 that of L5.
 
-    The sacrum's first body is a wedge; its height is no height of a vertebra.
+    The sacrum's first body is a wedge; its height is no height of a vertebra. A body
+    that has lost height is left out: what is left tells nothing of the disc.
     """
-    above, below = level.above.height_mm, level.below.height_mm
-    if isinstance(above, Missing) or level.below.structure is _S1:
-        return above
-    return below if isinstance(below, Missing) else (above + below) / 2
+    bodies = [body for body in (level.above, level.below) if body.structure is not _S1]
+    whole = [body for body in bodies if not has_lost_height(level.shares, body)]
+    if not whole:
+        return lost_beside(bodies)
+    first, last = whole[0].height_mm, whole[-1].height_mm
+    if isinstance(first, Missing):
+        return first
+    return last if isinstance(last, Missing) else (first + last) / 2
 
 
 DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
@@ -153,11 +165,11 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         key="wedge_angle_deg",
         concept=_own("DISC-WEDGE", "Disc wedge angle, open to the front"),
         unit=DEGREE,
-        read=lambda level: level.slab.wedge_deg,
-        definition="between the two facing end plates; positive where it opens to the "
-        "front",
+        read=interbody_value(lambda one: one.wedge_deg),
+        definition="between the lines on the rims of the two facing end plates; "
+        "positive where it opens to the front",
         needs=_OUTLINES,
-        in_slices=_in_slices(lambda one: one.wedge_deg or 0.0),
+        in_slices=interbody_in_slices(lambda one: one.wedge_deg),
         terms=Terms(floor=1.62, share=0.0995, blur=0.691, spread=0.777),
         change=DetectableChange(limit=2.13),
     ),
@@ -166,8 +178,9 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         concept=_own("DHI", "Disc height index"),
         unit=RATIO,
         read=lambda level: ratio(level.slab.height_mm, _body_height_mm(level)),
-        definition="disc height / mean height of the two adjacent bodies. L5/S1: / "
-        "height of L5 alone, because S1 is a wedge and part of the sacrum",
+        definition="disc height / mean height of the two adjacent bodies, of one alone "
+        "where the other has lost height. L5/S1: / height of L5 alone, because S1 is a "
+        "wedge and part of the sacrum",
         needs=_OUTLINES | {Need.BODY_HEIGHTS},
         in_slices=_heights_over(_body_height_mm),
         terms=Terms(floor=0, share=0.0388, blur=1.37, spread=0.478),

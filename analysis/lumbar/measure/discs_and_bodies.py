@@ -11,6 +11,7 @@ import numpy as np
 from analysis.contract.measurement import Absence, Outline
 from analysis.lumbar.anatomy.spine import Anatomy, outline_px
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.slab import Slab, measure_slab
 from analysis.lumbar.value import Missing, Value
 
@@ -34,7 +35,7 @@ class SlabMeasurement:
     ----------
     height_mm, anterior_height_mm, middle_height_mm, posterior_height_mm, length_mm
         As `Slab` defines them; mean of the middle half of the slices near the middle.
-    area_mm2, wedge_deg
+    area_mm2
         The same.
     slices
         What the mean was taken of.
@@ -53,7 +54,6 @@ class SlabMeasurement:
     posterior_height_mm: Value
     length_mm: Value
     area_mm2: Value
-    wedge_deg: Value
     slices: tuple[Slab, ...] = ()
     blur_mm: float | None = None
     outline: Outline | None = None
@@ -89,7 +89,7 @@ def _measure(
     missing = _missing(anatomy, structure, len(found)) or _incomplete(found)
 
     def middle(read: Callable[[Slab], float]) -> Value:
-        return missing or _middle_half([read(slab) for slab in found])
+        return missing or middle_half([read(slab) for slab in found])
 
     height, length = (
         value if isinstance(value, Missing) else _within(value, limit, name)
@@ -108,14 +108,23 @@ def _measure(
         posterior_height_mm=middle(lambda slab: slab.posterior_height_mm),
         length_mm=length,
         area_mm2=middle(lambda slab: slab.area_mm2),
-        wedge_deg=missing or _wedge(found),
         slices=tuple(found),
-        blur_mm=_middle_half([slab.blur_mm for slab in found]) if found else None,
+        blur_mm=middle_half([slab.blur_mm for slab in found]) if found else None,
         outline=_outline(anatomy, structure, slices),
     )
 
 
-def _middle_half(values: Sequence[float]) -> float:
+def body_shapes(anatomy: Anatomy, slabs: Sequence[SlabMeasurement]) -> BodyShapes:
+    """Return the shapes of bodies, for which the slabs tell the direction."""
+    downs = {
+        slab.structure.number: np.array(slab.slices[0].down)
+        for slab in slabs
+        if slab.slices
+    }
+    return BodyShapes(anatomy=anatomy, downs=downs)
+
+
+def middle_half(values: Sequence[float]) -> float:
     """Return the mean without the highest and the lowest quarter.
 
     The median of up to four values: one slice that was read wrongly does no harm.
@@ -123,14 +132,6 @@ def _middle_half(values: Sequence[float]) -> float:
     ordered = np.sort(values)
     left_out = (len(ordered) + 1) // 4
     return float(ordered[left_out : len(ordered) - left_out].mean())
-
-
-def _wedge(found: list[Slab]) -> Value:
-    known = [slab.wedge_deg for slab in found if slab.wedge_deg is not None]
-    if known:
-        return _middle_half(known)
-    text = "the two end plates are not seen over enough of their length"
-    return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
 
 
 def _slabs(

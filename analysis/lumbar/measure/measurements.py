@@ -19,7 +19,12 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.measure.discs_and_bodies import measure_body, measure_disc
+from analysis.lumbar.measure.discs_and_bodies import (
+    body_shapes,
+    measure_body,
+    measure_disc,
+)
+from analysis.lumbar.measure.height_loss import expected_shares
 from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.signal import SignalReader
@@ -124,6 +129,8 @@ def measure_spine(
     """
     slabs = [measure_body(anatomy, vertebra) for vertebra in VERTEBRAE]
     bodies = {slab.structure.label: slab for slab in slabs}
+    shapes = body_shapes(anatomy, slabs)
+    shares = expected_shares(shapes, slabs)
     geometry = zheng_geometry(anatomy)
     reader = SignalReader.of(anatomy, volume, labels)
     levels = []
@@ -134,6 +141,8 @@ def measure_spine(
         above, below = (bodies[name] for name in level_of(disc).split("/"))
         level = DiscLevel(
             anatomy=anatomy,
+            shapes=shapes,
+            shares=shares,
             slab=slab,
             above=above,
             below=below,
@@ -141,9 +150,17 @@ def measure_spine(
             zheng=geometry[disc.number],
         )
         levels.append(level)
-    whole = WholeSpine(anatomy=anatomy, levels=tuple(levels), bodies=bodies)
+    whole = WholeSpine(
+        anatomy=anatomy,
+        shapes=shapes,
+        shares=shares,
+        levels=tuple(levels),
+        bodies=bodies,
+    )
     found = [
-        Vertebra(anatomy=anatomy, slab=slab, others=bodies)
+        Vertebra(
+            anatomy=anatomy, shapes=shapes, shares=shares, slab=slab, others=bodies
+        )
         for slab in slabs
         if slab.outline is not None
     ]

@@ -36,17 +36,23 @@ a network has learnt the outlines, its errors are too small.
 
 from __future__ import annotations
 
+from analysis.lumbar.measure.alignment_quantities import ALIGNMENT_QUANTITIES
 from analysis.lumbar.measure.body_quantities import BODY_QUANTITIES
 from analysis.lumbar.measure.disc_quantities import DISC_QUANTITIES
+from analysis.lumbar.measure.interbody_quantities import INTERBODY_QUANTITIES
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import DiscLevel, Vertebra, WholeSpine
 from analysis.lumbar.measure.zheng2022.quantities import ZHENG_QUANTITIES
 
-OF_LEVELS: tuple[Quantity[DiscLevel], ...] = (*DISC_QUANTITIES, *ZHENG_QUANTITIES)
+OF_LEVELS: tuple[Quantity[DiscLevel], ...] = (
+    *DISC_QUANTITIES,
+    *INTERBODY_QUANTITIES,
+    *ZHENG_QUANTITIES,
+)
 """Of each disc level, in the order of a reader."""
 OF_BODIES: tuple[Quantity[Vertebra], ...] = BODY_QUANTITIES
 """Of each vertebral body."""
-OF_SPINE: tuple[Quantity[WholeSpine], ...] = ()
+OF_SPINE: tuple[Quantity[WholeSpine], ...] = ALIGNMENT_QUANTITIES
 """Of the spine as a whole."""
 
 

@@ -9,9 +9,12 @@ from typing import Any, TypeVar, cast
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, Structure, level_of
 from analysis.lumbar.doubt import Need, Scope
+from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
+from analysis.lumbar.measure.height_loss import ExpectedShare
 from analysis.lumbar.measure.signal import DiscSignal
 from analysis.lumbar.measure.zheng2022.parameters import ZhengGeometry
+from analysis.lumbar.value import Missing
 
 T = TypeVar("T")
 
@@ -28,9 +31,15 @@ class Site:
     ----------
     anatomy
         The named structures, on the sagittal grid.
+    shapes
+        Of all bodies.
+    shares
+        What each body has of the height that its neighbours let expect, by its label.
     """
 
     anatomy: Anatomy
+    shapes: BodyShapes
+    shares: Mapping[str, ExpectedShare | Missing]
     _had: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
 
     def once(self, measure: Callable[[Any], T]) -> T:

@@ -1,4 +1,4 @@
-"""Heights, length, area and wedge of a disc or a body in one sagittal slice.
+"""Heights, length and area of a disc or a body in one sagittal slice.
 
 Both are slabs between two surfaces. A slab is measured in a frame of its own: `s`
 runs along it to the back, `n` across it to the feet, both in mm from its centre.
@@ -54,9 +54,6 @@ class Slab:
         Of the part that is at least 1 mm high.
     area_mm2
         Of the whole outline.
-    wedge_deg
-        Angle between its two end plates; positive where it opens to the front. None
-        where an end plate cannot be seen.
     filled
         Share of the central 80 % of the space between the facing bodies that it
         reaches over; 1 where no bodies were given.
@@ -73,7 +70,6 @@ class Slab:
     posterior_height_mm: float
     length_mm: float
     area_mm2: float
-    wedge_deg: float | None
     filled: float
     blur_mm: float
     down: tuple[float, float]
@@ -133,7 +129,6 @@ def measure_slab(
         posterior_height_mm=rear,
         length_mm=(profile.last - profile.first) * STEP_MM,
         area_mm2=float(profile.heights.sum() * STEP_MM),
-        wedge_deg=None if angles is None else float(np.degrees(angles[0] - angles[1])),
         filled=_filled(profile.heights, surfaces),
         blur_mm=(shifted[0] - shifted[1]) / 2,
         down=(float(down[0]), float(down[1])),

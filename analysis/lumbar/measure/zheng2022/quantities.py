@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from analysis.contract.concepts import NO_UNITS, PRIVATE_SCHEME, RATIO, Concept
+from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.doubt import Need
+from analysis.lumbar.measure.height_loss import has_lost_height, lost_beside
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.zheng2022.parameters import grade_of
+from analysis.lumbar.value import Value
 
+_S1 = VERTEBRAE[0]
 _GEOMETRY = frozenset({Need.DISC, Need.BODIES, Need.BODY_HEIGHTS})
 _SIGNAL = frozenset({Need.DISC, Need.BODIES, Need.CANAL, Need.SIGNAL})
 
 
 def _zheng(value: str, meaning: str) -> Concept:
     return Concept(f"{value}-ZHENG2022", PRIVATE_SCHEME, f"{meaning} as Zheng 2022")
+
+
+def _dhi(level: DiscLevel) -> Value:
+    """Return its DHI, which knows no body that has lost height."""
+    beside = [body for body in (level.above, level.below) if body.structure is not _S1]
+    lost = [body for body in beside if has_lost_height(level.shares, body)]
+    return lost_beside(lost) if lost else level.zheng.dhi
 
 
 ZHENG_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
@@ -30,9 +41,9 @@ ZHENG_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         key="reference.dhi",
         concept=_zheng("DHI", "Disc height index"),
         unit=RATIO,
-        read=lambda level: level.zheng.dhi,
+        read=_dhi,
         definition="that / mean of (area / mean end-plate width) of the two bodies; "
-        "L5/S1: of L5",
+        "L5/S1: of L5. None where one of them has lost height",
         needs=_GEOMETRY,
     ),
     Quantity(

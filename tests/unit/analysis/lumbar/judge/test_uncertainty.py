@@ -7,6 +7,7 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
 from analysis.lumbar.judge.uncertainty import sensitivity, uncertainties
+from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.disc_quantities import DISC_QUANTITIES
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
 from analysis.lumbar.measure.measurements import MeasuredDisc
@@ -24,7 +25,6 @@ SLICE = Slab(
     posterior_height_mm=6.0,
     length_mm=36.0,
     area_mm2=280.0,
-    wedge_deg=6.0,
     filled=1.0,
     blur_mm=0.4,
     down=(1.0, 0.0),
@@ -40,7 +40,6 @@ def slab(structure: Structure, height_mm: float, *slices: Slab) -> SlabMeasureme
         posterior_height_mm=6.0,
         length_mm=36.0,
         area_mm2=280.0,
-        wedge_deg=6.0,
         slices=slices,
     )
 
@@ -49,6 +48,8 @@ def level(*slices: Slab) -> DiscLevel:
     """Return L4/L5 between bodies 25 mm high."""
     return DiscLevel(
         anatomy=cast("Anatomy", None),
+        shapes=cast("BodyShapes", None),
+        shares={},
         slab=slab(DISCS[1], 8.0, *slices),
         above=slab(VERTEBRAE[2], 25.0),
         below=slab(VERTEBRAE[1], 25.0),

@@ -1,0 +1,67 @@
+"""How the end plates of the whole spine lie to each other: lordosis, sacral slope.
+
+The patient lies: lordosis is a little less than standing, and the slope is that against
+the table's level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis.contract.measurement import Absence
+from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
+from analysis.lumbar.measure.body_shape import BodyShape
+from analysis.lumbar.measure.discs_and_bodies import middle_half
+from analysis.lumbar.measure.sites import DiscLevel, Site, WholeSpine
+from analysis.lumbar.value import Missing, Value
+
+_S1, _L1 = VERTEBRAE[0], VERTEBRAE[5]
+
+
+def lordosis_deg(spine: WholeSpine) -> Value:
+    """Return the angle from the upper end plate of L1 to that of S1."""
+    return _opened(_lean_deg(spine, _L1), _lean_deg(spine, _S1))
+
+
+def segment_lordosis_deg(level: DiscLevel) -> Value:
+    """Return the angle between the upper end plates of both bodies of a level.
+
+    Those of the levels add up to the lordosis.
+    """
+    above, below = level.above.structure, level.below.structure
+    return _opened(_lean_deg(level, above), _lean_deg(level, below))
+
+
+def sacral_slope_deg(spine: WholeSpine) -> Value:
+    """Return how the upper end plate of S1 leans to the front.
+
+    Against the level of the table, in the plane of the slices.
+    """
+    frame = spine.anatomy.tissues.grid.frame
+
+    def slope(shape: BodyShape) -> float:
+        row, column = shape.upper.back
+        _, back, head = frame.directions[:, 1] * row + frame.directions[:, 2] * column
+        return float(np.degrees(np.arctan2(head, back)))
+
+    return _read(spine, _S1, slope)
+
+
+def _lean_deg(site: Site, vertebra: Structure) -> Value:
+    return _read(site, vertebra, lambda shape: shape.upper.lean_deg)
+
+
+def _read(site: Site, vertebra: Structure, read: Callable[[BodyShape], float]) -> Value:
+    shapes = site.shapes.near_middle(vertebra)
+    if shapes and not site.anatomy.cut_off_above(vertebra):
+        return middle_half([read(one) for one in shapes])
+    text = f"the upper end plate of {vertebra.label} is not seen over enough of it"
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
+
+
+def _opened(above: Value, below: Value) -> Value:
+    if isinstance(above, Missing):
+        return above
+    return below if isinstance(below, Missing) else above - below

@@ -1,0 +1,29 @@
+"""The quantities of the spine as a whole."""
+
+from __future__ import annotations
+
+from analysis.contract.concepts import DEGREE, PRIVATE_SCHEME, Concept
+from analysis.lumbar.doubt import Need
+from analysis.lumbar.measure.alignment import lordosis_deg, sacral_slope_deg
+from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.sites import WholeSpine
+
+ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
+    Quantity(
+        key="lordosis_l1_s1_deg",
+        concept=Concept("LORDOSIS-L1-S1", PRIVATE_SCHEME, "Lordosis L1 to S1, supine"),
+        unit=DEGREE,
+        read=lordosis_deg,
+        definition="from the upper end plate of L1 to that of S1, by their rims; lying",
+        needs=frozenset({Need.BODIES}),
+    ),
+    Quantity(
+        key="sacral_slope_deg",
+        concept=Concept("SACRAL-SLOPE", PRIVATE_SCHEME, "Sacral slope, supine"),
+        unit=DEGREE,
+        read=sacral_slope_deg,
+        definition="how the upper end plate of S1 leans to the front, against the "
+        "level of the table, in the plane of the slices; lying",
+        needs=frozenset({Need.BODIES}),
+    ),
+)

@@ -1,0 +1,141 @@
+"""What lies between two bodies: their distance, their angle, their slip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.contract.measurement import Absence
+from analysis.lumbar.anatomy.field import Field
+from analysis.lumbar.measure.body_shape import BodyShape
+from analysis.lumbar.measure.discs_and_bodies import middle_half
+from analysis.lumbar.measure.end_plates import DISC_HALF_HEIGHT_MM, STEP_MM, Rays
+from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.value import Missing, Value
+
+_MIDDLE_SHARE = 0.1
+"""Of the depth over which the middle height is averaged, as of a disc."""
+_MIN_RAYS = 10
+"""Over 4 mm; bodies that face each other over less have slipped off."""
+_PER_CENT = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interbody:
+    """The space between two bodies in one slice.
+
+    Parameters
+    ----------
+    height_mm
+        Mean distance of the end plates between the rims that face each other, along the
+        direction that halves their angle.
+    anterior_height_mm, posterior_height_mm
+        Distance of the front and of the rear rims along that direction.
+    middle_height_mm
+        Distance of the end plates in the middle.
+    wedge_deg
+        Angle between the lines on their rims; positive where it opens to the front.
+    slip_mm
+        By how much the rear edge of the body above lies before that of the body below,
+        along the end plate of the lower; negative where it lies behind.
+    slip_percent
+        The same, of the depth of the lower body's end plate.
+    """
+
+    height_mm: float
+    anterior_height_mm: float
+    middle_height_mm: float
+    posterior_height_mm: float
+    wedge_deg: float
+    slip_mm: float
+    slip_percent: float
+
+
+def interbody_of(
+    shapes: tuple[BodyShape, BodyShape], fields: tuple[Field | None, Field | None]
+) -> Interbody | None:
+    """Measure the space between two bodies; None where they do not face each other.
+
+    Parameters
+    ----------
+    shapes, fields
+        Of the body above and of that below, in one slice.
+    """
+    first_field, last_field = fields
+    if first_field is None or last_field is None:
+        return None
+    upper, lower = shapes[0].lower, shapes[1].upper
+    halving = upper.back + lower.back
+    back = halving / np.linalg.norm(halving)
+    down = np.array([back[1], -back[0]])
+    front_rims = (upper.front_rim_mm, lower.front_rim_mm)
+    rear_rims = (upper.rear_rim_mm, lower.rear_rim_mm)
+    centre = np.mean([*front_rims, *rear_rims], axis=0)
+    rays = Rays.of(centre, down, DISC_HALF_HEIGHT_MM, (first_field, last_field))
+    above, below = rays.facing_surfaces((first_field, last_field))
+    first = max(float((rim - centre) @ back) for rim in front_rims)
+    last = min(float((rim - centre) @ back) for rim in rear_rims)
+    along, gap = rays.along_mm, below - above
+    faced = np.isfinite(gap) & (along >= first) & (along <= last)
+    reach = max(_MIDDLE_SHARE / 2 * (last - first), STEP_MM)
+    middle = faced & (np.abs(along - (first + last) / 2) <= reach)
+    if faced.sum() < _MIN_RAYS or not middle.any():
+        return None
+    slip = float((lower.rear_mm - upper.rear_mm) @ lower.back)
+    return Interbody(
+        height_mm=float(gap[faced].mean()),
+        anterior_height_mm=_across(front_rims, down),
+        middle_height_mm=float(gap[middle].mean()),
+        posterior_height_mm=_across(rear_rims, down),
+        wedge_deg=upper.lean_deg - lower.lean_deg,
+        slip_mm=slip,
+        slip_percent=_PER_CENT * slip / lower.depth_mm,
+    )
+
+
+def _across(
+    rims: tuple[NDArray[np.float64], NDArray[np.float64]], down: NDArray[np.float64]
+) -> float:
+    return float((rims[1] - rims[0]) @ down)
+
+
+def measure_interbody(level: DiscLevel) -> tuple[Interbody, ...]:
+    """Measure the space between the bodies of a level, near its middle."""
+    above, below = level.above.structure, level.below.structure
+    found = []
+    for index in level.anatomy.middle_slices(level.disc):
+        upper, lower = (level.shapes.of(body, index) for body in (above, below))
+        if upper is None or lower is None:
+            continue
+        fields = (level.anatomy.field(above, index), level.anatomy.field(below, index))
+        one = interbody_of((upper, lower), fields)
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def interbody_value(
+    read: Callable[[Interbody], float],
+) -> Callable[[DiscLevel], Value]:
+    """Return what reads one number of the space between two bodies."""
+
+    def value(level: DiscLevel) -> Value:
+        found = level.once(measure_interbody)
+        if found:
+            return middle_half([read(one) for one in found])
+        if isinstance(level.slab.height_mm, Missing):
+            return level.slab.height_mm
+        text = "the two end plates are not seen over enough of their length"
+        return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
+
+    return value
+
+
+def interbody_in_slices(
+    read: Callable[[Interbody], float],
+) -> Callable[[DiscLevel], Sequence[float]]:
+    """Return what reads that number in every slice."""
+    return lambda level: [read(one) for one in level.once(measure_interbody)]

@@ -1,0 +1,100 @@
+"""The quantities of the space between two bodies, and of how they stand."""
+
+from __future__ import annotations
+
+from analysis.contract.concepts import (
+    ANTERIOR,
+    DEGREE,
+    DERIVATION,
+    MEAN,
+    MIDDLE,
+    MILLIMETRE,
+    PER_CENT,
+    POSTERIOR,
+    PRIVATE_SCHEME,
+    TOPOGRAPHY,
+    Concept,
+)
+from analysis.lumbar.doubt import Need
+from analysis.lumbar.measure.alignment import segment_lordosis_deg
+from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
+from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.sites import DiscLevel
+
+_OUTLINES = frozenset({Need.DISC, Need.BODIES})
+_HEIGHT = Concept("INTERBODY-HEIGHT", PRIVATE_SCHEME, "End plate to end plate distance")
+
+INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
+    Quantity(
+        key="interbody_height_mm",
+        concept=_HEIGHT,
+        modifiers=((DERIVATION, MEAN),),
+        unit=MILLIMETRE,
+        read=interbody_value(lambda one: one.height_mm),
+        definition="end plate to end plate, mean between the rims that face each "
+        "other, along the direction that halves their angle",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.height_mm),
+    ),
+    Quantity(
+        key="interbody_anterior_height_mm",
+        concept=_HEIGHT,
+        modifiers=((TOPOGRAPHY, ANTERIOR),),
+        unit=MILLIMETRE,
+        read=interbody_value(lambda one: one.anterior_height_mm),
+        definition="the same from front rim to front rim",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.anterior_height_mm),
+    ),
+    Quantity(
+        key="interbody_middle_height_mm",
+        concept=_HEIGHT,
+        modifiers=((TOPOGRAPHY, MIDDLE),),
+        unit=MILLIMETRE,
+        read=interbody_value(lambda one: one.middle_height_mm),
+        definition="the same in the middle tenth between the rims",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.middle_height_mm),
+    ),
+    Quantity(
+        key="interbody_posterior_height_mm",
+        concept=_HEIGHT,
+        modifiers=((TOPOGRAPHY, POSTERIOR),),
+        unit=MILLIMETRE,
+        read=interbody_value(lambda one: one.posterior_height_mm),
+        definition="the same from rear rim to rear rim",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.posterior_height_mm),
+    ),
+    Quantity(
+        key="segment_lordosis_deg",
+        concept=Concept("LORDOSIS-SEGM", PRIVATE_SCHEME, "Segmental lordosis"),
+        unit=DEGREE,
+        read=segment_lordosis_deg,
+        definition="between the upper end plates of both bodies, by their rims; the "
+        "segments add up to the lordosis",
+        needs=frozenset({Need.BODIES}),
+    ),
+    Quantity(
+        key="slip_mm",
+        concept=Concept("SLIP", PRIVATE_SCHEME, "Slip of the vertebra above"),
+        unit=MILLIMETRE,
+        read=interbody_value(lambda one: one.slip_mm),
+        definition="how far the lower rear corner of the body above lies before the "
+        "upper rear corner of the body below, along the latter's end plate; negative: "
+        "behind it",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.slip_mm),
+    ),
+    Quantity(
+        key="slip_percent",
+        concept=Concept(
+            "SLIP-SHARE", PRIVATE_SCHEME, "Slip in percent of the end plate"
+        ),
+        unit=PER_CENT,
+        read=interbody_value(lambda one: one.slip_percent),
+        definition="the same, of the depth of the lower body's end plate",
+        needs=_OUTLINES,
+        in_slices=interbody_in_slices(lambda one: one.slip_percent),
+    ),
+)
