@@ -17,7 +17,7 @@ def measured(spine: WedgeSpine, layout: Layout | None = None) -> SpineMeasuremen
     tissues = spine.tissue_map(frame, shape)
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     labels = label_source(tissues, anatomy.levels.names)
-    return measure_spine(anatomy, spine.volume(frame, shape), labels, None)
+    return measure_spine(anatomy, spine.volume(frame, shape), labels)
 
 
 def number(found: SpineMeasurements, level: str, key: str) -> float:

@@ -14,6 +14,7 @@ from analysis.lumbar.doubt import Doubt
 from analysis.lumbar.judge.artefacts import artefacts, cut_bodies
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
+from analysis.lumbar.judge.height_loss import height_losses
 from analysis.lumbar.judge.norms.place import norm_doubts
 from analysis.lumbar.judge.outline_confidence import (
     outline_confidence,
@@ -106,6 +107,7 @@ def judge(
     confidence = outline_confidence(anatomy.tissues, anatomy.levels.names, spine.edited)
     doubts = (
         *doubts,
+        *height_losses(told),
         *artefacts(anatomy, volume, spine.labels, told),
         *uncertain_outlines(confidence),
         *norm_doubts(assessment.person),

@@ -30,6 +30,8 @@ from analysis.lumbar.tell.evaluations import (
     assessed_details,
     assessed_reasons,
     grades_of,
+    height_loss_details,
+    height_loss_of,
     norms_of,
     unmeasured_of,
 )
@@ -99,6 +101,7 @@ def _body_finding(body: MeasuredBody, numbers: set[int]) -> Finding:
         outline=body.outline,
         measurements=_numbers_of(OF_BODIES, body),
         unmeasured=_unmeasured(OF_BODIES, body),
+        grades=height_loss_of(body),
     )
 
 
@@ -160,7 +163,12 @@ def details(measured: SpineMeasurements, assessment: Assessment) -> Mapping[str,
             for row in measured.discs
         ],
         "vertebrae": [
-            {"vertebra": body.vertebra.label, **_json(body), **_how_known(body)}
+            {
+                "vertebra": body.vertebra.label,
+                **_json(body),
+                **height_loss_details(body),
+                **_how_known(body),
+            }
             for body in reversed(measured.bodies)
         ],
         "spine": {**_json(measured.spine), **_how_known(measured.spine)},

@@ -14,7 +14,10 @@ from analysis.contract.result import Json
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import GRADES, ROMAN
 from analysis.lumbar.judge.grades_and_norms import Assessment
+from analysis.lumbar.judge.height_loss import known_share
 from analysis.lumbar.judge.norms.place import Places
+from analysis.lumbar.measure.height_loss import HeightLoss
+from analysis.lumbar.measure.measurements import MeasuredBody
 from analysis.lumbar.value import Missing
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
@@ -25,6 +28,13 @@ PFIRRMANN_GRADES = tuple(
 NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
 PRESENT = Concept("52101004", "SCT", "Present")
 ABSENT = Concept("272519000", "SCT", "Absent")
+HEIGHT_LOSS = Concept("HEIGHT-LOSS", PRIVATE_SCHEME, "Vertebral height loss (Genant)")
+HEIGHT_LOSSES = {
+    HeightLoss.NONE: ABSENT,
+    HeightLoss.MILD: Concept("255604002", "SCT", "Mild"),
+    HeightLoss.MODERATE: Concept("6736007", "SCT", "Moderate"),
+    HeightLoss.SEVERE: Concept("24484000", "SCT", "Severe"),
+}
 _DECIMALS = 4
 _EVEN = 0.5
 
@@ -60,6 +70,25 @@ def grades_of(level: str, assessment: Assessment) -> tuple[Grade, ...]:
             probabilities=((PRESENT, narrowed), (ABSENT, 1 - narrowed)),
         ),
     )
+
+
+def height_loss_of(body: MeasuredBody) -> tuple[Grade, ...]:
+    """Return the loss of height of a body as an evaluation."""
+    share = known_share(body)
+    if share is None:
+        return ()
+    return (Grade(concept=HEIGHT_LOSS, value=HEIGHT_LOSSES[share.grade]),)
+
+
+def height_loss_details(body: MeasuredBody) -> dict[str, Json]:
+    """Return the same for `report.json`: which height, and its grade from 0 to 3."""
+    share = known_share(body)
+    if share is None:
+        return {"height_loss_grade": None, "height_loss_place": None}
+    return {
+        "height_loss_grade": int(share.grade),
+        "height_loss_place": share.place,
+    }
 
 
 def unmeasured_of(level: str, assessment: Assessment) -> tuple[Unmeasured, ...]:

@@ -1,0 +1,109 @@
+"""Bodies that are lower than their neighbours let expect."""
+
+import pytest
+
+from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
+from analysis.lumbar.judge.height_loss import height_losses
+from analysis.lumbar.measure.height_loss import (
+    USUAL,
+    ExpectedShare,
+    HeightLoss,
+    Heights,
+    expected_share,
+)
+from analysis.lumbar.value import Missing
+from tests.support.measured_phantom import measured, number
+from tests.support.wedge_spine import WedgeSpine
+
+L5, L1, T12, T11 = (VERTEBRAE[i] for i in (1, 5, 6, 7))
+
+
+def spine(size_mm: float = 27.0) -> dict[str, Heights | Missing]:
+    return {
+        label: (size_mm * front, size_mm * middle, size_mm * rear)
+        for label, (front, middle, rear) in USUAL.items()
+    }
+
+
+@pytest.mark.parametrize("size_mm", [20.0, 27.0, 33.0])
+@pytest.mark.parametrize("vertebra", VERTEBRAE[1:7], ids=lambda v: str(v.label))
+def test_a_healthy_body_has_all_that_is_expected_in_a_spine_of_any_size(
+    vertebra: Structure, size_mm: float
+) -> None:
+    found = expected_share(vertebra, spine(size_mm))
+    assert isinstance(found, ExpectedShare)
+    assert found.share == pytest.approx(1.0)
+    assert found.grade is HeightLoss.NONE
+
+
+@pytest.mark.parametrize(
+    ("share", "grade"),
+    [
+        (0.81, HeightLoss.NONE),
+        (0.79, HeightLoss.MILD),
+        (0.74, HeightLoss.MODERATE),
+        (0.59, HeightLoss.SEVERE),
+    ],
+)
+@pytest.mark.parametrize("place", ["front", "middle", "rear"])
+def test_the_lowest_of_three_heights_tells_the_grade(
+    place: str, share: float, grade: HeightLoss
+) -> None:
+    heights = spine()
+    known = heights["L1"]
+    assert not isinstance(known, Missing)
+    low = list(known)
+    low[("front", "middle", "rear").index(place)] *= share
+    heights["L1"] = (low[0], low[1], low[2])
+    found = expected_share(L1, heights)
+    assert isinstance(found, ExpectedShare)
+    assert found.share == pytest.approx(share)
+    assert found.place == place
+    assert found.grade is grade
+
+
+def test_two_crushed_bodies_do_not_make_each_other_whole() -> None:
+    heights = spine()
+    heights["L1"] = heights["T12"] = (12.0, 10.0, 18.0)
+    for vertebra in (L1, T12):
+        found = expected_share(vertebra, heights)
+        assert isinstance(found, ExpectedShare)
+        assert found.grade is HeightLoss.SEVERE
+    whole = expected_share(L5, heights)
+    assert isinstance(whole, ExpectedShare)
+    assert whole.grade is HeightLoss.NONE
+
+
+def test_too_few_bodies_and_others_than_t12_to_l5_are_not_judged() -> None:
+    few = {
+        label: heights for label, heights in spine().items() if label in {"L5", "L4"}
+    }
+    found = expected_share(L5, few)
+    assert isinstance(found, Missing)
+    assert found.code == "too_few_bodies"
+    other = expected_share(T11, {**spine(), "T11": (20.0, 20.0, 22.0)})
+    assert isinstance(other, Missing)
+    assert other.code == "not_compared"
+
+
+def test_a_crushed_body_is_told_and_leaves_the_index_of_its_discs_to_the_others() -> (
+    None
+):
+    # The third from below is L3: 27 mm pressed to 14.
+    whole = measured(WedgeSpine(hollow_mm=2.0))
+    crushed = measured(WedgeSpine(hollow_mm=2.0, low_body=2, low_body_mm=14.0))
+    assert height_losses(whole) == ()
+    (notice,) = height_losses(crushed)
+    assert notice.code == "vertebral_height_loss"
+    assert notice.text.startswith("L3 has 0.")
+    assert "(severe)" in notice.text
+    assert "DHI of L3/L4 is over L4 alone" in notice.text
+    assert "DHI of L2/L3 is over L2 alone" in notice.text
+    for level in ("L3/L4", "L2/L3"):
+        assert number(crushed, level, "disc_height_index") == pytest.approx(
+            number(whole, level, "disc_height_index"), rel=0.03
+        )
+        row = next(row for row in crushed.discs if row.level == level)
+        reason = row.values["reference.dhi"]
+        assert isinstance(reason, Missing)
+        assert reason.code == "height_loss"
