@@ -228,7 +228,7 @@ def _walls(rays: Rays, lead: NDArray[np.float32]) -> tuple[Wall, Wall] | None:
     chosen = chosen[::_EVERY]
     mine, part = inside[:, chosen], lead[:, chosen]
     first = mine.argmax(axis=0)
-    last = len(mine) - 1 - mine[::-1].argmax(axis=0)
+    last = np.where(mine, np.arange(len(mine))[:, None], -1).max(axis=0)
     front = rays.along_mm[first] - _beyond(part, first, -1) * STEP_MM
     rear = rays.along_mm[last] + _beyond(part, last, 1) * STEP_MM
     across = rays.across_mm[chosen]

@@ -73,7 +73,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=segment_lordosis_deg,
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
-        needs=frozenset({Need.BODIES}),
+        needs=_OUTLINES,
     ),
     Quantity(
         key="slip_mm",
