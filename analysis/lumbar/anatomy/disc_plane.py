@@ -13,8 +13,6 @@ from analysis.lumbar.anatomy.column import Column
 _FAR_MM = 40.0
 """Beyond this distance the position along the spine decides what is above a disc; a
 tilted plane would cut neighbours."""
-_RUDIMENTARY_SHARE = 0.68
-"""A disc below this share of the depth of the three above it looks like S1/S2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,12 +56,3 @@ class DiscPlane:
     def tilt_deg(self) -> float:
         """Angle by which its front is lower than its back (degrees)."""
         return math.degrees(math.atan2(self.down[1], self.down[0]))
-
-    def is_rudimentary_below(
-        self, others: list[DiscPlane], share: float = _RUDIMENTARY_SHARE
-    ) -> bool:
-        """Say whether the disc is shorter than a share of the three above it."""
-        depths = [disc.depth_mm for disc in others[-3:] if not disc.inferred]
-        if not depths:
-            return False
-        return self.depth_mm < share * float(np.median(depths))

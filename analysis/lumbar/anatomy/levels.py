@@ -24,10 +24,13 @@ class Reading:
     names
         What each level that is measured would be called, from the head down; levels
         that keep their name are left out.
+    probability
+        Of this reading (0 to 1); None where nobody knows.
     """
 
     reason: str
     names: Mapping[str, str]
+    probability: float | None = None
 
     def __str__(self) -> str:
         return ", ".join(f"{level} is {other}" for level, other in self.names.items())

@@ -20,7 +20,8 @@ from analysis.lumbar.doubt import Doubt, Refused, warning
 from analysis.lumbar.find.column import find_column, nearest_on_line
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.spacing import count_discs
-from analysis.lumbar.name.sacrum import MIN_BODY_SHARE, find_anchor
+from analysis.lumbar.name.junction import MiddleView
+from analysis.lumbar.name.sacrum import MIN_BODY_SHARE, Bones, find_anchor
 
 MIN_BODIES = 2
 """Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine
@@ -70,12 +71,14 @@ def name_levels(tissues: TissueMap) -> Levels:
 
     reaches_top, reaches_bottom = reaches(column, tissues)
     count = len(discs) + 1
-    anchor = find_anchor(
-        discs,
-        _areas(column, slots, column.tissue == Tissue.S1, count),
-        _areas(column, slots, column.tissue == Tissue.BODY, count),
+    bones = Bones(
+        s1=_areas(column, slots, column.tissue == Tissue.S1, count),
+        body=_areas(column, slots, column.tissue == Tissue.BODY, count),
+        view=MiddleView(column, discs, below_mm),
+        height_mm=_height_mm(tissues),
         reaches_bottom=reaches_bottom,
     )
+    anchor = find_anchor(discs, bones)
     lowest = anchor.lowest
 
     names = np.zeros(tissues.tissue.shape, np.uint8)
@@ -113,8 +116,12 @@ def name_levels(tissues: TissueMap) -> Levels:
 def reaches(column: Column, tissues: TissueMap) -> tuple[bool, bool]:
     """Tell whether a spine runs out of the upper and of the lower edge."""
     rows_mm = column.points_mm[:, 1]
-    height_mm = tissues.tissue.shape[1] * tissues.grid.frame.spacing_mm[1]
-    return bool(rows_mm.min() < _EDGE_MM), bool(rows_mm.max() > height_mm - _EDGE_MM)
+    last_mm = _height_mm(tissues) - _EDGE_MM
+    return bool(rows_mm.min() < _EDGE_MM), bool(rows_mm.max() > last_mm)
+
+
+def _height_mm(tissues: TissueMap) -> float:
+    return float(tissues.tissue.shape[1] * tissues.grid.frame.spacing_mm[1])
 
 
 def _refuse_what_is_no_spine(

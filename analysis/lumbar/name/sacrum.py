@@ -21,21 +21,26 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.doubt import Doubt, Refused, warning
+from analysis.lumbar.name.junction import MiddleView
+from analysis.lumbar.name.transitional import DOUBTFUL, shipped_model
 
 MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
 LUMBAR_DISCS = 5
-_MIN_DISCS_ALONE = 4
-"""Without S1 the discs alone must make a spine."""
 _MIN_S1_SHARE = 0.5
 """Of the bone below the lowest disc that must be called S1 for a certain count."""
-_STEEP_DEG = 24.0
-"""Tilt of the disc above the lowest one. L4/L5 leaned 12 deg on average in 42 series
-with sound numbering and 20 deg or more in 7; L5/S1 leans 34 deg."""
-_SHORT_SHARE = 0.90
-"""Depth of the lowest disc against the three above it; L5/S1 had 1.0 on average. Steep
-above and short itself were, of 25 SPIDER patients, only 107, 152 and 241: three of the
-five in whom the readers of S1 doubted the numbering."""
+MIN_S1_HEIGHT_SHARE = 0.6
+"""Of the height of the body above: S1 that shows less may be what is left of another
+body. The least of 288 series and slices is 0.78 (`python -m tests.accuracy.levels`
+counts what is refused)."""
+MIN_S1_AREA_SHARE, _SMALL_S1_SHARE = 0.5, 0.6
+"""The same of its area in the middle slices: below the first it is refused, below the
+second doubted. The least of 288 is 0.58; in a picture that fades within L4 what is left
+of L5 has 0.17 to 0.55."""
+_EDGE_MM = 4.0
+"""S1 that comes this close to the lower edge of the picture goes on beyond it: the
+network leaves the last 1 to 3 mm out."""
+_EVEN = 0.5
 
 
 _DOWN, _UP = -1, 1
@@ -58,12 +63,15 @@ class CountDoubt:
         Where the levels are if it is right: each is the next one down (-1), or up (1).
     first
         Position of the first level concerned, counted from L5/S1.
+    probability
+        That it is right (0 to 1); None where nobody knows.
     """
 
     text: str
     factor: float
     shifts: tuple[int, ...]
     first: int = 0
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +115,25 @@ class Anchor:
 
     def alternatives(self) -> tuple[Reading, ...]:
         """Return what the levels would be called if a doubt is right."""
-        reasons: dict[tuple[int, int], list[str]] = {}
+        readings: dict[tuple[int, int], list[CountDoubt]] = {}
         for doubt in self.doubts:
             if doubt.first >= LUMBAR_DISCS:
                 continue
             for shift in doubt.shifts:
-                reasons.setdefault((shift, doubt.first), []).append(doubt.text)
+                readings.setdefault((shift, doubt.first), []).append(doubt)
         return tuple(
-            Reading(reason=". ".join(texts), names=_names(shift, first))
-            for (shift, first), texts in reasons.items()
+            Reading(
+                reason=". ".join(doubt.text for doubt in doubts),
+                names=_names(shift, first),
+                probability=_known_probability(doubts),
+            )
+            for (shift, first), doubts in readings.items()
         )
+
+
+def _known_probability(doubts: list[CountDoubt]) -> float | None:
+    """Return the probability of a reading that one doubt alone speaks for."""
+    return doubts[0].probability if len(doubts) == 1 else None
 
 
 def _names(shift: int, first: int) -> Mapping[str, str]:
@@ -124,51 +141,141 @@ def _names(shift: int, first: int) -> Mapping[str, str]:
     return {level_of(DISCS[p]): _LADDER[p + 1 + shift] for p in places}
 
 
-def find_anchor(
-    discs: list[DiscPlane],
-    s1: NDArray[np.float64],
-    body: NDArray[np.float64],
-    *,
-    reaches_bottom: bool,
-) -> Anchor:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bones:
+    """What lies above the first disc, between two, and below the last.
+
+    Parameters
+    ----------
+    s1, body : ndarray, shape (discs + 1,)
+        Mean area of what is called S1, and body.
+    view
+        The middle of the spine.
+    height_mm
+        Of the picture.
+    reaches_bottom
+        Whether the spine runs out of the lower edge.
+    """
+
+    s1: NDArray[np.float64]
+    body: NDArray[np.float64]
+    view: MiddleView
+    height_mm: float
+    reaches_bottom: bool
+
+
+def find_anchor(discs: list[DiscPlane], bones: Bones) -> Anchor:
     """Find the disc above S1.
 
     Parameters
     ----------
     discs
         From head to feet.
-    s1, body : ndarray, shape (len(discs) + 1,)
-        Mean area of what is called S1, and body, above the first disc, between two, and
-        below the last.
-    reaches_bottom
-        Whether the spine runs out of the lower edge.
+    bones
+        What lies between them.
 
     Raises
     ------
     Refused
         If nothing tells the levels.
     """
+    s1, body = bones.s1, bones.body
     usual = float(np.median(body[body > 0])) if body.any() else 0.0
     slot = int(s1.argmax())
-    doubts: list[CountDoubt] = []
     if s1[slot] < MIN_BODY_SHARE * usual or slot == 0:
-        if reaches_bottom:
-            text = "The spine runs out of the lower edge and no sacrum is in view"
-            raise Refused(code="sacrum_not_in_view", text=text)
-        if len(discs) < _MIN_DISCS_ALONE:
-            text = f"Neither S1 nor {_MIN_DISCS_ALONE} discs in line were recognised"
-            raise Refused(code="no_lumbar_spine", text=text)
-        slot = len(discs)
-        text = "S1 was not recognised; the lowest disc is taken for L5/S1"
-        doubts.append(CountDoubt(text=text, factor=0.4, shifts=(_DOWN, _UP)))
-    elif s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
+        raise _without_s1(len(discs), reaches_bottom=bones.reaches_bottom)
+    if bones.view.lowest_row_mm(slot) > bones.height_mm - _EDGE_MM:
+        why = "touches the lower edge of the picture"
+        raise _part_of_s1(why)
+    lowest, transitional = _weighed(bones.view, slot - 1)
+    doubts: list[CountDoubt] = [] if transitional is None else [transitional]
+    if lowest + 1 == slot:
+        doubts += _doubts_of_s1(bones.view, slot)
+    if s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
         text = "The body below the lowest disc looks like S1 in part only"
         doubts.append(CountDoubt(text=text, factor=0.5, shifts=(_UP,)))
     elif slot < len(discs):
         text = "A disc below S1 was found: S1 may be lumbarised"
         doubts.append(CountDoubt(text=text, factor=0.6, shifts=(_UP,)))
-    doubts += _doubts_of_discs(discs[:slot])
-    return Anchor(lowest=slot - 1, doubts=tuple(doubts))
+    doubts += _doubts_of_discs(discs[: lowest + 1])
+    return Anchor(lowest=lowest, doubts=tuple(doubts))
+
+
+def _without_s1(count: int, *, reaches_bottom: bool) -> Refused:
+    if reaches_bottom:
+        text = "The spine runs out of the lower edge and no sacrum is in view"
+        return Refused(code="sacrum_not_in_view", text=text)
+    text = (
+        f"S1 was not recognised below the {count} discs that were found (no signal "
+        "there, or something hides it): nothing tells which level is which"
+    )
+    return Refused(code="levels_not_identifiable", text=text)
+
+
+def _doubts_of_s1(view: MiddleView, slot: int) -> list[CountDoubt]:
+    """Doubt an S1 that may be what fading, or an edge, left of another body.
+
+    Raises
+    ------
+    Refused
+        If it is far too small.
+    """
+    heights_mm = [view.body_height_mm(index) for index in range(1, slot)]
+    areas_mm2 = [view.area_mm2(index) for index in range(1, slot)]
+    height = view.body_height_mm(slot) / max(_last_seen(heights_mm), 1.0)
+    area = view.area_mm2(slot) / max(_last_seen(areas_mm2), 1.0)
+    if height < MIN_S1_HEIGHT_SHARE:
+        why = f"has {height:.2f} of the height of the body above it"
+        raise _part_of_s1(why)
+    if area < MIN_S1_AREA_SHARE:
+        why = f"has {area:.2f} of the area of the body above it"
+        raise _part_of_s1(why)
+    if area < _SMALL_S1_SHARE:
+        text = (
+            f"What looks like S1 is small ({area:.2f} of the area of the body above "
+            "it): it may be a part of L5"
+        )
+        return [CountDoubt(text=text, factor=0.5, shifts=(_UP,))]
+    return []
+
+
+def _part_of_s1(why: str) -> Refused:
+    text = f"What looks like S1 {why}: it may be what is left of another vertebra"
+    return Refused(code="sacrum_not_in_view", text=text)
+
+
+def _last_seen(sizes: list[float]) -> float:
+    """Return the last size that is not 0; 0 where there is none."""
+    return next((size for size in reversed(sizes) if size), 0.0)
+
+
+def _weighed(view: MiddleView, lowest: int) -> tuple[int, CountDoubt | None]:
+    """Weigh whether a disc is L5/S1 or S1/S2; return L5/S1, and what else it may be."""
+    junction = view.junction(lowest)
+    if junction is None:
+        text = (
+            "The body above the lowest disc is not seen whole: whether it is L5 or S1 "
+            "cannot be told from its shape"
+        )
+        return lowest, CountDoubt(text=text, factor=0.5, shifts=(_DOWN,))
+    sacral = shipped_model().probability(junction)
+    if sacral < DOUBTFUL:
+        return lowest, None
+    text = (
+        f"The lowest disc is short (depth {junction.disc_depth_ratio:.2f}, height "
+        f"{junction.disc_height_ratio:.2f} of those above) or lies as one between S1 "
+        f"and S2 does; it is that with a probability of {sacral:.2f}"
+    )
+    if sacral > _EVEN and lowest > 0:
+        text = f"{text}, so that L5/S1 is the disc above it"
+        doubt = CountDoubt(
+            text=text, factor=sacral, shifts=(_UP,), probability=1 - sacral
+        )
+        return lowest - 1, doubt
+    doubt = CountDoubt(
+        text=text, factor=1 - sacral, shifts=(_DOWN,), probability=sacral
+    )
+    return lowest, doubt
 
 
 def _doubts_of_discs(discs: list[DiscPlane]) -> list[CountDoubt]:
@@ -199,22 +306,4 @@ def _doubts_of_discs(discs: list[DiscPlane]) -> list[CountDoubt]:
         for place, disc in enumerate(reversed(discs[-LUMBAR_DISCS - 1 :]))
         if disc.cut_below is not None
     ]
-    *above, lowest = discs
-    if lowest.is_rudimentary_below(above):
-        text = "The lowest disc is short: it may lie between S1 and S2"
-        doubts.append(CountDoubt(text=text, factor=0.5, shifts=(_DOWN,)))
-    elif above and _looks_sacral(lowest, above):
-        text = (
-            "The lowest disc is short and the one above it leans as L5/S1 does: it may "
-            "lie between S1 and S2"
-        )
-        doubts.append(CountDoubt(text=text, factor=0.6, shifts=(_DOWN,)))
     return doubts
-
-
-def _looks_sacral(lowest: DiscPlane, above: list[DiscPlane]) -> bool:
-    return (
-        not above[-1].inferred
-        and above[-1].tilt_deg >= _STEEP_DEG
-        and lowest.is_rudimentary_below(above, _SHORT_SHARE)
-    )

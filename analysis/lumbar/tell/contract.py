@@ -214,7 +214,15 @@ def other_readings(levels: Levels) -> Mapping[str, list[dict[str, Json]]]:
     if not levels.alternatives:
         return {}
     readings: list[dict[str, Json]] = [
-        {"reason": reading.reason, "levels": dict(reading.names)}
+        {
+            "reason": reading.reason,
+            "levels": dict(reading.names),
+            "probability": (
+                None
+                if reading.probability is None
+                else round(reading.probability, _DECIMALS)
+            ),
+        }
         for reading in levels.alternatives
     ]
     return {"alternative_levels": readings}

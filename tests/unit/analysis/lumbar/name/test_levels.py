@@ -255,15 +255,64 @@ def test_a_short_disc_below_one_that_leans_like_l5_s1_is_doubted(
         assert others(levels) == [ONE_DOWN]
 
 
-def test_s1_taken_for_a_body_is_still_s1_and_said(spine: TissueMap) -> None:
+def test_without_s1_no_level_has_a_name(spine: TissueMap) -> None:
     taken = WedgeSpine(s1_as=Tissue.BODY).tissue_map(*NARROW.frame())
-    levels = name_levels(taken)
-    assert found(levels) == found(name_levels(spine))
+    assert refusal(taken) == "levels_not_identifiable"
+    # A picture that fades below L4: five discs in line are left, and no sacrum.
+    levels = name_levels(spine)
+    tissue = spine.tissue.copy()
+    lost = [L5.number, L5_S1.number, S1.number, L4_L5.number]
+    tissue[np.isin(levels.names, lost)] = Tissue.BACKGROUND
+    assert refusal(redrawn(spine, tissue)) == "levels_not_identifiable"
+
+
+def refusal(tissues: TissueMap) -> str:
+    with pytest.raises(Refused) as outcome:
+        name_levels(tissues)
+    return outcome.value.code
+
+
+def taken_for_s1(spine: TissueMap, body: Structure, high_mm: float) -> TissueMap:
+    """Return the map in which the upper part of a body is S1, and nothing is below."""
+    levels = name_levels(spine)
+    tissue = spine.tissue.copy()
+    first = int(np.argwhere(levels.names == body.number)[:, 1].min())
+    tissue[:, first + round(high_mm / 0.8) :] = Tissue.BACKGROUND
+    below = tissue[:, first:]
+    below[below == Tissue.BODY] = Tissue.S1
+    return redrawn(spine, tissue)
+
+
+@pytest.mark.parametrize("high_mm", [13.0, 16.0])
+def test_what_is_left_of_a_body_is_no_s1(spine: TissueMap, high_mm: float) -> None:
+    assert refusal(taken_for_s1(spine, L5, high_mm)) == "sacrum_not_in_view"
+
+
+def test_s1_at_the_lower_edge_of_the_picture_is_no_anchor(spine: TissueMap) -> None:
+    s1 = np.argwhere(name_levels(spine).names == S1.number)
+    frame, (slices, _, columns) = NARROW.frame()
+    # The frame is centred: rows that are left out below do not move those above.
+    edge = (slices, int(s1[:, 1].max()) + 2, columns)
+    assert refusal(WedgeSpine().tissue_map(frame, edge)) == "sacrum_not_in_view"
+
+
+def test_a_disc_like_s1_s2_is_not_counted_and_both_readings_are_told() -> None:
+    # Below a whole L5/S1: a disc 0.6 times as deep and half as high, that hardly opens.
+    below = WedgeDisc(height_mm=4.0, length_mm=21.0, wedge_deg=0.0)
+    low = WedgeSpine(discs=(below, *WEDGES[:5]), sacral_slope_deg=45.0)
+    tissues = low.tissue_map(*NARROW.frame())
+    levels = name_levels(tissues)
     assert codes(levels) == ["level_uncertain"]
-    assert others(levels) == [ONE_DOWN, ONE_UP]
-    told = other_readings(levels)["alternative_levels"]
-    assert [reading["levels"] for reading in told] == [ONE_DOWN, ONE_UP]
-    assert other_readings(name_levels(spine)) == {}
+    assert others(levels) == [ONE_UP]
+    # The six discs of the map: one has no name, the five above it are L5/S1 to L1/L2.
+    assert list(levels.planes) == [disc.number for disc in DISCS[:5]]
+    (reading,) = levels.alternatives
+    assert reading.probability is not None
+    assert reading.probability < 1 / 2
+    assert levels.certainty[L5_S1.number] == pytest.approx(1 - reading.probability)
+    (told,) = other_readings(levels)["alternative_levels"]
+    assert told["levels"] == ONE_UP
+    assert told["probability"] == pytest.approx(reading.probability, abs=1e-4)
 
 
 def test_a_disc_below_s1_does_not_shift_the_count(spine: TissueMap) -> None:

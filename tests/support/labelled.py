@@ -1,0 +1,130 @@
+"""Lumbar series of all sources whose levels are known, as volumes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+from PIL import Image
+
+from analysis.contract.geometry import Frame
+from analysis.contract.volume import Volume
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
+from tests.support import spider
+
+Place = tuple[float, float]
+"""Row and column."""
+_WHOLE_SERIES = ("fcs_ivd/", "fcs_vb1/", "fcs_vb2/")
+_SLICES = ("mrspineseg2d", "tianchi2d")
+_SLICE_MM = 4.4
+"""Between the three equal slices that stand for a single one, as MANIFEST.md says."""
+_DISCS = [level_of(disc) for disc in DISCS]
+_BODIES = [body.label for body in VERTEBRAE]
+# `mask_level` of MANIFEST.md: S1 is 1, L5/S1 is 21, then upwards.
+_LEVEL_CODES = dict(enumerate(_BODIES, 1)) | dict(enumerate(_DISCS[:5], 21))
+_DISC_CODES = dict(enumerate(_DISCS, 1))
+_MIN_VOXELS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledSeries:
+    """A series and where its readers saw which structure.
+
+    Parameters
+    ----------
+    places
+        Middle of each labelled body and disc, in pixels, by `L4` or `L4/L5`.
+    """
+
+    name: str
+    volume: Volume
+    places: Mapping[str, Place]
+
+    def middle_mm(self, label: str) -> NDArray[np.float64]:
+        """Return row and column of a structure in mm from the first pixel."""
+        return np.asarray(self.places[label] * self.volume.frame.spacing_mm[1:])
+
+
+def whole_series(split: str) -> Iterator[LabelledSeries]:
+    """Yield the T2 series of a split: of SPIDER, fcs_ivd, fcs_vb1 and fcs_vb2."""
+    for row in _rows(spider.SHARED / "manifest.csv", split):
+        folder = row["folder"]
+        if folder.startswith("spider_t2space"):
+            patient = row["case_id"].removeprefix("spider_")
+            volume = spider.read_volume(patient)
+            drawn = spider.read_disc_instances(patient)
+            places = _places(drawn, _DISC_CODES)
+        elif folder.startswith(_WHOLE_SERIES) and row["weighting"].startswith("T2"):
+            volume, drawn = _read(spider.SHARED / folder)
+            places = _places(drawn, _LEVEL_CODES)
+        else:
+            continue
+        yield LabelledSeries(name=row["case_id"], volume=volume, places=places)
+
+
+def single_slices(split: str) -> Iterator[LabelledSeries]:
+    """Yield each middle slice of MRSpineSeg and Tianchi as three equal slices."""
+    points = _tianchi_points()
+    for source in _SLICES:
+        folder = spider.SHARED / source
+        for row in _rows(folder / "cases.csv", split):
+            pixel_mm = float(row.get("pixel_mm") or row["pixel_mm_estimate"])
+            picture = np.asarray(Image.open(folder / row["image"]).convert("L"))
+            volume = _volume(
+                np.stack([picture] * 3), np.array([_SLICE_MM, pixel_mm, pixel_mm])
+            )
+            case = row["case"]
+            mask = folder / "mask_disc_inst" / f"{case}.png"
+            places = (
+                _places(np.asarray(Image.open(mask)), _DISC_CODES)
+                if mask.exists()
+                else points[case]
+            )
+            yield LabelledSeries(name=f"{source} {case}", volume=volume, places=places)
+
+
+def _rows(path: Path, split: str) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return [row for row in csv.DictReader(stream) if row["split"] == split]
+
+
+def _tianchi_points() -> dict[str, dict[str, Place]]:
+    points: dict[str, dict[str, Place]] = {}
+    with (spider.SHARED / "tianchi2d" / "points.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            place = (float(row["y_px"]), float(row["x_px"]))
+            points.setdefault(row["case"], {})[row["level"].replace("-", "/")] = place
+    return points
+
+
+def _read(folder: Path) -> tuple[Volume, NDArray[np.uint8]]:
+    picture: Any = SimpleITK.ReadImage(str(folder / "image.nii.gz"))
+    labels: Any = SimpleITK.ReadImage(str(folder / "mask_level.nii.gz"))
+    slice_mm, column_mm, row_mm = picture.GetSpacing()
+    voxels = SimpleITK.GetArrayFromImage(picture).transpose(2, 0, 1)
+    drawn = SimpleITK.GetArrayFromImage(labels).transpose(2, 0, 1)
+    volume = _volume(voxels, np.array([slice_mm, row_mm, column_mm]))
+    return volume, drawn.astype(np.uint8)
+
+
+def _volume(voxels: NDArray[Any], spacing_mm: NDArray[np.float64]) -> Volume:
+    frame = Frame(
+        origin_mm=np.zeros(3), directions=spider.STRAIGHT, spacing_mm=spacing_mm
+    )
+    return Volume(voxels=voxels.astype(np.float32), frame=frame, series_uid="labelled")
+
+
+def _places(drawn: NDArray[np.uint8], codes: Mapping[int, str]) -> dict[str, Place]:
+    places = {}
+    for code, label in codes.items():
+        mine = np.argwhere(drawn == code)[:, -2:]
+        if len(mine) >= _MIN_VOXELS:
+            row, column = mine.mean(axis=0).tolist()
+            places[label] = (row, column)
+    return places
