@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.outlines import Outlines
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
@@ -104,12 +105,15 @@ class Context:
 
     Parameters
     ----------
+    acquisitions
+        How each series was acquired, as far as it states it.
     threads, device
         As for `Analysis.prepare`, should it not have been called before.
     """
 
     subject: Subject
     summaries: Mapping[Role, SeriesSummary]
+    acquisitions: Mapping[Role, Acquisition] = field(default_factory=dict)
     threads: int = 2
     device: str = "cpu"
 

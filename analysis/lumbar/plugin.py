@@ -181,6 +181,7 @@ class LumbarMri:
         evidence = Evidence(
             volume=volume,
             summary=context.summaries.get(ROLE),
+            acquisition=context.acquisitions.get(ROLE),
             subject=context.subject,
             spine=spine,
             doubts=sagittal.doubts,

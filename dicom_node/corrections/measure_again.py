@@ -137,6 +137,7 @@ def measure_outlines(
     context = Context(
         subject=decoded.subject,
         summaries={role: summary},
+        acquisitions={role: decoded.acquisition},
         threads=how.threads,
         device=how.device,
     )

@@ -68,6 +68,7 @@ def analyse_series(
     context = Context(
         subject=decoded.subject,
         summaries={role: summarise(read_headers(paths))},
+        acquisitions={role: decoded.acquisition},
         threads=threads,
         device=device,
     )

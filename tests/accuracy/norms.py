@@ -13,6 +13,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.plugin import Context, Subject
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from tests.support import spider
@@ -39,7 +40,11 @@ def z_scores(split: str) -> dict[tuple[str, bool], list[float]]:
     found: dict[tuple[str, bool], list[float]] = defaultdict(list)
     for patient in spider.patients(split):
         volume = spider.read_volume(patient)
-        context = Context(subject=people[patient], summaries={})
+        # As if it were of the kind of the norms: whether it fits them is the question.
+        kind = Acquisition(sequence=("SE",), dimensions="2D")
+        context = Context(
+            subject=people[patient], summaries={}, acquisitions={ROLE: kind}
+        )
         for finding in plugin.analyse({ROLE: volume}, context).findings:
             grades = {grade.value.value for grade in finding.grades}
             healthy = bool(grades & {f"PFIRRMANN-{grade}" for grade in HEALTHY})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.contract.plugin import Subject
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.judge.grade.grading import Graded, grade_discs
 from analysis.lumbar.judge.norms.curves import PARAMETERS
-from analysis.lumbar.judge.norms.place import NormAge, Places, norm_age, norm_places
+from analysis.lumbar.judge.norms.place import NormAge, Places, norm_places
 from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
 from analysis.lumbar.value import Missing, Value
 
@@ -38,7 +37,7 @@ def assess(
     anatomy: Anatomy,
     volume: Volume,
     rows: SpineMeasurements,
-    subject: Subject,
+    person: NormAge | Missing,
     signal_unfit: Missing | None,
     *,
     threads: int = 1,
@@ -51,14 +50,13 @@ def assess(
         The named structures, and the series.
     rows
         What was measured.
-    subject
-        Age and sex, as far as the series states them.
+    person
+        Whose norms apply, or why none do.
     signal_unfit
         Why no signal of this series can be used; None where it can.
     threads
         That share the slices.
     """
-    person = norm_age(subject)
     known = tuple(
         row.disc for row in rows.discs if row.number("disc_height_mm") is not None
     )

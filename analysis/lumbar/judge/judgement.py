@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.plugin import SeriesSummary, Subject
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
@@ -15,7 +16,7 @@ from analysis.lumbar.judge.artefacts import artefacts, cut_bodies
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
 from analysis.lumbar.judge.height_loss import height_losses
-from analysis.lumbar.judge.norms.place import norm_doubts
+from analysis.lumbar.judge.norms.place import norm_age, norm_doubts
 from analysis.lumbar.judge.outline_confidence import (
     outline_confidence,
     uncertain_outlines,
@@ -35,6 +36,8 @@ class Evidence:
         The series.
     summary
         Its attributes; None where they are not known.
+    acquisition
+        How it was acquired; None where nothing is known.
     subject
         Age and sex, as far as the series states them.
     spine
@@ -45,6 +48,7 @@ class Evidence:
 
     volume: Volume
     summary: SeriesSummary | None
+    acquisition: Acquisition | None
     subject: Subject
     spine: OutlinedSpine
     doubts: tuple[Doubt, ...]
@@ -101,8 +105,9 @@ def judge(
         *height_doubts(known),
     )
     told = withheld(known, doubts)
+    person = norm_age(evidence.subject, evidence.acquisition)
     assessment = assess(
-        anatomy, volume, told, evidence.subject, signal_unfit(doubts), threads=threads
+        anatomy, volume, told, person, signal_unfit(doubts), threads=threads
     )
     confidence = outline_confidence(anatomy.tissues, anatomy.levels.names, spine.edited)
     doubts = (

@@ -25,7 +25,6 @@ from analysis.lumbar.tell.pages.summary_table import (
     BRIGHT,
     DIM,
     RULE,
-    WARNING,
     Box,
     Colour,
     font,
@@ -73,8 +72,8 @@ _NOTES = (
     "percentile, n: discs of that age. Bars: grades I to V.",
     "* By the definitions of Zheng 2022, to which these norms belong (other pages: "
     "ours). Collapsed discs were left out there, so",
-    "heights seem to rise with age. Norms of one hospital's 2-D pictures: on 3-D SPACE "
-    "every delta-SI reads low.",
+    "heights seem to rise with age. Norms of patients of four hospitals, in 2-D spin "
+    "echo; given for such pictures only.",
 )
 
 
@@ -166,11 +165,11 @@ def _draw_table(
         values = reference_of(row)
         for (key, _, decimals, _, _), right in zip(_PARAMETERS, edges[4:], strict=True):
             shown = _shown(values[key], decimals)
-            rank, colour = _rank(assessment.places[row.level][key])
+            rank = _rank(assessment.places[row.level][key])
             beside = _RANK_PX if rank else 0
             _text(draw, (right - beside, middle), shown, BRIGHT, "rm")
             draw.text(
-                (right, middle), rank, fill=colour, font=font(_SMALL_PX), anchor="rm"
+                (right, middle), rank, fill=DIM, font=font(_SMALL_PX), anchor="rm"
             )
         top += _ROW_PX
     draw.line((left, top, left + width, top), fill=RULE)
@@ -187,14 +186,15 @@ def _shown(quantity: Value, decimals: int) -> str:
     return "-" if isinstance(quantity, Missing) else f"{quantity:.{decimals}f}"
 
 
-def _rank(places: Places | Missing) -> tuple[str, Colour]:
-    """Return the percentile in words, and a warm colour where it is unusual."""
+def _rank(places: Places | Missing) -> str:
+    """Return the percentile in words; never in a colour that warns.
+
+    Other scanners read low against these norms, and nobody knows by how much.
+    """
     if isinstance(places, Missing):
-        return "", DIM
-    ranks = [place.percentile for place in places.values()]
-    shown = "/".join(_percent(rank) for rank in ranks)
-    usual = any(5 <= rank <= 95 for rank in ranks)  # noqa: PLR2004 - the outer band
-    return f"P{shown}", DIM if usual else WARNING
+        return ""
+    shown = "/".join(_percent(place.percentile) for place in places.values())
+    return f"P{shown}"
 
 
 def _percent(rank: float) -> str:

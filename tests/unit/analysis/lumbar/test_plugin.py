@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
 from analysis.contract.measurement import Absence
 from analysis.contract.plugin import (
@@ -48,7 +49,14 @@ REFERENCE = {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"}
 PERSON = Subject(age_years=45.0, sex="F")
 
 
-def context(weighting: Weighting = Weighting.T2, subject: Subject = PERSON) -> Context:
+TSE = Acquisition(sequence=("SE",), dimensions="2D")
+
+
+def context(
+    weighting: Weighting = Weighting.T2,
+    subject: Subject = PERSON,
+    acquisition: Acquisition = TSE,
+) -> Context:
     summary = SeriesSummary(
         modality="MR",
         body_part="LSPINE",
@@ -58,7 +66,11 @@ def context(weighting: Weighting = Weighting.T2, subject: Subject = PERSON) -> C
         rows=362,
         columns=188,
     )
-    return Context(subject=subject, summaries={"t2_sagittal": summary})
+    return Context(
+        subject=subject,
+        summaries={"t2_sagittal": summary},
+        acquisitions={"t2_sagittal": acquisition},
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +79,13 @@ class Case:
     segmenter: PhantomSegmenter
 
     def analyse(
-        self, weighting: Weighting = Weighting.T2, subject: Subject = PERSON
+        self,
+        weighting: Weighting = Weighting.T2,
+        subject: Subject = PERSON,
+        acquisition: Acquisition = TSE,
     ) -> AnalysisResult:
         plugin = LumbarMri(lambda *_: Networks(tissue=self.segmenter))
-        told = context(weighting, subject)
+        told = context(weighting, subject, acquisition)
         return plugin.analyse({"t2_sagittal": self.volume}, told)
 
 
@@ -219,6 +234,15 @@ def test_without_an_age_every_value_stays_and_the_norms_say_why(case: Case) -> N
         assert reference["dhi"] is not None
         assert isinstance(unmeasured, dict)
         assert unmeasured["norms.dhi"].startswith("age_unknown")
+
+
+def test_of_a_3d_series_no_percentile_is_given_and_it_is_said_why(case: Case) -> None:
+    space = Acquisition(sequence=("SE",), dimensions="3D")
+    for row in rows(case.analyse(acquisition=space)):
+        assert row["norms"] == {"dhi": None, "hdr": None, "delta_si": None}
+        unmeasured = row["unmeasured"]
+        assert isinstance(unmeasured, dict)
+        assert "3D" in unmeasured["norms.dhi"]
 
 
 def test_without_a_sex_the_norms_of_both_are_given(case: Case) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.measurement import Absence
 from analysis.contract.plugin import Subject
 from analysis.lumbar.anatomy.structures import MEASURED_LEVELS
@@ -23,6 +24,7 @@ from analysis.lumbar.judge.norms.place import (
 from analysis.lumbar.value import Missing
 from analysis.training.norms import main, read_samples
 
+TSE = Acquisition(sequence=("SE",), dimensions="2D")
 FACTS = Path(__file__).resolve().parents[7] / "shared" / "facts" / "norms"
 VALUES = {"dhi": 0.35, "hdr": 0.25, "delta_si": 80.0}
 DARK = Missing(absence=Absence.SIGNAL_UNFIT, code="csf_saturated", text="clipped")
@@ -94,7 +96,7 @@ def test_a_disc_without_two_peaks_still_has_a_place() -> None:
 
 @pytest.mark.parametrize("age", [14.0, 19.9, 90.1, 101.0])
 def test_no_norm_is_given_outside_20_to_90_years(age: float) -> None:
-    person = norm_age(Subject(age_years=age, sex="M"))
+    person = norm_age(Subject(age_years=age, sex="M"), TSE)
     assert isinstance(person, Missing)
     assert person.code == "age_without_norms"
     for place in norm_places("L1/L2", VALUES, person).values():
@@ -104,13 +106,36 @@ def test_no_norm_is_given_outside_20_to_90_years(age: float) -> None:
 
 @pytest.mark.parametrize("age", [20.0, 90.0])
 def test_norms_reach_from_20_to_90_years(age: float) -> None:
-    person = norm_age(Subject(age_years=age, sex="M"))
+    person = norm_age(Subject(age_years=age, sex="M"), TSE)
     assert person == NormAge(years=age, sex="m")
     assert norm_doubts(NormAge(years=age, sex="m")) == ()
 
 
+@pytest.mark.parametrize(
+    ("acquisition", "code"),
+    [
+        (Acquisition(sequence=("SE",), dimensions="3D"), "norms_other_acquisition"),
+        (Acquisition(sequence=("GR",), dimensions="2D"), "norms_other_acquisition"),
+        (
+            Acquisition(sequence=("IR", "SE"), dimensions="2D"),
+            "norms_other_acquisition",
+        ),
+        (Acquisition(sequence=("SE",)), "norms_acquisition_unknown"),
+        (Acquisition(dimensions="2D"), "norms_acquisition_unknown"),
+        (None, "norms_acquisition_unknown"),
+    ],
+)
+def test_norms_hold_for_2d_spin_echo_alone_and_say_why_else_not(
+    acquisition: Acquisition | None, code: str
+) -> None:
+    person = norm_age(Subject(age_years=45.0, sex="F"), acquisition)
+    assert isinstance(person, Missing)
+    assert person.code == code
+    assert norm_doubts(person) == ()
+
+
 def test_an_unknown_sex_gives_both_norms_and_is_said() -> None:
-    person = norm_age(Subject(age_years=45.0))
+    person = norm_age(Subject(age_years=45.0), TSE)
     assert isinstance(person, NormAge)
     places = norm_places("L3/L4", VALUES, person)
     for parameter in ("dhi", "hdr"):
