@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from analysis.contract.geometry import Frame
+from dicom_node.identifiers import derived_uid
 from tests.fuzz.mutation import mutated, noise
 from tests.support.mr_series import build_series
 from tests.support.spine_phantom import SAGITTAL
@@ -39,7 +40,9 @@ SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED, *ENCAPSULA
 
 _SLICES, _SIDE = 9, 16
 _UNDEFINED = 0xFFFFFFFF
-_UIDS = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+_UIDS = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
 _PIXEL_DATA = 0x7FE00010
 _LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR",
@@ -93,13 +96,15 @@ def wrong_dataset(
         Wrong datasets of one name have the same Series Instance UID, unless that is
         what is wrong.
     """
-    elements = list(_elements(series, chance.randrange(_SLICES)))
-    for at, element in enumerate(elements):
-        if element.tag == 0x00080018:
-            uid = sop_instance_uid.encode()
-            elements[at] = Element(
-                element.tag, element.vr, uid + b"\0" * (len(uid) % 2)
-            )
+    named = {
+        _SOP_INSTANCE: sop_instance_uid,
+        _STUDY: str(derived_uid(series)),
+        _SERIES: str(derived_uid(series, "series")),
+    }
+    elements = [
+        Element(one.tag, one.vr, _padded(named[one.tag])) if one.tag in named else one
+        for one in _elements(chance.randrange(_SLICES))
+    ]
     for _ in range(chance.choice((0, 1, 1, 2, 3))):
         chance.choice(_CHANGES)(elements, chance)
     if syntax in ENCAPSULATED:
@@ -112,9 +117,13 @@ def wrong_dataset(
     return _deflated(data, chance) if syntax == DEFLATED else data
 
 
-@lru_cache(maxsize=64)
-def _elements(series: str, number: int) -> tuple[Element, ...]:
-    dataset = good_series(series)[number]
+def _padded(uid: str) -> bytes:
+    return uid.encode() + b"\0" * (len(uid) % 2)
+
+
+@cache
+def _elements(number: int) -> tuple[Element, ...]:
+    dataset = good_series("fuzz")[number]
     elements = []
     for element in dataset:
         buffer = DicomBytesIO()
