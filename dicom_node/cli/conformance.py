@@ -29,7 +29,7 @@ from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
 from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.peers.retrieve import IMAGE_SYNTAXES
 from dicom_node.receive.negotiation import REJECTIONS
-from dicom_node.receive.stream import MAX_PDU_BYTES
+from dicom_node.receive.pdu_stream import MAX_PDU_BYTES
 from dicom_node.settings.sections import (
     Accept,
     AcceptorTls,

@@ -12,7 +12,7 @@ from dicom_node.errors import InstanceRefusedError, NodeError
 from dicom_node.receive import command
 from dicom_node.receive.events import AssociationEnding
 from dicom_node.receive.negotiation import AcceptedContexts
-from dicom_node.receive.stream import PduStream
+from dicom_node.receive.pdu_stream import PduStream
 from dicom_node.records import StoreRequest
 
 _MAX_COMMAND_BYTES = 16 * 1024
@@ -50,7 +50,7 @@ class Sink(Protocol):
 
 
 @dataclass(slots=True)
-class _Receipt:
+class _ArrivingDataset:
     """A C-STORE request whose dataset is arriving."""
 
     request: command.Command
@@ -151,7 +151,7 @@ class Association:
         self._accepted = accepted
         self._sink = sink
         self._command = bytearray()
-        self._receipt: _Receipt | None = None
+        self._arriving: _ArrivingDataset | None = None
         self._idle = _IdleTime(idle_timeout_s)
         self._empty_fragments = 0
         self.stored = 0
@@ -177,8 +177,8 @@ class Association:
             self._abort(error.abort_reason)
             return AssociationEnding.VIOLATED
         finally:
-            if self._receipt is not None:
-                self._receipt.drop()
+            if self._arriving is not None:
+                self._arriving.drop()
 
     def _serve(self) -> AssociationEnding:
         while True:
@@ -197,7 +197,7 @@ class Association:
 
     def _check_no_message_is_open(self) -> None:
         """Refuse a release in mid-message: an instance is missing, so it is none."""
-        if self._receipt is not None or self._command:
+        if self._arriving is not None or self._command:
             text = "a release before the end of a message"
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
 
@@ -225,7 +225,7 @@ class Association:
     def _command_fragment(
         self, context_id: int, data: memoryview, *, last: bool
     ) -> None:
-        if self._receipt is not None:
+        if self._arriving is not None:
             text = "a command set before the end of the dataset"
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
         self._command += data
@@ -242,7 +242,7 @@ class Association:
         if request.field == command.C_CANCEL_RQ:
             return
         if request.has_dataset:
-            self._receipt = self._begin(request, context_id)
+            self._arriving = self._begin(request, context_id)
             return
         if request.field == command.C_ECHO_RQ:
             self._respond(request, context_id, status.SUCCESS)
@@ -254,14 +254,14 @@ class Association:
         else:
             self._respond(request, context_id, status.UNRECOGNISED_OPERATION)
 
-    def _begin(self, request: command.Command, context_id: int) -> _Receipt:
-        receipt = _Receipt(request, context_id)
+    def _begin(self, request: command.Command, context_id: int) -> _ArrivingDataset:
+        arriving = _ArrivingDataset(request, context_id)
         context = self._accepted[context_id]
         if (
             request.field != command.C_STORE_RQ
             or context.sop_class_uid == contexts.VERIFICATION
         ):
-            return receipt
+            return arriving
         store = StoreRequest(
             association_id=self._id,
             calling_ae=self._calling_ae,
@@ -271,52 +271,52 @@ class Association:
             move_originator=request.move_originator,
         )
         try:
-            receipt.incoming = self._sink.begin(store)
+            arriving.incoming = self._sink.begin(store)
         except NodeError as error:
-            receipt.refusal = error
-        return receipt
+            arriving.refusal = error
+        return arriving
 
     def _dataset_fragment(
         self, context_id: int, data: memoryview, *, last: bool
     ) -> None:
-        receipt = self._receipt
-        if receipt is None or receipt.context_id != context_id:
+        arriving = self._arriving
+        if arriving is None or arriving.context_id != context_id:
             text = "a dataset without its command set"
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
-        receipt.write(data)
+        arriving.write(data)
         self._idle.received(len(data))
         if not last:
             return
-        self._receipt = None
-        if receipt.request.field != command.C_STORE_RQ:
+        self._arriving = None
+        if arriving.request.field != command.C_STORE_RQ:
             code, comment = status.UNRECOGNISED_OPERATION, ""
         else:
-            code, comment = self._settle(receipt)
-        self._respond(receipt.request, receipt.context_id, code, comment)
+            code, comment = self._store(arriving)
+        self._respond(arriving.request, arriving.context_id, code, comment)
 
-    def _settle(self, receipt: _Receipt) -> tuple[int, str]:
+    def _store(self, arriving: _ArrivingDataset) -> tuple[int, str]:
         """Make the instance durable and return status and comment."""
         code, comment = status.SUCCESS, ""
         try:
-            if not receipt.finish():
+            if not arriving.finish():
                 code = status.SOP_CLASS_NOT_SUPPORTED
         except NodeError as error:
             code, comment = status.status_of(error), str(error)
-            receipt.drop()
-            self._tell_refusal(receipt.request, error, code)
+            arriving.drop()
+            self._log_refusal(arriving.request, error, code)
         except Exception as error:  # noqa: BLE001 - house.md 2.6: the C-STORE handler
             # One dataset that trips us must not cost the sender its association.
             code, comment = status.PROCESSING_FAILURE, "the node failed"
-            receipt.drop()
-            self._tell_refusal(receipt.request, error, code)
+            arriving.drop()
+            self._log_refusal(arriving.request, error, code)
         if code == status.SUCCESS:
             self.stored += 1
-            self.size_bytes += receipt.size_bytes
+            self.size_bytes += arriving.size_bytes
         else:
             self.refused += 1
         return code, comment
 
-    def _tell_refusal(
+    def _log_refusal(
         self, request: command.Command, error: Exception, code: int
     ) -> None:
         refused = isinstance(error, InstanceRefusedError)

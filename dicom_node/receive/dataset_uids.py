@@ -69,7 +69,7 @@ _LONG_VRS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetHead:
+class DatasetUids:
     """The UIDs that say which instance of which series this is."""
 
     sop_class_uid: str
@@ -92,7 +92,7 @@ def in_memory(data: bytes) -> ReadAt:
     return partial(_slice, data)
 
 
-def read_head(read_at: ReadAt, transfer_syntax_uid: str) -> DatasetHead:
+def read_uids(read_at: ReadAt, transfer_syntax_uid: str) -> DatasetUids:
     """Read the UIDs from the beginning of a dataset.
 
     Parameters
@@ -122,7 +122,7 @@ def read_head(read_at: ReadAt, transfer_syntax_uid: str) -> DatasetHead:
         )
         message = f"the dataset lacks {names}"
         raise InstanceRefusedError(message)
-    return DatasetHead(
+    return DatasetUids(
         sop_class_uid=values[_SOP_CLASS],
         sop_instance_uid=values[_SOP_INSTANCE],
         study_uid=values[_STUDY],

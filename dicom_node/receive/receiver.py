@@ -26,7 +26,7 @@ from dicom_node.receive.negotiation import (
     Rejection,
     negotiate,
 )
-from dicom_node.receive.stream import MAX_PDU_BYTES, PduStream
+from dicom_node.receive.pdu_stream import MAX_PDU_BYTES, PduStream
 from dicom_node.tls import TlsFiles, TlsRefusedError, acceptor_context, shake_hands
 
 _BACKLOG = 128

@@ -25,7 +25,7 @@ from dicom_node.errors import (
     SpoolFailedError,
     SpoolFullError,
 )
-from dicom_node.receive.dataset_uids import DatasetHead, in_file, read_head
+from dicom_node.receive.dataset_uids import DatasetUids, in_file, read_uids
 from dicom_node.receive.file_meta import FileMeta, encode_meta
 from dicom_node.receive.generation import Generations
 from dicom_node.records import StoredInstance, StoreRequest
@@ -92,17 +92,17 @@ class Inbox:
     def settle(self, incoming: IncomingInstance, sha256: str) -> None:
         """Make a complete temporary file an instance of its series."""
         request = incoming.request
-        head = incoming.head()
-        if head.sop_instance_uid != request.sop_instance_uid:
+        uids = incoming.uids()
+        if uids.sop_instance_uid != request.sop_instance_uid:
             message = "SOP Instance UID differs between C-STORE request and dataset"
             raise InstanceMismatchError(message)
-        if head.sop_class_uid != request.sop_class_uid:
+        if uids.sop_class_uid != request.sop_class_uid:
             message = "SOP Class UID differs between C-STORE request and dataset"
             raise InstanceMismatchError(message)
         is_ours = bool(self._own_ae) and request.move_originator == self._own_ae
         place = self._layout.fetched_folder if is_ours else self._layout.series_folder
-        folder = place(head.study_uid, head.series_uid)
-        path = folder / instance_name(head.sop_instance_uid, sha256)
+        folder = place(uids.study_uid, uids.series_uid)
+        path = folder / instance_name(uids.sop_instance_uid, sha256)
         received_at_s = self._clock()
         generation = self._generations.next()
         incoming.set_generation(generation)
@@ -114,10 +114,10 @@ class Inbox:
             request,
             StoredInstance(
                 path=path,
-                sop_class_uid=head.sop_class_uid,
-                sop_instance_uid=head.sop_instance_uid,
-                study_uid=head.study_uid,
-                series_uid=head.series_uid,
+                sop_class_uid=uids.sop_class_uid,
+                sop_instance_uid=uids.sop_instance_uid,
+                study_uid=uids.study_uid,
+                series_uid=uids.series_uid,
                 transfer_syntax_uid=request.transfer_syntax_uid,
                 calling_ae=request.calling_ae,
                 sha256=sha256,
@@ -243,9 +243,9 @@ class IncomingInstance:
             self._close()
             self.path.unlink(missing_ok=True)
 
-    def head(self) -> DatasetHead:
+    def uids(self) -> DatasetUids:
         """Read the UIDs from the file as far as it is written."""
-        return read_head(
+        return read_uids(
             in_file(self._open, self._dataset_at), self.request.transfer_syntax_uid
         )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from dicom_node import log
 from dicom_node.errors import InstanceRefusedError
 from dicom_node.identifiers import digest
-from dicom_node.receive.dataset_uids import in_file, read_head
+from dicom_node.receive.dataset_uids import in_file, read_uids
 from dicom_node.receive.file_meta import read_meta
 from dicom_node.records import ReceivedSeries, StoredInstance
 from dicom_node.series.arriving_series import order_of_arrival
@@ -114,21 +114,21 @@ def read_instance(path: Path) -> StoredInstance:
     with path.open("rb") as file:
         meta = read_meta(file)
         start = file.tell()
-        head = read_head(in_file(file.fileno(), start), meta.transfer_syntax_uid)
+        uids = read_uids(in_file(file.fileno(), start), meta.transfer_syntax_uid)
         sha256 = hashlib.sha256()
         while chunk := file.read(_CHUNK_BYTES):
             sha256.update(chunk)
         state = os.fstat(file.fileno())
     content = sha256.hexdigest()
-    if path.name != instance_name(head.sop_instance_uid, content):
+    if path.name != instance_name(uids.sop_instance_uid, content):
         message = "the file's content is not what its name says"
         raise InstanceRefusedError(message)
     return StoredInstance(
         path=path,
-        sop_class_uid=head.sop_class_uid,
-        sop_instance_uid=head.sop_instance_uid,
-        study_uid=head.study_uid,
-        series_uid=head.series_uid,
+        sop_class_uid=uids.sop_class_uid,
+        sop_instance_uid=uids.sop_instance_uid,
+        study_uid=uids.study_uid,
+        series_uid=uids.series_uid,
         transfer_syntax_uid=meta.transfer_syntax_uid,
         calling_ae=meta.calling_ae,
         sha256=content,

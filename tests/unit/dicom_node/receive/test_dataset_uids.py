@@ -20,15 +20,15 @@ from pydicom.uid import (
 )
 
 from dicom_node.errors import InstanceRefusedError
-from dicom_node.receive.dataset_uids import DatasetHead, in_memory, read_head
+from dicom_node.receive.dataset_uids import DatasetUids, in_memory, read_uids
 from tests.support.dicom_files import encoded, mr_instance
 
 
-def read(content: bytes, syntax: str) -> DatasetHead:
-    return read_head(in_memory(content), syntax)
+def read(content: bytes, syntax: str) -> DatasetUids:
+    return read_uids(in_memory(content), syntax)
 
 
-EXPECTED = DatasetHead(
+EXPECTED = DatasetUids(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
     sop_instance_uid=str(mr_instance().SOPInstanceUID),
     study_uid=str(mr_instance().StudyInstanceUID),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from dicom_node.dimse.pdu import ProtocolError
-from dicom_node.receive.stream import MAX_PDU_BYTES, PduStream
+from dicom_node.receive.pdu_stream import MAX_PDU_BYTES, PduStream
 
 
 @pytest.fixture
