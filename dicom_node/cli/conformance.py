@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
-from dicom_node.decode.suitable_series import MR_IMAGE_CLASSES
+from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse import pdu, status
 from dicom_node.dimse.contexts import (
     PROPOSED_SYNTAXES,

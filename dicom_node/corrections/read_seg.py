@@ -265,9 +265,7 @@ def _check_source(dataset: Dataset, series: DecodedSeries) -> None:
         ):
             text = f"the SEG is of another {what} than the series to which it refers"
             raise OutlinesRefusedError(reason=reason, text=text)
-    here = {
-        attribute_values.text(source, "SOPInstanceUID") for source in series.sources
-    }
+    here = {uid for _, uid in series.instances}
     strange = _instances(dataset, series.volume.series_uid) - here
     if strange:
         text = f"the SEG refers to {len(strange)} instances that the series lacks"

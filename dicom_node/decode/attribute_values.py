@@ -26,7 +26,7 @@ UNREADABLE = (
 """What pydicom raises when the bytes of an element do not fit its VR."""
 
 
-def raw(dataset: Dataset, keyword: str) -> object:
+def raw(dataset: Dataset, keyword: str | int) -> object:
     """Return the value of an attribute, or None if absent, empty or unreadable."""
     try:
         value: object = dataset[keyword].value
@@ -37,7 +37,7 @@ def raw(dataset: Dataset, keyword: str) -> object:
     return value
 
 
-def _parts(dataset: Dataset, keyword: str) -> tuple[object, ...]:
+def _parts(dataset: Dataset, keyword: str | int) -> tuple[object, ...]:
     value = raw(dataset, keyword)
     if value is None:
         return ()
@@ -59,7 +59,7 @@ def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     )
 
 
-def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+def numbers(dataset: Dataset, keyword: str | int) -> tuple[float, ...]:
     """Return all values as finite numbers; empty if any is not one."""
     found = []
     for part in _parts(dataset, keyword):
@@ -73,16 +73,32 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     return tuple(found)
 
 
-def number(dataset: Dataset, keyword: str) -> float | None:
+def number(dataset: Dataset, keyword: str | int) -> float | None:
     """Return the first value as a finite number, or None."""
     found = numbers(dataset, keyword)
     return found[0] if found else None
 
 
-def whole(dataset: Dataset, keyword: str) -> int | None:
+def whole(dataset: Dataset, keyword: str | int) -> int | None:
     """Return the first value as a whole number, or None."""
     found = number(dataset, keyword)
     return int(found) if found is not None and found == int(found) else None
+
+
+def whole_private(dataset: Dataset, creator: str, tag: int) -> int | None:
+    """Return a whole number from the first block of a group, if the creator has it."""
+    owner = (tag >> 16 << 16) | 0x10
+    try:
+        if str(dataset[owner].value).strip(" \0") != creator:
+            return None
+        value = dataset[tag].value
+    except UNREADABLE:
+        return None
+    if isinstance(value, bytes):  # of an unknown VR, as implicit VR has it
+        value = int.from_bytes(value[:2], "little")
+    elif isinstance(value, MutableSequence):
+        value = value[0] if value else None
+    return int(value) if isinstance(value, int) else None
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:

@@ -25,7 +25,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for path in sys.argv[1:]:
         dataset = dcmread(path)
-        dataset.pixel_array_options(decoding_plugin=PLUGIN)
+        dataset.pixel_array_options(decoding_plugin=PLUGIN, correct_unused_bits=False)
         content = (
             io.BytesIO()
         )  # NumPy writes to a file by its position; a pipe has none

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pydicom import config
 from pydicom.dataset import Dataset
 
 from dicom_node.decode import attribute_values
+from dicom_node.decode.patient_identity import identity_of
+from dicom_node.decode.picture_kind import PictureKind, kind_of
 from dicom_node.decode.read_file import (
     DEFAULT_LIMITS,
     NotDicomError,
@@ -30,12 +33,29 @@ _READ = (
     "SpectrallySelectedSuppression", "PatientID", "StudyInstanceUID",
     "SeriesInstanceUID", "SeriesNumber", "ImagePositionPatient",
     "ImageOrientationPatient", "NumberOfFrames", "SamplesPerPixel", "Rows", "Columns",
-    "PixelSpacing", "AnatomicRegionSequence",
+    "PixelSpacing", "AnatomicRegionSequence", "ComplexImageComponent",
+    "PixelPresentation", "IssuerOfPatientID", "PatientName", "PatientBirthDate",
+    "PatientSex", "PatientSpeciesDescription", "PatientSpeciesCodeSequence",
+    "PatientBreedDescription", "PatientSexNeutered", "StationName",
+    "DeviceSerialNumber",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _ORIENTATION_NUMBERS = 6
 _POSITION_NUMBERS = 3
 _SPACING_NUMBERS = 2
+_STATION = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+    "StationName",
+)
+_HUMAN = re.compile(r"\bhuman\b|homo sapiens", re.IGNORECASE)
+_HUMAN_CODES = frozenset({"337915000", "L-85B00"})
+_GE_CREATOR = "GEMS_PARM_01"
+_GE_CREATOR_TAG = 0x00430010
+_GE_IMAGE_KIND = 0x0043102F
+_GE_KINDS = {1: PictureKind.PHASE, 2: PictureKind.REAL, 3: PictureKind.IMAGINARY}
+"""(0043,102F) Raw Data Type, of GE's conformance statements; 0 is magnitude."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +65,14 @@ class InstanceHeader:
     Parameters
     ----------
     patient
-        A digest of (0010,0020) Patient ID: enough to tell two patients apart.
+        Digests of Patient ID, its issuer, name, birth date and sex, each empty where
+        it is not stated: enough to tell two patients apart.
+    species
+        Empty for a human; else what the header calls the animal.
+    station
+        Manufacturer, model, serial number and name of the scanner.
+    kinds
+        What each frame shows.
     image_type
         (0008,0008), upper case.
     contrast
@@ -74,7 +101,10 @@ class InstanceHeader:
     """
 
     path: Path
-    patient: str
+    patient: tuple[str, ...]
+    species: str
+    station: tuple[str, ...]
+    kinds: tuple[PictureKind, ...]
     sop_class_uid: str
     sop_instance_uid: str
     study_uid: str
@@ -135,7 +165,9 @@ def read_header(path: Path, *, limits: ReadLimits = DEFAULT_LIMITS) -> InstanceH
     NotDicomError, SeriesRejectedError, InstanceMissingError, MachineTroubleError
         As `read_file`.
     """
-    stored = read_file(path, tags=_READ, limits=limits)
+    stored = read_file(
+        path, tags=(*_READ, _GE_CREATOR_TAG, _GE_IMAGE_KIND), limits=limits
+    )
     with (
         config.disable_value_validation(),
         warnings.catch_warnings(),
@@ -165,6 +197,9 @@ def _header(
     return InstanceHeader(
         path=path,
         patient=_patient(dataset),
+        species=_species(dataset),
+        station=tuple(attribute_values.text(dataset, name) for name in _STATION),
+        kinds=tuple(_kind(dataset, frame) for frame in frames),
         sop_class_uid=attribute_values.text(dataset, "SOPClassUID"),
         sop_instance_uid=attribute_values.text(dataset, "SOPInstanceUID"),
         study_uid=attribute_values.text(dataset, "StudyInstanceUID"),
@@ -264,9 +299,57 @@ def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:
     return tuple(dict.fromkeys(cosines for cosines in found if cosines is not None))
 
 
-def _patient(dataset: Dataset) -> str:
-    patient_id = attribute_values.text(dataset, "PatientID")
-    return digest(patient_id) if patient_id else ""
+def _patient(dataset: Dataset) -> tuple[str, ...]:
+    identity = identity_of(dataset)
+    stated = (getattr(identity, part.name) for part in fields(identity))
+    return tuple(digest(value) if value else "" for value in stated)
+
+
+def _species(dataset: Dataset) -> str:
+    """Return what animal a header speaks of; empty for a human, or where it is silent.
+
+    References
+    ----------
+    PS3.3 C.7.1.1: species, breed and neutering are stated of animals; a human is
+    337915000 of SNOMED CT, L-85B00 of its predecessor.
+    """
+    code = attribute_values.item(dataset, "PatientSpeciesCodeSequence")
+    described = (
+        attribute_values.text(dataset, "PatientSpeciesDescription"),
+        attribute_values.text(code, "CodeMeaning"),
+    )
+    value = attribute_values.text(code, "CodeValue")
+    if value in _HUMAN_CODES or any(_HUMAN.search(text) for text in described):
+        return ""
+    for text in (*described, attribute_values.text(dataset, "PatientBreedDescription")):
+        if text:
+            return text[:64]
+    if value or attribute_values.text(dataset, "PatientSexNeutered"):
+        return "animal"
+    return ""
+
+
+def _kind(dataset: Dataset, frame: Dataset) -> PictureKind:
+    """Return what a frame shows; what is said of the frame counts before the rest."""
+    said = attribute_values.item(frame, "MRImageFrameTypeSequence")
+    kinds = (
+        kind_of(
+            attribute_values.words(said, "FrameType"),
+            component=attribute_values.text(said, "ComplexImageComponent").upper(),
+            presentation=attribute_values.text(said, "PixelPresentation").upper(),
+        ),
+        kind_of(
+            attribute_values.words(dataset, "ImageType"),
+            component=attribute_values.text(dataset, "ComplexImageComponent").upper(),
+            presentation=attribute_values.text(dataset, "PixelPresentation").upper(),
+            description=attribute_values.text(dataset, "SeriesDescription"),
+        ),
+        _GE_KINDS.get(
+            attribute_values.whole_private(dataset, _GE_CREATOR, _GE_IMAGE_KIND) or 0,
+            PictureKind.MAGNITUDE,
+        ),
+    )
+    return next((kind for kind in kinds if kind is not PictureKind.MAGNITUDE), kinds[0])
 
 
 def _body_part(dataset: Dataset, frame: Dataset) -> str:

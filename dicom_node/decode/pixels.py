@@ -172,7 +172,9 @@ def _decode_here(instance: Dataset) -> NDArray[np.generic]:
         _check_complete(instance, syntax)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            instance.pixel_array_options(decoding_plugin=_PLUGINS.get(syntax, ""))
+            instance.pixel_array_options(
+                decoding_plugin=_PLUGINS.get(syntax, ""), correct_unused_bits=False
+            )
             stored: NDArray[np.generic] = instance.pixel_array
     except _UNDECODABLE as error:
         raise_for_machine(error)

@@ -127,7 +127,7 @@ class StoredFile:
 def read_file(
     path: Path,
     *,
-    tags: Sequence[str] | None = None,
+    tags: Sequence[str | int] | None = None,
     with_pixels: bool = False,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> StoredFile:
@@ -136,7 +136,7 @@ def read_file(
     Parameters
     ----------
     tags
-        Keywords of the attributes that are kept; None keeps all.
+        Keywords, or tags, of the attributes that are kept; None keeps all.
     with_pixels
         Whether Pixel Data and what follows is read.
 
@@ -194,7 +194,9 @@ class _Reader:
         """The instance in the words of a message."""
         return f"instance {self._uid}" if self._uid else "an instance"
 
-    def read(self, tags: Sequence[str] | None, *, with_pixels: bool) -> StoredFile:
+    def read(
+        self, tags: Sequence[str | int] | None, *, with_pixels: bool
+    ) -> StoredFile:
         has_preamble = self._seek_meta()
         syntax = self._syntax()
         wanted: list[BaseTag | int] | None = (

@@ -6,25 +6,14 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from pydicom.uid import (
-    UID,
-    EnhancedMRImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-)
+from pydicom.uid import UID
 
 from analysis.contract.plugin import Plane, SeriesSummary, Weighting
 from dicom_node.decode.headers import InstanceHeader
+from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES, pick
+from dicom_node.decode.picture_kind import MEASURABLE, PictureKind
 from dicom_node.decode.weighting import weighting_of
 from dicom_node.identifiers import MANUFACTURER
-
-MR_IMAGE_CLASSES = frozenset(
-    {
-        MRImageStorage,
-        EnhancedMRImageStorage,
-        LegacyConvertedEnhancedMRImageStorage,
-    }
-)
 
 _DOMINANT_COSINE = 0.8
 """A normal within 37 degrees of a patient axis belongs to that axis' plane.
@@ -37,6 +26,19 @@ _LOCALISER_WORDS = re.compile(
 _REFORMAT_TERMS = frozenset(
     {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "SUBTRACTION", "ADC", "REFORMATTED"}
 )
+
+_IDENTITY_PARTS = ("Patient ID", "Issuer of Patient ID", "name", "birth date", "sex")
+_KIND_CODES = {
+    PictureKind.MAP: "parametric_map",
+    PictureKind.COLOUR: "not_grey",
+    PictureKind.PROJECTION: "derived",
+    PictureKind.SUBTRACTION: "derived",
+    PictureKind.FAT: "dixon_component",
+    PictureKind.FAT_FRACTION: "dixon_component",
+    PictureKind.IN_PHASE: "dixon_component",
+    PictureKind.OPPOSED_PHASE: "dixon_component",
+}
+"""What cannot be measured; all else is a part of a complex picture."""
 
 _UID = re.compile(r"[0-9.]{1,64}")
 """PS3.5 9.1, but for components that begin with 0, which old senders write."""
@@ -53,7 +55,9 @@ def summarise(headers: Sequence[InstanceHeader]) -> SeriesSummary:
     ValueError
         If there is no header.
     """
-    first = _first(headers)
+    _first(headers)
+    headers = pick(headers).headers
+    first = headers[0]
     spacing = _spacing_mm(headers)
     return SeriesSummary(
         modality=first.modality,
@@ -77,13 +81,19 @@ def reject(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
     -------
     (code, text) or None
         Code is one of `own_result`, `headers_incomplete`, `bad_uid`, `not_mr`,
-        `not_an_image`, `mixed_patients`, `no_pixel_data`, `not_grey`, `localiser`,
-        `derived`, `mixed_weighting`; it never changes.
+        `not_an_image`, `mixed_patients`, `not_human`, `mixed_scanners`,
+        `no_pixel_data`, `not_grey`, `localiser`, `derived`, `parametric_map`,
+        `not_magnitude`, `dixon_component`, `mixed_weighting`; it never changes.
     """
-    first = _first(headers)
+    _first(headers)
     if any(header.manufacturer == MANUFACTURER for header in headers):
         return "own_result", "the series is a result of this node"
-    return _reject_kind(first) or _reject_identity(headers) or _reject_content(headers)
+    pictures = pick(headers).headers
+    return (
+        _reject_object(pictures[0])
+        or _reject_identity(headers)
+        or _reject_content(pictures)
+    )
 
 
 def plane_of(headers: Sequence[InstanceHeader]) -> Plane:
@@ -121,7 +131,7 @@ def _first(headers: Sequence[InstanceHeader]) -> InstanceHeader:
     return headers[0]
 
 
-def _reject_kind(first: InstanceHeader) -> tuple[str, str] | None:
+def _reject_object(first: InstanceHeader) -> tuple[str, str] | None:
     absent = [
         name
         for name, value in (
@@ -153,10 +163,29 @@ def _reject_identity(headers: Sequence[InstanceHeader]) -> tuple[str, str] | Non
         wrong = sum(_UID.fullmatch(uid) is None for uid in uids)
         if wrong:
             return "bad_uid", f"{wrong} of {len(uids)} values of {name} are no UID"
-    patients = {header.patient for header in headers}
-    if len(patients) > 1:
-        text = f"the series names {len(patients)} patients, expected 1"
+    return _reject_patients(headers)
+
+
+def _reject_patients(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+    """Refuse a series that contradicts itself in who it is of, or that is of an animal.
+
+    An instance that leaves out what others state does not contradict them.
+    """
+    differing = [
+        name
+        for name, values in zip(
+            _IDENTITY_PARTS,
+            zip(*(header.patient for header in headers), strict=True),
+            strict=True,
+        )
+        if len(set(values) - {""}) > 1
+    ]
+    if differing:
+        text = f"the series is of several patients, by {', '.join(differing)}"
         return "mixed_patients", text
+    species = next((header.species for header in headers if header.species), "")
+    if species:
+        return "not_human", f"the series is of an animal: {species}"
     return None
 
 
@@ -171,12 +200,30 @@ def _reject_content(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None
     if _is_derived(headers):
         kind = "\\".join(headers[0].image_type)[:64]
         return "derived", f"made from other images after the scan: {kind}"
+    return _reject_kind(headers[0].kinds) or _reject_mixture(headers)
+
+
+def _reject_mixture(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+    """Refuse pictures of two scanners, or of two contrasts, in one series."""
+    stated = zip(*(header.station for header in headers), strict=True)
+    scanners = max(len(set(values) - {""}) for values in stated)
+    if scanners > 1:
+        text = f"the series holds pictures of {scanners} scanners, expected 1"
+        return "mixed_scanners", text
     known = {weighting_of(header).value for header in headers}
     known.discard(Weighting.UNKNOWN.value)
     if len(known) > 1:
         text = f"the series mixes weightings: {', '.join(sorted(known))}"
         return "mixed_weighting", text
     return None
+
+
+def _reject_kind(kinds: Sequence[PictureKind]) -> tuple[str, str] | None:
+    if any(kind in MEASURABLE for kind in kinds):
+        return None
+    kind = kinds[0]
+    code = _KIND_CODES.get(kind, "not_magnitude")
+    return code, f"the pictures are not anatomy as received: {kind.value}"
 
 
 def _is_localiser(headers: Sequence[InstanceHeader]) -> bool:

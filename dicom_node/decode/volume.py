@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 
 from analysis.contract.acquisition import Acquisition
+from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Subject, Weighting
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
@@ -23,16 +24,21 @@ from dicom_node.decode.headers import (
     frame_groups,
     orientation_of,
     position_of,
-    read_header,
+    read_headers,
     spacing_of,
 )
+from dicom_node.decode.patient_identity import complete_patients
+from dicom_node.decode.pick_slices import Picked, pick
 from dicom_node.decode.read_file import (
     DEFAULT_LIMITS,
     NotDicomError,
     ReadLimits,
     read_file,
 )
+from dicom_node.decode.signal_zero import padding_of, settle_zero
+from dicom_node.decode.single_frames import FrameReference, single_frames
 from dicom_node.decode.slice_grid import Slice, arrange
+from dicom_node.decode.stored_bits import own_bits
 from dicom_node.decode.subject import subject_of
 from dicom_node.decode.weighting import is_stated, weighting_of
 from dicom_node.errors import GeometryError, PixelDataError
@@ -44,6 +50,15 @@ MAX_INSTANCES = 4096
 MAX_BYTES = 2**29
 """Of all files together, before any is read: 512 MiB, twice the voxels in 16 bits and
 room for headers."""
+_REPEATED_BY = {
+    "EchoTime": "Echo Time",
+    "TemporalPositionIdentifier": "Temporal Position Identifier",
+    "TriggerTime": "Trigger Time",
+    "AcquisitionNumber": "Acquisition Number",
+    "DeviceSerialNumber": "Device Serial Number",
+    "StationName": "Station Name",
+}
+"""What may differ between pictures at one place."""
 MAX_ELEMENTS = 2**19
 """Of all headers together: some 500 MB as objects of pydicom."""
 
@@ -61,6 +76,9 @@ class DecodedSeries:
         one multi-frame instance.
     frame_numbers
         For a multi-frame instance, its frame (from 1) of each slice; else empty.
+    stands_for
+        By SOP Instance UID of a source that was made of one frame of several
+        multi-frame instances, the frame; else empty.
     subject
         Age and sex, as far as stated.
     acquisition
@@ -74,7 +92,20 @@ class DecodedSeries:
     frame_numbers: tuple[int, ...]
     subject: Subject
     acquisition: Acquisition = field(default_factory=Acquisition)
+    stands_for: Mapping[str, FrameReference] = field(default_factory=dict)
     warnings: tuple[Notice, ...] = ()
+
+    @property
+    def instances(self) -> tuple[tuple[str, str], ...]:
+        """SOP class and instance UIDs of what was measured, each once."""
+        found = (
+            (frame.sop_class_uid, frame.sop_instance_uid)
+            if (frame := self.stands_for.get(uid)) is not None
+            else (attribute_values.text(source, "SOPClassUID"), uid)
+            for source in self.sources
+            if (uid := attribute_values.text(source, "SOPInstanceUID"))
+        )
+        return tuple(dict.fromkeys(found))
 
 
 def read_volume(
@@ -85,8 +116,8 @@ def read_volume(
     Raises
     ------
     GeometryError
-        If the instances do not form one uniform volume; see `geometry.arrange` for
-        reasons, besides `several_multiframe`, `colliding_uids`, `too_large`.
+        If the instances do not form one uniform volume; see `slice_grid.arrange` for
+        reasons, besides `colliding_uids`, `too_large`.
     PixelDataError
         `unreadable_instance`, `no_pixel_data`, `unsupported_pixels`,
         `unreadable_pixels`, `bad_rescale`.
@@ -107,31 +138,23 @@ def read_volume(
 
 
 def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
-    instances, notices = _distinct(_open_all(paths, limits))
+    picked = pick(read_headers(paths, limits=limits))
+    instances, notices = _distinct(
+        _open_all([header.path for header in picked.headers], limits)
+    )
+    complete_patients(instances)
     groups = [frame_groups(instance) for instance in instances]
-    multiframe = any("PerFrameFunctionalGroupsSequence" in each for each in instances)
-    if multiframe and len(instances) > 1:
-        text = f"{len(instances)} multi-frame instances in one series; expected 1"
-        raise GeometryError(reason="several_multiframe", text=text)
+    wanted = _wanted_frames(instances, picked)
     slices = [
-        _slice(instance, index, frame, number)
+        _slice(instance, index, frames[number], number)
         for index, (instance, frames) in enumerate(zip(instances, groups, strict=True))
-        for number, frame in enumerate(frames)
+        for number in wanted(index, len(frames))
     ]
     _check_size(slices)
-    order, frame_of_reference = arrange(slices)
-    voxels = np.empty((len(order), *slices[0].shape), dtype=np.float32)
-    depth = {index: k for k, index in enumerate(order)}
-    position = 0
-    decoded = pixels.decode(instances)
-    for instance, frames, stored in zip(instances, groups, decoded, strict=True):
-        _check_shape(stored, (len(frames), *slices[0].shape))
-        for number, frame in enumerate(frames):
-            voxels[depth[position]] = pixels.rescale(stored[number], instance, frame)
-            position += 1
-        del instance.PixelData
-    if not np.isfinite(voxels).all():
-        raise PixelDataError(reason="bad_rescale", text="rescaled values overflow")
+    order, frame_of_reference = _arranged(slices, picked, instances)
+    in_order = [slices[index] for index in order]
+    voxels, moved = _voxels(instances, groups, in_order)
+    sources, frame_numbers, stands_for = _sources(instances, groups, in_order)
     first = instances[0]
     return DecodedSeries(
         volume=Volume(
@@ -139,15 +162,105 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             frame=frame_of_reference,
             series_uid=attribute_values.text(first, "SeriesInstanceUID"),
         ),
-        sources=(first,)
-        if multiframe
-        else tuple(instances[slices[index].instance] for index in order),
-        frame_numbers=(
-            tuple(slices[index].frame + 1 for index in order) if multiframe else ()
-        ),
+        sources=sources,
+        frame_numbers=frame_numbers,
+        stands_for=stands_for,
         subject=subject_of(first),
         acquisition=acquisition_of(first),
-        warnings=(*notices, *_doubts(first, read_header(paths[0], limits=limits))),
+        warnings=(
+            *picked.notices,
+            *notices,
+            *moved,
+            *_doubts(first, picked.headers[0]),
+        ),
+    )
+
+
+def _wanted_frames(
+    instances: Sequence[Dataset], picked: Picked
+) -> Callable[[int, int], Iterator[int]]:
+    """Return which frames of an instance show what is measured."""
+    kinds = {header.sop_instance_uid: header.kinds for header in picked.headers}
+
+    def wanted(index: int, count: int) -> Iterator[int]:
+        uid = attribute_values.text(instances[index], "SOPInstanceUID")
+        shown = kinds.get(uid, ())
+        for number in range(count):
+            if picked.kind not in shown or shown[number] is picked.kind:
+                yield number
+
+    return wanted
+
+
+def _arranged(
+    slices: Sequence[Slice], picked: Picked, instances: Sequence[Dataset]
+) -> tuple[tuple[int, ...], Frame]:
+    """Arrange the slices; a refusal says what may have led to it."""
+    try:
+        return arrange(slices)
+    except GeometryError as error:
+        causes = [notice.text for notice in picked.notices]
+        if error.reason in ("several_volumes", "doubled_position"):
+            causes += _why_doubled(instances)
+        if not causes:
+            raise
+        text = "; ".join((error.text, *causes))
+        raise GeometryError(reason=error.reason, text=text) from error
+
+
+def _why_doubled(instances: Sequence[Dataset]) -> list[str]:
+    """Say in what instances differ that may lie at one place."""
+    causes = []
+    for keyword, name in _REPEATED_BY.items():
+        values = {attribute_values.text(instance, keyword) for instance in instances}
+        if len(values - {""}) > 1:
+            causes.append(f"{len(values - {''})} values of {name}")
+    return causes
+
+
+def _voxels(
+    instances: Sequence[Dataset],
+    groups: Sequence[Sequence[Dataset]],
+    in_order: Sequence[Slice],
+) -> tuple[NDArray[np.float32], tuple[Notice, ...]]:
+    """Decode, rescale and stack; the instances lose their pixels."""
+    rows, columns = in_order[0].shape
+    voxels = np.empty((len(in_order), rows, columns), dtype=np.float32)
+    padded = np.zeros(voxels.shape, dtype=bool)
+    depth = {(each.instance, each.frame): k for k, each in enumerate(in_order)}
+    notices: dict[str, Notice] = {}
+    decoded = pixels.decode(instances)
+    for index, (instance, frames) in enumerate(zip(instances, groups, strict=True)):
+        stored = next(decoded)
+        _check_shape(stored, (len(frames), rows, columns))
+        stored, mended = own_bits(stored, instance)
+        notices.update({notice.code: notice for notice in mended})
+        for number, frame in enumerate(frames):
+            k = depth.get((index, number))
+            if k is not None:
+                padded[k] = padding_of(stored[number], instance)
+                voxels[k] = pixels.rescale(stored[number], instance, frame)
+        del instance.PixelData
+    if not np.isfinite(voxels).all():
+        raise PixelDataError(reason="bad_rescale", text="rescaled values overflow")
+    return voxels, (*notices.values(), *settle_zero(voxels, padded))
+
+
+def _sources(
+    instances: Sequence[Dataset],
+    groups: Sequence[Sequence[Dataset]],
+    in_order: Sequence[Slice],
+) -> tuple[tuple[Dataset, ...], tuple[int, ...], Mapping[str, FrameReference]]:
+    """Return what results refer to: see `DecodedSeries`."""
+    if not any("PerFrameFunctionalGroupsSequence" in each for each in instances):
+        return tuple(instances[each.instance] for each in in_order), (), {}
+    if len(instances) == 1:
+        return (instances[0],), tuple(each.frame + 1 for each in in_order), {}
+    images, stands_for = single_frames(instances, groups)
+    return (
+        tuple(images[each.instance][each.frame] for each in in_order),
+        (),
+        stands_for,
     )
 
 

@@ -16,6 +16,7 @@ from pydicom.uid import Comprehensive3DSRStorage, MRImageStorage
 from analysis.contract.result import AnalysisResult, Provenance
 from dicom_node import __version__
 from dicom_node.encode.captures import draw_note, encode_capture, stamped
+from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
 from dicom_node.encode.presentation_state import encode_presentations
 from dicom_node.encode.result_context import EncodeRequest, equipment_of
@@ -185,6 +186,7 @@ def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:
     for keyword in DEIDENTIFICATION:
         if keyword in evidence.first:
             encoded.dataset[keyword] = evidence.first[keyword]
+    refer_to_frames(encoded.dataset, evidence.stands_for)
     return encoded
 
 

@@ -22,6 +22,7 @@ from pydicom.valuerep import DSfloat, PersonName
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
+from dicom_node.encode.frame_references import StandsFor
 from dicom_node.identifiers import derived_uid
 
 UTF_8 = "ISO_IR 192"
@@ -104,6 +105,10 @@ class SourceSeries(Protocol):
         """Frame (from 1) of each slice of a multi-frame source; else empty."""
 
     @property
+    def stands_for(self) -> Mapping[str, StandsFor]:
+        """The frame for which a source stands, by the UID of the source."""
+
+    @property
     def acquisition(self) -> Acquisition:
         """Scanner and sequence, as far as stated."""
 
@@ -120,13 +125,14 @@ class Evidence:
     ----------
     images
         As `SourceSeries.sources`; copies, the originals stay as they came.
-    frame_numbers, acquisition
+    frame_numbers, acquisition, stands_for
         As those of `SourceSeries`.
     """
 
     images: tuple[Dataset, ...]
     frame_numbers: tuple[int, ...] = ()
     acquisition: Acquisition = field(default_factory=Acquisition)
+    stands_for: Mapping[str, StandsFor] = field(default_factory=dict)
 
     @property
     def first(self) -> Dataset:
@@ -191,6 +197,7 @@ def evidence_of(series: SourceSeries) -> Evidence:
         images=images,
         frame_numbers=series.frame_numbers,
         acquisition=series.acquisition,
+        stands_for=series.stands_for,
     )
 
 

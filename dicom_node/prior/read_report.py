@@ -28,8 +28,8 @@ from analysis.contract.concepts import (
 from analysis.contract.measurement import Grade, Measurement
 from analysis.contract.result import Finding
 from dicom_node.decode import attribute_values
+from dicom_node.decode.patient_identity import Identity, identity_of
 from dicom_node.identifiers import MANUFACTURER
-from dicom_node.prior.same_patient import Identity, identity_of
 
 _TITLE = ("DCM", "126000")
 _TEMPLATE = "1500"

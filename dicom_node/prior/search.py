@@ -16,12 +16,12 @@ from analysis.contract.acquisition import Acquisition
 from analysis.contract.follow_up import Prior
 from dicom_node.decode import attribute_values
 from dicom_node.decode.acquisition import acquisition_of
+from dicom_node.decode.patient_identity import Identity, identity_of
+from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.decode.read_file import NotDicomError, read_file
-from dicom_node.decode.suitable_series import MR_IMAGE_CLASSES
 from dicom_node.encode.result_context import Reference
 from dicom_node.errors import NotSearchableError, SeriesRejectedError
 from dicom_node.prior.read_report import EarlierReport, ForeignReportError, read_report
-from dicom_node.prior.same_patient import Identity, identity_of
 from dicom_node.work.analyse import Analysed
 
 _MAX_REPORTS = 20
@@ -303,13 +303,7 @@ class Search:
             reference=Reference(
                 study_uid=study.uid,
                 series_uid=attribute_values.text(sources[0], "SeriesInstanceUID"),
-                instances=tuple(
-                    (
-                        attribute_values.text(source, "SOPClassUID"),
-                        attribute_values.text(source, "SOPInstanceUID"),
-                    )
-                    for source in sources
-                ),
+                instances=analysed.decoded.instances,
             ),
             is_measured_now=True,
         )

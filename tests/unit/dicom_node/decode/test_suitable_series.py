@@ -157,7 +157,11 @@ def test_what_can_be_analysed_passes(
 @pytest.mark.parametrize(
     ("attributes", "code", "text"),
     [
-        ({"PatientID": "OTHER"}, "mixed_patients", "names 2 patients, expected 1"),
+        (
+            {"PatientID": "OTHER"},
+            "mixed_patients",
+            "of several patients, by Patient ID",
+        ),
         (
             {"EchoTime": 10, "RepetitionTime": 500},
             "mixed_weighting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, fields
 
 from pydicom.dataset import Dataset
@@ -12,6 +12,14 @@ from dicom_node.decode import attribute_values
 _WILD = frozenset("*?\\")
 """Wild cards (PS3.4 C.2.2.2.4), and what parts values: they would widen a query."""
 _SEXES = frozenset({"M", "F", "O"})
+_STATED_ONCE = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -93,3 +101,22 @@ def _name(text: str) -> str:
     groups = (group.strip(" ^") for group in text.split("="))
     first = next((group for group in groups if group), "")
     return "^".join(part.strip() for part in first.split("^")).casefold()
+
+
+def complete_patients(instances: Sequence[Dataset]) -> None:
+    """Write into each instance of a series what others state of the patient.
+
+    Changes instances that leave something empty. They must be of one patient.
+    """
+    for keyword in _STATED_ONCE:
+        stated = [
+            instance[keyword]
+            for instance in instances
+            if attribute_values.text(instance, keyword)
+        ]
+        if not stated or len(stated) == len(instances):
+            continue
+        for instance in instances:
+            if not attribute_values.text(instance, keyword):
+                # Through text: another instance may have another character set.
+                setattr(instance, keyword, str(stated[0].value))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_node.prior.same_patient import Identity, identity_of
+from dicom_node.decode.patient_identity import Identity, identity_of
 
 
 def identity(**attributes: Any) -> Identity:

@@ -1,0 +1,226 @@
+"""A stray object in a series is left out by name; whom a series is of is one person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import config
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import (
+    UID,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from dicom_node.decode.headers import read_headers
+from dicom_node.decode.suitable_series import reject, summarise
+from dicom_node.decode.volume import DecodedSeries, read_volume
+from dicom_node.errors import GeometryError
+from tests.support.mr_series import build_enhanced, build_series, write_series
+from tests.support.spine_phantom import CORONAL, frame_of
+
+SHAPE = (9, 12, 10)
+VOXELS = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE) % 900
+
+
+@pytest.fixture(autouse=True)
+def _careless() -> Iterator[None]:
+    """Let a test write what a standard-minded writer would not."""
+    with config.disable_value_validation():
+        yield
+
+
+def series(**attributes: Any) -> list[FileDataset]:
+    return build_series(VOXELS, frame_of(SHAPE), **attributes)
+
+
+def stray(**attributes: Any) -> FileDataset:
+    """Return one more instance of the series, which is otherwise."""
+    shape = (1, 8, 8)
+    frame = frame_of(shape, directions=CORONAL)
+    (made,) = build_series(np.ones(shape, np.float32), frame, **attributes)
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+    return made
+
+
+def read(folder: Path, datasets: list[FileDataset]) -> DecodedSeries:
+    paths = write_series(folder, datasets)
+    headers = read_headers(paths)
+    assert reject(headers) is None
+    assert summarise(headers).slice_count == SHAPE[0]
+    return read_volume(paths)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "what"),
+    [
+        ({}, "another orientation"),
+        (
+            {"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage},
+            "Presentation State",
+        ),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture"),
+        ({"SamplesPerPixel": 3}, "3 samples per pixel"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "phase"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, SHAPE[0]])
+def test_one_stray_object_is_left_out_by_name(
+    tmp_path: Path, attributes: dict[str, Any], what: str, place: int
+) -> None:
+    datasets = series()
+    datasets.insert(place, stray(**attributes))
+    decoded = read(tmp_path, datasets)
+    assert np.array_equal(decoded.volume.voxels, VOXELS)
+    (notice,) = decoded.warnings
+    assert notice.code == "instances_left_out"
+    assert "1 of 10 instances were left out: 1.2.3.4" in notice.text
+    assert what in notice.text
+
+
+def test_phase_pictures_in_a_magnitude_series_are_told_of(tmp_path: Path) -> None:
+    datasets = series()
+    for k in (1, 4):
+        datasets[k].ImageType = ["ORIGINAL", "PRIMARY", "P", "ND"]
+    with pytest.raises(GeometryError, match=r"2 of 9 instances were left out.*phase"):
+        read_volume(write_series(tmp_path, datasets))
+
+
+def test_of_a_dixon_series_the_water_is_measured(tmp_path: Path) -> None:
+    datasets = series(ImageType=["DERIVED", "PRIMARY", "DIXON", "WATER"])
+    for kind in ("FAT", "OPP_PHASE", "FAT_FRACTION"):
+        more = series(ImageType=["DERIVED", "PRIMARY", "DIXON", kind])
+        for number, one in enumerate(more):
+            one.SOPInstanceUID = f"1.2.{len(datasets)}.{number}"
+            one.PixelData = bytes(len(one.PixelData))
+        datasets += more
+    decoded = read(tmp_path, datasets)
+    assert np.array_equal(decoded.volume.voxels, VOXELS)
+
+
+def test_frames_of_another_kind_are_left_out_of_an_enhanced_instance(
+    tmp_path: Path,
+) -> None:
+    twice = np.concatenate([VOXELS, VOXELS + 7])
+    dataset = build_enhanced(twice, frame_of((2 * SHAPE[0], *SHAPE[1:])))
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    for frame, phase in zip(frames[:9], frames[9:], strict=True):
+        phase.PlanePositionSequence = frame.PlanePositionSequence
+        said = Dataset()
+        said.FrameType = ["ORIGINAL", "PRIMARY", "T2", "NONE"]
+        said.ComplexImageComponent = "PHASE"
+        phase.MRImageFrameTypeSequence = [said]
+    decoded = read_volume(write_series(tmp_path, [dataset]))
+    assert np.array_equal(decoded.volume.voxels, VOXELS)
+    assert decoded.frame_numbers == tuple(range(1, 10))
+    assert [notice.code for notice in decoded.warnings] == ["instances_left_out"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "not_magnitude"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "T2 MAP", "T2"]}, "parametric_map"),
+        ({"SeriesDescription": "T2map sag"}, "parametric_map"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "DIXON", "FAT"]}, "dixon_component"),
+        ({"ComplexImageComponent": "REAL"}, "not_magnitude"),
+        ({"PixelPresentation": "TRUE_COLOR"}, "not_grey"),
+        ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "not_human"),
+        ({"PatientBreedDescription": "Dachshund"}, "not_human"),
+    ],
+)
+def test_what_is_not_anatomy_of_a_human_is_refused_by_name(
+    tmp_path: Path, attributes: dict[str, Any], code: str
+) -> None:
+    refusal = reject(read_headers(write_series(tmp_path, series(**attributes))))
+    assert refusal is not None
+    assert refusal[0] == code
+
+
+def test_a_stated_human_is_measured(tmp_path: Path) -> None:
+    datasets = series(PatientSpeciesDescription="Homo sapiens")
+    assert reject(read_headers(write_series(tmp_path, datasets))) is None
+
+
+def test_ge_tells_a_phase_picture_by_a_private_attribute(tmp_path: Path) -> None:
+    datasets = series()
+    for dataset in datasets:
+        block = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
+        block.add_new(0x2F, "SS", 1)
+    refusal = reject(read_headers(write_series(tmp_path, datasets)))
+    assert refusal is not None
+    assert refusal[0] == "not_magnitude"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "part"),
+    [
+        ("PatientID", "OTHER", "Patient ID"),
+        ("IssuerOfPatientID", "ELSEWHERE", "Issuer of Patient ID"),
+        ("PatientName", "Else^Someone", "name"),
+        ("PatientBirthDate", "19900101", "birth date"),
+        ("PatientSex", "M", "sex"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_instances_of_two_patients_are_refused_by_what_differs(
+    tmp_path: Path, keyword: str, value: str, part: str, place: int
+) -> None:
+    datasets = series()
+    setattr(datasets[place], keyword, value)
+    refusal = reject(read_headers(write_series(tmp_path, datasets)))
+    assert refusal == (
+        "mixed_patients",
+        f"the series is of several patients, by {part}",
+    )
+
+
+def test_no_id_and_two_names_are_two_patients(tmp_path: Path) -> None:
+    datasets = series(PatientID="")
+    datasets[3].PatientName = "Else^Someone"
+    refusal = reject(read_headers(write_series(tmp_path, datasets)))
+    assert refusal is not None
+    assert refusal[0] == "mixed_patients"
+
+
+def test_what_one_instance_states_counts_where_others_are_silent(
+    tmp_path: Path,
+) -> None:
+    keywords = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
+    datasets = series(PatientAge="")
+    stated = {keyword: str(getattr(datasets[0], keyword)) for keyword in keywords}
+    for keyword in keywords:
+        for dataset in datasets:
+            setattr(dataset, keyword, "")
+        setattr(datasets[5], keyword, stated[keyword])
+    decoded = read(tmp_path, datasets)
+    for source in decoded.sources:
+        assert {key: str(getattr(source, key)) for key in keywords} == stated
+    assert decoded.subject.sex == "F"
+    assert decoded.subject.age_years == pytest.approx(45.5, abs=0.1)
+
+
+def test_two_scanners_in_one_series_are_refused_as_such(tmp_path: Path) -> None:
+    datasets = series(DeviceSerialNumber="1")
+    for dataset in datasets[::2]:
+        dataset.DeviceSerialNumber = "2"
+    refusal = reject(read_headers(write_series(tmp_path, datasets)))
+    assert refusal is not None
+    assert refusal[0] == "mixed_scanners"
+
+
+def test_two_echoes_are_named_as_what_they_are(tmp_path: Path) -> None:
+    second = series(EchoTime=110)
+    for number, dataset in enumerate(second):
+        dataset.SOPInstanceUID = f"1.2.9.{number}"
+        dataset.PixelData = bytes(len(dataset.PixelData))
+    paths = write_series(tmp_path, [*series(EchoTime=90), *second])
+    with pytest.raises(
+        GeometryError, match=r"2 pictures at each.*2 values of Echo Time"
+    ):
+        read_volume(paths)
