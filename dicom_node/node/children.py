@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pkgutil
 import signal
 import threading
 import time
@@ -14,9 +15,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from dicom_node import log
-
-STOP = "stop"
-"""Said to a child: take nothing more, end what you can, go."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 """A fork would carry the threads, locks and database connections of the parent."""
@@ -35,7 +33,8 @@ class Child:
     name
         In the log, such as `worker-0`.
     entry
-        Called in the child with its end of the pipe and then the arguments.
+        `module:function`, called in the child with its end of the pipe and then the
+        arguments. By name, so that the supervisor imports nothing of what it needs.
     arguments
         Makes them for the start of this number, counted from 1.
     """
@@ -43,7 +42,7 @@ class Child:
     def __init__(
         self,
         name: str,
-        entry: Callable[..., None],
+        entry: str,
         arguments: Callable[[int], tuple[Any, ...]],
     ) -> None:
         self.name = name
@@ -131,7 +130,7 @@ class Child:
             retry_s=self._pause_s,
         )
 
-    def tell(self, message: str) -> None:
+    def tell(self, message: object) -> None:
         """Send the child a word; one that has died does not hear it."""
         if self.pipe is None:
             return
@@ -156,7 +155,7 @@ class Child:
             self._process.join()
 
 
-def run_child(entry: Callable[..., None], pipe: Connection, *args: Any) -> None:
+def run_child(entry: str, pipe: Connection, *args: Any) -> None:
     """Run in the child: end with the parent, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -164,7 +163,7 @@ def run_child(entry: Callable[..., None], pipe: Connection, *args: Any) -> None:
         threading.Thread(
             target=_end_with, args=(parent.sentinel,), name="parent", daemon=True
         ).start()
-    entry(pipe, *args)
+    pkgutil.resolve_name(entry)(pipe, *args)
 
 
 def _end_with(parent_sentinel: int) -> None:

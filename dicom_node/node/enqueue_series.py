@@ -11,11 +11,11 @@ from dicom_node import log
 from dicom_node.errors import InstanceRefusedError, NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.node.peer_counts import PeerCounts
 from dicom_node.receive.events import InstanceStored, SpoolEvent
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
-from dicom_node.series.count_confirmation import CountConfirmer
 from dicom_node.series.manifest import mark_owed, write_pending
 from dicom_node.series.spool_content import SpoolContent, read_instance
 from dicom_node.settings.sections import Settings
@@ -37,16 +37,16 @@ class Intake:
     """
 
     def __init__(
-        self, settings: Settings, queue: JobQueue, confirmer: CountConfirmer | None
+        self, settings: Settings, queue: JobQueue, counts: PeerCounts | None
     ) -> None:
         self._layout = SpoolLayout(settings.spool.folder)
         self._queue = queue
-        self._confirmer = confirmer
+        self._counts = counts
         self._assembler = Assembler(
             CompletionRules(
                 quiet_s=settings.series.quiet_s, max_wait_s=settings.series.max_wait_s
             ),
-            ask=None if confirmer is None else confirmer.ask,
+            ask=None if counts is None else counts.ask,
         )
         self._unwritten: list[ReceivedSeries] = []
         self._retry_at_s = 0.0
@@ -80,8 +80,8 @@ class Intake:
 
     def tick(self, now_s: float) -> None:
         """Owe a look at every series that has become complete."""
-        if self._confirmer is not None:
-            for question, count in self._confirmer.answers():
+        if self._counts is not None:
+            for question, count in self._counts.answers():
                 self._assembler.counted(question, count)
         fresh = self._assembler.tick(now_s)
         self._unwritten.extend(fresh)

@@ -1,49 +1,70 @@
-"""Asking the peers that answer C-FIND how many instances a series has."""
+"""Questions to peers about counts; another process puts them."""
 
 from __future__ import annotations
 
-import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from typing import Any
 
-from dicom_node.series.arriving_series import SeriesCount
+from dicom_node.node.children import Child
+from dicom_node.series.arriving_series import SeriesCount, SeriesKey
 from dicom_node.series.assembler import CountQuestion
-from dicom_node.series.count_confirmation import CountConfirmer
 from dicom_node.settings.sections import Settings
 
+_COUNTER = "dicom_node.work.count_process:answer_questions"
 
-def count_confirmer(settings: Settings) -> CountConfirmer | None:
+
+def peer_counts(settings: Settings) -> PeerCounts | None:
     """Return who asks, or None if no peer is to be asked."""
-    importing = threading.Lock()
-    peers = {
-        peer.ae_title: peer
-        for peer in settings.peers.values()
-        if peer.answers_c_find and peer.may_send
-    }
-    if not peers or not settings.series.confirm_by_c_find:
+    is_answered = any(
+        peer.answers_c_find and peer.may_send for peer in settings.peers.values()
+    )
+    if not is_answered or not settings.series.confirm_by_c_find:
         return None
+    return PeerCounts(settings)
 
-    believe_after = timedelta(hours=settings.series.believe_count_after_h)
 
-    def count(question: CountQuestion) -> SeriesCount | None:
-        with importing:
-            from dicom_node.peers.count_instances import count_series
+class PeerCounts:
+    """Puts questions to the process that asks peers, and hears its answers.
 
-        peer = peers.get(question.calling_ae)
-        if peer is None:
-            return None
-        found = count_series(
-            peer,
-            settings.node.ae_title,
-            question.key.study_uid,
-            question.key.series_uid,
-        )
-        if found is None:
-            return None
-        began_at = found.began_at
-        age = None if began_at is None else datetime.now(UTC) - began_at
-        return SeriesCount(
-            instances=found.instances,
-            is_final=age is not None and age >= believe_after,
-        )
+    Attributes
+    ----------
+    child
+        That process: to be started, tended and ended like any other.
+    """
 
-    return CountConfirmer(count)
+    def __init__(self, settings: Settings) -> None:
+        settings_json = settings.model_dump_json()
+
+        def arguments(_start: int) -> tuple[Any, ...]:
+            return (settings_json,)
+
+        self.child = Child("counter", _COUNTER, arguments)
+        self._asked: set[SeriesKey] = set()
+
+    def ask(self, question: CountQuestion) -> None:
+        """Ask, unless the last question about this series is still out."""
+        if question.key not in self._asked:
+            self._asked.add(question.key)
+            self.child.tell(question)
+
+    def answers(self) -> Iterator[tuple[CountQuestion, SeriesCount | None]]:
+        """Yield the answers that have come; never waits."""
+        pipe = self.child.pipe
+        try:
+            while pipe is not None and pipe.poll():
+                question, count = pipe.recv()
+                self._asked.discard(question.key)
+                yield question, count
+        except (EOFError, OSError):
+            return  # it has died, and is tended to in this turn
+
+    def tend(self, now_s: float) -> None:
+        """Start the process again if it has died; what it was asked is asked anew.
+
+        Parameters
+        ----------
+        now_s
+            Monotonic time.
+        """
+        if self.child.tend(now_s):
+            self._asked.clear()

@@ -15,17 +15,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dicom_node import log
+from dicom_node.child_words import STOP, WARM
 from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.node.children import STOP, Child
+from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.ownership import spool_lock
-from dicom_node.node.peer_counts import count_confirmer
+from dicom_node.node.peer_counts import peer_counts
 from dicom_node.node.service_manager import ServiceManager
-from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
+from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.generation import Generations
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
@@ -33,11 +34,12 @@ from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.worker_process import WARM, run_worker
 
 if TYPE_CHECKING:
     import socket
 
+_ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
+_WORKER = "dicom_node.work.worker_process:run_worker"
 _GIB = 2**30
 _BUSY_TICK_S = 0.05
 _IDLE_TICK_S = 1.0
@@ -98,7 +100,8 @@ class _Service:
         self._generations = Generations()
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
-        self._intake = Intake(settings, queue, count_confirmer(settings))
+        self._counts = peer_counts(settings)
+        self._intake = Intake(settings, queue, self._counts)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         table = association_table(settings.node.acceptors)
         settings_json = settings.model_dump_json()
@@ -111,13 +114,15 @@ class _Service:
             return settings_json, slot
 
         self._acceptors = [
-            Child(_acceptor_name(index), run_acceptor, partial(acceptor, index))
+            Child(_acceptor_name(index), _ACCEPTOR, partial(acceptor, index))
             for index in range(settings.node.acceptors)
         ]
         self._workers = [
-            Child(f"worker-{slot}", run_worker, partial(worker, slot))
+            Child(f"worker-{slot}", _WORKER, partial(worker, slot))
             for slot in range(settings.work.processes)
         ]
+        self._counters = [] if self._counts is None else [self._counts.child]
+        self._children = (*self._acceptors, *self._workers, *self._counters)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
 
@@ -128,7 +133,7 @@ class _Service:
         content = read_spool(SpoolLayout(self._settings.spool.folder))
         self._generations = Generations.after(content.latest_generation)
         self._intake.restore(content, time.monotonic())
-        for child in (*self._acceptors, *self._workers):
+        for child in self._children:
             child.start()
         log.event(
             "node_started",
@@ -143,7 +148,7 @@ class _Service:
             self._turn()
         if self._lease.is_lost:
             # Whatever runs here may run there, too.
-            for child in (*self._acceptors, *self._workers):
+            for child in self._children:
                 child.kill()
             message = "another node has taken the job database"
             raise StartError(message)
@@ -151,15 +156,19 @@ class _Service:
 
     def _turn(self) -> None:
         tick_s = _BUSY_TICK_S if self._intake.is_collecting else _IDLE_TICK_S
-        pipes = [child.pipe for child in self._acceptors if child.pipe is not None]
-        children = (*self._acceptors, *self._workers)
-        sentinels = [child.sentinel for child in children if child.sentinel is not None]
+        heard = (*self._acceptors, *self._counters)
+        pipes = [child.pipe for child in heard if child.pipe is not None]
+        sentinels = [
+            child.sentinel for child in self._children if child.sentinel is not None
+        ]
         wait([self._woken, *pipes, *sentinels], timeout=tick_s)
         now_s = time.monotonic()
         self._hear(now_s)
         self._intake.tick(now_s)
         for worker in self._workers:
             worker.tend(now_s)
+        if self._counts is not None:
+            self._counts.tend(now_s)
         for acceptor in self._acceptors:
             if acceptor.tend(now_s):
                 name = f"{acceptor.name}-{acceptor.starts}"
@@ -189,7 +198,7 @@ class _Service:
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 1:
-            for child in (*self._acceptors, *self._workers):
+            for child in self._children:
                 child.kill()
             os._exit(1)
         self._wake.send_bytes(b"x")
@@ -202,7 +211,7 @@ class _Service:
         self._manager.stopping()
         for child in self._acceptors:
             child.tell(STOP)
-        for child in self._workers:
+        for child in (*self._workers, *self._counters):
             child.tell(STOP)
         while any(child.is_alive for child in self._acceptors):
             if time.monotonic() > deadline_s:
@@ -211,7 +220,7 @@ class _Service:
             time.sleep(_BUSY_TICK_S)
         self._hear(time.monotonic())
         self._intake.tick(time.monotonic())
-        for child in (*self._acceptors, *self._workers):
+        for child in self._children:
             child.end(deadline_s - time.monotonic())
         duration_ms = round((time.monotonic() - started_s) * 1000)
         log.event("node_stopped", pid=os.getpid(), duration_ms=duration_ms)

@@ -31,6 +31,11 @@ class CountConfirmer:
         )
         self._asked: set[SeriesKey] = set()
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the answer to a question is still to be had."""
+        return bool(self._asked)
+
     def ask(self, question: CountQuestion) -> None:
         """Ask, unless the last question about this series is still out."""
         if question.key not in self._asked:

@@ -15,6 +15,12 @@ def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:
             f"{len(series.instances)} instances were analysed."
         )
         notices.append(Notice(code="maybe_incomplete", text=text))
+    if series.transfer_interrupted:
+        text = (
+            "The last association that brought the series was aborted, and the series "
+            f"was not sent again; {len(series.instances)} instances were analysed."
+        )
+        notices.append(Notice(code="transfer_interrupted", text=text))
     if series.conflicts:
         text = (
             f"{len(series.conflicts)} instances came more than once with different "

@@ -9,11 +9,10 @@ import signal
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from dicom_node.child_words import WARM
+
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
-
-WARM = "warm"
-"""Said to a worker when a series begins to arrive: load the science now."""
 
 _DRAIN_S = 6
 _RELEASE_AFTER_S = 60.0

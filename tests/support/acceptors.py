@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from dicom_node.node.children import run_child
-from dicom_node.receive.acceptor_process import AcceptorPlan, run_acceptor
+from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import InstanceStored, SpoolEvent
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
@@ -28,6 +28,8 @@ OPTIONS = ReceiverOptions(
     association_timeout_s=5.0,
     idle_timeout_s=20.0,
 )
+
+ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
 
 
 class Acceptors:
@@ -114,7 +116,13 @@ class Acceptors:
         ours, theirs = context.Pipe()
         process = context.Process(
             target=run_child,
-            args=(run_acceptor, theirs, plan, self._listener, self._table),
+            args=(
+                "dicom_node.receive.acceptor_process:run_acceptor",
+                theirs,
+                plan,
+                self._listener,
+                self._table,
+            ),
             daemon=True,
         )
         process.start()

@@ -4,8 +4,10 @@
 that gets the environment returned finds it as the analysis `phantom-mri`.
 
 The toy measures the brightest half of a picture. With PHANTOM_POISON set to a series
-UID it kills its process on that series; one with fewer slices than PHANTOM_MIN_SLICES
-is unsuitable; while the file PHANTOM_HELD exists, it analyses without an end.
+UID it kills its process on that series; asked for a series of PHANTOM_ENDS slices it
+ends its process, of PHANTOM_RAISES slices it breaks; one with fewer slices than
+PHANTOM_MIN_SLICES is unsuitable; while the file PHANTOM_HELD exists, it analyses
+without an end.
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ class PhantomMri:
 
     def accepts(self, summary: SeriesSummary) -> Fit:
         """Take what is sagittal."""
+        if str(summary.slice_count) == os.environ.get("PHANTOM_ENDS"):
+            os._exit(3)
+        if str(summary.slice_count) == os.environ.get("PHANTOM_RAISES"):
+            raise RecursionError
         if summary.plane is not Plane.SAGITTAL:
             return Fit(accepted=False, code="not_sagittal", text="is not sagittal")
         return Fit(accepted=True)

@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 from tests.support.peers import HOST, VERIFICATION
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
 
 @contextmanager
@@ -49,10 +50,12 @@ def opened(
             found.close()
 
 
-def store_raw(content: bytes, port: int, *, sop_uid: str) -> int:
+def store_raw(
+    content: bytes, port: int, *, sop_uid: str, syntax: str = EXPLICIT_LITTLE
+) -> int:
     """Send bytes as the dataset of one C-STORE and return the status."""
     with socket.create_connection((HOST, port), timeout=20) as connection:
-        connection.sendall(associate_request())
+        connection.sendall(associate_request(syntax=syntax))
         read_pdu(connection)
         connection.sendall(store_pdus(content, sop_uid))
         status = status_of(read_pdu(connection))
@@ -62,15 +65,18 @@ def store_raw(content: bytes, port: int, *, sop_uid: str) -> int:
 
 
 def associate_request(
-    calling: bytes = b"PACS".ljust(16), *, sop_class: str = MR
+    calling: bytes = b"PACS".ljust(16),
+    *,
+    sop_class: str = MR,
+    syntax: str = EXPLICIT_LITTLE,
 ) -> bytes:
-    """Return an A-ASSOCIATE-RQ for one class in explicit little endian, context 1."""
+    """Return an A-ASSOCIATE-RQ for one class in one transfer syntax, context 1."""
 
     def item(kind: int, value: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(value)) + value
 
     context = b"\x01\0\0\0" + item(0x30, sop_class.encode())
-    context += item(0x40, b"1.2.840.10008.1.2.1")
+    context += item(0x40, syntax.encode())
     body = struct.pack(">Hxx", 1) + b"LUMBAR_AI".ljust(16) + calling + bytes(32)
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context)
     body += item(0x50, item(0x51, struct.pack(">I", 16384)))
