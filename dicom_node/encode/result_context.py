@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
 from highdicom import (
@@ -32,6 +32,8 @@ _MAX_DESCRIPTION_CHARS = 64
 """Of VR LO, as the largest Series Number is one of VR IS (PS3.5 6.2)."""
 _MAX_SERIES_NUMBER = 2**31 - 1
 _MAX_CONCEPTS = 1024
+_MINUTE_S = 60
+_MINUTES_PER_HOUR = 60
 _BEYOND_LATIN = "\u0250"
 """First character that Pillow's own type face lacks."""
 
@@ -91,7 +93,7 @@ class EncodeRequest:
     job_id
         All UIDs derive from it, so a retry makes the same objects.
     content_time
-        When the job was accepted; written as the wall clock of its time zone.
+        When the content was first accepted; written as the wall clock of its zone.
     series_number
         Of the first result series; the next ones count up.
     per_source
@@ -272,12 +274,19 @@ def private_scheme() -> CodingSchemeIdentificationItem:
 
 
 def settle_time(dataset: SOPClass, request: EncodeRequest) -> None:
-    """Set every time that the library took from the clock to the job's time.
+    """Set every time that the library took from the clock to the content time.
 
     Changes `dataset`, which its caller has just made.
+
+    References
+    ----------
+    PS3.3 C.12.1.1.8: (0008,0201) Timezone Offset From UTC is that of all dates and
+    times in the object, also of those that are copied from the source.
     """
     day = DA(request.content_time.date())
     time = TM(request.content_time.time().replace(microsecond=0))
+    if request.content_time.tzinfo is not None:
+        dataset.TimezoneOffsetFromUTC = offset_text(request.content_time)
     dataset.InstanceCreationDate = dataset.SeriesDate = day
     dataset.InstanceCreationTime = dataset.SeriesTime = time
     if "ContentDate" in dataset:
@@ -294,6 +303,23 @@ def settle_time(dataset: SOPClass, request: EncodeRequest) -> None:
             item.ContributionDateTime = DT(
                 request.content_time.replace(microsecond=0, tzinfo=None)
             )
+
+
+def offset_text(moment: datetime) -> str:
+    """Return the offset of a time with a zone as (0008,0201), such as `-0330`."""
+    offset = moment.utcoffset() or timedelta()
+    minutes = round(offset.total_seconds() / _MINUTE_S)
+    hours, minutes_over = divmod(abs(minutes), _MINUTES_PER_HOUR)
+    return f"{'-' if minutes < 0 else '+'}{hours:02d}{minutes_over:02d}"
+
+
+def zone_of(source: Dataset) -> timezone | None:
+    """Return the zone that an object states by (0008,0201); None if it states none."""
+    text = str(source.get("TimezoneOffsetFromUTC") or "")
+    if not text:
+        return None
+    minutes = int(text[1:3]) * _MINUTES_PER_HOUR + int(text[3:5])
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
 
 
 def set_body_part(dataset: SOPClass, source: Dataset, request: EncodeRequest) -> None:

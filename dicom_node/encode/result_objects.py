@@ -19,7 +19,7 @@ from dicom_node.encode.captures import draw_note, encode_capture, stamped
 from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
 from dicom_node.encode.presentation_state import encode_presentations
-from dicom_node.encode.result_context import EncodeRequest, equipment_of
+from dicom_node.encode.result_context import EncodeRequest, equipment_of, zone_of
 from dicom_node.encode.segmentation_object import encode_segmentations
 from dicom_node.encode.source_attributes import (
     DEIDENTIFICATION,
@@ -87,9 +87,9 @@ def encode_note(
         If the page cannot be built.
     """
     with _our_fault():
-        page = stamped(draw_note(title, text), request)
         evidence = Evidence(images=prepare((source,)))
-        request = _numbered(request, evidence)
+        request = _of_source(request, evidence)
+        page = stamped(draw_note(title, text), request)
         dataset = encode_capture(
             (1, page),
             evidence,
@@ -124,7 +124,7 @@ def _encode(
     request: EncodeRequest,
 ) -> Iterator[EncodedObject]:
     equipment = equipment_of(result.provenance)
-    request = _numbered(request, evidence)
+    request = _of_source(request, evidence)
     request = replace(request, notices=(*request.notices, *series.warnings))
     if not result.segmentation.segments or request.edited is not None:
         wanted = tuple(role for role in request.objects if role != "seg")
@@ -163,10 +163,22 @@ def _encode(
             yield EncodedObject(name=f"gsps_{number:02d}", dataset=state)
 
 
-def _numbered(request: EncodeRequest, evidence: Evidence) -> EncodeRequest:
-    """Say of which series the results are."""
+def _of_source(request: EncodeRequest, evidence: Evidence) -> EncodeRequest:
+    """Say of which series the results are, and tell the time in its zone.
+
+    Study Date and Time are copied from the source, and one offset is that of all dates
+    and times in an object.
+    """
     number = evidence.first.get("SeriesNumber")
-    return replace(request, source_number=None if number is None else int(number))
+    content_time = request.content_time
+    zone = zone_of(evidence.first)
+    if zone is not None and content_time.tzinfo is not None:
+        content_time = content_time.astimezone(zone)
+    return replace(
+        request,
+        source_number=None if number is None else int(number),
+        content_time=content_time,
+    )
 
 
 def _edited(request: EncodeRequest, evidence: Evidence) -> list[Dataset]:

@@ -48,6 +48,7 @@ _FORMS = {
     "StudyDate": re.compile(r"\d{8}"),
     "StudyTime": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
     "PatientAge": re.compile(r"\d{3}[DWMY]"),
+    "TimezoneOffsetFromUTC": re.compile(r"[+-](0\d|1[0-4])[0-5]\d"),
     "BodyPartExamined": re.compile(r"[A-Z0-9 _]{1,16}"),
     "SeriesNumber": re.compile(r"[+-]?\d{1,11}"),
     "SliceThickness": _LENGTH,
@@ -64,7 +65,7 @@ _IMAGE_KEYWORDS = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "DimensionOrganizationSequence", "DimensionIndexSequence",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber",
-    "InstitutionName", "StationName", "ProcedureCodeSequence",
+    "InstitutionName", "StationName", "ProcedureCodeSequence", "TimezoneOffsetFromUTC",
 )  # fmt: skip
 """All that results need of an image beside patient and study."""
 
