@@ -84,7 +84,7 @@ def example(tissues: TissueMap, series: LabelledSeries) -> Example | None:
     if lowest < 1 or level_of(DISCS[0]) not in series.places:
         return None
     junction = MiddleView(column, discs, below_mm).junction(lowest)
-    drawn_mm = series.middle_mm(level_of(DISCS[0]))
+    drawn_mm = series.in_mm(series.places[level_of(DISCS[0])])
     away = [np.linalg.norm(disc.centre_mm[1:] - drawn_mm) for disc in discs]
     true = int(np.argmin(away))
     if junction is None or away[true] > _NEAR_MM or true not in (lowest - 1, lowest):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,23 @@ class LabelledSeries:
     volume: Volume
     places: Mapping[str, Place]
 
-    def middle_mm(self, label: str) -> NDArray[np.float64]:
-        """Return row and column of a structure in mm from the first pixel."""
-        return np.asarray(self.places[label] * self.volume.frame.spacing_mm[1:])
+    def disc_places(self) -> dict[str, Place]:
+        """Return the places of the discs; halfway between bodies where none is known.
+
+        By level, from L5/S1 upwards.
+        """
+        places = {}
+        for level, (lower, upper) in zip(_DISCS, pairwise(_BODIES), strict=True):
+            if level in self.places:
+                places[level] = self.places[level]
+            elif lower in self.places and upper in self.places:
+                row, column = np.mean([self.places[lower], self.places[upper]], axis=0)
+                places[level] = (float(row), float(column))
+        return places
+
+    def in_mm(self, place: Place) -> NDArray[np.float64]:
+        """Return row and column in mm from the first pixel."""
+        return np.asarray(place * self.volume.frame.spacing_mm[1:])
 
 
 def whole_series(split: str) -> Iterator[LabelledSeries]:
