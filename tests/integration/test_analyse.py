@@ -112,6 +112,7 @@ def test_the_bundled_series_is_measured(measured: Path) -> None:
     report = report_of(measured)
     assert set(report) == {
         "version", "status", "series_uid", "analysis", "warnings", "levels",
+        "upper_levels", "vertebrae", "spine",
         "outlines", "level_certainty", "outline_confidence",
     }  # fmt: skip
     assert (report["version"], report["status"]) == (1, "measured")

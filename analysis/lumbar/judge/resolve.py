@@ -15,7 +15,12 @@ from analysis.contract.result import Notice
 from analysis.lumbar.anatomy.structures import STRUCTURES, level_of
 from analysis.lumbar.doubt import SERIES, Doubt, Effect, Need, Refused
 from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
-from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantities import (
+    OF_BODIES,
+    OF_LEVELS,
+    OF_SPINE,
+    OF_UPPER_LEVELS,
+)
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.value import Missing
 
@@ -58,6 +63,7 @@ def withheld(measured: SpineMeasurements, doubts: Sequence[Doubt]) -> SpineMeasu
         discs=tuple(_without(row, OF_LEVELS, against) for row in measured.discs),
         bodies=tuple(_without(one, OF_BODIES, against) for one in measured.bodies),
         spine=_without(measured.spine, OF_SPINE, against),
+        upper=tuple(_without(row, OF_UPPER_LEVELS, against) for row in measured.upper),
     )
 
 

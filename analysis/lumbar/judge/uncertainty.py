@@ -10,7 +10,12 @@ import numpy as np
 
 from analysis.lumbar.doubt import Doubt, Effect, Scope, of_disc
 from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
-from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantities import (
+    OF_BODIES,
+    OF_LEVELS,
+    OF_SPINE,
+    OF_UPPER_LEVELS,
+)
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra
 
@@ -40,6 +45,7 @@ def with_uncertainty(
         discs=tuple(_known(OF_LEVELS, one, edited) for one in measured.discs),
         bodies=tuple(_known(OF_BODIES, one, edited) for one in measured.bodies),
         spine=_known(OF_SPINE, measured.spine, edited),
+        upper=tuple(_known(OF_UPPER_LEVELS, one, edited) for one in measured.upper),
     )
 
 
@@ -79,7 +85,7 @@ def uncertainties(
 def height_doubts(measured: SpineMeasurements) -> tuple[Doubt, ...]:
     """Doubt the discs whose height is known too badly to be told."""
     found = []
-    for row in measured.discs:
+    for row in (*measured.upper, *measured.discs):
         height, u = row.number("disc_height_mm"), row.uncertainty.get("disc_height_mm")
         if height is None or u is None or u <= MAX_UNCERTAIN_SHARE * height:
             continue

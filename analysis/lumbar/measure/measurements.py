@@ -25,7 +25,12 @@ from analysis.lumbar.measure.discs_and_bodies import (
     measure_disc,
 )
 from analysis.lumbar.measure.height_loss import expected_shares
-from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantities import (
+    OF_BODIES,
+    OF_LEVELS,
+    OF_SPINE,
+    OF_UPPER_LEVELS,
+)
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.signal import SignalReader
 from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra, WholeSpine
@@ -101,16 +106,20 @@ class SpineMeasurements:
     Parameters
     ----------
     discs
-        Those that are reported, from L1/L2 down.
+        Those that are always reported, from L1/L2 down.
     bodies
         Those that were found, from S1 up.
     spine
         The whole of it.
+    upper
+        T11/T12 and T12/L1, as far as they are in view, from the head down: they have
+        neither grades nor norms.
     """
 
     discs: tuple[MeasuredDisc, ...]
     bodies: tuple[MeasuredBody, ...]
     spine: Measured[WholeSpine]
+    upper: tuple[MeasuredDisc, ...] = ()
 
 
 def measure_spine(
@@ -133,11 +142,13 @@ def measure_spine(
     shares = expected_shares(shapes, slabs)
     geometry = zheng_geometry(anatomy)
     reader = SignalReader.of(anatomy, volume, labels)
-    levels = []
+    upper: list[DiscLevel] = []
+    levels: list[DiscLevel] = []
     for disc in reversed(DISCS):
-        if level_of(disc) not in MEASURED_LEVELS:
-            continue
         slab = measure_disc(anatomy, disc)
+        is_upper = level_of(disc) not in MEASURED_LEVELS
+        if is_upper and (slab.outline is None or anatomy.cut_off(disc)):
+            continue
         above, below = (bodies[name] for name in level_of(disc).split("/"))
         level = DiscLevel(
             anatomy=anatomy,
@@ -149,7 +160,7 @@ def measure_spine(
             signal=reader.read(slab),
             zheng=geometry[disc.number],
         )
-        levels.append(level)
+        (upper if is_upper else levels).append(level)
     whole = WholeSpine(
         anatomy=anatomy,
         shapes=shapes,
@@ -172,6 +183,10 @@ def measure_spine(
             MeasuredBody(site=body, values=_read(OF_BODIES, body)) for body in found
         ),
         spine=Measured(site=whole, values=_read(OF_SPINE, whole)),
+        upper=tuple(
+            MeasuredDisc(site=level, values=_read(OF_UPPER_LEVELS, level))
+            for level in upper
+        ),
     )
 
 

@@ -50,6 +50,11 @@ OF_LEVELS: tuple[Quantity[DiscLevel], ...] = (
     *ZHENG_QUANTITIES,
 )
 """Of each disc level, in the order of a reader."""
+OF_UPPER_LEVELS: tuple[Quantity[DiscLevel], ...] = (
+    *DISC_QUANTITIES,
+    *INTERBODY_QUANTITIES,
+)
+"""Of T12/L1 and T11/T12, for which Zheng 2022 defines nothing."""
 OF_BODIES: tuple[Quantity[Vertebra], ...] = BODY_QUANTITIES
 """Of each vertebral body."""
 OF_SPINE: tuple[Quantity[WholeSpine], ...] = ALIGNMENT_QUANTITIES

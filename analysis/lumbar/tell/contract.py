@@ -23,7 +23,12 @@ from analysis.lumbar.measure.measurements import (
     MeasuredDisc,
     SpineMeasurements,
 )
-from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantities import (
+    OF_BODIES,
+    OF_LEVELS,
+    OF_SPINE,
+    OF_UPPER_LEVELS,
+)
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.sites import WholeSpine
 from analysis.lumbar.tell.evaluations import (
@@ -66,10 +71,11 @@ def segmentation(labels: NDArray[np.uint8]) -> Segmentation:
 def findings(
     measured: SpineMeasurements, assessment: Assessment, numbers: set[int]
 ) -> tuple[Finding, ...]:
-    """Return the discs from L1/L2 down, the vertebrae from the head down, the spine."""
+    """Return the discs from L1/L2 down, those above, the vertebrae and the spine."""
     discs = [_disc_finding(row, assessment, numbers) for row in measured.discs]
+    upper = [_upper_finding(row, numbers) for row in measured.upper]
     bodies = [_body_finding(body, numbers) for body in reversed(measured.bodies)]
-    return (*discs, *bodies, *_spine_finding(measured.spine))
+    return (*discs, *upper, *bodies, *_spine_finding(measured.spine))
 
 
 def _disc_finding(
@@ -89,6 +95,18 @@ def _disc_finding(
             *unmeasured_of(row.level, assessment),
         ),
         grades=grades_of(row.level, assessment),
+    )
+
+
+def _upper_finding(row: MeasuredDisc, numbers: set[int]) -> Finding:
+    number = row.disc.number
+    return Finding(
+        site=row.disc.concept,
+        label=row.disc.label,
+        segment_number=number if number in numbers else None,
+        outline=row.outline,
+        measurements=_numbers_of(OF_UPPER_LEVELS, row),
+        unmeasured=_unmeasured(OF_UPPER_LEVELS, row),
     )
 
 
@@ -161,6 +179,10 @@ def details(measured: SpineMeasurements, assessment: Assessment) -> Mapping[str,
                 **_how_known(row, assessed_reasons(row.level, assessment)),
             }
             for row in measured.discs
+        ],
+        "upper_levels": [
+            {"level": row.level, **_json(row), **_how_known(row)}
+            for row in measured.upper
         ],
         "vertebrae": [
             {

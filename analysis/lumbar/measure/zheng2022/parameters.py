@@ -93,6 +93,10 @@ def zheng_geometry(anatomy: Anatomy) -> dict[int, ZhengGeometry]:
         return known[key]
 
     found: dict[int, ZhengGeometry] = {}
+    for disc in DISCS[_MEASURED:]:
+        text = f"Zheng 2022 does not define it for {disc.label}"
+        missing = _unfit("not_defined", text)
+        found[disc.number] = ZhengGeometry(missing, missing, missing)
     for position, disc in enumerate(DISCS[:_MEASURED]):
         slices = anatomy.middle_slices(disc)
         if not slices:
