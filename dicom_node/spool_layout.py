@@ -17,6 +17,7 @@ PENDING = "pending-"
 """Begins the name of a manifest whose job is not yet durable."""
 OWED = "owed-"
 """Begins the name of a manifest whose job is in the database."""
+_DOOMED = "doomed-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,18 @@ class SpoolLayout:
     def content_times(self) -> Path:
         """When each content was first accepted; outlives all the rest."""
         return self.folder / "content-times.sqlite"
+
+    def doomed_folder(self, series_folder: Path) -> Path:
+        """Return where the folder of a series is moved before it is deleted."""
+        return self.tmp / f"{_DOOMED}{series_folder.name}"
+
+    def doomed_folders(self) -> tuple[Path, ...]:
+        """Return the folders of series that were being deleted."""
+        return tuple(self.tmp.glob(f"{_DOOMED}*"))
+
+    def saved_folder(self, doomed_folder: Path) -> Path:
+        """Return the folder of the series that was being deleted."""
+        return self.inbox / doomed_folder.name.removeprefix(_DOOMED)
 
     def prepare(self) -> None:
         """Make the folders, readable by the node alone."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -17,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.all_rows import all_rows, prune
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
@@ -288,23 +288,22 @@ class JobQueue:
         )
 
     @asks_database
-    def prune(self, *, settled_before_s: float) -> tuple[JobRow, ...]:
-        """Forget the jobs that were settled before a POSIX time, and return them."""
-        until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
-        self._forget_triages(until)
-        jobs = self._client.list_workflows(name=dbos_setup.JOB, end_time=until)
-        if not jobs:
-            return ()
-        deliveries = self._deliveries([status.workflow_id for status in jobs])
-        old = []
-        for status in jobs:
-            attempts = deliveries[status.workflow_id]
-            row = job_row(status, attempts)
-            if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
-                old.append(row)
-                ids = [row.id, *(attempt.workflow_id for attempt in attempts)]
-                self._client.delete_workflows(ids)
-        return tuple(old)
+    def all_rows(self) -> tuple[JobRow, ...]:
+        """Return every job, and every series of which triage has made none."""
+        return all_rows(self._client)
+
+    @asks_database
+    def prune(
+        self, *, settled_before_s: float, kept: Collection[str] = ()
+    ) -> tuple[JobRow, ...]:
+        """Forget the jobs that were settled before a POSIX time, and return them.
+
+        Parameters
+        ----------
+        kept
+            Ids of jobs that stay all the same.
+        """
+        return prune(self._client, settled_before_s=settled_before_s, kept=kept)
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(
@@ -326,16 +325,6 @@ class JobQueue:
             raise JobStateError(row.id, state=row.state, wanted="retry")
         self._client.rewind_workflow(status.workflow_id, queue_name=dbos_setup.TRIAGES)
         return self.show(row.id)
-
-    def _forget_triages(self, until: str) -> None:
-        old = self._client.list_workflows(
-            name=dbos_setup.TRIAGE,
-            completed_before=until,
-            load_input=False,
-            load_output=False,
-        )
-        if old:
-            self._client.delete_workflows([one.workflow_id for one in old])
 
     def _deliveries(
         self, job_ids: Sequence[str]

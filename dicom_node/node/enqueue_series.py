@@ -91,6 +91,10 @@ class Intake:
             ]
             self._retry_at_s = now_s + _RETRY_S
 
+    def collects(self, key: SeriesKey) -> bool:
+        """Tell whether a series is arriving."""
+        return self._assembler.is_collecting(key)
+
     def forget(self, key: SeriesKey) -> None:
         """Drop a series that was deleted from the disk."""
         self._assembler.forget(key)

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +25,12 @@ from dicom_node.receive.file_meta import read_meta
 from dicom_node.records import ReceivedSeries, StoredInstance
 from dicom_node.series.arriving_series import order_of_arrival
 from dicom_node.series.manifest import read_manifest
-from dicom_node.spool_layout import PENDING, SpoolLayout, instance_name
+from dicom_node.spool_layout import (
+    PENDING,
+    SpoolLayout,
+    instance_name,
+    sync_folder,
+)
 
 _CHUNK_BYTES = 1024 * 1024
 _SAME_TIME_S = 0.001
@@ -60,6 +67,9 @@ def read_spool(layout: SpoolLayout) -> SpoolContent:
     To be called before an acceptor runs.
     """
     layout.prepare()
+    for doomed in layout.doomed_folders():
+        put_back_new_instances(layout, doomed)
+        shutil.rmtree(doomed)
     for partial in layout.tmp.iterdir():
         if partial.is_file():
             partial.unlink()
@@ -77,6 +87,38 @@ def read_spool(layout: SpoolLayout) -> SpoolContent:
     return SpoolContent(
         instances=tuple(instances), pending=tuple(pending), owed=tuple(owed)
     )
+
+
+def put_back_new_instances(layout: SpoolLayout, doomed: Path) -> None:
+    """Put those instances back that arrived while their series was being deleted.
+
+    They may have been acknowledged, and came after all that a manifest names. The
+    folder was moved out of the inbox before, so that whatever arrives from then on
+    makes a new one.
+
+    Parameters
+    ----------
+    doomed
+        A folder of `SpoolLayout.doomed_folders`.
+    """
+    latest = 0
+    for path in doomed.glob("*.json"):
+        with suppress(ValueError):
+            instances = read_manifest(path).instances
+            latest = max(latest, *(one.generation for one in instances))
+    folder = layout.saved_folder(doomed)
+    for path in doomed.glob("*.dcm"):
+        if _generation_of(path) > latest:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            path.rename(folder / path.name)
+            sync_folder(folder)
+            sync_folder(folder.parent)
+
+
+def _generation_of(path: Path) -> int:
+    with path.open("rb") as file, suppress(InstanceRefusedError):
+        return read_meta(file).generation
+    return 0
 
 
 def unheard_instances(
@@ -197,4 +239,5 @@ def _set_aside(layout: SpoolLayout, path: Path, reason: str) -> None:
     # The foreign name may say anything, so neither the log nor the disk repeats it.
     target = layout.unreadable / digest(str(path))[:32]
     path.replace(target)
+    os.utime(target)  # it is kept as long from now on as anything else
     log.warning("file_set_aside", path=target.name, reason=reason)

@@ -160,7 +160,28 @@ class Spool(Section):
 
     folder: Path
     min_free_gb: Annotated[float, Field(ge=0)] = 5.0
-    keep_days: Annotated[float, Field(gt=0)] = 3.0
+    keep_days: Annotated[float, Field(gt=0)] = Field(
+        default=3.0,
+        description="What is settled is removed after this time. Results that a peer "
+        "still lacks are never removed.",
+    )
+    keep_rejected_h: Annotated[float, Field(gt=0)] = Field(
+        default=6.0,
+        description="Series that no analysis takes are removed after this time, at the "
+        "latest after keep_days.",
+    )
+    free_early_below_gb: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="While less is free, what was delivered or rejected is removed "
+        "before its time, the oldest first; left out, twice min_free_gb.",
+    )
+
+    @property
+    def free_early_gb(self) -> float:
+        """Below how much free disk content is removed before its time."""
+        if self.free_early_below_gb is None:
+            return 2 * self.min_free_gb
+        return self.free_early_below_gb
 
 
 class Series(Section):

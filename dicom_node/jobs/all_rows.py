@@ -1,0 +1,94 @@
+"""Every job that is known, for those who decide what may be removed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from dbos import DBOSClient, WorkflowStatus
+
+from dicom_node import log
+from dicom_node.jobs.dbos_setup import DELIVERY, JOB, TRIAGE
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_state import job_row, order_of, triage_row, visible_triages
+from dicom_node.records import JobRow
+
+
+def all_rows(client: DBOSClient) -> tuple[JobRow, ...]:
+    """Return every job, and every series of which triage has made none.
+
+    A record that cannot be read is told in the log and left out.
+    """
+    triages = []
+    for status in client.list_workflows(name=TRIAGE):
+        try:
+            order_of(status)
+        except (ValueError, TypeError, KeyError) as error:
+            _tell_unreadable(status, error)
+        else:
+            triages.append(status)
+    rows = [triage_row(status) for status in visible_triages(triages)]
+    attempts = _attempts(client)
+    rows += [row for _, row in _readable(client, attempts, end_time=None)]
+    return tuple(rows)
+
+
+def prune(
+    client: DBOSClient, *, settled_before_s: float, kept: Collection[str]
+) -> tuple[JobRow, ...]:
+    """Forget the jobs that were settled before a POSIX time, and return them.
+
+    Parameters
+    ----------
+    kept
+        Ids of jobs that stay all the same.
+    """
+    until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
+    old_triages = client.list_workflows(
+        name=TRIAGE, completed_before=until, load_input=False, load_output=False
+    )
+    if old_triages:
+        client.delete_workflows([one.workflow_id for one in old_triages])
+    attempts = _attempts(client)
+    old = []
+    for status, row in _readable(client, attempts, end_time=until):
+        if row.id in kept:
+            continue
+        if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
+            old.append(row)
+            of_job = [attempt.workflow_id for attempt in attempts[row.id]]
+            client.delete_workflows([status.workflow_id, *of_job])
+    return tuple(old)
+
+
+def _attempts(client: DBOSClient) -> Mapping[str, Sequence[WorkflowStatus]]:
+    """Return all attempts to deliver, by job."""
+    # In one question: SQLite takes no condition of more than a thousand parts.
+    by_job = defaultdict(list)
+    for status in client.list_workflows(name=DELIVERY, load_input=False):
+        by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
+    return by_job
+
+
+def _readable(
+    client: DBOSClient,
+    attempts: Mapping[str, Sequence[WorkflowStatus]],
+    *,
+    end_time: str | None,
+) -> Iterator[tuple[WorkflowStatus, JobRow]]:
+    for status in client.list_workflows(name=JOB, end_time=end_time):
+        try:
+            row = job_row(status, attempts[status.workflow_id])
+        except (ValueError, TypeError, KeyError) as error:
+            _tell_unreadable(status, error)
+        else:
+            yield status, row
+
+
+def _tell_unreadable(status: WorkflowStatus, error: Exception) -> None:
+    log.error(
+        "job_record_unreadable",
+        job_id=status.workflow_id,
+        reason=type(error).__name__,
+    )
