@@ -91,35 +91,33 @@ class _ArrivingDataset:
 
 
 class _IdleTime:
-    """What is left of the time within which an association has to get on."""
+    """How long a peer has kept us waiting since it last got on.
+
+    Only the waiting counts: the time of our disk is not the sender's.
+    """
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self.renew()
+        self._waited_s = 0.0
+        self._unrewarded_bytes = 0
 
     def renew(self) -> None:
-        """Begin the time anew."""
+        """Begin anew, for the peer has got on."""
+        self._waited_s = 0.0
         self._unrewarded_bytes = 0
-        self._end_s = time.monotonic() + self._limit_s
 
     def received(self, count: int) -> None:
-        """Begin the time anew once so many bytes have come as show progress."""
+        """Begin anew once so many bytes have come as show progress."""
         self._unrewarded_bytes += count
         if self._unrewarded_bytes >= _PROGRESS_BYTES:
             self.renew()
 
-    def left_s(self) -> float:
-        """Return what is left.
-
-        Raises
-        ------
-        TimeoutError
-            If nothing is.
-        """
-        left_s = self._end_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        return left_s
+    def read(self, stream: PduStream) -> tuple[int, memoryview]:
+        """Read the next PDU, as `PduStream.read`, within the time that is left."""
+        started_s = time.monotonic()
+        read = stream.read(self._limit_s - self._waited_s)
+        self._waited_s += time.monotonic() - started_s
+        return read
 
 
 class Association:
@@ -130,9 +128,9 @@ class Association:
     accepted
         The accepted contexts by their id.
     idle_timeout_s
-        Within this time a message must have ended or `_PROGRESS_BYTES` of a dataset
-        have come. Bytes alone are not enough: a peer that sends one now and then would
-        hold its place for ever.
+        A peer may keep us waiting for so long until a message ends or `_PROGRESS_BYTES`
+        of a dataset have come. Bytes alone are not enough: a peer that sends one now
+        and then would hold its place for ever.
     """
 
     def __init__(
@@ -182,7 +180,7 @@ class Association:
 
     def _serve(self) -> AssociationEnding:
         while True:
-            kind, body = self._stream.read(self._idle.left_s())
+            kind, body = self._idle.read(self._stream)
             if kind == pdu.P_DATA_TF:
                 self._message_data(body)
             elif kind == pdu.A_RELEASE_RQ:
@@ -336,7 +334,6 @@ class Association:
     ) -> None:
         answer = command.response(request, code, comment=comment)
         self._stream.send(pdu.command_pdu(context_id, answer))
-        # From here on: the disk's time is not the sender's.
         self._idle.renew()
 
     def _abort(self, reason: int) -> None:

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,6 +33,7 @@ from dicom_node.receive.events import (
 from dicom_node.receive.receiver import (
     AssociationWatch,
     Receiver,
+    ReceiverOptions,
     open_listener,
 )
 from dicom_node.records import StoreRequest
@@ -423,7 +425,8 @@ def test_echo_is_answered_while_a_store_is_stuck(node: Acceptors) -> None:
 class SlowDisk:
     """A sink whose disk takes what it is given and does not sync it until told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, write_s: float = 0) -> None:
+        self._write_s = write_s
         self.waiting = threading.Semaphore(0)
         self.synced = threading.Event()
 
@@ -431,7 +434,7 @@ class SlowDisk:
         return self
 
     def write(self, _fragment: memoryview) -> None:
-        pass
+        time.sleep(self._write_s)
 
     def finish(self) -> None:
         self.waiting.release()
@@ -441,22 +444,52 @@ class SlowDisk:
         pass
 
 
-def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
-    disk, stores = SlowDisk(), 4
+@contextmanager
+def _received_by(
+    disk: SlowDisk, threads: ThreadPoolExecutor, options: ReceiverOptions = OPTIONS
+) -> Iterator[int]:
+    """Run a receiver in this process; yield its port."""
     listener = open_listener(HOST, 0)
-    port = listener.getsockname()[1]
     receiver = Receiver(
-        OPTIONS,
+        options,
         listener,
         name="acceptor-0",
         sink=disk,
         watch=Mock(spec=AssociationWatch),
-        slots=AssociationSlots(
-            association_table(1), 0, limit=stores, title_limit=stores
-        ),
+        slots=AssociationSlots(association_table(1), 0, limit=4, title_limit=4),
     )
-    with listener, ThreadPoolExecutor() as threads:
-        threads.submit(receiver.serve)
+    with listener:
+        serving = threads.submit(receiver.serve)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            receiver.stop()
+            serving.result()
+            receiver.drain(5)
+            for end in (receiver._wake, receiver._woken):
+                end.close()  # an acceptor's process ends with them
+
+
+def test_the_time_of_the_disk_is_not_the_senders() -> None:
+    disk = SlowDisk(write_s=0.2)
+    disk.synced.set()
+    options = replace(OPTIONS, idle_timeout_s=0.5)
+    content = encoded(mr_instance(study="slow writes"))
+    with (
+        ThreadPoolExecutor() as threads,
+        _received_by(disk, threads, options) as port,
+        _associated(port) as connection,
+    ):
+        connection.sendall(store_pdus(b"", "1.2.3")[:-12])
+        for at in range(0, 500, 100):
+            connection.sendall(_pdv(0, content[at : at + 100]))
+        connection.sendall(_pdv(2, content[500:]))
+        assert status_of(read_pdu(connection)) == 0x0000
+
+
+def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
+    disk, stores = SlowDisk(), 4
+    with ThreadPoolExecutor() as threads, _received_by(disk, threads) as port:
         instances = [mr_instance(n, study="slow") for n in range(stores)]
         sent = [threads.submit(send, [one], port) for one in instances]
         try:
@@ -465,11 +498,7 @@ def test_echo_is_answered_while_every_store_waits_for_the_disk() -> None:
             assert not any(one.done() for one in sent)
         finally:
             disk.synced.set()
-            receiver.stop()
         assert [one.result() for one in sent] == [[0x0000]] * stores
-        receiver.drain(5)
-    for end in (receiver._wake, receiver._woken):
-        end.close()  # an acceptor's process ends with them
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
