@@ -13,7 +13,7 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node.peer_counts import PeerCounts
 from dicom_node.receive.events import InstanceStored, SpoolEvent
-from dicom_node.records import Completion, ReceivedSeries, StoredInstance
+from dicom_node.records import Completion, StoredInstance
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.manifest import mark_owed, write_pending
@@ -48,7 +48,7 @@ class Intake:
             ),
             ask=None if counts is None else counts.ask,
         )
-        self._unwritten: list[ReceivedSeries] = []
+        self._unwritten: list[TriageOrder] = []
         self._retry_at_s = 0.0
 
     @property
@@ -61,9 +61,8 @@ class Intake:
         completed = (*content.pending, *content.owed)
         self._assembler.restore(content.instances, completed, now_s)
         # Enqueued or not: a look that is known is not owed again.
-        self._unwritten.extend(
-            sorted(content.pending, key=lambda series: series.revision)
-        )
+        pending = sorted(content.pending, key=lambda series: series.revision)
+        self._unwritten.extend(TriageOrder(series=series) for series in pending)
 
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
         """Take note of an event; tell whether a series may need the science soon."""
@@ -83,11 +82,15 @@ class Intake:
         if self._counts is not None:
             for question, count in self._counts.answers():
                 self._assembler.counted(question, count)
-        fresh = self._assembler.tick(now_s)
+        fresh = [TriageOrder(series=series) for series in self._assembler.tick(now_s)]
+        fresh += [
+            TriageOrder(series=series, occasion=repr(time.time()))
+            for series in self._assembler.sent_again(now_s)
+        ]
         self._unwritten.extend(fresh)
         if fresh or (self._unwritten and now_s >= self._retry_at_s):
             self._unwritten = [
-                series for series in self._unwritten if not self._try_to_owe(series)
+                order for order in self._unwritten if not self._try_to_owe(order)
             ]
             self._retry_at_s = now_s + _RETRY_S
 
@@ -99,13 +102,13 @@ class Intake:
         """Drop a series that was deleted from the disk."""
         self._assembler.forget(key)
 
-    def _try_to_owe(self, series: ReceivedSeries) -> bool:
+    def _try_to_owe(self, order: TriageOrder) -> bool:
         try:
-            self._owe(series)
+            self._owe(order)
         except NodeError as error:
             log.error(
                 "series_not_owed",
-                series_uid=series.series_uid,
+                series_uid=order.series.series_uid,
                 error_code=error.code,
                 reason=str(error),
                 retry_s=_RETRY_S,
@@ -113,17 +116,15 @@ class Intake:
             return False
         return True
 
-    def _owe(self, series: ReceivedSeries) -> None:
+    def _owe(self, order: TriageOrder) -> None:
+        series = order.series
         write_pending(self._layout, series)
-        self._queue.enqueue_triage(TriageOrder(series=series))
+        self._queue.enqueue_triage(order)
         mark_owed(self._layout, series)
+        is_doubtful = series.completion is Completion.MAX_WAIT and not order.occasion
         log.event(
-            "series_complete",
-            level=(
-                logging.WARNING
-                if series.completion is Completion.MAX_WAIT
-                else logging.INFO
-            ),
+            "series_sent_again" if order.occasion else "series_complete",
+            level=logging.WARNING if is_doubtful else logging.INFO,
             series_uid=series.series_uid,
             study_uid=series.study_uid,
             calling_ae=series.calling_ae,

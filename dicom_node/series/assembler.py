@@ -81,6 +81,7 @@ class Assembler:
         self._ask = ask
         self._series: dict[SeriesKey, ArrivingSeries] = {}
         self._collecting: dict[SeriesKey, ArrivingSeries] = {}
+        self._sent_again: dict[SeriesKey, float] = {}
         self._open_associations: set[str] = set()
 
     def apply(self, event: SpoolEvent, now_s: float) -> None:
@@ -120,6 +121,21 @@ class Assembler:
             if series is not None:
                 complete.append(series)
         return complete
+
+    def sent_again(self, now_s: float) -> list[ReceivedSeries]:
+        """Return complete series of which instances came again, and none since long.
+
+        They hold what they held. Whether anything is owed for them after settings
+        have changed is for others to say.
+        """
+        quiet = [
+            key
+            for key, last_s in self._sent_again.items()
+            if now_s - last_s >= self._rules.quiet_s and key not in self._collecting
+        ]
+        for key in quiet:
+            del self._sent_again[key]
+        return [self._series[key].completed[-1] for key in quiet if key in self._series]
 
     def restore(
         self,
@@ -183,7 +199,9 @@ class Assembler:
         arriving = self._arriving(event.instance)
         has_changed = arriving.add(event.instance)
         if arriving.round is None and not has_changed:
-            return  # a second send of what is complete owes nothing
+            self._sent_again[arriving.key] = now_s
+            return
+        self._sent_again.pop(arriving.key, None)
         now = arriving.arrive(now_s)
         self._collecting[arriving.key] = arriving
         if event.association_id in self._open_associations:

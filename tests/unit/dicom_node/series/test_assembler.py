@@ -302,6 +302,27 @@ def test_what_is_sent_a_second_time_owes_nothing() -> None:
     assert desk.tick(200) == []
 
 
+def test_what_is_sent_a_second_time_is_told_once_it_is_quiet() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"), instance("2"))
+    (first,) = desk.tick(5)
+    assert desk.assembler.sent_again(50) == []
+    desk.sent(100, instance("1"))
+    desk.sent(103, instance("2"))
+    assert desk.assembler.sent_again(107) == []
+    assert desk.assembler.sent_again(108) == [first]
+    assert desk.assembler.sent_again(200) == []
+
+
+def test_what_brings_new_content_is_not_told_as_sent_again() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"), instance("2"))
+    desk.tick(5)
+    desk.sent(100, instance("1"), instance("2"), instance("3"))
+    assert len(desk.tick(105)) == 1
+    assert desk.assembler.sent_again(200) == []
+
+
 def test_the_digest_is_of_the_content_not_of_the_order() -> None:
     one, two = Desk(), Desk()
     one.sent(0, instance("1"), instance("2"))

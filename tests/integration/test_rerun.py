@@ -1,0 +1,135 @@
+"""What is processed again when settings change or a series returns, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import SegmentationStorage
+
+from tests.support import variants
+from tests.support.node_process import Node, node_for
+from tests.support.peers import Archive, send, wait_until
+from tests.support.phantom_plugin import NAME, make_installed
+from tests.support.variants import Series, fresh, saying
+
+RESULTS = 3
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+
+
+def restart(node: Node, **route: Any) -> None:
+    """Stop the node, change its route, and start it."""
+    assert node.stop() == 0
+    node.settings["routes"][0].update(route)
+    node.start()
+
+
+def looks(node: Node) -> int:
+    """Return how many looks at series have ended."""
+    return sum(row["event"] == "series_triaged" for row in node.events())
+
+
+def sent_again(node: Node, series: Series, jobs: int) -> list[dict[str, Any]]:
+    """Send a series once more, and return the jobs once it was looked at."""
+    before = looks(node)
+    send(series, node.port)
+    wait_until(lambda: looks(node) > before, within_s=60, what="the series is triaged")
+    return node.wait_settled(jobs, within_s=60)
+
+
+def by_uid(results: Sequence[Dataset]) -> dict[str, Dataset]:
+    return {str(one.SOPInstanceUID): one for one in results}
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with Archive() as archive:
+        yield archive
+
+
+@pytest.fixture
+def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
+    node = node_for(
+        tmp_path / "node",
+        archive,
+        analysis=NAME,
+        environment=make_installed(tmp_path / "site"),
+    )
+    node.settings["routes"][0]["accept"] = {"body_part": ["KNEE"]}
+    with node:
+        yield node
+
+
+@pytest.fixture
+def series(demo_series: Path) -> Series:
+    small = variants.small(variants.read_bundled(demo_series))
+    return fresh(small, saying(BodyPartExamined="LSPINE"))
+
+
+def forget_all(node: Node) -> None:
+    """Let retention remove every job and every file."""
+    assert node.stop() == 0
+    node.settings["spool"]["keep_days"] = 1e-6
+    node.start()
+    wait_until(lambda: node.jobs() == [], within_s=60, what="all is forgotten")
+    assert node.stop() == 0
+    node.settings["spool"]["keep_days"] = 3
+    node.start()
+
+
+def kinds_of_segmentation(results: Mapping[str, Dataset]) -> set[str]:
+    return {str(one.SOPClassUID) for one in results.values() if one.Modality == "SEG"}
+
+
+def test_the_same_settings_owe_nothing_and_others_new_results(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    send(series, node.port)
+    (rejected,) = node.wait_settled(1, within_s=60)
+    assert rejected["state"] == "rejected"
+    assert len(sent_again(node, series, 1)) == 1
+
+    # The filter is mended, and the series is sent again.
+    restart(node, accept={"body_part": ["LSPINE"]})
+    rows = sent_again(node, series, 2)
+    assert [row["state"] for row in rows] == ["done", "rejected"]
+    first = by_uid(archive.received)
+    assert len(first) == RESULTS
+    sent_again(node, series, 2)
+    asked = node.command("jobs", "rerun", rows[0]["id"])
+    assert asked.returncode == 0, asked.stderr
+    wait_until(lambda: looks(node) == 5, within_s=60, what="the re-run is triaged")
+    assert {row["id"] for row in node.wait_settled(2)} == {row["id"] for row in rows}
+    assert len(archive.received) == RESULTS
+
+    # Another kind of segmentation is another result, under other UIDs.
+    restart(node, segmentation="labelmap")
+    asked = node.command("jobs", "rerun", rows[0]["id"][:8])
+    assert asked.returncode == 0, asked.stderr
+    node.wait_settled(3, within_s=60)
+    other = by_uid(archive.received[RESULTS:])
+    assert len(other) == RESULTS
+    assert first.keys().isdisjoint(other)
+    assert kinds_of_segmentation(first) == {SegmentationStorage}
+    assert kinds_of_segmentation(other) == {LABEL_MAP_STORAGE}
+    (report,) = (one for one in other.values() if one.Modality == "SR")
+    assert report.PredecessorDocumentsSequence
+
+
+def test_a_series_that_comes_back_after_retention_gets_the_same_results(
+    node: Node, archive: Archive, series: Series
+) -> None:
+    restart(node, accept={"body_part": []})
+    send(series, node.port)
+    node.wait_settled(1, within_s=60)
+    first = by_uid(archive.received)
+    assert len(first) == RESULTS
+    forget_all(node)
+    send(series, node.port)
+    (row,) = node.wait_settled(1, within_s=60)
+    assert row["state"] == "done"
+    assert by_uid(archive.received[RESULTS:]) == first
+    assert all(one.TimezoneOffsetFromUTC for one in first.values())
