@@ -108,6 +108,12 @@ class InstanceMissingError(NodeError):
     code = "instance-missing"
 
 
+class InstanceDamagedError(NodeError):
+    """The file of an instance no longer holds what was received."""
+
+    code = "instance-damaged"
+
+
 class MachineTroubleError(NodeError):
     """Want of memory, descriptors, disk or time: no fault of the series."""
 

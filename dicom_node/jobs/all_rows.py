@@ -62,6 +62,18 @@ def prune(
     return tuple(old)
 
 
+def forget_triages(client: DBOSClient, series_key: str) -> None:
+    """Forget the triages of a series that have ended and made a job."""
+    ended = [
+        status.workflow_id
+        for status in client.list_workflows(
+            name=TRIAGE, user=series_key, status="SUCCESS", load_input=False
+        )
+    ]
+    if ended:
+        client.delete_workflows(ended)
+
+
 def _attempts(client: DBOSClient) -> Mapping[str, Sequence[WorkflowStatus]]:
     """Return all attempts to deliver, by job."""
     # In one question: SQLite takes no condition of more than a thousand parts.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.all_rows import all_rows, prune
+from dicom_node.jobs.all_rows import all_rows, forget_triages, prune
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
@@ -291,6 +291,11 @@ class JobQueue:
     def all_rows(self) -> tuple[JobRow, ...]:
         """Return every job, and every series of which triage has made none."""
         return all_rows(self._client)
+
+    @asks_database
+    def forget_triages(self, study_uid: str, series_uid: str) -> None:
+        """Forget the looks at a series that was removed from the spool."""
+        forget_triages(self._client, _series_key(study_uid, series_uid))
 
     @asks_database
     def prune(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -18,6 +19,9 @@ from dicom_node import log
 
 _SPAWN = multiprocessing.get_context("spawn")
 """A fork would carry the threads, locks and database connections of the parent."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -158,12 +162,22 @@ class Child:
 def run_child(entry: str, pipe: Connection, *args: Any) -> None:
     """Run in the child: end with the parent, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(
             target=_end_with, args=(parent.sentinel,), name="parent", daemon=True
         ).start()
     pkgutil.resolve_name(entry)(pipe, *args)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel kill this process with the supervisor.
+
+    A process that is frozen, or never lets its threads run, would not see that the
+    supervisor has died, and would keep its port and acknowledge what nobody hears of.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with(parent_sentinel: int) -> None:

@@ -169,6 +169,8 @@ class Housekeeping:
             self._layout, removable_before=removable_before, is_enough=is_enough
         ):
             self._intake.forget(key)
+            # If it is sent again, it is looked at again: settings may have changed.
+            self._queue.forget_triages(key.study_uid, key.series_uid)
 
     def _tell_undelivered(self, rows: Iterable[JobRow]) -> None:
         by_peer: Counter[str] = Counter()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from dicom_node.errors import SpoolFailedError
-from dicom_node.records import Completion, ReceivedSeries, StoredInstance
+from dicom_node.record_codec import from_record, to_record
+from dicom_node.records import ReceivedSeries
 from dicom_node.spool_layout import (
     SpoolLayout,
     owed_name,
@@ -20,43 +19,11 @@ from dicom_node.spool_layout import (
 )
 
 _VERSION = 1
-
-
-def series_to_json(series: ReceivedSeries) -> dict[str, Any]:
-    """Return a series as plain data; paths as text."""
-    plain: dict[str, Any] = asdict(series)
-    plain["completion"] = series.completion.value
-    plain["instances"] = [_instance_to_json(item) for item in series.instances]
-    return {"version": _VERSION, **plain}
-
-
-def series_from_json(plain: dict[str, Any]) -> ReceivedSeries:
-    """Return the series that `series_to_json` wrote.
-
-    Raises
-    ------
-    ValueError
-        If it is of another version or not of this form.
-    """
-    fields = dict(plain)
-    if fields.pop("version", None) != _VERSION:
-        message = "the manifest is of another version"
-        raise ValueError(message)
-    try:
-        fields["completion"] = Completion(fields["completion"])
-        fields["conflicts"] = tuple(fields["conflicts"])
-        fields["instances"] = tuple(
-            StoredInstance(**{**item, "path": Path(item["path"])})
-            for item in fields["instances"]
-        )
-        return ReceivedSeries(**fields)
-    except (KeyError, TypeError) as error:
-        message = f"the manifest is not of the expected form: {error}"
-        raise ValueError(message) from error
+"""Version 0.1.0 reads no manifest without it."""
 
 
 def read_manifest(path: Path) -> ReceivedSeries:
-    """Read a manifest, of this version or an older one.
+    """Read a manifest, of this version, an older one, or a newer one.
 
     Raises
     ------
@@ -65,7 +32,7 @@ def read_manifest(path: Path) -> ReceivedSeries:
     OSError
         If it cannot be read.
     """
-    return series_from_json(json.loads(path.read_bytes()))
+    return from_record(ReceivedSeries, json.loads(path.read_bytes()))
 
 
 def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
@@ -79,7 +46,8 @@ def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
     folder = layout.series_folder(series.study_uid, series.series_uid)
     path = folder / pending_name(series.digest)
     with _disk_errors():
-        write_durable(path, json.dumps(series_to_json(series)).encode())
+        record = {"version": _VERSION, **to_record(series)}
+        write_durable(path, json.dumps(record).encode())
     return path
 
 
@@ -142,9 +110,3 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         message = f"the spool failed: {error.strerror}"
         raise SpoolFailedError(message) from error
-
-
-def _instance_to_json(instance: StoredInstance) -> dict[str, Any]:
-    plain: dict[str, Any] = asdict(instance)
-    plain["path"] = str(instance.path)
-    return plain

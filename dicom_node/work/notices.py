@@ -9,18 +9,18 @@ from dicom_node.records import Completion, ReceivedSeries
 def notices_about(series: ReceivedSeries) -> tuple[Notice, ...]:
     """Return what a reader must know of how the series came."""
     notices = []
-    if series.completion is Completion.MAX_WAIT:
+    if series.transfer_interrupted:
+        text = (
+            "The transfer of this series broke off and was not repeated; "
+            f"{len(series.instances)} instances were analysed."
+        )
+        notices.append(Notice(code="transfer_interrupted", text=text))
+    elif series.completion is Completion.MAX_WAIT:
         text = (
             "The series was still arriving when the longest wait was over; "
             f"{len(series.instances)} instances were analysed."
         )
         notices.append(Notice(code="maybe_incomplete", text=text))
-    if series.transfer_interrupted:
-        text = (
-            "The last association that brought the series was aborted, and the series "
-            f"was not sent again; {len(series.instances)} instances were analysed."
-        )
-        notices.append(Notice(code="transfer_interrupted", text=text))
     if series.conflicts:
         text = (
             f"{len(series.conflicts)} instances came more than once with different "

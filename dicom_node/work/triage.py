@@ -17,7 +17,6 @@ from dicom_node.corrections.match import (
     is_with_a_peer,
     place,
 )
-from dicom_node.errors import InstanceMissingError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
@@ -25,6 +24,7 @@ from dicom_node.plugins import Registry
 from dicom_node.records import Correction, Job, JobRow, JobState, Reason, ReceivedSeries
 from dicom_node.series.content_times import first_accepted_s
 from dicom_node.series.manifest import is_arriving, latest_series
+from dicom_node.series.verify_files import verify_files
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.choose_route import Choice, choose_from_headers
@@ -62,7 +62,7 @@ class Triage:
             If the spool or the database cannot be used; retryable.
         """
         with self._one_at_a_time:
-            _require_files(order.series)
+            verify_files(order.series)
             drawn = drawn_in(order.series)
             corrected = None if drawn is None else self._correction(order, drawn)
             return corrected or self._analysis(order)
@@ -204,13 +204,3 @@ def _choice_of(fitting: Fitting) -> Choice:
         analysis=fitting.analysis.name,
         analysis_version=fitting.analysis.version,
     )
-
-
-def _require_files(series: ReceivedSeries) -> None:
-    lost = sum(not instance.path.is_file() for instance in series.instances)
-    if lost:
-        text = (
-            f"{lost} of {len(series.instances)} instances are no longer in the spool: "
-            "send the series again"
-        )
-        raise InstanceMissingError(text)

@@ -66,4 +66,4 @@ def test_an_aborted_transfer_is_waited_for_and_the_count_of_an_old_study_is_beli
     assert (first["instances"], second["instances"]) == (half, len(series))
     outbox = tmp_path / "node" / "spool" / "outbox"
     told = [warnings_in(outbox / job_id) for job_id in job_ids]
-    assert told == [{"maybe_incomplete", "transfer_interrupted"}, {"revised"}]
+    assert told == [{"transfer_interrupted"}, {"revised"}]

@@ -123,7 +123,20 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
     quick_node: Node, archive: Archive, little: Series
 ) -> None:
     send(little, quick_node.port)
-    quick_node.kill()
+    # What is frozen goes with the supervisor, too, and leaves the port to the next.
+    started = {
+        row["pid"] for row in quick_node.events() if row["event"] == "process_started"
+    }
+    for process in quick_node.processes():
+        if process.pid in started:
+            process.suspend()
+    quick_node.process.kill()
+    quick_node.process.wait(10)
+    wait_until(
+        lambda: quick_node.processes_left() == [],
+        within_s=10,
+        what="no process is left",
+    )
     # Nobody knows whether the sender would have sent more.
     quick_node.settings["series"]["max_wait_s"] = 3
     quick_node.start()

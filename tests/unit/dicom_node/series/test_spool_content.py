@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+from dicom_node.errors import InstanceDamagedError, InstanceMissingError
 from dicom_node.receive.generation import Generations
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.records import (
@@ -20,6 +21,7 @@ from dicom_node.records import (
 from dicom_node.series import spool_content
 from dicom_node.series.manifest import mark_owed, write_pending
 from dicom_node.series.spool_content import read_spool, unheard_instances
+from dicom_node.series.verify_files import verify_files
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.dicom_files import encoded, mr_instance
 
@@ -168,3 +170,17 @@ def test_a_folder_with_a_time_of_its_own_does_not_matter(disk: Disk) -> None:
     disk.complete(stored)
     os.utime(stored.path.parent, (0, 0))
     assert read_spool(disk.layout).instances == (stored,)
+
+
+def test_what_was_acknowledged_is_verified_when_it_is_used(disk: Disk) -> None:
+    one, other = disk.send(mr_instance(1)), disk.send(mr_instance(2))
+    series = disk.complete(one, other)
+    verify_files(series)
+    content = bytearray(other.path.read_bytes())
+    content[-1] ^= 1
+    other.path.write_bytes(content)
+    with pytest.raises(InstanceDamagedError, match="1 of 2 instances are damaged"):
+        verify_files(series)
+    other.path.unlink()
+    with pytest.raises(InstanceMissingError, match="1 of 2 instances are no longer"):
+        verify_files(series)
