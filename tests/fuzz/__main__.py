@@ -71,6 +71,10 @@ def table(outcome: Outcome) -> str:
         ("of them not served", f"{len(outcome.unserved)}"),
         *((f"jobs {state}", f"{n}") for state, n in sorted(outcome.jobs.items())),
         ("most memory of all processes (MiB)", f"{outcome.peak_mib:.0f}"),
+        (
+            "longest fsync of a small file beside the spool (s)",
+            f"{outcome.longest_fsync_s:.1f}",
+        ),
         ("duration (s)", f"{outcome.duration_s:.0f}"),
     ]
     lines = ["| | |", "| --- | --- |", *(f"| {what} | {n} |" for what, n in rows)]

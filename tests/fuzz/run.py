@@ -15,11 +15,14 @@ from typing import Self
 
 import psutil
 
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.settings.load import load
+from dicom_node.spool_layout import write_synced
 from tests.fuzz.cases import CALLING_AE, make_case
 from tests.fuzz.datasets import good_series
 from tests.fuzz.exchange import Answer, play
 from tests.support import phantom_plugin
-from tests.support.node_process import Node, node_for
+from tests.support.node_process import SETTLED, Node, node_for
 from tests.support.peers import Archive, send, wait_until
 
 _CLIENTS = 6
@@ -28,6 +31,7 @@ _SAMPLE_S = 0.5
 _SERVED_WITHIN_S = 900.0
 """The analyses of what came before a good series end first."""
 _MIB = 2**20
+_MOST_JOBS = 100_000
 _OBJECTS = 3
 """SEG, SR and capture of one good series."""
 
@@ -65,10 +69,12 @@ class Outcome:
         Processes that ended or are others than at the start, and threads that failed.
     peak_mib
         Most resident memory of all processes of the node together.
+    longest_fsync_s
+        Of a small file beside the spool.
     good
         Series in order that were sent.
     unserved
-        What went wrong with them.
+        What went wrong with them, and jobs that did not end.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -76,6 +82,7 @@ class Outcome:
     wrong: dict[int, str] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
     peak_mib: float = 0.0
+    longest_fsync_s: float = 0.0
     good: int = 0
     unserved: list[str] = field(default_factory=list)
     jobs: Counter[str] = field(default_factory=Counter)
@@ -97,12 +104,12 @@ def run(folder: Path, plan: Plan) -> Outcome:
     try:
         with node:
             before = _processes(node)
-            with _Memory(node, outcome):
+            with _Sampler(node, outcome):
                 good = _GoodSeries(node, archive, outcome, plan.seed)
                 _send_all(plan, node, outcome, good)
                 good.wait_for_results()
+                _wait_for_jobs(node, outcome)
             outcome.ended += _others(before, _processes(node))
-            outcome.jobs.update(str(row["state"]) for row in node.jobs())
     finally:
         archive.stop()
     outcome.ended += _told_by_log(node)
@@ -204,8 +211,35 @@ class _GoodSeries:
         }
 
 
-class _Memory(threading.Thread):
-    """Looks at the resident memory of all processes of a node together."""
+def _wait_for_jobs(node: Node, outcome: Outcome) -> None:
+    """Return when whatever was taken has come to an end, and count how."""
+    with (
+        JobQueue(
+            load(node.config, analyses=[phantom_plugin.NAME]).database_url
+        ) as queue,
+        suppress(TimeoutError),
+    ):
+        wait_until(
+            lambda: SETTLED.issuperset(_job_states(queue)),
+            within_s=_SERVED_WITHIN_S,
+            what="all jobs settle",
+            every_s=2,
+        )
+        outcome.jobs.update(_job_states(queue))
+    unsettled = {state: n for state, n in outcome.jobs.items() if state not in SETTLED}
+    outcome.unserved += [f"{n} jobs {state}" for state, n in unsettled.items()]
+
+
+def _job_states(queue: JobQueue) -> list[str]:
+    return [row.state.value for row in queue.list(limit=_MOST_JOBS)]
+
+
+class _Sampler(threading.Thread):
+    """Looks at the memory of all processes of a node, and at the disk beside it.
+
+    The disk, for a sender waits for the node's fsync: one that takes long here explains
+    an answer that took long.
+    """
 
     def __init__(self, node: Node, outcome: Outcome) -> None:
         super().__init__(daemon=True)
@@ -228,10 +262,15 @@ class _Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until the end."""
+        outcome = self._outcome
         while not self._ended.wait(_SAMPLE_S):
             with suppress(psutil.Error):
                 used = sum(_resident(one) for one in self._node.processes()) / _MIB
-                self._outcome.peak_mib = max(self._outcome.peak_mib, used)
+                outcome.peak_mib = max(outcome.peak_mib, used)
+            started_s = time.monotonic()
+            write_synced(self._node.folder / "beside", b"x")
+            took_s = time.monotonic() - started_s
+            outcome.longest_fsync_s = max(outcome.longest_fsync_s, took_s)
 
 
 def _resident(process: psutil.Process) -> int:
