@@ -61,7 +61,8 @@ _ANSWERS = (
     (
         status.OUT_OF_RESOURCES,
         "Refused: Out of Resources",
-        "less than `spool.min_free_gb` is left, or the disk failed; send again later",
+        "less than `spool.min_free_gb` is left, at the beginning or in the middle, or "
+        "the disk failed, or memory or descriptors are short; send again later",
     ),
     (
         status.MISMATCH,

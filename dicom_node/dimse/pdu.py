@@ -27,6 +27,10 @@ _PDV = struct.Struct(">IBB")
 _PDV_OWN_BYTES = 2
 """Context id and control header, which the length of a PDV counts."""
 
+_MAX_CONTEXTS = 256
+"""Their ids are odd bytes (PS3.8 9.3.2.2), so 128 are possible; some senders use even
+ones as well."""
+
 _CONTEXT_FIXED_BYTES = 4
 _LENGTH_BYTES = 4
 _FIXED_BYTES = 68
@@ -135,6 +139,8 @@ def parse_associate_request(body: bytes) -> AssociateRequest:
     contexts: list[ProposedContext] = []
     max_length = 0
     for kind, value in _items(body[_FIXED_BYTES:]):
+        if len(contexts) > _MAX_CONTEXTS:
+            _fail(f"A-ASSOCIATE-RQ proposes more than {_MAX_CONTEXTS} contexts")
         if kind == _CONTEXT_RQ_ITEM:
             contexts.append(_proposed_context(value))
         elif kind == _USER_ITEM:

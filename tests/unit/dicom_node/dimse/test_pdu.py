@@ -114,6 +114,14 @@ def _example() -> AssociateRequest:
     return parse_associate_request(REQUEST)
 
 
+def test_more_contexts_than_there_are_ids_are_refused() -> None:
+    context = REQUEST.index(b"\x20\x00", 68 + 4 + len("1.2.840.10008.3.1.1.1"))
+    size = 4 + int.from_bytes(REQUEST[context + 2 : context + 4], "big")
+    many = REQUEST[context : context + size] * 300
+    with pytest.raises(ProtocolError, match="more than 256 contexts"):
+        parse_associate_request(REQUEST[:context] + many + REQUEST[context:])
+
+
 def test_pynetdicom_reads_our_acceptance() -> None:
     replies = (
         ContextReply(id=3, result=ACCEPTED, transfer_syntax=EXPLICIT),
