@@ -34,7 +34,9 @@ Receiver = Callable[[Path], AbstractContextManager[int]]
 @contextmanager
 def lumbar_node(folder: Path) -> Iterator[int]:
     """Run two acceptors, as the settings have it by default; fsync, rename, fsync."""
-    options = replace(OPTIONS, called_ae=None, calling_aes=None, max_associations=32)
+    options = replace(
+        OPTIONS, called_ae=None, calling_aes=None, max_associations=32, title_limit=24
+    )
     with Acceptors(folder, options=options, processes=2) as acceptors:
         yield acceptors.port
 
