@@ -11,7 +11,6 @@ from dbos import (
     DBOSClient,
     DBOSConfig,
     DBOSPortableJSONSerializer,
-    WorkflowStatus,
     error,
 )
 
@@ -39,10 +38,9 @@ POLL_S = 0.25
 """How long an enqueued workflow waits at most before a worker sees it."""
 EAGER_POLL_S = 0.05
 """The same while a job is about to come; each look costs some 2 ms of a core."""
-MAX_CRASHES = 3
-"""A job that was running when its worker died is begun anew this often, then failed."""
-LAST_RESORT = 100
-"""Starts after which DBOS gives a workflow up; it counts those after a stop, too."""
+LAST_RESORT = 10_000
+"""Starts after which DBOS gives a workflow up. Those are counted, too, that ended with
+the whole node; only deaths of workers count for us (`lost_work`)."""
 _TRIAGES_PER_WORKER = 16
 """Taken from the queue at one look; they are done one after another."""
 _ANALYSES_PER_WORKER = 1
@@ -51,7 +49,6 @@ _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
 
-_STOPS = "stops"
 _SQLITE = "sqlite:///"
 
 
@@ -115,29 +112,9 @@ def open_engine(url: str, *, executor_id: str) -> DBOS:
     return DBOS(config=config)
 
 
-def excuse_stop(url: str, *, executor_id: str) -> None:
-    """Note for what an executor leaves behind that it was stopped, and did not crash.
-
-    To be called when the executor runs nothing any more.
-    """
-    client = open_client(url)
-    try:
-        for left in client.list_workflows(
-            status="PENDING",
-            executor_id=executor_id,
-            load_input=False,
-            load_output=False,
-        ):
-            client.update_workflow_attributes(
-                left.workflow_id, {_STOPS: stops_of(left) + 1}, merge=True
-            )
-    finally:
-        client.destroy()
-
-
-def stops_of(status: WorkflowStatus) -> int:
-    """Return how many starts of a workflow ended because its worker was stopped."""
-    return int((status.attributes or {}).get(_STOPS, 0))
+def executor_id(slot: int) -> str:
+    """Return the name by which the database knows the worker of a slot."""
+    return f"worker-{slot}"
 
 
 def register_queues() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dbos import DBOS
@@ -14,6 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.retry import RetryRule
+from dicom_node.jobs.running_step import (
+    StepBegun,
+    StepEnded,
+    StepKind,
+    WorkerMessage,
+)
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, TriageOutcome
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
@@ -28,16 +34,22 @@ class Executor:
     ----------
     slot
         Counted from 0. What this slot was running when it was killed is taken up when
-        it starts again.
+        it starts again, unless another has taken it up before.
+    report
+        Is told of the beginning and the end of every step.
     """
 
     def __init__(
-        self, database_url: str, *, slot: int, work: Work, rule: RetryRule
+        self,
+        database_url: str,
+        *,
+        slot: int,
+        work: Work,
+        rule: RetryRule,
+        report: Callable[[WorkerMessage], None],
     ) -> None:
-        self._watched = _Watched(work)
-        self._database_url = database_url
-        self._executor_id = f"worker-{slot}"
-        dbos_setup.open_engine(database_url, executor_id=self._executor_id)
+        self._watched = _Watched(work, report)
+        dbos_setup.open_engine(database_url, executor_id=dbos_setup.executor_id(slot))
         register_triage(self._watched)
         register(self._watched, rule)
 
@@ -51,15 +63,8 @@ class Executor:
         _set_pace(dbos_setup.EAGER_POLL_S)
 
     def stop(self, *, drain_s: int) -> None:
-        """Take nothing more, and give what runs a while; the rest goes on next time.
-
-        What is left does not count as one more crash of its worker.
-        """
+        """Take nothing more, and give what runs a while; the rest goes on next time."""
         DBOS.destroy(workflow_completion_timeout_sec=drain_s)
-        try:
-            dbos_setup.excuse_stop(self._database_url, executor_id=self._executor_id)
-        except (SQLAlchemyError, dbos_error.DBOSException) as error:
-            log.warning("stop_not_excused", reason=type(error).__name__)
 
     def idle_s(self) -> float:
         """Return for how long nothing has run."""
@@ -67,29 +72,30 @@ class Executor:
 
 
 class _Watched:
-    """Passes work on, and knows when some was last running."""
+    """Passes work on, reports its steps, and knows when some was last running."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, report: Callable[[WorkerMessage], None]) -> None:
         self._work = work
+        self._report = report
         self._lock = threading.Lock()
         self._running = 0
         self._last_s = time.monotonic()
 
     def triage(self, order: TriageOrder) -> TriageOutcome:
-        with self._noted():
+        with self._step(StepKind.TRIAGE):
             return self._work.triage(order)
 
     def analyse(self, job: Job) -> Outcome:
-        with self._noted():
+        with self._step(StepKind.ANALYSE):
             _set_pace(dbos_setup.POLL_S)
             return self._work.analyse(job)
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
-        with self._noted():
+        with self._step(StepKind.ENCODE):
             return self._work.encode(job, analysed)
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
-        with self._noted():
+        with self._step(StepKind.DELIVER):
             return self._work.deliver(job, peer, stored)
 
     def idle_s(self) -> float:
@@ -97,12 +103,15 @@ class _Watched:
             return 0.0 if self._running else time.monotonic() - self._last_s
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _step(self, kind: StepKind) -> Iterator[None]:
+        workflow_id, now_s = str(DBOS.workflow_id), time.monotonic()
         with self._lock:
             self._running += 1
+        self._report(StepBegun(workflow_id=workflow_id, kind=kind, at_s=now_s))
         try:
             yield
         finally:
+            self._report(StepEnded(workflow_id=workflow_id))
             with self._lock:
                 self._running -= 1
                 self._last_s = time.monotonic()

@@ -17,6 +17,7 @@ from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.all_rows import all_rows, forget_triages, prune
+from dicom_node.jobs.begin_again import begin_anew, deliver_again, undelivered
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
@@ -26,11 +27,11 @@ from dicom_node.jobs.job_state import (
     job_made_by,
     job_of,
     job_row,
-    latest_attempts,
     order_of,
     triage_row,
     visible_triages,
 )
+from dicom_node.jobs.lost_work import LostWork
 from dicom_node.jobs.triage_order import TriageOrder, order_id
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job, JobRow, JobState
@@ -81,6 +82,11 @@ class JobQueue:
     def close(self) -> None:
         """Close the connections."""
         self._client.destroy()
+
+    @property
+    def lost_work(self) -> LostWork:
+        """What the supervisor does about work whose worker has ended."""
+        return LostWork(self._client)
 
     @asks_database
     def enqueue_triage(self, order: TriageOrder) -> None:
@@ -217,16 +223,12 @@ class JobQueue:
         row = job_row(status, deliveries)
         if row.state not in _RETRYABLE:
             raise JobStateError(job_id, state=row.state, wanted="retry")
-        owed = {
-            which.peer: attempt
-            for which, attempt in latest_attempts(deliveries).items()
-            if not _stored(attempt)
-        }
+        owed = undelivered(deliveries)
         if owed and results_kept:
             for attempt in owed.values():
-                self._deliver_again(attempt)
+                deliver_again(self._client, job_of(status), attempt)
         else:
-            self._begin_anew(job_id, deliveries, set(owed))
+            begin_anew(self._client, job_id, deliveries)
         return self.show(job_id)
 
     @asks_database
@@ -328,6 +330,7 @@ class JobQueue:
         row = triage_row(status)
         if row.state not in _RETRYABLE:
             raise JobStateError(row.id, state=row.state, wanted="retry")
+        self.lost_work.forgive(status.workflow_id)
         self._client.rewind_workflow(status.workflow_id, queue_name=dbos_setup.TRIAGES)
         return self.show(row.id)
 
@@ -352,32 +355,6 @@ class JobQueue:
         )
         return [status.workflow_id for status in made]
 
-    def _deliver_again(self, attempt: WorkflowStatus) -> None:
-        which = DeliveryId.parse(attempt.workflow_id)
-        job = self.job(which.job_id)
-        stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
-        options: EnqueueOptions = {
-            "workflow_name": dbos_setup.DELIVERY,
-            "queue_name": dbos_setup.DELIVERIES,
-            "queue_partition_key": which.peer,
-            "workflow_id": str(which.next()),
-        }
-        first_attempt = 1
-        self._client.enqueue(options, to_record(job), which.peer, first_attempt, stored)
-
-    def _begin_anew(
-        self, job_id: str, deliveries: Sequence[WorkflowStatus], owed: set[str]
-    ) -> None:
-        """Run the job from its first step; peers that hold the results get no more."""
-        forgotten = [
-            status.workflow_id
-            for status in deliveries
-            if DeliveryId.parse(status.workflow_id).peer in owed
-        ]
-        if forgotten:
-            self._client.delete_workflows(forgotten)
-        self._client.rewind_workflow(job_id, queue_name=dbos_setup.ANALYSES)
-
 
 def _series_of(status: WorkflowStatus) -> tuple[str, str]:
     series = job_of(status).series
@@ -387,7 +364,3 @@ def _series_of(status: WorkflowStatus) -> tuple[str, str]:
 def _series_key(study_uid: str, series_uid: str) -> str:
     """Return the word by which the jobs that measure a series are found."""
     return digest(study_uid, series_uid)
-
-
-def _stored(attempt: WorkflowStatus) -> bool:
-    return isinstance(attempt.output, dict) and attempt.output["verdict"] == "done"

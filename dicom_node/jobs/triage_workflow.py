@@ -21,7 +21,7 @@ from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.jobs.workflow import CRASHED, Work, has_crashed_often
+from dicom_node.jobs.workflow import Work, given_up
 from dicom_node.record_codec import Record, from_record, to_record
 
 
@@ -37,7 +37,7 @@ def register_triage(work: Work) -> None:
             _enqueue(workflow, order.again(waits_for=outcome.text))
         return to_record(outcome)
 
-    # The step counts crashes itself, as those of a job do.
+    # The step itself gives up what has lost too many workers, as those of a job do.
     workflow = DBOS.workflow(
         name=dbos_setup.TRIAGE, max_recovery_attempts=dbos_setup.LAST_RESORT
     )(triage)
@@ -45,10 +45,9 @@ def register_triage(work: Work) -> None:
 
 def _look(work: Work, order: TriageOrder) -> Record:
     started = time.monotonic()
-    if has_crashed_often():
-        outcome = TriageOutcome(
-            verdict=Verdict.FAILED, code=CRASHED.code, text=CRASHED.text
-        )
+    lost = given_up()
+    if lost is not None:
+        outcome = TriageOutcome(verdict=lost.verdict, code=lost.code, text=lost.text)
     else:
         outcome = work.triage(order)
     series = order.series

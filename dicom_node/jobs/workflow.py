@@ -22,6 +22,7 @@ from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
+from dicom_node.jobs.lost_work import MAX_LOSSES, Cause, cause_of, losses_of
 from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
@@ -81,8 +82,8 @@ def register(work: Work, rule: RetryRule) -> None:
             ),
         )
 
-    # Steps count crashes themselves, so that a job that is given up is settled and
-    # logged as any other; DBOS' own limit is for a crash outside of every step.
+    # A step itself gives up a workflow that has lost too many workers, so that its job
+    # is settled and logged as any other; DBOS' own limit is for all other starts.
     DBOS.workflow(name=dbos_setup.JOB, max_recovery_attempts=dbos_setup.LAST_RESORT)(
         job
     )
@@ -149,13 +150,13 @@ class _Workflows:
     def _analyse(self, job: Job, attempt: int) -> Record:
         log.event("job_started", stage="analyse", attempt=attempt, **_fields(job))
         started = time.monotonic()
-        outcome = CRASHED if has_crashed_often() else self._work.analyse(job)
+        outcome = given_up() or self._work.analyse(job)
         _log_stage(job, "analyse", outcome, started)
         return to_record(outcome)
 
     def _encode(self, job: Job, analysed: Outcome) -> Record:
         started = time.monotonic()
-        outcome = CRASHED if has_crashed_often() else self._work.encode(job, analysed)
+        outcome = given_up() or self._work.encode(job, analysed)
         _log_stage(job, "encode", outcome, started)
         return to_record(outcome)
 
@@ -179,9 +180,10 @@ class _Workflows:
 
     def _send(self, job: Job, peer: str, earlier: _Earlier) -> Record:
         started = time.monotonic()
-        if has_crashed_often():
+        lost = given_up()
+        if lost is not None:
             outcome = DeliveryOutcome(
-                verdict=Verdict.FAILED, code=CRASHED.code, text=CRASHED.text
+                verdict=lost.verdict, code=lost.code, text=lost.text
             )
         else:
             with self._noted(peer):
@@ -314,24 +316,25 @@ def _owed_to(job: Job) -> set[str]:
     return set()
 
 
-CRASHED = Outcome(
-    verdict=Verdict.FAILED,
-    code="worker_crashed",
-    text=f"the worker ended {dbos_setup.MAX_CRASHES + 1} times while it worked on this",
-)
+_TEXTS = {
+    Cause.WORKER_CRASHED: "the worker ended {times} times while it worked on this",
+    Cause.TIMED_OUT: "the worker was ended {times} times, last because a step took "
+    "longer than jobs.time_limit_s",
+}
 
 
-def has_crashed_often() -> bool:
-    """Tell, within a step, whether the workflow was begun too often without an end.
+def given_up() -> Outcome | None:
+    """Return, within a step, the failure of a workflow that lost too many workers.
 
     Within a step, because what a workflow itself asks is checkpointed, and would be
     answered with the count of its first start.
     """
     status = DBOS.get_workflow_status(str(DBOS.workflow_id))
-    if status is None:
-        return False
-    starts = (status.recovery_attempts or 0) - dbos_setup.stops_of(status)
-    return starts > dbos_setup.MAX_CRASHES + 1
+    if status is None or losses_of(status) <= MAX_LOSSES:
+        return None
+    cause = cause_of(status)
+    text = _TEXTS[cause].format(times=losses_of(status))
+    return Outcome(verdict=Verdict.FAILED, code=cause.value, text=text)
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dicom_node import log
 from dicom_node.child_words import STOP, WARM
 from dicom_node.errors import StartError
-from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.children import Child
@@ -26,6 +26,7 @@ from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.ownership import spool_lock
 from dicom_node.node.peer_counts import peer_counts
 from dicom_node.node.service_manager import ServiceManager
+from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.generation import Generations
@@ -117,12 +118,19 @@ class _Service:
             Child(_acceptor_name(index), _ACCEPTOR, partial(acceptor, index))
             for index in range(settings.node.acceptors)
         ]
-        self._workers = [
-            Child(f"worker-{slot}", _WORKER, partial(worker, slot))
+        self._lost_work = queue.lost_work
+        self._slots = [
+            WorkerSlot(
+                Child(f"worker-{slot}", _WORKER, partial(worker, slot)),
+                executor_id=executor_id(slot),
+                work=self._lost_work,
+                time_limit_s=settings.jobs.time_limit_s,
+            )
             for slot in range(settings.work.processes)
         ]
         self._counters = [] if self._counts is None else [self._counts.child]
-        self._children = (*self._acceptors, *self._workers, *self._counters)
+        workers = [slot.child for slot in self._slots]
+        self._children = (*self._acceptors, *workers, *self._counters)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
 
@@ -133,6 +141,8 @@ class _Service:
         content = read_spool(SpoolLayout(self._settings.spool.folder))
         self._generations = Generations.after(content.latest_generation)
         self._intake.restore(content, time.monotonic())
+        # No worker runs yet: also what a slot had that is there no more is owed.
+        self._lost_work.hand_over()
         for child in self._children:
             child.start()
         log.event(
@@ -156,17 +166,15 @@ class _Service:
 
     def _turn(self) -> None:
         tick_s = _BUSY_TICK_S if self._intake.is_collecting else _IDLE_TICK_S
-        heard = (*self._acceptors, *self._counters)
-        pipes = [child.pipe for child in heard if child.pipe is not None]
-        sentinels = [
-            child.sentinel for child in self._children if child.sentinel is not None
-        ]
+        children = self._children
+        pipes = [child.pipe for child in children if child.pipe is not None]
+        sentinels = [child.sentinel for child in children if child.sentinel is not None]
         wait([self._woken, *pipes, *sentinels], timeout=tick_s)
         now_s = time.monotonic()
         self._hear(now_s)
         self._intake.tick(now_s)
-        for worker in self._workers:
-            worker.tend(now_s)
+        for slot in self._slots:
+            slot.tend(now_s)
         if self._counts is not None:
             self._counts.tend(now_s)
         for acceptor in self._acceptors:
@@ -183,8 +191,8 @@ class _Service:
                 is_needed |= self._hear_one(acceptor.pipe, now_s)
         if is_needed and now_s - self._warmed_at_s > _WARM_AGAIN_S:
             self._warmed_at_s = now_s
-            for worker in self._workers:
-                worker.tell(WARM)
+            for slot in self._slots:
+                slot.child.tell(WARM)
 
     def _hear_one(self, pipe: Connection, now_s: float) -> bool:
         is_needed = False
@@ -209,14 +217,14 @@ class _Service:
         deadline_s = started_s + _STOP_WITHIN_S
         log.event("node_stopping", pid=os.getpid())
         self._manager.stopping()
-        for child in self._acceptors:
-            child.tell(STOP)
-        for child in (*self._workers, *self._counters):
+        for child in self._children:
             child.tell(STOP)
         while any(child.is_alive for child in self._acceptors):
             if time.monotonic() > deadline_s:
                 break
             self._hear(time.monotonic())
+            for slot in self._slots:
+                slot.hear()
             time.sleep(_BUSY_TICK_S)
         self._hear(time.monotonic())
         self._intake.tick(time.monotonic())

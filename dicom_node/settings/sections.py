@@ -304,6 +304,12 @@ class Jobs(Section):
     retry_longest_s: Annotated[float, Field(gt=0, le=900)] = Field(
         default=900.0, description="No pause is longer."
     )
+    time_limit_s: Seconds = Field(
+        default=600.0,
+        description="For each step of a job that is done here: triage, analysis, "
+        "encoding. A worker that takes longer is ended; the job is begun anew three "
+        "times, and is then failed: timed_out.",
+    )
     attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
         default=None,
         deprecated="it counts no longer: deliveries are tried for jobs.retry_days",

@@ -59,16 +59,20 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     from dicom_node.jobs.executor import Executor
     from dicom_node.jobs.retry import retry_rule
     from dicom_node.plugins import Registry, installed
+    from dicom_node.work.reports import Reports
     from dicom_node.work.steps import Stages
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
     stages = Stages(settings, Registry(installed()))
+    reports = Reports(pipe)
     executor = Executor(
         settings.database_url,
         slot=slot,
         work=stages,
         rule=retry_rule(settings.jobs),
+        report=reports.send,
     )
+    reports.start()
     executor.start()
     while woken not in (ready := wait([pipe, woken], timeout=_LOOK_S)):
         if pipe in ready:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from dicom_node.errors import JobNotFoundError, JobStateError
-from dicom_node.jobs.dbos_setup import MAX_CRASHES
+from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.records import JobState
 from tests.support.peers import wait_until
@@ -193,40 +196,96 @@ def test_a_failed_job_is_retried_from_its_beginning_and_a_done_one_not_at_all(
 def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
     toy: Toy,
 ) -> None:
-    toy.has("slow-bad")
+    toy.has("poison-bad")
     toy.queue.enqueue(toy_job("bad"))
     toy.queue.enqueue(toy_job("good"))
-    toy.start()
-    toy.wait_done("analyse bad")
-    toy.stop()  # excuses this start, and none of the next ones
-    toy.has_not("slow-bad")
-    toy.has("poison-bad")
+    for _ in range(MAX_LOSSES - 1):  # the last two deaths are real
+        toy.queue.lost_work.count("bad", Cause.WORKER_CRASHED)
     settled = {JobState.DONE, JobState.FAILED}
 
     def both_settled() -> bool:
-        toy.keep_alive()
+        toy.tend()
         return {toy.queue.show("bad").state, toy.queue.show("good").state} <= settled
 
-    wait_until(both_settled, within_s=60, what="both jobs settle")
+    wait_until(both_settled, within_s=90, what="both jobs settle")
     bad = toy.queue.show("bad")
     assert bad.state is JobState.FAILED
-    assert bad.reason.startswith("worker_crashed: ")
-    assert toy.done()["analyse bad"] == 1 + MAX_CRASHES + 1
+    assert bad.reason.startswith(f"worker_crashed: the worker ended {MAX_LOSSES + 1} ")
+    assert toy.done()["analyse bad"] == 2
     assert toy.queue.show("good").state is JobState.DONE
     settled_lines = {row["job_id"]: row["state"] for row in toy.events("job_settled")}
     assert settled_lines == {"bad": "failed", "good": "done"}
 
 
-def test_a_job_that_is_stopped_cleanly_however_often_is_not_given_up(toy: Toy) -> None:
+def test_a_job_whose_node_is_stopped_or_killed_however_often_is_not_given_up(
+    toy: Toy,
+) -> None:
     toy.has("slow-one")
     toy.queue.enqueue(toy_job("one"))
-    for start in range(1, MAX_CRASHES + 2):
+    for start in range(1, MAX_LOSSES + 3):
         toy.start()
         toy.wait_done("analyse one", times=start)
-        toy.stop()
+        (toy.stop if start == 1 else toy.kill)()
     toy.has_not("slow-one")
     toy.start()
     assert toy.settled("one").state is JobState.DONE
+
+
+def test_a_job_that_takes_too_long_fails_and_a_retry_begins_its_count_anew(
+    toy: Toy,
+) -> None:
+    toy.has("slow-endless")
+    toy.queue.enqueue(toy_job("endless"))
+    for _ in range(MAX_LOSSES):
+        toy.queue.lost_work.count("endless", Cause.TIMED_OUT)
+    toy.start()
+    toy.wait_done("analyse endless")
+    pid = toy.worker.child.pid
+    toy.worker.tend(time.monotonic() + toy.time_limit_s + 1)
+    row = toy.tended_until_settled("endless")
+    assert toy.worker.child.pid != pid
+    assert row.state is JobState.FAILED
+    assert row.reason.startswith("timed_out: ")
+    toy.has_not("slow-endless")
+    toy.queue.retry("endless", results_kept=False)
+    assert toy.tended_until_settled("endless").state is JobState.DONE
+
+
+def test_a_running_analysis_ends_when_its_job_is_cancelled_and_the_next_one_runs(
+    toy: Toy,
+) -> None:
+    toy.has("slow-unwanted")
+    toy.queue.enqueue(toy_job("unwanted"))
+    toy.queue.enqueue(toy_job("next"))
+    toy.start()
+    toy.wait_done("analyse unwanted")
+    pid = toy.worker.child.pid
+    toy.queue.cancel("unwanted")
+    started_s = time.monotonic()
+
+    def is_replaced() -> bool:
+        toy.tend()
+        return toy.worker.child.pid not in {pid, None}
+
+    wait_until(is_replaced, within_s=30, what="the worker is replaced")
+    assert time.monotonic() - started_s < 10 + 5  # and a loaded machine is slow
+    assert toy.tended_until_settled("next").state is JobState.DONE
+    assert toy.queue.show("unwanted").state is JobState.CANCELLED
+    assert toy.done()["analyse unwanted"] == 1
+
+
+def test_a_worker_that_was_stopped_and_says_nothing_is_replaced(toy: Toy) -> None:
+    toy.has("slow-one")
+    toy.queue.enqueue(toy_job("one"))
+    toy.start()
+    toy.wait_done("analyse one")
+    toy.tend()
+    os.kill(toy.worker.child.pid or 0, signal.SIGSTOP)
+    toy.has_not("slow-one")
+    a_while_later_s = time.monotonic() + 120
+    assert a_while_later_s - time.monotonic() < toy.time_limit_s
+    toy.worker.tend(a_while_later_s)
+    assert toy.tended_until_settled("one").state is JobState.DONE
 
 
 def test_a_cancelled_job_is_not_begun_by_enqueueing_it_again(toy: Toy) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.jobs.dbos_setup import executor_id
 from dicom_node.records import JobState
 from tests.support import phantom_plugin
 from tests.support.node_process import node_for
@@ -24,7 +25,7 @@ def url() -> Iterator[str]:
         yield url
 
 
-def test_two_workers_share_a_queue_and_a_dead_one_takes_up_what_it_left(
+def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(
     url: str, tmp_path: Path
 ) -> None:
     first, second = Toy(tmp_path, url=url), Toy(tmp_path, url=url, slot=1)
@@ -45,8 +46,8 @@ def test_two_workers_share_a_queue_and_a_dead_one_takes_up_what_it_left(
         assert first.settled("long").state is JobState.DONE
         assert first.settled("next").state is JobState.DONE
         assert first.queue.show("left").state is JobState.RUNNING
-        second.start()
-        assert second.settled("left").state is JobState.DONE
+        assert first.queue.lost_work.hand_over(executor_id(1)) == 1
+        assert first.settled("left").state is JobState.DONE
         done = first.done()
         assert (done["analyse left"], done["stored left beta"]) == (2, 1)
     finally:

@@ -232,12 +232,36 @@ def test_a_node_stopped_during_an_analysis_ends_in_time_and_goes_on_later(
     start = time.monotonic()
     assert quick_node.stop() == 0
     assert time.monotonic() - start < 10  # the promise of the command line again
-    # A worker that had to be killed could not have told its stop from a crash.
-    events = {row["event"] for row in quick_node.events()}
-    assert not events & {"process_killed", "stop_not_excused"}
+    assert "process_killed" not in {row["event"] for row in quick_node.events()}
     held.unlink()
     quick_node.start()
     assert_results_arrived_once(quick_node, archive)
+
+
+def test_one_worker_ends_what_two_had_begun_when_the_node_was_killed(
+    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    quick_node.stop()
+    quick_node.settings["work"] = {"processes": 2}
+    quick_node.start()
+    other = fresh(little)
+    send([*little, *other], quick_node.port)
+
+    def both_run() -> bool:
+        rows = [row for row in quick_node.events() if row["event"] == "job_started"]
+        return len({row["job_id"] for row in rows}) == 2
+
+    wait_until(both_run, within_s=60, what="both analyses begin")
+    quick_node.kill()
+    held.unlink()
+    quick_node.settings["work"] = {"processes": 1}
+    quick_node.start()
+    jobs = quick_node.wait_settled(2, within_s=WITHIN_S)
+    assert [job["state"] for job in jobs] == ["done", "done"]
+    for series in (little, other):
+        assert len(archive.results_of(series)) == len(archive.received) / 2
 
 
 def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:

@@ -13,13 +13,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,12 @@ from dbos import DBOS
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
-from dicom_node.jobs.dbos_setup import open_client, prepare_database
+from dicom_node.child_words import STOP
+from dicom_node.jobs.dbos_setup import (
+    executor_id,
+    open_client,
+    prepare_database,
+)
 from dicom_node.jobs.executor import Executor
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.retry import RetryRule
@@ -38,6 +41,8 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.node.children import Child
+from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.records import (
     Completion,
     Job,
@@ -47,12 +52,12 @@ from dicom_node.records import (
     ReceivedSeries,
     StoredInstance,
 )
+from dicom_node.work.reports import Reports
 from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")
 PAUSE_S = 0.2
 GIVE_UP_AFTER_S = 3.0
-ROOT = Path(__file__).resolve().parents[2]
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -163,53 +168,45 @@ class Toy:
     folder: Path
     url: str = ""
     slot: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    time_limit_s: float = 3600.0
 
     def __post_init__(self) -> None:
         self.url = self.url or f"sqlite:///{self.folder / 'jobs.sqlite'}"
         prepare_database(self.url)
         self.queue = JobQueue(self.url)
+        self.worker = WorkerSlot(
+            Child(
+                f"worker-{self.slot}",
+                "tests.support.toy_worker:run_toy",
+                lambda _start: (str(self.folder), self.url, self.slot),
+            ),
+            executor_id=executor_id(self.slot),
+            work=self.queue.lost_work,
+            time_limit_s=self.time_limit_s,
+        )
 
     def start(self) -> None:
         """Start the worker of its slot, without waiting for it."""
-        with (self.folder / "worker.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.support.toy_worker",
-                    str(self.folder),
-                    self.url,
-                    str(self.slot),
-                ],
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-            )
+        self.worker.child.start()
 
     def kill(self) -> None:
-        """Kill -9 the worker."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        """Kill -9 the worker, with nobody there who counts its death."""
+        self.worker.child.kill()
+        self.worker.child.end(10)
 
     def stop(self) -> None:
         """Stop the worker as a node that is shut down stops its own."""
-        if self.process is not None:
-            self.process.terminate()
-            assert self.process.wait(10) == 0
-            self.process = None
+        self.worker.child.tell(STOP)
+        self.worker.child.end(10)
 
     def close(self) -> None:
         """End the worker and close the database."""
         self.kill()
         self.queue.close()
 
-    def keep_alive(self) -> None:
-        """Start the worker again if it has died, as the supervisor does."""
-        if self.process is None or self.process.poll() is not None:
-            self.start()
+    def tend(self) -> None:
+        """Do what the supervisor does again and again."""
+        self.worker.tend(time.monotonic())
 
     def has(self, name: str) -> None:
         """Create one of the files by which the work behaves."""
@@ -248,6 +245,16 @@ class Toy:
         """Return a job once it has come to an end."""
         return self.reaches(job_id, *SETTLED)
 
+    def tended_until_settled(self, job_id: str) -> JobRow:
+        """Supervise the worker until a job has come to an end, and return it."""
+
+        def is_settled() -> bool:
+            self.tend()
+            return self.queue.show(job_id).state in SETTLED
+
+        wait_until(is_settled, within_s=30, what=f"{job_id} settles")
+        return self.queue.show(job_id)
+
     def reaches(self, job_id: str, *states: JobState) -> JobRow:
         """Return a job once it is in one of the states."""
         wait_until(
@@ -269,25 +276,23 @@ def _begin_late(folder: Path) -> None:
     setattr(DBOS, "start_workflow", started)  # noqa: B010 - a class of DBOS' own
 
 
-def main() -> None:
-    """Run as the worker of a slot on the folder of the command line."""
-    folder, url, slot = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
+    """Run in the worker of a slot, as the node's own worker does."""
+    with (Path(folder) / "worker.log").open("ab") as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
     log.configure()
-    _begin_late(folder)
+    _begin_late(Path(folder))
+    reports = Reports(pipe)
     executor = Executor(
         url,
         slot=slot,
-        work=ToyWork(folder, JobQueue(url)),
+        work=ToyWork(Path(folder), JobQueue(url)),
         rule=RetryRule(pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S),
+        report=reports.send,
     )
-    # As the node's worker does on SIGTERM.
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    reports.start()
     executor.start()
-    stopped.wait()
+    assert pipe.recv() == STOP
     executor.stop(drain_s=0)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,60 @@
+"""What an operator's retry does: deliveries that failed, or the whole job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
+
+from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_state import latest_attempts
+from dicom_node.jobs.lost_work import LostWork
+from dicom_node.record_codec import to_record
+from dicom_node.records import Job
+
+_FIRST_ATTEMPT = 1
+
+
+def undelivered(
+    deliveries: Sequence[WorkflowStatus],
+) -> Mapping[str, WorkflowStatus]:
+    """Return the last attempt for each peer that does not hold all results."""
+    return {
+        which.peer: attempt
+        for which, attempt in latest_attempts(deliveries).items()
+        if not _is_stored(attempt)
+    }
+
+
+def deliver_again(client: DBOSClient, job: Job, attempt: WorkflowStatus) -> None:
+    """Enqueue another delivery to the peer of an attempt, of what it does not hold."""
+    which = DeliveryId.parse(attempt.workflow_id)
+    stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
+    options: EnqueueOptions = {
+        "workflow_name": dbos_setup.DELIVERY,
+        "queue_name": dbos_setup.DELIVERIES,
+        "queue_partition_key": which.peer,
+        "workflow_id": str(which.next()),
+    }
+    client.enqueue(options, to_record(job), which.peer, _FIRST_ATTEMPT, stored)
+
+
+def begin_anew(
+    client: DBOSClient, job_id: str, deliveries: Sequence[WorkflowStatus]
+) -> None:
+    """Run a job from its first step; peers that hold the results get no more."""
+    owed = undelivered(deliveries)
+    forgotten = [
+        status.workflow_id
+        for status in deliveries
+        if DeliveryId.parse(status.workflow_id).peer in owed
+    ]
+    if forgotten:
+        client.delete_workflows(forgotten)
+    LostWork(client).forgive(job_id)
+    client.rewind_workflow(job_id, queue_name=dbos_setup.ANALYSES)
+
+
+def _is_stored(attempt: WorkflowStatus) -> bool:
+    return isinstance(attempt.output, dict) and attempt.output["verdict"] == "done"

@@ -1,0 +1,45 @@
+"""What a worker tells its supervisor: which steps it is in, and that it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StepKind(StrEnum):
+    """A step of a workflow."""
+
+    TRIAGE = "triage"
+    ANALYSE = "analyse"
+    ENCODE = "encode"
+    DELIVER = "deliver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepBegun:
+    """A step has begun.
+
+    Parameters
+    ----------
+    at_s
+        On the monotonic clock, which all processes of a machine share.
+    """
+
+    workflow_id: str
+    kind: StepKind
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step has ended, however it did."""
+
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The worker's threads run."""
+
+
+WorkerMessage = StepBegun | StepEnded | Heartbeat

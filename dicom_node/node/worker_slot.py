@@ -1,0 +1,181 @@
+"""One worker slot: its process, what runs in it, and what becomes of that."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from dicom_node import log
+from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
+from dicom_node.jobs.running_step import (
+    Heartbeat,
+    StepBegun,
+    StepEnded,
+    StepKind,
+    WorkerMessage,
+)
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from dicom_node.jobs.lost_work import LostWork
+    from dicom_node.node.children import Child
+
+_SILENT_S = 60.0
+"""A worker tells every few seconds that it lives; one that was stopped does not."""
+_LOOK_S = 1.0
+_CANCEL_GRACE_S = 4.0
+"""A step that was cancelled may end by itself; the worker need not be loaded anew."""
+
+
+class WorkerSlot:
+    """Supervises one worker.
+
+    It ends a worker whose step takes too long or was cancelled, or that says nothing.
+    When a worker has died, its death is counted against what ran in it, and what it
+    left is put back into the queues, so that any worker takes it up.
+
+    Parameters
+    ----------
+    executor_id
+        By which the job database knows the worker of this slot.
+    time_limit_s
+        For each of triage, analysis and encoding. Deliveries have limits of their own.
+    """
+
+    def __init__(
+        self, child: Child, *, executor_id: str, work: LostWork, time_limit_s: float
+    ) -> None:
+        self.child = child
+        self._executor_id = executor_id
+        self._work = work
+        self._time_limit_s = time_limit_s
+        self._steps: dict[str, StepBegun] = {}
+        self._heard_at_s: float | None = None
+        self._look_at_s = 0.0
+        self._cancelled_at_s: dict[str, float] = {}
+        self._overdue: str | None = None
+        self._is_killed_for_cancel = False
+
+    @property
+    def pipe(self) -> Connection | None:
+        """What becomes ready when the worker says something."""
+        return self.child.pipe
+
+    def hear(self) -> None:
+        """Take note of what the worker says."""
+        pipe = self.child.pipe
+        if pipe is None:
+            return
+        try:
+            while pipe.poll():
+                self._apply(pipe.recv())
+        except (EOFError, OSError):
+            return  # it has died, and is tended to in this turn
+
+    def tend(self, now_s: float) -> None:
+        """End the worker if it must not go on, and replace one that has ended.
+
+        Parameters
+        ----------
+        now_s
+            Monotonic time.
+        """
+        is_alive = self.child.is_alive
+        self.hear()
+        if is_alive and now_s >= self._look_at_s:
+            self._look_at_s = now_s + _LOOK_S
+            self._end_if_needed(now_s)
+        if not is_alive and self.child.tend(now_s):
+            self._settle()
+
+    def _apply(self, message: WorkerMessage) -> None:
+        self._heard_at_s = time.monotonic()
+        if isinstance(message, StepBegun):
+            self._steps[message.workflow_id] = message
+        elif isinstance(message, StepEnded):
+            self._steps.pop(message.workflow_id, None)
+            self._cancelled_at_s.pop(message.workflow_id, None)
+        else:
+            assert isinstance(message, Heartbeat)  # noqa: S101 - there is no other
+
+    def _analysing(self) -> list[StepBegun]:
+        return [
+            step for step in self._steps.values() if step.kind is not StepKind.DELIVER
+        ]
+
+    def _end_if_needed(self, now_s: float) -> None:
+        for step in self._analysing():
+            if now_s - step.at_s > self._time_limit_s:
+                self._overdue = step.workflow_id
+                self._kill(
+                    f"{step.kind.value} takes longer than {self._time_limit_s:g} s",
+                    job_id=step.workflow_id,
+                )
+                return
+            if now_s - step.at_s > _LOOK_S and self._is_cancelled(step, now_s):
+                self._is_killed_for_cancel = True
+                self._kill(f"{step.kind.value} was cancelled", job_id=step.workflow_id)
+                return
+        if self._heard_at_s is not None and now_s - self._heard_at_s > _SILENT_S:
+            self._kill(f"it has said nothing for {_SILENT_S:g} s")
+
+    def _is_cancelled(self, step: StepBegun, now_s: float) -> bool:
+        """Tell whether a step goes on although it was cancelled a while ago."""
+        since_s = self._cancelled_at_s.get(step.workflow_id)
+        if since_s is not None:
+            return now_s - since_s > _CANCEL_GRACE_S
+        try:
+            if self._work.is_cancelled(step.workflow_id):
+                self._cancelled_at_s[step.workflow_id] = now_s
+        except JobDatabaseError as error:
+            log.warning("cancellation_not_read", reason=str(error))
+        return False
+
+    def _kill(self, reason: str, *, job_id: str | None = None) -> None:
+        log.warning(
+            "worker_killed",
+            process=self.child.name,
+            pid=self.child.pid,
+            job_id=job_id,
+            reason=reason,
+        )
+        self.child.kill()
+
+    def _settle(self) -> None:
+        """Count the death that was just found, and hand over what the worker left."""
+        guilty = self._guilty()
+        cause = Cause.TIMED_OUT if self._overdue else Cause.WORKER_CRASHED
+        self._steps.clear()
+        self._cancelled_at_s.clear()
+        self._heard_at_s = self._overdue = None
+        self._is_killed_for_cancel = False
+        try:
+            for workflow_id in guilty:
+                self._count(workflow_id, cause)
+            self._work.hand_over(self._executor_id)
+        except JobDatabaseError as error:
+            # The worker that starts next takes up what this one left.
+            log.error("lost_work_not_settled", reason=str(error))
+
+    def _guilty(self) -> list[str]:
+        """Return the workflows in which the worker died.
+
+        A delivery in the same process is innocent of a death during an analysis.
+        """
+        if self._overdue is not None:
+            return [self._overdue]
+        if self._is_killed_for_cancel:
+            return []
+        return [step.workflow_id for step in self._analysing() or self._steps.values()]
+
+    def _count(self, workflow_id: str, cause: Cause) -> None:
+        times = self._work.count(workflow_id, cause)
+        log.warning(
+            "job_lost_its_worker",
+            job_id=workflow_id,
+            error_code=cause.value,
+            attempt=times,
+            reason=f"it is begun anew {MAX_LOSSES} times",
+        )
