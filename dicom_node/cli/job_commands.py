@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dicom_node.cli.console import say, say_json, say_table
+from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
 from dicom_node.errors import StartError
@@ -60,18 +60,42 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run_retry(arguments: argparse.Namespace) -> ExitCode:
-    """Begin again what failed."""
+    """Begin again what failed: one job, or all that a peer lacks."""
+    settings = read(arguments.config)
+    if (arguments.id is None) == (arguments.peer is None):
+        complain("lumbar-node: retry takes the ID of a job, or --peer NAME")
+        return ExitCode.WRONG_USAGE
+    if arguments.peer is not None:
+        return _retry_peer(settings, arguments)
+    with _open(settings) as queue:
+        row = _retry(queue, queue.show(arguments.id).id, settings)
+    _tell(row, arguments)
+    return ExitCode.DONE
+
+
+def _retry_peer(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
+    name = arguments.peer
+    if name not in settings.peers:
+        names = ", ".join(sorted(settings.peers)) or "none"
+        complain(f"lumbar-node: no peer is named {name} (peers: {names})")
+        return ExitCode.WRONG_USAGE
+    with _open(settings) as queue:
+        rows = [_retry(queue, row.id, settings) for row in queue.lacking(name)]
+    if arguments.json:
+        say_json([_plain(row) for row in rows])
+        return ExitCode.DONE
+    for row in rows:
+        say(f"{row.id[:_ID_DIGITS]}  {row.state.value}")
+    say(f"{len(rows)} jobs are delivered to {name} again")
+    return ExitCode.DONE
+
+
+def _retry(queue: JobQueue, job_id: str, settings: Settings) -> JobRow:
     from dicom_node.spool_layout import SpoolLayout
     from dicom_node.work.result_files import deliverable
 
-    settings = read(arguments.config)
-    layout = SpoolLayout(settings.spool.folder)
-    with _open(settings) as queue:
-        job_id = queue.show(arguments.id).id
-        kept = bool(deliverable(layout.job_outbox(job_id)))
-        row = queue.retry(job_id, results_kept=kept)
-    _tell(row, arguments)
-    return ExitCode.DONE
+    outbox = SpoolLayout(settings.spool.folder).job_outbox(job_id)
+    return queue.retry(job_id, results_kept=bool(deliverable(outbox)))
 
 
 def run_rerun(arguments: argparse.Namespace) -> ExitCode:

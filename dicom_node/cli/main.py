@@ -129,6 +129,11 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
         command = commands.add_parser(verb, help=text)
         if verb == "list":
             command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
+        elif verb == "retry":
+            command.add_argument("id", metavar="ID", nargs="?", help="or how it begins")
+            command.add_argument(
+                "--peer", metavar="NAME", help="all results that it lacks, instead"
+            )
         else:
             command.add_argument("id", metavar="ID", help="or how it begins")
         _add_config(command)

@@ -8,7 +8,7 @@ from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_state import latest_attempts
+from dicom_node.jobs.job_state import DISCARDED, latest_attempts
 from dicom_node.jobs.lost_work import LostWork
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job
@@ -38,6 +38,11 @@ def deliver_again(client: DBOSClient, job: Job, attempt: WorkflowStatus) -> None
         "workflow_id": str(which.next()),
     }
     client.enqueue(options, to_record(job), which.peer, _FIRST_ATTEMPT, stored)
+
+
+def discard(client: DBOSClient, job_id: str, *, is_discarded: bool) -> None:
+    """Note whether an operator has given up the results that a peer lacks."""
+    client.update_workflow_attributes(job_id, {DISCARDED: is_discarded}, merge=True)
 
 
 def begin_anew(

@@ -15,6 +15,9 @@ from dicom_node.record_codec import from_record
 from dicom_node.records import Job, JobRow, JobState
 
 ACTIVE = ("DELAYED", "ENQUEUED", "PENDING")
+DISCARDED = "discarded"
+"""The attribute of a workflow by which an operator gives its results up."""
+_STORED = "stored"
 _MS = 1000.0
 _UNFINISHED = {
     "DELAYED": JobState.WAITING,
@@ -126,7 +129,7 @@ def verdict_of(attempt: WorkflowStatus) -> Verdict | None:
     if attempt.status in ACTIVE:
         return None
     word, _ = _delivery(attempt)
-    return Verdict.DONE if word == "stored" else Verdict.FAILED
+    return Verdict.DONE if word == _STORED else Verdict.FAILED
 
 
 def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> JobRow:
@@ -134,6 +137,8 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
     job = job_of(status)
     attempts = latest_attempts(deliveries)
     state, reason = _state(status, attempts)
+    if is_discarded(status):
+        state = JobState.CANCELLED
     settled = state in {
         JobState.DONE,
         JobState.REJECTED,
@@ -162,6 +167,18 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
         shape=job.shape,
         result_id=_result_id(status, job),
     )
+
+
+def lacking_peers(row: JobRow) -> tuple[str, ...]:
+    """Return the peers that lack results which nobody tries to deliver any more."""
+    if row.state not in {JobState.FAILED, JobState.REJECTED}:
+        return ()
+    return tuple(peer for peer, told in row.deliveries if told != _STORED)
+
+
+def is_discarded(status: WorkflowStatus) -> bool:
+    """Tell whether an operator has given up results that could not be delivered."""
+    return bool((status.attributes or {}).get(DISCARDED))
 
 
 def _result_id(status: WorkflowStatus, job: Job) -> str:
@@ -211,7 +228,7 @@ def _delivery(attempt: WorkflowStatus) -> tuple[str, str]:
         return "failed", _error(attempt)
     outcome = _output(attempt)
     if outcome["verdict"] == Verdict.DONE:
-        return "stored", ""
+        return _STORED, ""
     return "failed", _reason(outcome)
 
 

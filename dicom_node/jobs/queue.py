@@ -17,7 +17,12 @@ from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.all_rows import all_rows, forget_triages, prune
-from dicom_node.jobs.begin_again import begin_anew, deliver_again, undelivered
+from dicom_node.jobs.begin_again import (
+    begin_anew,
+    deliver_again,
+    discard,
+    undelivered,
+)
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
@@ -27,6 +32,7 @@ from dicom_node.jobs.job_state import (
     job_made_by,
     job_of,
     job_row,
+    lacking_peers,
     order_of,
     triage_row,
     visible_triages,
@@ -221,8 +227,9 @@ class JobQueue:
         job_id = status.workflow_id
         deliveries = self._deliveries([job_id])[job_id]
         row = job_row(status, deliveries)
-        if row.state not in _RETRYABLE:
+        if row.state not in _RETRYABLE and not lacking_peers(row):
             raise JobStateError(job_id, state=row.state, wanted="retry")
+        discard(self._client, job_id, is_discarded=False)
         owed = undelivered(deliveries)
         if owed and results_kept:
             for attempt in owed.values():
@@ -232,17 +239,27 @@ class JobQueue:
         return self.show(job_id)
 
     @asks_database
+    def lacking(self, peer: str) -> tuple[JobRow, ...]:
+        """Return the jobs whose results a peer lacks, and which were given up."""
+        return tuple(row for row in self.all_rows() if peer in lacking_peers(row))
+
+    @asks_database
     def cancel(self, job_id: str) -> JobRow:
-        """Give up a job that is not settled; a step that runs is not waited for.
+        """Give up a job that is not settled, or results that a peer lacks for good.
+
+        A step that runs is not waited for: the supervisor ends it soon.
 
         Raises
         ------
         JobNotFoundError
             If there is no such job.
         JobStateError
-            If it is settled.
+            If it is settled, and no results are owed.
         """
         row = self.show(job_id)
+        if lacking_peers(row):
+            discard(self._client, row.id, is_discarded=True)
+            return self.show(row.id)
         if row.state in _SETTLED:
             raise JobStateError(row.id, state=row.state, wanted="cancel")
         for _ in range(_CANCEL_ROUNDS):

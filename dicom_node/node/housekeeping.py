@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dicom_node import log
 from dicom_node.errors import NodeError
+from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.records import JobRow, JobState, ReceivedSeries
@@ -36,9 +37,6 @@ _UNTOUCHED_S = 600.0
 _HOUR_S = 3600.0
 _DAY_S = 86400.0
 _GIB = 2**30
-_STORED = "stored"
-_GIVEN_UP = frozenset({JobState.FAILED, JobState.REJECTED})
-"""A series that is rejected may bring a page that says so."""
 _WELL = frozenset({JobState.DONE, JobState.REJECTED})
 
 
@@ -151,7 +149,7 @@ class Housekeeping:
         return _Jobs(
             needed=needed.keys(),
             needed_content=set(needed.values()),
-            undelivered={row.id: row for row in rows if _lacking(row)},
+            undelivered={row.id: row for row in rows if lacking_peers(row)},
             states=states,
         )
 
@@ -176,7 +174,7 @@ class Housekeeping:
         by_peer: Counter[str] = Counter()
         jobs: dict[str, list[str]] = defaultdict(list)
         for row in rows:
-            for peer in _lacking(row):
+            for peer in lacking_peers(row):
                 by_peer[peer] += 1
                 jobs[peer].append(row.id)
         for peer, count in sorted(by_peer.items()):
@@ -202,10 +200,3 @@ class Housekeeping:
             clean()
         except (NodeError, OSError, ValueError) as error:
             log.error("housekeeping_failed", reason=type(error).__name__)
-
-
-def _lacking(row: JobRow) -> tuple[str, ...]:
-    """Return the peers that lack results which nobody tries to deliver any more."""
-    if row.state not in _GIVEN_UP:
-        return ()
-    return tuple(peer for peer, told in row.deliveries if told != _STORED)

@@ -152,6 +152,24 @@ def test_a_delivery_is_given_up_at_an_age_and_a_retry_sends_the_rest_only(
     assert (done["analyse hopeless"], done["deliver hopeless alpha"]) == (1, 1)
 
 
+def test_what_a_peer_lacks_is_found_by_its_name_and_can_be_given_up(
+    running: Toy,
+) -> None:
+    for name in ("lacking-1", "lacking-2"):
+        running.has(f"refusing-beta-{name}")
+        running.queue.enqueue(toy_job(name))
+        assert running.settled(name).state is JobState.FAILED
+    lacking = {row.id for row in running.queue.lacking("beta")}
+    assert {"lacking-1", "lacking-2"} <= lacking
+    assert {row.id for row in running.queue.lacking("alpha")}.isdisjoint(lacking)
+    running.queue.cancel("lacking-1")
+    assert running.queue.show("lacking-1").state is JobState.CANCELLED
+    assert "lacking-1" not in {row.id for row in running.queue.lacking("beta")}
+    running.has_not("refusing-beta-lacking-1")
+    running.queue.retry("lacking-1", results_kept=True)
+    assert running.settled("lacking-1").state is JobState.DONE
+
+
 def test_a_refusal_is_not_tried_again_but_a_retry_sends_what_is_missing(
     running: Toy,
 ) -> None:

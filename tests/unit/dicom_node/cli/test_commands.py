@@ -130,6 +130,15 @@ def test_jobs_are_listed_shown_and_cancelled(
     assert "state:      waiting" in capsys.readouterr().out
 
 
+def test_a_retry_takes_a_job_or_a_peer(config_with_jobs: str, capsys: Captured) -> None:
+    configured = ["--config", config_with_jobs]
+    for words in ([], ["0123", "--peer", "pacs"], ["--peer", "nobody"]):
+        assert main(["jobs", "retry", *words, *configured]) == WRONG_USAGE
+    assert "no peer is named nobody (peers: " in capsys.readouterr().err
+    assert main(["jobs", "retry", "--peer", "pacs", *configured]) == DONE
+    assert "0 jobs are delivered to pacs again" in capsys.readouterr().out
+
+
 def test_a_job_that_is_not_there_is_told(
     config_with_jobs: str, capsys: Captured
 ) -> None:
