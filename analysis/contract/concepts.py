@@ -66,8 +66,10 @@ ANTERIOR = Concept("255549009", "SCT", "Anterior")
 MIDDLE = Concept("C25569", "NCIt", "Middle")
 POSTERIOR = Concept("255551008", "SCT", "Posterior")
 
-# What a report says of a change; no standard scheme names "no detectable change".
-NO_DETECTABLE_CHANGE = Concept("CHANGE-NONE", PRIVATE_SCHEME, "No detectable change")
+# What a report says of a change; no standard scheme names that none was shown.
+NO_DETECTABLE_CHANGE = Concept(
+    "CHANGE-NONE", PRIVATE_SCHEME, "No change that could be shown"
+)
 DECREASED = Concept("CHANGE-LESS", PRIVATE_SCHEME, "Decreased")
 INCREASED = Concept("CHANGE-MORE", PRIVATE_SCHEME, "Increased")
 EARLIER_VALUE = Concept("EARLIER", PRIVATE_SCHEME, "Value of the earlier examination")

@@ -12,4 +12,4 @@ def test_the_tables_of_the_measurements_are_those_of_the_code() -> None:
 
 def test_a_table_that_was_edited_by_hand_is_noticed() -> None:
     text = DOCUMENT.read_text("utf-8")
-    assert written(text.replace("| `disc_height_mm` |", "| `height` |")) == text
+    assert written(text.replace("| `disc_height_mm` | DCM", "| `height` | DCM")) == text

@@ -18,11 +18,12 @@ from unittest import mock
 
 from analysis.contract.plugin import Context
 from analysis.lumbar.check.series import examine
-from analysis.lumbar.correct import reader_outlines as trace
+from analysis.lumbar.correct import outlined_spine
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.plugin import ROLE, LumbarMri
-from analysis.lumbar.tell.pages import sheet as pages
+from analysis.lumbar.tell import result as telling
+from analysis.lumbar.tell.pages.sheet import Sheet
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import read_volume
@@ -46,16 +47,16 @@ def main(repeats: int) -> None:
     tissues = segment(examine(decoded.volume), load_networks(), threads=THREADS)
     drawing, plugin = list[float](), LumbarMri()
 
-    def draw(sheet: pages.Sheet) -> object:
+    def draw(sheet: Sheet) -> object:
         started_s = time.perf_counter()
         drawn = drawn_by(sheet)
         drawing.append(time.perf_counter() - started_s)
         return drawn
 
-    drawn_by, whole = pages.draw_pages, list[float]()
+    drawn_by, whole = telling.draw_pages, list[float]()
     with (
-        mock.patch.object(trace, "segment", return_value=tissues),
-        mock.patch.object(pages, "draw_pages", draw),
+        mock.patch.object(outlined_spine, "segment", return_value=tissues),
+        mock.patch.object(telling, "draw_pages", draw),
     ):
         for _ in range(repeats + 1):
             started_s = time.perf_counter()

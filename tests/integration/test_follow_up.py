@@ -30,7 +30,7 @@ pytestmark = pytest.mark.peer
 DCIODVFY = str(Path(sys.executable).with_name("dciodvfy"))
 WITHIN_S = 140
 THEN, NOW, DAYS = "20240101", "20250201", 397
-SHRUNK = 0.9
+SHRUNK = 0.8
 
 
 def route(
@@ -138,7 +138,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def shrunk(instance: Dataset) -> None:
-    """Make all that an instance shows a tenth smaller."""
+    """Make all that an instance shows a fifth smaller."""
     instance.PixelSpacing = [SHRUNK * float(mm) for mm in instance.PixelSpacing]
     x, y, z = instance.ImagePositionPatient
     instance.ImagePositionPatient = [x, SHRUNK * float(y), SHRUNK * float(z)]
@@ -242,9 +242,9 @@ def test_the_discs_of_two_examinations_are_compared(rounds: Rounds) -> None:
     for row in told["levels"]:
         change = row["changes"]["disc_height_mm"]
         assert change["now"] == pytest.approx(now[row["level"]], abs=1e-3)
-        # The same picture a tenth smaller; the outline is not the very same.
+        # The same picture a fifth smaller; the outline is not the very same.
         expected = (SHRUNK - 1) * change["earlier"]
-        assert change["change"] == pytest.approx(expected, abs=0.35)
+        assert change["change"] == pytest.approx(expected, abs=0.5)
         assert change["verdict"] == "decreased"
 
 
@@ -263,7 +263,7 @@ def test_the_archive_gets_the_change_and_a_reference_to_the_earlier_report(
     assert len(named(later, "CHANGE-HEIGHT")) == 10  # number and verdict, five discs
     said = [item.TextValue for item in named(later, "121106")]
     assert any(f"{DAYS} days earlier" in text for text in said)
-    assert len(site.objects(now, "OT", tmp_path / "3")) == 4
+    assert len(site.objects(now, "OT", tmp_path / "3")) == 2
     for path in tmp_path.glob("*/*.dcm"):
         assert errors_in(path) == []
 

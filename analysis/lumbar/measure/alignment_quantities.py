@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.contract.concepts import DEGREE, PRIVATE_SCHEME, Concept
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.alignment import lordosis_deg, sacral_slope_deg
-from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.quantity import Quantity, Shown
 from analysis.lumbar.measure.sites import WholeSpine
 
 ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
@@ -16,6 +16,7 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         read=lordosis_deg,
         definition="from the upper end plate of L1 to that of S1, by their rims; lying",
         needs=frozenset({Need.BODIES}),
+        shown=Shown(head="Lordosis L1 to S1", unit="deg", decimals=0),
     ),
     Quantity(
         key="sacral_slope_deg",
@@ -25,5 +26,6 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         definition="how the upper end plate of S1 leans to the front, against the "
         "level of the table, in the plane of the slices; lying",
         needs=frozenset({Need.BODIES}),
+        shown=Shown(head="Sacral slope", unit="deg", decimals=0),
     ),
 )

@@ -22,7 +22,7 @@ from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
 from analysis.lumbar.measure.height_loss import heights_of, share_of
-from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.quantity import Quantity, Shown
 from analysis.lumbar.measure.sites import Vertebra
 from analysis.lumbar.value import Missing, Value
 
@@ -72,6 +72,7 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         definition="as for the disc, between its own end plates; no posterior elements",
         needs=frozenset({Need.BODY_HEIGHTS}),
         plausible=BODY_HEIGHT_MM,
+        shown=Shown(head="Height of the bodies", unit="mm", decimals=1),
     ),
     Quantity(
         key="body_length_mm",
@@ -105,5 +106,6 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         definition="front, middle or rear height, whichever is lowest, / the median "
         "of what the same height of the other bodies T12 to L5 lets expect; T12 to L5",
         needs=frozenset({Need.BODY_HEIGHTS}),
+        shown=Shown(head="Of the height expected", unit="ratio", decimals=2),
     ),
 )

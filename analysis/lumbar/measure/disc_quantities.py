@@ -33,6 +33,7 @@ from analysis.lumbar.measure.quantity import (
     Shown,
     Terms,
 )
+from analysis.lumbar.measure.repeated import AREA_SHARE, LENGTH_SHARE, RATIO_SHARE
 from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.slab import Slab
 from analysis.lumbar.value import Missing, Value, ratio
@@ -95,9 +96,11 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         in_slices=_in_slices(lambda one: one.height_mm),
         terms=Terms(floor=0.35, share=0.0394, blur=0.61, spread=0.667),
         change=DetectableChange(
-            limit=0.255, told_as=_own("CHANGE-HEIGHT", "Change of mean disc height")
+            share=LENGTH_SHARE,
+            floor=0.255,
+            told_as=_own("CHANGE-HEIGHT", "Change of mean disc height"),
         ),
-        shown=Shown(head="Height", unit="mm", decimals=1),
+        shown=Shown(head="Disc height", unit="mm", decimals=1),
         is_main=True,
     ),
     Quantity(
@@ -111,7 +114,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         needs=_OUTLINES,
         in_slices=_in_slices(lambda one: one.anterior_height_mm),
         terms=Terms(floor=0.524, share=0.0704, spread=0.206),
-        change=DetectableChange(limit=0.549),
+        change=DetectableChange(share=LENGTH_SHARE, floor=0.549),
     ),
     Quantity(
         key="middle_height_mm",
@@ -123,7 +126,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         needs=_OUTLINES,
         in_slices=_in_slices(lambda one: one.middle_height_mm),
         terms=Terms(floor=0.659, share=0.0188, spread=0.421),
-        change=DetectableChange(limit=0.315),
+        change=DetectableChange(share=LENGTH_SHARE, floor=0.315),
     ),
     Quantity(
         key="posterior_height_mm",
@@ -135,7 +138,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         needs=_OUTLINES,
         in_slices=_in_slices(lambda one: one.posterior_height_mm),
         terms=Terms(floor=0.616, spread=0.298),
-        change=DetectableChange(limit=0.319),
+        change=DetectableChange(share=LENGTH_SHARE, floor=0.319),
     ),
     Quantity(
         key="disc_length_mm",
@@ -147,7 +150,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         plausible=DISC_LENGTH_MM,
         in_slices=_in_slices(lambda one: one.length_mm),
         terms=Terms(floor=0.296, share=0.0192, blur=0.133, spread=0.142),
-        change=DetectableChange(limit=1.136),
+        change=DetectableChange(share=LENGTH_SHARE, floor=1.136),
         shown=Shown(head="Depth", unit="mm", decimals=1),
     ),
     Quantity(
@@ -159,7 +162,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         needs=_OUTLINES,
         in_slices=_in_slices(lambda one: one.area_mm2),
         terms=Terms(floor=0, share=0.0784, blur=0.731, spread=0.483),
-        change=DetectableChange(limit=10.947),
+        change=DetectableChange(share=AREA_SHARE, floor=10.947),
     ),
     Quantity(
         key="wedge_angle_deg",
@@ -171,7 +174,6 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.wedge_deg),
         terms=Terms(floor=1.62, share=0.0995, blur=0.691, spread=0.777),
-        change=DetectableChange(limit=2.13),
     ),
     Quantity(
         key="disc_height_index",
@@ -185,7 +187,9 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         in_slices=_heights_over(_body_height_mm),
         terms=Terms(floor=0, share=0.0388, blur=1.37, spread=0.478),
         change=DetectableChange(
-            limit=0.014, told_as=_own("CHANGE-DHI", "Change of disc height index")
+            share=RATIO_SHARE,
+            floor=0.014,
+            told_as=_own("CHANGE-DHI", "Change of disc height index"),
         ),
         shown=Shown(head="DHI", unit="ratio", decimals=2),
         is_main=True,
@@ -200,7 +204,8 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         in_slices=_heights_over(lambda level: level.slab.length_mm),
         terms=Terms(floor=0.0124, blur=0.325, spread=0.351),
         change=DetectableChange(
-            limit=0.008,
+            share=RATIO_SHARE,
+            floor=0.008,
             told_as=_own("CHANGE-HDR", "Change of disc height-diameter ratio"),
         ),
         shown=Shown(head="HDR", unit="ratio", decimals=2),
@@ -214,12 +219,6 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "below",
         needs=_SIGNAL,
         terms=Terms(floor=0.478, share=0.00932),
-        change=DetectableChange(
-            limit=3.517,
-            told_as=_own(
-                "CHANGE-DELTA-SI", "Change of disc signal intensity difference"
-            ),
-        ),
         shown=Shown(head="delta-SI", unit="1/255 CSF", decimals=0),
     ),
     Quantity(
@@ -230,7 +229,6 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="mean signal of the disc / CSF",
         needs=_SIGNAL,
         terms=Terms(floor=0.00101, share=0.0273),
-        change=DetectableChange(limit=0.009),
     ),
     Quantity(
         key="nucleus_ratio_csf",
@@ -241,6 +239,5 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "axes) / CSF",
         needs=_SIGNAL,
         terms=Terms(floor=0.00246, share=0.003),
-        change=DetectableChange(limit=0.008),
     ),
 )

@@ -18,7 +18,8 @@ from analysis.contract.concepts import (
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.alignment import segment_lordosis_deg
 from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
-from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown
+from analysis.lumbar.measure.repeated import LENGTH_SHARE
 from analysis.lumbar.measure.sites import DiscLevel
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})
@@ -35,6 +36,14 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "other, along the direction that halves their angle",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.height_mm),
+        change=DetectableChange(
+            share=LENGTH_SHARE,
+            floor=0.255,
+            told_as=Concept(
+                "CHANGE-INTERBODY", PRIVATE_SCHEME, "Change of interbody height"
+            ),
+        ),
+        shown=Shown(head="Interbody", unit="height, mm", decimals=1, is_first=True),
     ),
     Quantity(
         key="interbody_anterior_height_mm",
@@ -74,6 +83,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
         needs=_OUTLINES,
+        shown=Shown(head="Lordosis", unit="deg", decimals=0),
     ),
     Quantity(
         key="slip_mm",
@@ -85,6 +95,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "behind it",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.slip_mm),
+        shown=Shown(head="Slip", unit="mm", decimals=1, is_first=True),
     ),
     Quantity(
         key="slip_percent",

@@ -12,7 +12,7 @@ function that measures it:
         definition="the rear edge of the body above, ahead of that below",
         needs=frozenset({Need.BODIES}),
         terms=Terms(floor=0.6),
-        shown=Shown(head="Slip", unit="mm", decimals=1),
+        shown=Shown(head="Slip", unit="mm", decimals=1, is_first=True),
     ),
 
 All that tells of quantities goes through this table and names none of its own: the
@@ -28,10 +28,12 @@ through `site.once`. Terms without a spread need no `in_slices`; a quantity with
 examinations.
 
 `terms` are fitted by `python -m tests.accuracy.uncertainty train` on hand-drawn
-outlines, the limits of change by `python -m tests.accuracy.repeatability train 3`;
-both are tested on patients that neither has seen (docs/accuracy-measurements.md). The
-terms were fitted with disc 0.1.0, which had not learnt from four of the patients: where
-a network has learnt the outlines, its errors are too small.
+outlines, the floors of change by `python -m tests.accuracy.repeatability train 3`; both
+are tested on patients that neither has seen (docs/accuracy-measurements.md). The share
+of a change comes from repeated examinations (`measure.repeated`); a quantity that
+nobody is known to have measured twice is not compared. The terms were fitted with disc
+0.1.0, which had not learnt from four of the patients: where a network has learnt the
+outlines, its errors are too small.
 """
 
 from __future__ import annotations

@@ -43,16 +43,24 @@ class DetectableChange:
 
     Parameters
     ----------
-    limit
-        Minimal detectable change in the quantity's own unit: a smaller difference may
-        be chance.
+    share
+        Minimal detectable change as a share of the value, from people who were examined
+        twice: see `measure.repeated`.
+    floor
+        The same in the quantity's own unit, from altered copies of one picture: what
+        they cannot tell apart, two examinations cannot.
     told_as
         The concept under which a change is told everywhere; None where it stands in
         `report.json` alone.
     """
 
-    limit: float
+    share: float
+    floor: float
     told_as: Concept | None = None
+
+    def limit(self, earlier: float, now: float) -> float:
+        """Return the least change of two values that could be shown."""
+        return max(self.floor, self.share * (abs(earlier) + abs(now)) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +73,15 @@ class Shown:
         Of its column on a page.
     decimals
         As many as are known.
+    is_first
+        Whether it stands beside the picture, where a reader looks first; else it
+        stands on the second page.
     """
 
     head: str
     unit: str
     decimals: int
+    is_first: bool = False
 
 
 S_contra = TypeVar("S_contra", contravariant=True)

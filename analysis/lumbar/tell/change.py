@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from analysis.contract.result import AnalysisResult, Json
 from analysis.lumbar.tell.comparison import Comparison, LevelChange
-from analysis.lumbar.tell.pages.change_page import draw_follow_up
+from analysis.lumbar.tell.pages.change_table import with_change
 from analysis.lumbar.tell.summary import summarise_change
 
 _DECIMALS = 4
@@ -22,11 +22,11 @@ def followed_up(result: AnalysisResult, comparison: Comparison) -> AnalysisResul
         for finding in result.findings
     )
     sentences = summarise_change(comparison)
-    page = draw_follow_up(comparison, result.provenance)
+    *others, last = result.pages
     return replace(
         result,
         findings=findings,
-        pages=(*result.pages, page),
+        pages=(*others, with_change(last, comparison)),
         warnings=(*result.warnings, *comparison.warnings),
         details={**result.details, "follow_up": _details(comparison)},
         summary={
@@ -52,7 +52,7 @@ def _level_details(level: LevelChange) -> dict[str, Json]:
             "earlier": round(change.earlier, _DECIMALS),
             "now": round(change.now, _DECIMALS),
             "change": round(change.difference, _DECIMALS),
-            "detectable_change": change.detectable,
+            "detectable_change": round(change.detectable, _DECIMALS),
             "verdict": change.verdict.meaning.lower(),
         }
         for key, change in level.changes.items()

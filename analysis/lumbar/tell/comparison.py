@@ -25,8 +25,11 @@ from analysis.lumbar.correct.outlined_spine import OUTLINES_EDITED
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity
 from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.measure.zheng2022.quantities import ZHENG_QUANTITIES
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 
+ZHENG_KEYS = frozenset(quantity.key for quantity in ZHENG_QUANTITIES)
+"""Of a paper, for its norms: no measurements of a patient over time."""
 _OTHER = Concept("CHANGE-OTHER", PRIVATE_SCHEME, "Change of another quantity")
 _DECIMALS = 4
 _LEVEL_DOUBTS = frozenset({"level_uncertain", "low_confidence"})
@@ -124,7 +127,10 @@ def _level(disc: Structure, then: Finding | None, now: Finding | None) -> LevelC
     changes: dict[str, Change] = {}
     missing: dict[str, str] = {}
     for quantity in OF_LEVELS:
-        if quantity.change is None or quantity.concept is None:
+        if quantity.concept is None or quantity.key in ZHENG_KEYS:
+            continue
+        if quantity.change is None:
+            missing[quantity.key] = "nobody is known to have measured it twice"
             continue
         change = _change(quantity, quantity.change, then, now)
         if isinstance(change, str):
@@ -158,7 +164,7 @@ def _change(
         unit=current.unit,
         earlier=earlier.value,
         now=current.value,
-        detectable=detectable.limit,
+        detectable=detectable.limit(earlier.value, current.value),
     )
 
 

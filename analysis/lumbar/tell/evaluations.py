@@ -106,12 +106,17 @@ def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:
     grade: Json = None
     shares: Json = None
     narrowing: Json = None
+    span: Json = None
+    rival: Json = None
     if isinstance(graded, DiscGrade):
+        span, rival = [graded.lowest, graded.highest], graded.rival
         grade = graded.grade
         shares = [round(share, _DECIMALS) for share in graded.probabilities]
         narrowing = round(graded.narrowing, _DECIMALS)
     return {
         "pfirrmann_grade": grade,
+        "pfirrmann_range": span,
+        "pfirrmann_rival": rival,
         "pfirrmann_probabilities": shares,
         "narrowing_probability": narrowing,
         "norms": {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from analysis.contract.result import AnalysisResult, Provenance
+import numpy as np
+
+from analysis.contract.result import AnalysisResult, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 from analysis.lumbar.judge.judgement import Judgement
@@ -17,7 +19,9 @@ from analysis.lumbar.tell.contract import (
     other_readings,
     segmentation,
 )
-from analysis.lumbar.tell.pages.sheet import Sheet, draw_pages
+from analysis.lumbar.tell.pages.first_page import draw_first_page
+from analysis.lumbar.tell.pages.second_page import NORMS_TITLE, draw_second_page
+from analysis.lumbar.tell.pages.sheet import Sheet
 from analysis.lumbar.tell.summary import summarise
 
 
@@ -65,4 +69,12 @@ def tell(
         },
         summary=summarise(told, judgement.warnings, spine.editor),
         kept=kept.result(),
+    )
+
+
+def draw_pages(sheet: Sheet) -> tuple[Page, ...]:
+    """Draw the page that is read first, and that of more values and norms."""
+    return (
+        Page(title="Overlay", pixels=np.asarray(draw_first_page(sheet))),
+        Page(title=NORMS_TITLE, pixels=np.asarray(draw_second_page(sheet))),
     )

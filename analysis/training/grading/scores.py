@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.lumbar.judge.grade.features import DiscFeatures
+from analysis.lumbar.judge.grade.honest import honest
 from analysis.lumbar.judge.grade.model import GRADES, OrdinalModel
 from analysis.training.grading.discs import OUTLINES, LabelledDisc
 from analysis.training.grading.ordinal import fit_ordinal
@@ -81,7 +82,8 @@ def judge(model: OrdinalModel, discs: Sequence[LabelledDisc], outline: str) -> J
     ]
     vectors = np.stack([features.vector() for _, features in found])
     return Judged(
-        discs=tuple(disc for disc, _ in found), shares=model.probabilities(vectors)
+        discs=tuple(disc for disc, _ in found),
+        shares=honest(model.probabilities(vectors)),
     )
 
 

@@ -8,6 +8,7 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
 from analysis.lumbar.judge.grade.features import disc_features
+from analysis.lumbar.judge.grade.honest import bracket, honest, rival
 from analysis.lumbar.judge.grade.model import GRADES, load_models
 from analysis.lumbar.value import Missing
 
@@ -20,13 +21,20 @@ class DiscGrade:
     ----------
     grade
         The most probable one, 1 to 5.
+    lowest, highest
+        The grades that it may be lie between them: see `honest.bracket`.
+    rival
+        Another grade that is as probable; None where there is none.
     probabilities
-        Of grades 1 to 5, summing to 1.
+        Of grades 1 to 5, summing to 1; they hold what they promise (`honest`).
     narrowing
         Probability that a reader calls the disc space narrowed.
     """
 
     grade: int
+    lowest: int
+    highest: int
+    rival: int | None
     probabilities: tuple[float, ...]
     narrowing: float
 
@@ -73,9 +81,15 @@ def grade_discs(
             graded[number] = found
             continue
         vector = found.vector()
-        shares = models.grade.probabilities(vector)
+        likely = models.grade.probabilities(vector)
+        shares = honest(likely)
+        lowest, highest = bracket(shares)
+        other = rival(shares)
         graded[number] = DiscGrade(
-            grade=GRADES[int(shares.argmax())],
+            grade=GRADES[int(likely.argmax())],
+            lowest=GRADES[lowest],
+            highest=GRADES[highest],
+            rival=None if other is None else GRADES[other],
             probabilities=tuple(shares.tolist()),
             narrowing=float(models.narrowing.probabilities(vector)[1]),
         )

@@ -68,11 +68,17 @@ def known(value: Value, key: str, *slices: Slab) -> dict[str, float]:
 MISSING = Missing(absence=Absence.SIGNAL_UNFIT, code="csf_dark", text="x")
 
 
-def test_every_quantity_of_a_disc_has_its_terms_and_its_detectable_change() -> None:
-    for quantity in DISC_QUANTITIES:
-        assert quantity.terms is not None
-        assert quantity.change is not None
-        assert quantity.change.limit > 0
+def test_every_quantity_of_a_disc_has_its_terms() -> None:
+    assert all(quantity.terms is not None for quantity in DISC_QUANTITIES)
+
+
+def test_a_change_that_can_be_shown_is_one_of_people_who_were_examined_twice() -> None:
+    # 4.05 % between two examinations: 1.96 x sqrt(pi / 2) of it.
+    change = quantity_of("disc_height_mm").change
+    assert change is not None
+    assert change.limit(8.0, 8.0) == pytest.approx(8 * 0.0405 * 2.456, rel=1e-3)
+    assert change.limit(0.5, 0.5) == change.floor
+    assert quantity_of("delta_si").change is None
 
 
 def test_every_key_and_every_code_stands_once_in_the_table() -> None:
