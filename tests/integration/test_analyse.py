@@ -10,24 +10,13 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from analysis.lumbar.measure.quantities import OF_LEVELS
 from tests.support import variants
 from tests.support.node_process import PROGRAM
 from tests.support.variants import AXIAL, T1, Change, Series, fresh
 
 MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
-QUANTITIES = {
-    "disc_height_mm",
-    "anterior_height_mm",
-    "middle_height_mm",
-    "posterior_height_mm",
-    "disc_length_mm",
-    "disc_area_mm2",
-    "wedge_angle_deg",
-    "disc_height_index",
-    "height_diameter_ratio",
-    "delta_si",
-    "signal_ratio_csf",
-    "nucleus_ratio_csf",
+QUANTITIES = {quantity.key for quantity in OF_LEVELS if "." not in quantity.key} | {
     "pfirrmann_grade",
     "narrowing_probability",
 }
@@ -35,7 +24,14 @@ PARTS = {
     "reference": {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"},
     "norms": {"dhi", "hdr", "delta_si"},
 }
-OTHERS = {"level", "pfirrmann_probabilities", "uncertainty", "unmeasured"}
+OTHERS = {
+    "level",
+    "pfirrmann_probabilities",
+    "pfirrmann_range",
+    "pfirrmann_rival",
+    "uncertainty",
+    "unmeasured",
+}
 
 
 def analyse(

@@ -28,4 +28,7 @@ class Sheet:
 
 def written(value: Value, shown: Shown) -> str:
     """Return a value with the decimals that are known of it."""
-    return NOT_HAD if isinstance(value, Missing) else f"{value:.{shown.decimals}f}"
+    if isinstance(value, Missing):
+        return NOT_HAD
+    # What is rounded to 0 has no sign.
+    return f"{round(value, shown.decimals) + 0.0:.{shown.decimals}f}"
