@@ -46,10 +46,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
-    """Run all batches; the folders of those in which something went wrong are kept."""
+    """Run all batches; the folders of those in which something went wrong are kept.
+
+    After each, `table.md` in the folder says how it stands.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     clock_library = _build_clock(folder)
-    tally = Tally()
+    tally, started_s = Tally(), time.monotonic()
     with ExitStack() as stack:
         peers = _start_peers(folder / "peers", stack)
         for first in range(0, rounds, _BATCH):
@@ -66,6 +69,8 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
             _say(
                 f"{tally.rounds} rounds, {tally.series} series, {after} faults of ours"
             )
+            so_far = table(tally, duration_s=time.monotonic() - started_s)
+            (folder / "table.md").write_text(so_far)
             if after == before:
                 shutil.rmtree(plan.folder)
             for peer in peers.values():
@@ -117,7 +122,8 @@ def table(tally: Tally, *, duration_s: float) -> str:
         ("named failures", sum(tally.named.values())),
         ("lost", len(tally.losses)),
         ("twins", len(tally.twins)),
-        ("ends of the node by itself", len(tally.ends)),
+        ("ends of the serving node by itself", len(tally.ends)),
+        ("starts given up and repeated", tally.failed_starts),
         ("minutes", round(duration_s / 60)),
     ]
     text = _rows(("what", "count"), rows)

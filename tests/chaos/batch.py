@@ -69,6 +69,7 @@ class Batch:
         self._due: list[tuple[float, Fault]] = []
         self._sent: list[tuple[SentSeries, Sender]] = []
         self._tends = threading.Event()
+        self._starts_seen = 0
 
     def run(self) -> None:
         """Send, disturb, mend, wait, and look."""
@@ -208,12 +209,23 @@ class Batch:
             if code is None:
                 continue
             if not processes.was_killed:
-                told = node.log.read_text()[-300:]
-                self._tally.ends.append(f"the node ended with {code}: {told}")
+                self._note_end(node, code)
             if self._tends.wait(_RESTART_S):
                 return
             processes.was_killed = False
+            self._starts_seen = self._starts(node)
             node.start(wait=False)
+
+    def _note_end(self, node: Node, code: int) -> None:
+        """Note that the node ended by itself: while it served, or before it could."""
+        if self._starts(node) == self._starts_seen:
+            self._tally.failed_starts += 1
+            return
+        told = node.log.read_text()[-300:]
+        self._tally.ends.append(f"the node ended with {code}: {told}")
+
+    def _starts(self, node: Node) -> int:
+        return sum(row.get("event") == "node_started" for row in node.events())
 
 
 def _by_series(rows: Iterable[Job]) -> Mapping[str, list[Job]]:

@@ -30,14 +30,17 @@ class Tally:
         Reasons of series that ended in a failure which `jobs list` shows.
     faults
         How often each fault was brought about.
+    failed_starts
+        Starts that the node gave up, as with a full disk; it was started again.
     losses, twins, ends
         A sentence for each: a result that is missing, a result that came as two, a
-        node that ended by itself.
+        node that ended by itself while it served.
     """
 
     rounds: int = 0
     series: int = 0
     instances: int = 0
+    failed_starts: int = 0
     result_sets: Counter[str] = field(default_factory=Counter)
     named: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
