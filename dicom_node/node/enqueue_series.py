@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
-from pathlib import Path
 
 from dicom_node import log
-from dicom_node.errors import InstanceRefusedError, NodeError
+from dicom_node.errors import NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node.peer_counts import PeerCounts
 from dicom_node.receive.events import InstanceStored, SpoolEvent
-from dicom_node.records import Completion, StoredInstance
+from dicom_node.records import Completion
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.manifest import mark_owed, write_pending
-from dicom_node.series.spool_content import SpoolContent, read_instance
+from dicom_node.series.spool_content import SpoolContent, unheard_instances
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 
@@ -25,8 +23,6 @@ _MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4
 """MR and Enhanced MR Image Storage (PS3.4 B.5): what an analysis may want."""
 
 _RETRY_S = 5.0
-_LOST_WORD_S = 60.0
-"""An acceptor that dies may leave unsaid what it stored; never older than this."""
 
 
 class Intake:
@@ -75,7 +71,8 @@ class Intake:
     def acceptor_lost(self, name: str, now_s: float) -> None:
         """Take up what a dead acceptor had stored and not yet told."""
         self._assembler.acceptor_lost(name)
-        self._assembler.restore(self._stored_lately(), (), now_s)
+        known = tuple(self._assembler.instances())
+        self._assembler.restore(unheard_instances(self._layout, known), (), now_s)
 
     def tick(self, now_s: float) -> None:
         """Owe a look at every series that has become complete."""
@@ -132,19 +129,3 @@ class Intake:
             completion=series.completion.value,
             revision=series.revision,
         )
-
-    def _stored_lately(self) -> Iterable[StoredInstance]:
-        since_s = time.time() - _LOST_WORD_S
-        for path in self._layout.inbox.glob("*/*.dcm"):
-            instance = _instance_since(path, since_s)
-            if instance is not None:
-                yield instance
-
-
-def _instance_since(path: Path, since_s: float) -> StoredInstance | None:
-    try:
-        if path.stat().st_mtime < since_s:
-            return None
-        return read_instance(path)
-    except (InstanceRefusedError, OSError):
-        return None  # found again, and set aside, when the node starts
