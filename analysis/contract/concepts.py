@@ -58,6 +58,7 @@ NO_UNITS = Concept("1", "UCUM", "no units")
 # What is measured of a structure, and where on it.
 HEIGHT = Concept("121207", "DCM", "Height")
 DEPTH = Concept("131197000", "SCT", "Depth")
+VOLUME = Concept("118565006", "SCT", "Volume")
 AREA = Concept("42798000", "SCT", "Area")
 DERIVATION = Concept("121401", "DCM", "Derivation")
 MEAN = Concept("373098007", "SCT", "Mean")

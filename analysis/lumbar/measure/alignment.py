@@ -1,4 +1,4 @@
-"""How the end plates of the whole spine lie to each other: lordosis, sacral slope.
+"""How the spine is bowed: lordosis, sacral slope, and the tilts seen from the front.
 
 The patient lies: lordosis is a little less than standing, and the slope is that against
 the table's level.
@@ -18,6 +18,8 @@ from analysis.lumbar.measure.sites import DiscLevel, Site, WholeSpine
 from analysis.lumbar.value import Missing, Value
 
 _S1, _L1 = VERTEBRAE[0], VERTEBRAE[5]
+_MIN_DISCS = 4
+"""Whose tilts make an angle of the spine: fewer show half of a bow."""
 
 
 def lordosis_deg(spine: WholeSpine) -> Value:
@@ -65,3 +67,28 @@ def _opened(above: Value, below: Value) -> Value:
     if isinstance(above, Missing):
         return above
     return below if isinstance(below, Missing) else above - below
+
+
+def coronal_tilt_deg(level: DiscLevel) -> Value:
+    """Return by how much a disc falls to the right."""
+    plane = level.anatomy.levels.planes.get(level.disc.number)
+    if plane is None or isinstance(level.slab.height_mm, Missing):
+        missing = level.slab.height_mm
+        if isinstance(missing, Missing):
+            return missing
+        text = f"the plane of {level.disc.label} is not known"
+        return Missing(absence=Absence.GEOMETRY_UNFIT, code="no_plane", text=text)
+    return float(np.degrees(np.arctan(plane.side_slope)))
+
+
+def coronal_angle_deg(spine: WholeSpine) -> Value:
+    """Return the largest angle between two discs, seen from the front."""
+    tilts = [level.once(coronal_tilt_deg) for level in spine.levels]
+    known = [tilt for tilt in tilts if not isinstance(tilt, Missing)]
+    if len(known) < _MIN_DISCS:
+        text = (
+            f"{len(known)} discs have a tilt, at least {_MIN_DISCS} of "
+            f"{len(spine.levels)} are needed"
+        )
+        return Missing(absence=Absence.GEOMETRY_UNFIT, code="too_few_discs", text=text)
+    return max(known) - min(known)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.contract.concepts import DEGREE, PRIVATE_SCHEME, Concept
+from analysis.contract.concepts import DEGREE, MILLIMETRE, PRIVATE_SCHEME, Concept
 from analysis.lumbar.doubt import Need
-from analysis.lumbar.measure.alignment import lordosis_deg, sacral_slope_deg
+from analysis.lumbar.measure.alignment import (
+    coronal_angle_deg,
+    lordosis_deg,
+    sacral_slope_deg,
+)
+from analysis.lumbar.measure.canal import least_diameter
 from analysis.lumbar.measure.quantity import Quantity, Shown
 from analysis.lumbar.measure.sites import WholeSpine
 
@@ -27,5 +32,25 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         "level of the table, in the plane of the slices; lying",
         needs=frozenset({Need.BODIES}),
         shown=Shown(head="Sacral slope", unit="deg", decimals=0),
+    ),
+    Quantity(
+        key="coronal_angle_deg",
+        concept=Concept(
+            "CORONAL-ANGLE", PRIVATE_SCHEME, "Coronal angle, L1/L2 to L5/S1"
+        ),
+        unit=DEGREE,
+        read=coronal_angle_deg,
+        definition="largest angle between the planes of two discs L1/L2 to L5/S1, seen "
+        "from the front; lying. No Cobb angle: discs in place of end plates",
+        needs=frozenset({Need.DISC, Need.BODIES}),
+    ),
+    Quantity(
+        key="least_canal_ap_diameter_mm",
+        concept=Concept("CANAL-LEAST", PRIVATE_SCHEME, "Least canal AP diameter"),
+        unit=MILLIMETRE,
+        read=least_diameter,
+        definition="`canal_ap_diameter_mm` at the disc where it is least, which "
+        "`narrowest_canal` names",
+        needs=frozenset({Need.CANAL}),
     ),
 )

@@ -20,6 +20,7 @@ from analysis.contract.concepts import (
 )
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.body_shape import BodyShape
+from analysis.lumbar.measure.canal import diameter_at_body
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
 from analysis.lumbar.measure.height_loss import heights_of, share_of
 from analysis.lumbar.measure.quantity import Quantity, Shown
@@ -107,5 +108,14 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         "of what the same height of the other bodies T12 to L5 lets expect; T12 to L5",
         needs=frozenset({Need.BODY_HEIGHTS}),
         shown=Shown(head="Of the height expected", unit="ratio", decimals=2),
+    ),
+    Quantity(
+        key="canal_ap_diameter_mm",
+        concept=Concept("CANAL-DEPTH", PRIVATE_SCHEME, "Canal AP diameter"),
+        unit=MILLIMETRE,
+        read=diameter_at_body,
+        definition="the canal across its own direction, mean of 4 mm behind the middle "
+        "of the body",
+        needs=frozenset({Need.CANAL}),
     ),
 )

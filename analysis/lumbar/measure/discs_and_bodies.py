@@ -115,11 +115,14 @@ def _measure(
 
 
 def body_shapes(anatomy: Anatomy, slabs: Sequence[SlabMeasurement]) -> BodyShapes:
-    """Return the shapes of bodies, for which the slabs tell the direction."""
+    """Return the shapes of bodies, for which the slabs tell the direction.
+
+    Not that of S1, whose lower surface is no end plate.
+    """
     downs = {
         slab.structure.number: np.array(slab.slices[0].down)
         for slab in slabs
-        if slab.slices
+        if slab.slices and slab.structure is not VERTEBRAE[0]
     }
     return BodyShapes(anatomy=anatomy, downs=downs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.contract.concepts import (
     ANTERIOR,
+    CUBIC_MILLIMETRE,
     DEGREE,
     DERIVATION,
     MEAN,
@@ -13,16 +14,21 @@ from analysis.contract.concepts import (
     POSTERIOR,
     PRIVATE_SCHEME,
     TOPOGRAPHY,
+    VOLUME,
     Concept,
 )
 from analysis.lumbar.doubt import Need
-from analysis.lumbar.measure.alignment import segment_lordosis_deg
+from analysis.lumbar.measure.alignment import coronal_tilt_deg, segment_lordosis_deg
+from analysis.lumbar.measure.canal import diameter_at_disc
 from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown
+from analysis.lumbar.measure.rear_bulge import rear_bulge_mm
 from analysis.lumbar.measure.repeated import LENGTH_SHARE
 from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.measure.volume import disc_volume_mm3
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})
+_CANAL = Concept("CANAL-DEPTH", PRIVATE_SCHEME, "Canal AP diameter")
 _HEIGHT = Concept("INTERBODY-HEIGHT", PRIVATE_SCHEME, "End plate to end plate distance")
 
 INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
@@ -107,5 +113,40 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="the same, of the depth of the lower body's end plate",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.slip_percent),
+    ),
+    Quantity(
+        key="canal_ap_diameter_mm",
+        concept=_CANAL,
+        unit=MILLIMETRE,
+        read=lambda level: level.once(diameter_at_disc),
+        definition="the canal across its own direction, mean of 4 mm behind the middle "
+        "of the disc; slices within 3 mm of the middle",
+        needs=frozenset({Need.CANAL}),
+    ),
+    Quantity(
+        key="rear_bulge_mm",
+        concept=Concept("REAR-BULGE", PRIVATE_SCHEME, "Disc behind its bodies"),
+        unit=MILLIMETRE,
+        read=rear_bulge_mm,
+        definition="the farthest that the rear edge of the disc lies behind the line "
+        "from corner to corner of the bodies, over 1.6 mm; negative: before it",
+        needs=_OUTLINES,
+    ),
+    Quantity(
+        key="disc_volume_mm3",
+        concept=VOLUME,
+        unit=CUBIC_MILLIMETRE,
+        read=disc_volume_mm3,
+        definition="sum of the sections of the disc in all slices; only where the "
+        "slices reach both of its sides",
+        needs=_OUTLINES,
+    ),
+    Quantity(
+        key="coronal_tilt_deg",
+        concept=Concept("CORONAL-TILT", PRIVATE_SCHEME, "Tilt, down to the right"),
+        unit=DEGREE,
+        read=lambda level: level.once(coronal_tilt_deg),
+        definition="by how much the plane of the disc falls to the patient's right",
+        needs=_OUTLINES,
     ),
 )

@@ -37,6 +37,8 @@ from analysis.lumbar.tell.evaluations import (
     grades_of,
     height_loss_details,
     height_loss_of,
+    narrowest_canal,
+    narrowest_of,
     norms_of,
     unmeasured_of,
 )
@@ -72,7 +74,11 @@ def findings(
     measured: SpineMeasurements, assessment: Assessment, numbers: set[int]
 ) -> tuple[Finding, ...]:
     """Return the discs from L1/L2 down, those above, the vertebrae and the spine."""
-    discs = [_disc_finding(row, assessment, numbers) for row in measured.discs]
+    discs = [
+        replace(found, grades=(*found.grades, *narrowest_of(row.level, measured)))
+        for row in measured.discs
+        for found in (_disc_finding(row, assessment, numbers),)
+    ]
     upper = [_upper_finding(row, numbers) for row in measured.upper]
     bodies = [_body_finding(body, numbers) for body in reversed(measured.bodies)]
     return (*discs, *upper, *bodies, *_spine_finding(measured.spine))
@@ -193,7 +199,11 @@ def details(measured: SpineMeasurements, assessment: Assessment) -> Mapping[str,
             }
             for body in reversed(measured.bodies)
         ],
-        "spine": {**_json(measured.spine), **_how_known(measured.spine)},
+        "spine": {
+            **_json(measured.spine),
+            "narrowest_canal": narrowest_canal(measured),
+            **_how_known(measured.spine),
+        },
     }
 
 

@@ -17,7 +17,7 @@ from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.judge.height_loss import known_share
 from analysis.lumbar.judge.norms.place import Places
 from analysis.lumbar.measure.height_loss import HeightLoss
-from analysis.lumbar.measure.measurements import MeasuredBody
+from analysis.lumbar.measure.measurements import MeasuredBody, SpineMeasurements
 from analysis.lumbar.value import Missing
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
@@ -28,6 +28,9 @@ PFIRRMANN_GRADES = tuple(
 NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
 PRESENT = Concept("52101004", "SCT", "Present")
 ABSENT = Concept("272519000", "SCT", "Absent")
+NARROWEST_CANAL = Concept(
+    "CANAL-NARROWEST", PRIVATE_SCHEME, "Least canal AP diameter of all discs"
+)
 HEIGHT_LOSS = Concept("HEIGHT-LOSS", PRIVATE_SCHEME, "Vertebral height loss (Genant)")
 HEIGHT_LOSSES = {
     HeightLoss.NONE: ABSENT,
@@ -70,6 +73,23 @@ def grades_of(level: str, assessment: Assessment) -> tuple[Grade, ...]:
             probabilities=((PRESENT, narrowed), (ABSENT, 1 - narrowed)),
         ),
     )
+
+
+def narrowest_canal(measured: SpineMeasurements) -> str | None:
+    """Return the level at which the canal is narrowest; None where nothing is known."""
+    known = {
+        row.level: diameter
+        for row in measured.discs
+        if (diameter := row.number("canal_ap_diameter_mm")) is not None
+    }
+    return min(known, key=lambda level: known[level]) if known else None
+
+
+def narrowest_of(level: str, measured: SpineMeasurements) -> tuple[Grade, ...]:
+    """Say at the level where the canal is narrowest that it is."""
+    if level != narrowest_canal(measured):
+        return ()
+    return (Grade(concept=NARROWEST_CANAL, value=PRESENT),)
 
 
 def height_loss_of(body: MeasuredBody) -> tuple[Grade, ...]:

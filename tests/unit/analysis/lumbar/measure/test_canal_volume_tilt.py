@@ -1,0 +1,80 @@
+"""Canal, volume, bulge and tilt against a spine that is known in closed form."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from analysis.lumbar.measure.measurements import SpineMeasurements
+from analysis.lumbar.value import Missing
+from tests.support import wedge_spine as phantom
+from tests.support.measured_phantom import measured, number
+from tests.support.wedge_spine import Layout, WedgeSpine, rotation
+
+LEVELS = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2")
+WHOLE = Layout(size_mm=(76.0, 290.0, 150.0))
+TILT_DEG = 6.0
+
+
+@pytest.fixture(scope="module")
+def found() -> SpineMeasurements:
+    return measured(WedgeSpine(turn=rotation("y", TILT_DEG)), WHOLE)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_canal_is_as_deep_as_it_is_drawn(
+    found: SpineMeasurements, level: str
+) -> None:
+    # From 20 to 34 mm behind the middle of the bodies; it bends by up to 12 deg there.
+    assert number(found, level, "canal_ap_diameter_mm") == pytest.approx(14.0, abs=0.3)
+
+
+def test_the_canal_is_measured_behind_bodies_and_its_least_of_discs_told(
+    found: SpineMeasurements,
+) -> None:
+    for body in found.bodies:
+        if body.vertebra.label in {"L5", "L4", "L3", "L2", "L1"}:
+            depth = body.number("canal_ap_diameter_mm")
+            assert depth == pytest.approx(14.0, abs=0.3)
+    least = min(number(found, level, "canal_ap_diameter_mm") for level in LEVELS)
+    assert found.spine.number("least_canal_ap_diameter_mm") == least
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_spine_that_leans_to_the_left_has_negative_tilts(
+    found: SpineMeasurements, level: str
+) -> None:
+    assert number(found, level, "coronal_tilt_deg") == pytest.approx(-TILT_DEG, abs=1.0)
+
+
+def test_a_straight_spine_has_no_coronal_angle(found: SpineMeasurements) -> None:
+    assert found.spine.number("coronal_angle_deg") == pytest.approx(0.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("level", "disc"), list(zip(LEVELS, phantom.DISCS, strict=False))
+)
+def test_a_volume_is_area_times_width(
+    found: SpineMeasurements, level: str, disc: phantom.WedgeDisc
+) -> None:
+    volume_mm3 = disc.height_mm * disc.length_mm * 44.0
+    assert number(found, level, "disc_volume_mm3") == pytest.approx(
+        volume_mm3,
+        rel=0.1,  # a slice is a twelfth
+    )
+
+
+def test_slices_that_do_not_reach_the_sides_give_no_volume() -> None:
+    row = measured(WedgeSpine()).discs[0]
+    missing = row.values["disc_volume_mm3"]
+    assert isinstance(missing, Missing)
+    assert missing.code == "cut_at_the_sides"
+
+
+def test_a_longer_disc_bulges_by_half_of_what_it_is_longer_than_its_bodies() -> None:
+    # L3/L4, 6 mm longer than the bodies of 34 mm beside it.
+    discs = list(phantom.DISCS)
+    discs[2] = dataclasses.replace(discs[2], length_mm=40.0, wedge_deg=0.0)
+    found = measured(WedgeSpine(discs=tuple(discs)))
+    assert number(found, "L3/L4", "rear_bulge_mm") == pytest.approx(3.0, abs=0.3)
