@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,15 @@ from analysis.lumbar.judge.uncertainty import (
     sensitivity,
     with_uncertainty,
 )
-from analysis.lumbar.measure.measurements import measure_spine
-from analysis.lumbar.measure.quantities import OF_LEVELS
+from analysis.lumbar.measure.measurements import Measured, measure_spine
+from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
+from analysis.lumbar.measure.quantity import Quantity
+from analysis.lumbar.measure.sites import Site
 from analysis.lumbar.name.levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support import spider
+
+S = TypeVar("S", bound=Site)
 
 _COVERED = 0.683
 """Share of a normal distribution within one standard deviation."""
@@ -76,13 +81,30 @@ def _pairs(
     if delivered:
         own = withheld(own, height_doubts(own))
     for first, second in zip(true.discs, own.discs, strict=True):
-        for quantity in OF_LEVELS:
-            key = quantity.key
-            truth, value = first.number(key), second.number(key)
-            if truth is not None and value is not None:
-                blur, spread = sensitivity(quantity, second.site, value)
-                given = second.uncertainty.get(key, 0.0)
-                yield key, (value - truth, value, blur, spread, given)
+        yield from _known(OF_LEVELS, first, second)
+    bodies = {body.vertebra.number: body for body in own.bodies}
+    for drawn_body in true.bodies:
+        if drawn_body.vertebra.number in bodies:
+            yield from _known(
+                OF_BODIES, drawn_body, bodies[drawn_body.vertebra.number], "body: "
+            )
+    yield from _known(OF_SPINE, true.spine, own.spine, "spine: ")
+
+
+def _known(
+    quantities: Sequence[Quantity[S]],
+    drawn: Measured[S],
+    own: Measured[S],
+    prefix: str = "",
+) -> Iterator[tuple[str, Point]]:
+    """Yield what both outlines of a site have."""
+    for quantity in quantities:
+        key = quantity.key
+        truth, value = drawn.number(key), own.number(key)
+        if truth is not None and value is not None:
+            blur, spread = sensitivity(quantity, own.site, value)
+            given = own.uncertainty.get(key, 0.0)
+            yield f"{prefix}{key}", (value - truth, value, blur, spread, given)
 
 
 def fit(table: NDArray[np.float64]) -> NDArray[np.float64]:
