@@ -35,8 +35,8 @@ _MIN_RAYS = 10
 """Over 4 mm; fewer are no body."""
 _EVERY = 2
 """Points of a wall that are used: half of them, 0.8 mm apart, say the same."""
-_STRAIGHT = 0.01
-"""A turn by less than this (0.6 deg) changes a height by less than 0.01 %."""
+_STRAIGHT = 0.035
+"""A turn by less than this (2 deg) changes a height by less than 0.1 %."""
 
 Vector = NDArray[np.float64]
 """(row, column) in mm of the slice."""
