@@ -18,7 +18,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help install demo test lint schema conformance suite peers validate benchmark accuracy train pictures lock clean
+.PHONY: help install demo test lint schema conformance suite peers chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ test: lint suite  ## everything that CI runs
 benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchmarks.md
 	@for file in tests/benchmarks/*.py; do echo "==> $$file"; \
 	    PYTHONPATH=. $(BIN)/python $$file; done
+
+chaos: $(VENV)/dev.stamp peers  ## disturb a running node at random, 1000 times (an hour); see docs/reliability.md
+	@PYTHONPATH=. nice -n 5 $(BIN)/python -m tests.chaos --rounds 1000 --seed 1
 
 validate: $(VENV)/dev.stamp  ## write docs/conformance-cases.md: every case, validated (an hour or more)
 	@PYTHONPATH=. nice -n 5 $(BIN)/python -m tests.conformance.every_case docs/conformance-cases.md
