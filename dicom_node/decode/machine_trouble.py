@@ -15,6 +15,11 @@ _MACHINE_ERRNOS = frozenset(
 """The machine is short of something or its disk fails: the file may be sound."""
 
 
+def is_machine_trouble(error: OSError) -> bool:
+    """Tell whether an error is for want of memory, descriptors, disk or time."""
+    return error.errno in _MACHINE_ERRNOS
+
+
 @contextmanager
 def machine_trouble_told() -> Iterator[None]:
     """Raise what is no fault of the data as what it is.
@@ -47,6 +52,6 @@ def raise_for_machine(error: BaseException) -> None:
     if isinstance(error, MemoryError):
         message = "out of memory while an instance was read"
         raise MachineTroubleError(message) from error
-    if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
+    if isinstance(error, OSError) and is_machine_trouble(error):
         message = f"an instance cannot be read now: {error.strerror}"
         raise MachineTroubleError(message) from error

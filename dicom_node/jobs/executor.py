@@ -50,8 +50,9 @@ class Executor:
     ) -> None:
         self._watched = _Watched(work, report)
         dbos_setup.open_engine(database_url, executor_id=dbos_setup.executor_id(slot))
-        register_triage(self._watched)
-        register(self._watched, rule)
+        self._unrecorded = threading.Event()
+        register_triage(self._watched, unrecorded=self._unrecorded.set)
+        register(self._watched, rule, unrecorded=self._unrecorded.set)
 
     def start(self) -> None:
         """Take up what was left, and then what is enqueued."""
@@ -65,6 +66,14 @@ class Executor:
     def stop(self, *, drain_s: int) -> None:
         """Take nothing more, and give what runs a while; the rest goes on next time."""
         DBOS.destroy(workflow_completion_timeout_sec=drain_s)
+
+    @property
+    def has_lost_a_record(self) -> bool:
+        """Whether the database did not take the end of a step.
+
+        What that step belongs to is taken up again once this process has ended.
+        """
+        return self._unrecorded.is_set()
 
     def idle_s(self) -> float:
         """Return for how long nothing has run."""

@@ -13,6 +13,7 @@ thread and no place in the queue, and survives any restart.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -21,20 +22,27 @@ from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.jobs.workflow import Work, given_up
+from dicom_node.jobs.workflow import Work, given_up, unrecorded_told
 from dicom_node.record_codec import Record, from_record, to_record
 
 
-def register_triage(work: Work) -> None:
-    """Register the workflow with DBOS; call once, before launch."""
+def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
+    """Register the workflow with DBOS; call once, before launch.
+
+    Parameters
+    ----------
+    unrecorded
+        As for `workflow.register`.
+    """
 
     def triage(record: Record) -> Record:
         order = from_record(TriageOrder, record)
-        outcome = from_record(
-            TriageOutcome, DBOS.run_step({"name": "triage"}, _look, work, order)
-        )
-        if outcome.verdict is Verdict.AGAIN:
-            _enqueue(workflow, order.again(waits_for=outcome.text))
+        with unrecorded_told(unrecorded):
+            outcome = from_record(
+                TriageOutcome, DBOS.run_step({"name": "triage"}, _look, work, order)
+            )
+            if outcome.verdict is Verdict.AGAIN:
+                _enqueue(workflow, order.again(waits_for=outcome.text))
         return to_record(outcome)
 
     # The step itself gives up what has lost too many workers, as those of a job do.

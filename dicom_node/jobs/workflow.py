@@ -14,9 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
@@ -36,9 +38,9 @@ from dicom_node.records import Job
 
 _ENCODE = "encode"
 """The step that says who gets the results."""
-_ANALYSE_ATTEMPTS = 3
-_ANALYSE_PAUSE_S = 30.0
-"""Memory or a device gave out: someone else may be done with it by then."""
+_TROUBLE_PAUSES_S = (30.0, 60.0, 120.0, 240.0, 480.0)
+"""Memory, a device or the disk gave out, which is no fault of the series: someone else
+may be done with it by then. The analyses behind it wait: they would meet the same."""
 
 
 class Work(Protocol):
@@ -57,12 +59,20 @@ class Work(Protocol):
         """Send what is in the outbox, but for the instances already stored."""
 
 
-def register(work: Work, rule: RetryRule) -> None:
-    """Register both workflows with DBOS; call once, before launch."""
+def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> None:
+    """Register both workflows with DBOS; call once, before launch.
+
+    Parameters
+    ----------
+    unrecorded
+        Is told when the database did not take the end of a step, as on a full disk:
+        the workflow ends here, and has to be taken up again.
+    """
     workflows = _Workflows(work, rule)
 
     def job(record: Record) -> Record:
-        return workflows.job(record)
+        with unrecorded_told(unrecorded):
+            return workflows.job(record)
 
     def delivery(
         record: Record,
@@ -72,15 +82,13 @@ def register(work: Work, rule: RetryRule) -> None:
         since_s: float | None = None,
     ) -> Record:
         # Version 0.1.0 enqueued without the last one.
-        return workflows.delivery(
-            record,
-            peer,
-            _Earlier(
-                attempt=attempt,
-                stored=tuple(stored),
-                since_s=time.time() if since_s is None else since_s,
-            ),
+        earlier = _Earlier(
+            attempt=attempt,
+            stored=tuple(stored),
+            since_s=time.time() if since_s is None else since_s,
         )
+        with unrecorded_told(unrecorded):
+            return workflows.delivery(record, peer, earlier)
 
     # A step itself gives up a workflow that has lost too many workers, so that its job
     # is settled and logged as any other; DBOS' own limit is for all other starts.
@@ -90,6 +98,16 @@ def register(work: Work, rule: RetryRule) -> None:
     workflows.delivery_workflow = DBOS.workflow(
         name=dbos_setup.DELIVERY, max_recovery_attempts=dbos_setup.LAST_RESORT
     )(delivery)
+
+
+@contextmanager
+def unrecorded_told(unrecorded: Callable[[], None]) -> Iterator[None]:
+    """Tell of an error of the database, which ends the workflow within."""
+    try:
+        yield
+    except SQLAlchemyError:
+        unrecorded()
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +142,9 @@ class _Workflows:
         job = from_record(Job, record)
         outcome = self._analysed(job)
         if outcome.verdict is not Verdict.FAILED:
-            outcome = from_record(
-                Outcome, DBOS.run_step({"name": _ENCODE}, self._encode, job, outcome)
+            analysed = outcome
+            outcome = self._repeated(
+                _ENCODE, lambda _attempt: self._encode(job, analysed)
             )
         for peer in outcome.deliver_to:
             self._begin(DeliveryId(job_id=job.id, peer=peer, number=1), record)
@@ -137,14 +156,16 @@ class _Workflows:
         if job.rejection is not None:
             code, text = job.rejection
             return Outcome(verdict=Verdict.REJECTED, code=code, text=text)
-        for attempt in range(1, _ANALYSE_ATTEMPTS + 1):
-            outcome = from_record(
-                Outcome, DBOS.run_step({"name": "analyse"}, self._analyse, job, attempt)
-            )
+        return self._repeated("analyse", partial(self._analyse, job))
+
+    def _repeated(self, name: str, step: Callable[[int], Record]) -> Outcome:
+        """Run a step until the machine's trouble is over, or has lasted too long."""
+        for attempt, pause_s in enumerate((*_TROUBLE_PAUSES_S, None), start=1):
+            outcome = from_record(Outcome, DBOS.run_step({"name": name}, step, attempt))
             if outcome.verdict is not Verdict.AGAIN:
                 return outcome
-            if attempt < _ANALYSE_ATTEMPTS:
-                DBOS.sleep(_ANALYSE_PAUSE_S)
+            if pause_s is not None:
+                DBOS.sleep(pause_s)
         return Outcome(verdict=Verdict.FAILED, code=outcome.code, text=outcome.text)
 
     def _analyse(self, job: Job, attempt: int) -> Record:

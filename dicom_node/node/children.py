@@ -52,6 +52,7 @@ class Child:
         self.name = name
         self.starts = 0
         self.pipe: Connection | None = None
+        self.exit_code: int | None = None
         self._entry = entry
         self._arguments = arguments
         self._process: BaseProcess | None = None
@@ -113,7 +114,7 @@ class Child:
         return True
 
     def _bury(self, process: BaseProcess, now_s: float) -> None:
-        code = process.exitcode
+        code = self.exit_code = process.exitcode
         process.join()
         process.close()
         self._process = None

@@ -166,8 +166,8 @@ class WorkerSlot:
         """
         if self._overdue is not None:
             return [self._overdue]
-        if self._is_killed_for_cancel:
-            return []
+        if self._is_killed_for_cancel or self.child.exit_code == 0:
+            return []  # it ended of its own accord, and left what it was doing
         return [step.workflow_id for step in self._analysing() or self._steps.values()]
 
     def _count(self, workflow_id: str, cause: Cause) -> None:

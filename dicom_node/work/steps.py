@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
 from analysis.contract.result import AnalysisResult, Json
 from dicom_node import log
+from dicom_node.decode.machine_trouble import is_machine_trouble
 from dicom_node.errors import (
     AnalysisUnavailableError,
+    MachineTroubleError,
     NodeError,
     RouteUnknownError,
     SeriesRejectedError,
@@ -157,8 +159,12 @@ class Stages:
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
             outcome = _ended_by(error, job.id)
+            is_passing = outcome.verdict is Verdict.AGAIN
             return DeliveryOutcome(
-                verdict=Verdict.FAILED, code=outcome.code, text=outcome.text
+                verdict=Verdict.AGAIN if is_passing else Verdict.FAILED,
+                code=outcome.code,
+                text=outcome.text,
+                stored=tuple(stored),
             )
 
     def _analyse(self, job: Job) -> Analysed:
@@ -348,6 +354,8 @@ def _ended_by(error: Exception, job_id: str) -> Outcome:
         return Outcome(verdict=Verdict.AGAIN, code="out-of-resources", text=text)
     if isinstance(error, AnalysisFailed):
         return Outcome(verdict=Verdict.FAILED, code="analysis-failed", text=str(error))
+    if isinstance(error, OSError) and is_machine_trouble(error):
+        error = MachineTroubleError(error.strerror or type(error).__name__)
     if isinstance(error, NodeError):
         verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
         return Outcome(verdict=verdict, code=error.code, text=str(error))

@@ -90,6 +90,9 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
                 gc.freeze()
         if stages.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:
             break
+        if executor.has_lost_a_record:
+            log.error("step_not_recorded", reason="the job database took no record")
+            break
     executor.stop(drain_s=_DRAIN_S)
     # What still runs is abandoned: its step is begun anew at the next start.
     os._exit(0)

@@ -16,7 +16,14 @@ from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.records import JobState
 from tests.support.peers import wait_until
-from tests.support.toy_worker import GIVE_UP_AFTER_S, PAUSE_S, Toy, toy_job
+from tests.support.small_disk import fill, small_disk
+from tests.support.toy_worker import (
+    GIVE_UP_AFTER_S,
+    PAUSE_S,
+    TROUBLE_PAUSES_S,
+    Toy,
+    toy_job,
+)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +175,45 @@ def test_what_a_peer_lacks_is_found_by_its_name_and_can_be_given_up(
     running.has_not("refusing-beta-lacking-1")
     running.queue.retry("lacking-1", results_kept=True)
     assert running.settled("lacking-1").state is JobState.DONE
+
+
+def test_a_machine_that_is_short_of_something_is_waited_for_and_then_given_up(
+    running: Toy,
+) -> None:
+    for name in ("for-a-while", "for-good"):
+        running.has(f"short-{name}")
+        running.queue.enqueue(toy_job(name))
+    running.wait_done("encode for-a-while", times=2)
+    running.has_not("short-for-a-while")
+    assert running.settled("for-a-while").state is JobState.DONE
+    row = running.settled("for-good")
+    assert (row.state, row.reason) == (JobState.FAILED, "short: no disk")
+    assert running.done()["encode for-good"] == len(TROUBLE_PAUSES_S) + 1
+    assert running.done()["analyse for-good"] == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
+def test_a_job_whose_step_cannot_be_recorded_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "small") as disk:
+        toy = Toy(tmp_path, url=f"sqlite:///{disk / 'jobs.sqlite'}")
+        try:
+            toy.has("slow-one")
+            toy.queue.enqueue(toy_job("one"))
+            toy.start()
+            toy.wait_done("analyse one")
+            fill(disk)
+            pid = toy.worker.child.pid
+            toy.has_not("slow-one")
+            wait_until(
+                lambda: not toy.worker.child.is_alive, within_s=60, what="it gives way"
+            )
+            (disk / "filler").unlink()
+            assert toy.tended_until_settled("one").state is JobState.DONE
+            assert toy.worker.child.pid != pid
+        finally:
+            toy.close()
 
 
 def test_a_refusal_is_not_tried_again_but_a_retry_sends_what_is_missing(

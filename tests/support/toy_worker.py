@@ -3,9 +3,9 @@
 Its behaviour follows from files in its folder, so that a test changes it at any time:
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
-`poison-JOB` kills the process, `broken-JOB` fails the job, `early-JOB` lets its triage
-wait, and `late-PEER` begins each delivery to a peer a second later, as on a machine
-that has no time for it.
+`poison-JOB` kills the process, `short-JOB` lets the machine be short of something,
+`broken-JOB` fails the job, `early-JOB` lets its triage wait, and `late-PEER` begins
+each delivery to a peer a second later, as on a machine that has no time for it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
 from dicom_node.child_words import STOP
+from dicom_node.jobs import workflow
 from dicom_node.jobs.dbos_setup import (
     executor_id,
     open_client,
@@ -57,6 +58,8 @@ from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")
 PAUSE_S = 0.2
+TROUBLE_PAUSES_S = (0.2,) * 8
+_LOOK_S = 0.2
 GIVE_UP_AFTER_S = 3.0
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
 
@@ -133,6 +136,8 @@ class ToyWork:
         if analysed.verdict is not Verdict.DONE:
             return analysed
         self._note(f"encode {job.id}")
+        if self._has(f"short-{job.id}"):
+            return Outcome(verdict=Verdict.AGAIN, code="short", text="no disk")
         return Outcome(verdict=Verdict.DONE, deliver_to=PEERS)
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
@@ -283,6 +288,7 @@ def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
             os.dup2(output.fileno(), descriptor)
     log.configure()
     _begin_late(Path(folder))
+    setattr(workflow, "_TROUBLE_PAUSES_S", TROUBLE_PAUSES_S)  # noqa: B010 - its own
     reports = Reports(pipe)
     executor = Executor(
         url,
@@ -293,6 +299,7 @@ def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
     )
     reports.start()
     executor.start()
-    assert pipe.recv() == STOP
+    while not pipe.poll(_LOOK_S) and not executor.has_lost_a_record:
+        pass
     executor.stop(drain_s=0)
     os._exit(0)

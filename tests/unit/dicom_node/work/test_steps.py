@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import pytest
 from analysis.contract.plugin import Analysis
 from dicom_node import log
 from dicom_node.errors import AnalysisUnavailableError
+from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins import Registry
 from dicom_node.settings.sections import Settings
 from dicom_node.work.steps import Stages
@@ -137,3 +140,24 @@ def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
         timeout=240,
     )
     assert done.stdout.splitlines()[-1] == "done []"
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.ENOMEM]
+)
+def test_what_the_machine_lacks_is_no_fault_of_the_series(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_args: object, **_kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    stages = Stages(_settings(tmp_path), Registry({}))
+    monkeypatch.setattr("dicom_node.work.deliver.deliver", short)
+    outcome = stages.deliver(toy_job("one"), "pacs", ["1.1"])
+    assert (outcome.verdict, outcome.code) == (Verdict.AGAIN, "machine-trouble")
+    assert outcome.stored == ("1.1",)
+    monkeypatch.setattr(stages, "_analyse", short)
+    assert stages.analyse(toy_job("one")).verdict is Verdict.AGAIN
+    monkeypatch.setattr(stages, "_encode", short)
+    encoded = stages.encode(toy_job("one"), Outcome(verdict=Verdict.DONE))
+    assert encoded.verdict is Verdict.AGAIN
