@@ -130,7 +130,9 @@ class Batch:
         chance = random.Random(f"{self._plan.seed} {number}")
         (way,) = chance.choices(list(_WAYS), weights=list(_WAYS.values()))
         series = make_series(self._plan.seed, number, way)
-        sender = Sender(series, node.port, chance)
+        # Of its own: it draws when it gets to it, and no fault must depend on that.
+        of_sender = random.Random(f"{self._plan.seed} {number} sender")
+        sender = Sender(series, node.port, of_sender)
         self._sent.append((series, sender))
         sender.start()
         self._tally.rounds += 1
