@@ -23,7 +23,7 @@ from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.canal import diameter_at_body
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
 from analysis.lumbar.measure.height_loss import heights_of, share_of
-from analysis.lumbar.measure.quantity import Quantity, Shown
+from analysis.lumbar.measure.quantity import Quantity, Shown, Terms
 from analysis.lumbar.measure.sites import Vertebra
 from analysis.lumbar.value import Missing, Value
 
@@ -33,18 +33,21 @@ _HEIGHTS = (
         ANTERIOR,
         "from front rim to front rim, a tenth of the depth behind the wall",
         lambda one: one.anterior_height_mm,
+        Terms(floor=0.846, blur=0.346),
     ),
     (
         "middle",
         MIDDLE,
         "between the end plates in the middle tenth of the depth",
         lambda one: one.middle_height_mm,
+        None,
     ),
     (
         "posterior",
         POSTERIOR,
         "from rear rim to rear rim",
         lambda one: one.posterior_height_mm,
+        None,
     ),
 )
 
@@ -94,8 +97,9 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
             definition=definition,
             needs=frozenset({Need.BODY_HEIGHTS}),
             in_slices=_in_slices(read),
+            terms=terms,
         )
-        for index, (name, place, definition, read) in enumerate(_HEIGHTS)
+        for index, (name, place, definition, read, terms) in enumerate(_HEIGHTS)
     ),
     Quantity(
         key="body_height_ratio",
@@ -117,5 +121,6 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         definition="the canal across its own direction, mean of 4 mm behind the middle "
         "of the body",
         needs=frozenset({Need.CANAL}),
+        terms=Terms(floor=0.818),
     ),
 )

@@ -173,7 +173,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "positive where it opens to the front",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.wedge_deg),
-        terms=Terms(floor=1.62, share=0.0995, blur=0.691, spread=0.777),
+        terms=Terms(floor=1.4, share=0.078, blur=1.47, spread=0.212),
     ),
     Quantity(
         key="disc_height_index",

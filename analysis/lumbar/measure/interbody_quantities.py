@@ -21,7 +21,7 @@ from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.alignment import coronal_tilt_deg, segment_lordosis_deg
 from analysis.lumbar.measure.canal import diameter_at_disc
 from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
-from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown
+from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown, Terms
 from analysis.lumbar.measure.rear_bulge import rear_bulge_mm
 from analysis.lumbar.measure.repeated import LENGTH_SHARE
 from analysis.lumbar.measure.sites import DiscLevel
@@ -59,6 +59,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=interbody_value(lambda one: one.anterior_height_mm),
         definition="the same from front rim to front rim",
         needs=_OUTLINES,
+        terms=Terms(floor=0, share=0.0403, blur=1.14, spread=0.491),
         in_slices=interbody_in_slices(lambda one: one.anterior_height_mm),
     ),
     Quantity(
@@ -89,6 +90,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
         needs=_OUTLINES,
+        terms=Terms(floor=0.962, share=0.0698),
         shown=Shown(head="Lordosis", unit="deg", decimals=0),
     ),
     Quantity(
@@ -122,6 +124,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="the canal across its own direction, mean of 4 mm behind the middle "
         "of the disc; slices within 3 mm of the middle",
         needs=frozenset({Need.CANAL}),
+        terms=Terms(floor=0.702),
     ),
     Quantity(
         key="rear_bulge_mm",
@@ -131,6 +134,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="the farthest that the rear edge of the disc lies behind the line "
         "from corner to corner of the bodies, over 1.6 mm; negative: before it",
         needs=_OUTLINES,
+        terms=Terms(floor=0.588, share=0.161),
     ),
     Quantity(
         key="disc_volume_mm3",
