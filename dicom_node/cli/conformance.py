@@ -23,7 +23,7 @@ from dicom_node.dimse.contexts import (
     VERIFICATION,
     is_kept_syntax,
 )
-from dicom_node.dimse.status import Verdict, verdict
+from dicom_node.dimse.status import StoreAnswer, answer_of
 from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
 from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
@@ -232,17 +232,17 @@ def _study() -> Iterator[Sequence[str]]:
 def _statuses() -> Iterator[Sequence[str]]:
     """Yield the ranges of codes that mean the same."""
     means = {
-        Verdict.STORED: "counts the instance as stored",
-        Verdict.RETRY: "tries again later",
-        Verdict.REFUSED: "gives the instance up and says so",
+        StoreAnswer.STORED: "counts the instance as stored",
+        StoreAnswer.RETRY: "tries again later",
+        StoreAnswer.REFUSED: "gives the instance up and says so",
     }
-    for meaning, codes in groupby(range(_STATUS_CODES), key=verdict):
+    for meaning, codes in groupby(range(_STATUS_CODES), key=answer_of):
         listed = list(codes)
-        if meaning is Verdict.REFUSED:
+        if meaning is StoreAnswer.REFUSED:
             continue
         ends = dict.fromkeys((listed[0], listed[-1]))
         yield " to ".join(f"`{code:04X}`" for code in ends), means[meaning]
-    yield "any other", means[Verdict.REFUSED]
+    yield "any other", means[StoreAnswer.REFUSED]
 
 
 def _settings() -> Iterator[Sequence[str]]:

@@ -55,7 +55,7 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
     settings = read(arguments.config)
     with _open(settings) as queue:
         row = queue.show(arguments.id)
-    _tell(row, arguments)
+    _say_row(row, arguments)
     return ExitCode.DONE
 
 
@@ -69,7 +69,7 @@ def run_retry(arguments: argparse.Namespace) -> ExitCode:
         return _retry_peer(settings, arguments)
     with _open(settings) as queue:
         row = _retry(queue, queue.show(arguments.id).id, settings)
-    _tell(row, arguments)
+    _say_row(row, arguments)
     return ExitCode.DONE
 
 
@@ -103,7 +103,7 @@ def run_rerun(arguments: argparse.Namespace) -> ExitCode:
     settings = read(arguments.config)
     with _open(settings) as queue:
         row = queue.rerun(arguments.id)
-    _tell(row, arguments)
+    _say_row(row, arguments)
     return ExitCode.DONE
 
 
@@ -112,7 +112,7 @@ def run_cancel(arguments: argparse.Namespace) -> ExitCode:
     settings = read(arguments.config)
     with _open(settings) as queue:
         row = queue.cancel(arguments.id)
-    _tell(row, arguments)
+    _say_row(row, arguments)
     return ExitCode.DONE
 
 
@@ -131,7 +131,7 @@ def _open(settings: Settings) -> JobQueue:
     return JobQueue(url)
 
 
-def _tell(row: JobRow, arguments: argparse.Namespace) -> None:
+def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
     if arguments.json:
         say_json(_plain(row))
         return

@@ -47,7 +47,7 @@ def status_of(error: NodeError) -> int:
     return PROCESSING_FAILURE
 
 
-class Verdict(StrEnum):
+class StoreAnswer(StrEnum):
     """What a C-STORE status means for the sender."""
 
     STORED = "stored"
@@ -64,7 +64,7 @@ _TEMPORARY = frozenset({0x0110, 0x0213, 0x0124})
 time can mend them, so the delivery is tried again."""
 
 
-def verdict(status: int) -> Verdict:
+def answer_of(status: int) -> StoreAnswer:
     """Tell whether an instance was stored, may be stored later, or never will.
 
     References
@@ -72,7 +72,7 @@ def verdict(status: int) -> Verdict:
     PS3.4 table B.2-1; PS3.7 annex C.
     """
     if status in (SUCCESS, _DUPLICATE) or status in STORED_WITH_WARNING:
-        return Verdict.STORED
+        return StoreAnswer.STORED
     if status & 0xFF00 == OUT_OF_RESOURCES or status in _TEMPORARY:
-        return Verdict.RETRY
-    return Verdict.REFUSED
+        return StoreAnswer.RETRY
+    return StoreAnswer.REFUSED

@@ -13,7 +13,7 @@ from pynetdicom import _config
 from pynetdicom.association import Association
 
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
-from dicom_node.dimse.status import SUCCESS, Verdict, verdict
+from dicom_node.dimse.status import SUCCESS, StoreAnswer, answer_of
 from dicom_node.peers.associate import Proposal, association
 from dicom_node.records import InstanceOutcome
 
@@ -126,13 +126,13 @@ def _send(
 
 
 def _answered(file: _Outgoing, status: int) -> InstanceOutcome:
-    meaning = verdict(status)
-    if meaning is not Verdict.STORED:
+    meaning = answer_of(status)
+    if meaning is not StoreAnswer.STORED:
         return _not_stored(
             file,
             status,
             f"status {status:#06x}",
-            retryable=meaning is Verdict.RETRY,
+            retryable=meaning is StoreAnswer.RETRY,
         )
     return InstanceOutcome(
         path=file.path,

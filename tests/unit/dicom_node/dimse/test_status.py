@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dicom_node.dimse.status import Verdict, status_of, verdict
+from dicom_node.dimse.status import StoreAnswer, answer_of, status_of
 from dicom_node.errors import (
     AnalysisBrokeError,
     InstanceMismatchError,
@@ -33,14 +33,14 @@ def test_each_error_has_the_status_of_the_standard(
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007, 0x0111])
 def test_success_warnings_and_duplicates_are_stored(status: int) -> None:
-    assert verdict(status) is Verdict.STORED
+    assert answer_of(status) is StoreAnswer.STORED
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0110, 0x0213, 0x0124])
 def test_lack_of_resources_may_pass(status: int) -> None:
-    assert verdict(status) is Verdict.RETRY
+    assert answer_of(status) is StoreAnswer.RETRY
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0xC210, 0x0122, 0x0117, 0xB001])
 def test_what_the_peer_cannot_take_it_never_takes(status: int) -> None:
-    assert verdict(status) is Verdict.REFUSED
+    assert answer_of(status) is StoreAnswer.REFUSED
