@@ -28,6 +28,8 @@ _TRIM = (3.0, 97.0)
 _DISC_HALF_MM = 12.0
 """Disc voxels further from the plane belong to no disc: half a vertebra."""
 _MIN_PIXELS = 8
+_SHOWN_SHARE = 1 / 3
+"""Of what the slice with most of it shows; less is the side of a structure."""
 _MIN_WHOLE = 0.6
 """Area of the body above the disc over the median of those above it: less is a piece of
 it, whose shape tells nothing."""
@@ -159,6 +161,7 @@ class MiddleView:
         return float(np.ptp(np.percentile(along_plane, _TRIM)))
 
     def _mean_mm2(self, member: NDArray[np.bool_]) -> float:
-        """Return the mean area over the slices that show any of it."""
-        slices = len(np.unique(self._slices[member]))
-        return float(member.sum()) * self._pixel_mm2 / max(slices, 1)
+        """Return the mean area over the slices that show a good part of it."""
+        pixels = np.bincount(self._slices[member], minlength=1)
+        shown = pixels[pixels >= _SHOWN_SHARE * max(pixels.max(), 1)]
+        return float(shown.mean() if shown.size else 0.0) * self._pixel_mm2

@@ -27,7 +27,7 @@ from analysis.lumbar.name.transitional import DOUBTFUL, shipped_model
 MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
 LUMBAR_DISCS = 5
-_MIN_S1_SHARE = 0.5
+_MIN_S1_SHARE = 0.9
 """Of the bone below the lowest disc that must be called S1 for a certain count."""
 MIN_S1_HEIGHT_SHARE = 0.6
 """Of the height of the body above: S1 that shows less may be what is left of another
