@@ -13,6 +13,7 @@ from dicom_node.corrections.read_seg import read_outlines, read_segmentation_hea
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.decode.volume import read_volume
+from dicom_node.encode.source_attributes import doubts_about
 from dicom_node.errors import SourceMissingError
 from dicom_node.records import Job
 from dicom_node.series.manifest import latest_series
@@ -132,6 +133,8 @@ def measure_outlines(
     if not fit.accepted:
         raise UnsuitableInput(fit.code, fit.text)
     decoded = read_volume(paths)
+    doubts = doubts_about(decoded.sources[0])
+    decoded = replace(decoded, warnings=(*decoded.warnings, *doubts))
     drawn = read_outlines(outlines, decoded, known=analysis.segment_labels)
     (role,) = analysis.inputs
     context = Context(

@@ -13,8 +13,8 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, MRImageStorage
 
-from analysis.contract.result import AnalysisResult, Provenance
-from dicom_node import __version__
+from analysis.contract.result import AnalysisResult, Notice, Provenance
+from dicom_node import __version__, log
 from dicom_node.encode.captures import draw_note, encode_capture, stamped
 from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
@@ -35,6 +35,11 @@ from dicom_node.identifiers import derived_uid
 
 _OUR_FAULTS = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 """What the libraries raise on a dataset that breaks its IOD."""
+
+_ONLY_REQUIRED = Notice(
+    code="attributes_left_out",
+    text="optional attributes of patient, study and scanner could not be copied",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,11 +69,31 @@ def encode_result(
         If an object cannot be built: our fault, nothing is sent.
     """
     with _our_fault():
-        evidence = evidence_of(series)
-        return tuple(
-            _finished(encoded, evidence)
-            for encoded in _encode(result, series, evidence, request)
-        )
+        try:
+            return _built(result, series, evidence_of(series), request)
+        except _OUR_FAULTS:
+            # Whatever is only copied must not cost a result: once more without it.
+            bare = evidence_of(series, is_bare=True)
+            objects = _built(
+                result,
+                series,
+                bare,
+                replace(request, notices=(*request.notices, _ONLY_REQUIRED)),
+            )
+            log.warning("attributes_left_out", job_id=request.job_id)
+            return objects
+
+
+def _built(
+    result: AnalysisResult,
+    series: SourceSeries,
+    evidence: Evidence,
+    request: EncodeRequest,
+) -> tuple[EncodedObject, ...]:
+    return tuple(
+        _finished(encoded, evidence)
+        for encoded in _encode(result, series, evidence, request)
+    )
 
 
 def encode_note(

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import config
 from pydicom.datadict import keyword_for_tag
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.valuerep import DSfloat, PersonName
+from pydicom.valuerep import DSfloat
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
+from dicom_node.encode.copied_attributes import Copier
 from dicom_node.encode.frame_references import StandsFor
 from dicom_node.identifiers import derived_uid
 
@@ -41,33 +41,26 @@ MUST_BE_THERE = (
 """Type 2 of Patient and General Study (PS3.3 C.7.1.1, C.7.2.1): empty, not absent."""
 
 _DS_CHARS = 16
-_LENGTH = re.compile(r"\+?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?")
-_FORMS = {
-    "PatientSex": re.compile(r"[MFO]"),
-    "PatientBirthDate": re.compile(r"\d{8}"),
-    "StudyDate": re.compile(r"\d{8}"),
-    "StudyTime": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
-    "PatientAge": re.compile(r"\d{3}[DWMY]"),
-    "TimezoneOffsetFromUTC": re.compile(r"[+-](0\d|1[0-4])[0-5]\d"),
-    "BodyPartExamined": re.compile(r"[A-Z0-9 _]{1,16}"),
-    "SeriesNumber": re.compile(r"[+-]?\d{1,11}"),
-    "SliceThickness": _LENGTH,
-    "SpacingBetweenSlices": _LENGTH,
-}
-"""What PS3.5 6.2 allows; what breaks it is not copied into our objects."""
 
 _IMAGE_KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-    "SeriesNumber", "Modality", "FrameOfReferenceUID", "PositionReferenceIndicator",
-    "BodyPartExamined", "InstanceNumber", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
-    "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "DimensionOrganizationSequence", "DimensionIndexSequence",
-    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber",
+    "SeriesNumber", "Modality", "FrameOfReferenceUID", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "SliceThickness", "SpacingBetweenSlices", "Rows", "Columns", "SamplesPerPixel",
+    "NumberOfFrames",
+)  # fmt: skip
+"""What results need of an image."""
+_OPTIONAL_KEYWORDS = (
+    "PositionReferenceIndicator", "BodyPartExamined", "Manufacturer",
+    "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber",
     "InstitutionName", "StationName", "ProcedureCodeSequence", "TimezoneOffsetFromUTC",
 )  # fmt: skip
-"""All that results need of an image beside patient and study."""
+"""What they tell of it besides."""
+_GROUPS = (
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "DimensionOrganizationSequence", "DimensionIndexSequence",
+)  # fmt: skip
+"""Read for the geometry of frames, not copied into results."""
 
 _PATIENT_GROUP = 0x0010
 DEIDENTIFICATION = (
@@ -186,9 +179,15 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def evidence_of(series: SourceSeries) -> Evidence:
-    """Prepare a decoded series for reference."""
-    images = prepare(series.sources)
+def evidence_of(series: SourceSeries, *, is_bare: bool = False) -> Evidence:
+    """Prepare a decoded series for reference.
+
+    Parameters
+    ----------
+    is_bare
+        Whether only what results must have is taken over.
+    """
+    images = prepare(series.sources, is_bare=is_bare)
     thickness_mm = float(series.volume.frame.spacing_mm[0])
     if series.frame_numbers:
         _share_groups(images[0], thickness_mm)
@@ -202,13 +201,37 @@ def evidence_of(series: SourceSeries) -> Evidence:
     )
 
 
-def prepare(sources: Sequence[Dataset]) -> tuple[Dataset, ...]:
+def prepare(
+    sources: Sequence[Dataset], *, is_bare: bool = False
+) -> tuple[Dataset, ...]:
     """Return copies with the attributes that results need, decoded and valid.
 
     Patient and study are those of the first, as they must be the same in one series.
     """
-    patient_study = _patient_study(sources[0])
-    return tuple(_image(source, patient_study) for source in sources)
+    patient_study = _patient_study(Copier(sources[0]), sources[0], is_bare=is_bare)
+    return tuple(
+        _image(Copier(source), source, patient_study, is_bare=is_bare)
+        for source in sources
+    )
+
+
+def doubts_about(source: Dataset) -> tuple[Notice, ...]:
+    """Return a warning that names the attributes which results cannot copy as they are.
+
+    Parameters
+    ----------
+    source
+        The first of a series, which stands for patient and study.
+    """
+    copier = Copier(source)
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patient_study = _patient_study(copier, source, is_bare=False)
+        _image(copier, source, patient_study, is_bare=False)
+    if not copier.doubts:
+        return ()
+    text = f"attributes that results copy were mended: {'; '.join(copier.doubts)}"
+    return (Notice(code="attributes_mended", text=text),)
 
 
 def _share_geometry(images: Sequence[Dataset], thickness_mm: float) -> None:
@@ -251,27 +274,31 @@ def _share_groups(image: Dataset, thickness_mm: float) -> None:
     image.SharedFunctionalGroupsSequence = [common]
 
 
-def _patient_study(source: Dataset) -> Dataset:
-    copied = Dataset()
-    for tag in source.keys():  # noqa: SIM118 - iteration would convert every element
-        if tag.group == _PATIENT_GROUP or keyword_for_tag(tag) in STUDY_KEYWORDS:
-            copied[tag] = _copied(source[tag])
-    charset = source.get("SpecificCharacterSet")
-    if charset:
-        copied.SpecificCharacterSet = charset
-    result = _as_utf_8(copied)
+def _patient_study(copier: Copier, source: Dataset, *, is_bare: bool) -> Dataset:
+    tags = [
+        tag
+        for tag in source.keys()  # noqa: SIM118 - iteration would convert every element
+        if (tag.group == _PATIENT_GROUP and not is_bare)
+        or keyword_for_tag(tag) in (MUST_BE_THERE if is_bare else STUDY_KEYWORDS)
+        or keyword_for_tag(tag) in DEIDENTIFICATION
+    ]
+    result = copier.take([*tags, "StudyInstanceUID"])
     for keyword in MUST_BE_THERE:
         if keyword not in result or result[keyword].value is None:
             setattr(result, keyword, "")
+    result.SpecificCharacterSet = UTF_8
     return result
 
 
-def _image(source: Dataset, patient_study: Dataset) -> Dataset:
-    copied = Dataset()
-    for keyword in ("SpecificCharacterSet", *_IMAGE_KEYWORDS):
+def _image(
+    copier: Copier, source: Dataset, patient_study: Dataset, *, is_bare: bool
+) -> Dataset:
+    optional = () if is_bare else _OPTIONAL_KEYWORDS
+    result = copier.take([*_IMAGE_KEYWORDS, *optional])
+    for keyword in _GROUPS:
         if keyword in source:
-            copied[keyword] = _copied(source[keyword])
-    result = _as_utf_8(copied)
+            result[keyword] = copy.deepcopy(source[keyword])
+            _shorten_decimals(result[keyword].value)
     result.update(patient_study)
     if not result.get("FrameOfReferenceUID"):
         # A series without one shares no positions with another: it gets its own.
@@ -282,51 +309,18 @@ def _image(source: Dataset, patient_study: Dataset) -> Dataset:
     return result
 
 
-def _copied(element: DataElement) -> DataElement:
-    """Return an element whose value can be set without a change to the original."""
-    return copy.deepcopy(element) if element.VR == "SQ" else copy.copy(element)
-
-
-def _as_utf_8(dataset: Dataset) -> Dataset:
-    """Decode all texts of a fresh copy, and drop what breaks its form."""
-    dataset.decode()
-    for keyword, form in _FORMS.items():
-        if keyword not in dataset:
-            continue
-        text = str(dataset[keyword].value)
-        is_day = not keyword.endswith("Date") or _is_day(text)
-        if not form.fullmatch(text) or not is_day:
-            del dataset[keyword]
-    for element in dataset.iterall():
-        if element.VR in _REWRITTEN and element.value:
-            write = _REWRITTEN[element.VR]
-            element.value = (
-                [write(value) for value in element.value]
-                if isinstance(element.value, MultiValue)
-                else write(element.value)
-            )
-    dataset.SpecificCharacterSet = UTF_8
-    return dataset
-
-
-def _name(value: object) -> PersonName:
-    """Return a name without the bytes that it was decoded from."""
-    return PersonName(str(value))
+def _shorten_decimals(items: Sequence[Dataset]) -> None:
+    """Write decimals in the 16 characters that DS has, which senders exceed."""
+    for item in items:
+        for element in item.iterall():
+            if element.VR == "DS" and element.value:
+                element.value = (
+                    [_decimal(value) for value in element.value]
+                    if isinstance(element.value, MultiValue)
+                    else _decimal(element.value)
+                )
 
 
 def _decimal(value: object) -> object:
-    """Return a decimal in the 16 characters that DS has, which senders exceed."""
     text = str(value)
     return value if len(text) <= _DS_CHARS else DSfloat(float(text), auto_format=True)
-
-
-_REWRITTEN: Mapping[str, Callable[[object], object]] = {"PN": _name, "DS": _decimal}
-
-
-def _is_day(text: str) -> bool:
-    """Tell whether eight digits are a day of the calendar."""
-    try:
-        datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return True

@@ -13,6 +13,7 @@ from dicom_node.corrections.read_seg import DecodedOutlines
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import DecodedSeries, read_volume
+from dicom_node.encode.source_attributes import doubts_about
 
 if TYPE_CHECKING:
     from dicom_node.encode.result_context import (
@@ -64,6 +65,8 @@ def analyse_series(
         If the analysis or the machine is at fault.
     """
     decoded = read_volume(paths)
+    doubts = doubts_about(decoded.sources[0])
+    decoded = replace(decoded, warnings=(*decoded.warnings, *doubts))
     (role,) = analysis.inputs
     context = Context(
         subject=decoded.subject,

@@ -1,0 +1,228 @@
+"""Attributes that are only copied: none costs a result, none goes on if illegal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from dicom_node.encode.copied_attributes import Copier
+from dicom_node.encode.result_context import ROLES
+from dicom_node.encode.result_objects import encode_result
+from dicom_node.encode.source_attributes import doubts_about
+from dicom_node.encode.write_part10 import encode_file
+from tests.support.dicom3tools import errors_of
+from tests.support.encoded import REQUEST, by_name, decoded_phantom
+from tests.support.phantom_result import phantom_result
+
+
+def put(
+    dataset: Dataset, keyword: str, content: bytes, *, vr: str | None = None
+) -> None:
+    """Write bytes that the VR forbids, as they come from a file."""
+    tag = Tag(keyword)
+    vr = vr or dictionary_VR(tag)
+    dataset[tag] = RawDataElement(
+        tag, vr, len(content), content, 0, is_implicit_VR=False,
+        is_little_endian=True, is_raw=True,
+    )  # fmt: skip
+
+
+def item(**attributes: object) -> Dataset:
+    made = Dataset()
+    with config.disable_value_validation():
+        for keyword, value in attributes.items():
+            setattr(made, keyword, value)
+    return made
+
+
+def taken(
+    keyword: str, content: bytes, *, vr: str | None = None
+) -> tuple[str | None, list[str]]:
+    """Return what is copied of an attribute, as text, and the doubts."""
+    dataset = Dataset()
+    put(dataset, keyword, content, vr=vr)
+    copier = Copier(dataset)
+    copied = copier.take([keyword])
+    if keyword not in copied:
+        return None, copier.doubts
+    value = copied[keyword].value
+    return str(getattr(value, "original_string", None) or value), copier.doubts
+
+
+@pytest.mark.parametrize(
+    ("keyword", "content", "copied"),
+    [
+        ("PatientWeight", b"70 kg ", None),
+        ("PatientWeight", b"70,5", "70.5"),
+        ("PatientWeight", b"-1", None),
+        ("PatientWeight", b"NaN ", None),
+        ("ReferringPhysicianName", b"DOCTOR^ONE\\DOCTOR^TWO ", "DOCTOR^ONE"),
+        ("PatientName", b"DOE\\JOHN", "DOE"),
+        ("PatientName", b"A" * 70, "A" * 64),
+        ("PatientName", b"A^B^C^D^E^F^G ", "A^B^C^D^E"),
+        ("PatientID", b"4" * 80, "4" * 64),
+        ("AccessionNumber", b"A1234567890123456789", "A123456789012345"),
+        ("StudyDescription", b"Spine\tlumbar ", "Spinelumbar"),
+        ("PatientBirthDate", b"1980.06.15", "19800615"),
+        ("PatientBirthDate", b"19800231", None),
+        ("PatientBirthDate", b"unknown ", None),
+        ("StudyTime", b"10:15:00", "101500"),
+        ("StudyTime", b"25", None),
+        ("PatientAge", b"45Y ", "045Y"),
+        ("PatientAge", b"forty ", None),
+        ("PatientSex", b"f ", "F"),
+        ("PatientSex", b"female", None),
+        ("SmokingStatus", b"SOMETIMES ", None),
+        ("OtherPatientIDs", b"1\\2\\3 ", "['1', '2', '3']"),
+        ("ReferencedStudySequence", b"nonsense", None),
+    ],
+)
+def test_an_illegal_value_is_mended_or_left_out_by_name(
+    keyword: str, content: bytes, copied: str | None
+) -> None:
+    value, doubts = taken(keyword, content)
+    assert value == copied
+    if keyword != "OtherPatientIDs":
+        assert len(doubts) == 1
+
+
+@pytest.mark.parametrize(
+    ("keyword", "content", "copied"),
+    [
+        ("PatientWeight", b"070.50", "070.50"),
+        ("PatientName", b"DOE^JOHN^^^", "DOE^JOHN^^^"),
+        ("PatientBirthDate", b"19800615", "19800615"),
+        ("PatientComments", b"left \\ right ", "left \\ right"),
+        ("PatientSex", b"", ""),
+    ],
+)
+def test_a_legal_value_is_copied_without_a_word(
+    keyword: str, content: bytes, copied: str
+) -> None:
+    assert taken(keyword, content) == (copied, [])
+
+
+@pytest.mark.parametrize("vr", ["LO", "UN", "ST"])
+def test_a_sequence_under_another_vr_is_left_out(vr: str) -> None:
+    value, doubts = taken("ProcedureCodeSequence", b"not a sequence", vr=vr)
+    assert value is None
+    assert "Procedure Code Sequence" in doubts[0]
+
+
+def test_a_text_under_another_vr_is_read_as_what_it_is() -> None:
+    assert taken("PatientID", b"4711", vr="UN") == ("4711", [])
+    assert taken("StudyDescription", b"Spine ", vr="ST") == ("Spine", [])
+
+
+def test_codes_keep_what_makes_them_codes() -> None:
+    dataset = Dataset()
+    code = {"CodeValue": "MRL1", "CodingSchemeDesignator": "99LOC"}
+    dataset.ProcedureCodeSequence = [
+        item(**code, CodeMeaning="M" * 77),
+        item(**code, CodeMeaning=""),
+        item(CodeMeaning="no value"),
+        item(),
+    ]
+    copier = Copier(dataset)
+    (kept,) = copier.take(["ProcedureCodeSequence"]).ProcedureCodeSequence
+    assert kept.CodeMeaning == "M" * 64
+    assert len(copier.doubts) == 2
+
+
+def spoilt(source: Dataset) -> None:
+    """Spoil much of what results copy."""
+    for keyword, content in {
+        "PatientWeight": b"70 kg ",
+        "PatientSize": b"1,75",
+        "PatientAge": b"45 years",
+        "ReferringPhysicianName": b"DOCTOR^ONE\\DOCTOR^TWO",
+        "PatientName": b"DOE\\JOHN",
+        "PatientID": b"1" * 80,
+        "AccessionNumber": b"A" * 40,
+        "StudyID": b"S" * 40,
+        "StudyDate": b"2026.01.02",
+        "StudyTime": b"10:15",
+        "StudyDescription": b"Spine\r\nlumbar",
+        "EthnicGroup": b"E" * 40,
+        "SmokingStatus": b"SOMETIMES ",
+        "PatientSexNeutered": b"PERHAPS ",
+        "Manufacturer": b"M" * 100,
+        "SoftwareVersions": b"a\\" + b"b" * 100,
+        "DeviceSerialNumber": b"D" * 100,
+        "InstitutionName": b"Hospital\x1b\x01",
+        "StationName": b"S" * 30,
+        "SeriesNumber": b"three ",
+        "SliceThickness": b"4,0 ",
+        "BodyPartExamined": b"Lumbar spine, all of it ",
+    }.items():
+        put(source, keyword, content)
+    put(source, "OtherPatientIDsSequence", b"nonsense", vr="LO")
+    source.ProcedureCodeSequence = [
+        item(CodeValue="1", CodingSchemeDesignator="99LOC", CodeMeaning="M" * 80),
+        item(),
+    ]
+    source.ReferencedStudySequence = [item(), item(ReferencedSOPClassUID="1.2.3")]
+    source.IssuerOfAccessionNumberSequence = [item()]
+    source.PatientSpeciesCodeSequence = [item()]
+    source.add_new(0x00101001, "PN", "Other^Name")
+
+
+def test_a_source_that_is_wrong_throughout_gives_valid_results(tmp_path: Path) -> None:
+    series, labels = decoded_phantom(tmp_path / "source")
+    for source in series.sources:
+        spoilt(source)
+    (notice,) = doubts_about(series.sources[0])
+    assert notice.code == "attributes_mended"
+    for name in ("Patient's Weight", "Referring Physician's Name", "Station Name"):
+        assert name in notice.text
+    assert "DOE" not in notice.text
+    request = replace(REQUEST, objects=ROLES)
+    objects = encode_result(phantom_result(labels), series, request)
+    for one in objects:
+        path = tmp_path / f"{one.name}.dcm"
+        path.write_bytes(encode_file(one.dataset))
+        assert errors_of("dciodvfy", path) == [], one.name
+    for dataset in by_name(objects).values():
+        assert dataset.PatientID == "1" * 64
+        assert dataset.ReferringPhysicianName == "DOCTOR^ONE"
+        assert "PatientWeight" not in dataset
+
+
+NAME = "张^三"
+
+
+@pytest.mark.parametrize(
+    ("label", "content", "copied", "doubt"),
+    [
+        ("ISO_IR 100", NAME.encode("gbk"), "ÕÅ^Èý", "looks like GB 18030"),
+        ("ISO_IR 100", NAME.encode(), NAME, "is in UTF-8"),
+        (None, NAME.encode(), NAME, "is in UTF-8"),
+        (None, "Müller".encode("latin-1"), "Müller", "no label"),
+        ("ISO_IR_192", NAME.encode(), NAME, "misspelt"),
+        ("GB18030", NAME.encode("gb18030"), NAME, ""),
+        ("ISO_IR 192", "Müller".encode("latin-1"), "Müller", "is not in UTF-8"),
+        ("ISO_IR 192", NAME.encode(), NAME, ""),
+        ("ISO_IR 100", "Müller^Jörg".encode("latin-1"), "Müller^Jörg", ""),
+        ("KLINGON", b"Doe^John", "Doe^John", ""),
+    ],
+)
+def test_a_wrong_label_of_the_character_set_is_told(
+    label: str | None, content: bytes, copied: str, doubt: str
+) -> None:
+    dataset = Dataset()
+    if label is not None:
+        put(dataset, "SpecificCharacterSet", label.encode())
+    put(dataset, "PatientName", content)
+    put(dataset, "StudyDescription", content)
+    copier = Copier(dataset)
+    taken_over = copier.take(["PatientName", "StudyDescription"])
+    assert str(taken_over.PatientName) == copied
+    assert taken_over.StudyDescription == copied
+    assert any(doubt in said for said in copier.doubts) if doubt else not copier.doubts
