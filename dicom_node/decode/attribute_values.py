@@ -7,8 +7,9 @@ representation forbids. Each function here returns a plain value or None.
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import MutableSequence, Sized
+from collections.abc import Iterator, MutableSequence, Sized
 
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
@@ -24,6 +25,9 @@ UNREADABLE = (
     BytesLengthException,
 )
 """What pydicom raises when the bytes of an element do not fit its VR."""
+
+
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 
 
 def raw(dataset: Dataset, keyword: str | int) -> object:
@@ -60,17 +64,28 @@ def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def numbers(dataset: Dataset, keyword: str | int) -> tuple[float, ...]:
-    """Return all values as finite numbers; empty if any is not one."""
+    """Return all values as finite numbers; empty if any is not one.
+
+    Numbers count in whatever VR they stand, and with a comma for a point.
+    """
     found = []
-    for part in _parts(dataset, keyword):
+    for part in _numerals(dataset, keyword):
         try:
-            number = float(str(part))
+            number = float(_DECIMAL_COMMA.sub(r"\1.\2", part))
         except ValueError:
             return ()
         if not math.isfinite(number):
             return ()
         found.append(number)
     return tuple(found)
+
+
+def _numerals(dataset: Dataset, keyword: str | int) -> Iterator[str]:
+    for part in _parts(dataset, keyword):
+        if isinstance(part, bytes):  # of VR UN
+            part = part.decode("latin-1")  # noqa: PLW2901 - the same, as text
+        # Texts of other VRs are not parted by backslashes.
+        yield from (text.strip(" \0") for text in str(part).split("\\"))
 
 
 def number(dataset: Dataset, keyword: str | int) -> float | None:

@@ -61,7 +61,6 @@ _ISOLATED = frozenset(
 _CODESTREAM_END = b"\xff\xd9"
 """EOI of JPEG and JPEG-LS, EOC of JPEG 2000: without it the picture was cut, and a
 decoder may fill the rest in silence."""
-_MAX_PADDING_BYTES = 16
 _ISOLATED_TIMEOUT_S = 120.0
 _ENDED_BY_MACHINE = frozenset(
     {
@@ -192,8 +191,9 @@ def _check_complete(instance: Dataset, syntax: UID) -> None:
         return
     frames = attribute_values.whole(instance, "NumberOfFrames") or 1
     for codestream in generate_frames(instance.PixelData, number_of_frames=frames):
-        end = codestream[-_MAX_PADDING_BYTES:].rstrip(b"\0")
-        if not end.endswith(_CODESTREAM_END):
+        end = codestream.rfind(_CODESTREAM_END)
+        behind = codestream[end + len(_CODESTREAM_END) :].rstrip(b"\0")
+        if end < 0 or len(set(behind)) > 1:  # padding is one byte, again and again
             raise _unreadable(syntax, "truncated")
 
 

@@ -107,6 +107,11 @@ class ReadLimits:
 DEFAULT_LIMITS = ReadLimits()
 
 
+def limits_of(max_inflated_mb: int) -> ReadLimits:
+    """Return the limits that a setting asks for."""
+    return ReadLimits(inflated_bytes=max_inflated_mb * 2**20)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredFile:
     """A file as read.

@@ -333,6 +333,11 @@ class Work(Section):
     )
     processes: Annotated[int, Field(ge=1, le=16)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
+    max_inflated_mb: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=256,
+        description="A deflated instance that grows beyond this is rejected, whatever "
+        "size its header tells.",
+    )
 
 
 class Log(Section):

@@ -11,6 +11,7 @@ from analysis.contract.plugin import Analysis, Context
 from analysis.contract.result import AnalysisResult
 from dicom_node.corrections.read_seg import DecodedOutlines
 from dicom_node.decode.headers import read_headers
+from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode.source_attributes import doubts_about
@@ -51,9 +52,19 @@ class Analysed:
 
 
 def analyse_series(
-    paths: Sequence[Path], analysis: Analysis, *, threads: int, device: str = "cpu"
+    paths: Sequence[Path],
+    analysis: Analysis,
+    *,
+    threads: int,
+    device: str = "cpu",
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Analysed:
     """Decode one series and run an analysis on it.
+
+    Parameters
+    ----------
+    limits
+        How much one file may hold.
 
     Raises
     ------
@@ -64,13 +75,13 @@ def analyse_series(
     AnalysisError
         If the analysis or the machine is at fault.
     """
-    decoded = read_volume(paths)
+    decoded = read_volume(paths, limits=limits)
     doubts = doubts_about(decoded.sources[0])
     decoded = replace(decoded, warnings=(*decoded.warnings, *doubts))
     (role,) = analysis.inputs
     context = Context(
         subject=decoded.subject,
-        summaries={role: summarise(read_headers(paths))},
+        summaries={role: summarise(read_headers(paths, limits=limits))},
         acquisitions={role: decoded.acquisition},
         threads=threads,
         device=device,

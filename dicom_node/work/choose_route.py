@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.contract.plugin import SeriesSummary, Weighting
 from dicom_node.decode.headers import read_headers
+from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
 from dicom_node.plugins import Registry, ask_accepts
@@ -103,9 +104,18 @@ def _filtered_out(summary: SeriesSummary, accept: Accept) -> Reason | None:
 
 
 def choose_from_headers(
-    series: ReceivedSeries, routes: Sequence[Route], registry: Registry
+    series: ReceivedSeries,
+    routes: Sequence[Route],
+    registry: Registry,
+    *,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Choice:
     """Return the route of a series, told from the headers of its instances.
+
+    Parameters
+    ----------
+    limits
+        How much one file may hold.
 
     Raises
     ------
@@ -113,7 +123,9 @@ def choose_from_headers(
         If an analysis that is asked does not answer.
     """
     try:
-        headers = read_headers([instance.path for instance in series.instances])
+        headers = read_headers(
+            [instance.path for instance in series.instances], limits=limits
+        )
         rejection = reject(headers)
     except SeriesRejectedError as error:
         return Choice(rejection=Reason(error.reason, error.text))

@@ -181,6 +181,7 @@ class Stages:
 
     def _analyse_series(self, job: Job) -> Analysed:
         from dicom_node.corrections.measure_again import analyse_correction
+        from dicom_node.decode.read_file import limits_of
         from dicom_node.work.analyse import analyse_series
 
         if job.correction is not None:
@@ -196,6 +197,7 @@ class Stages:
             self._registry.get(job.analysis),
             threads=self._settings.work.threads,
             device=self._settings.work.device,
+            limits=limits_of(self._settings.work.max_inflated_mb),
         )
 
     def _taken(self, job: Job) -> Analysed | None:

@@ -17,6 +17,7 @@ from dicom_node.corrections.match import (
     is_with_a_peer,
     place,
 )
+from dicom_node.decode.read_file import limits_of
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
@@ -71,7 +72,12 @@ class Triage:
         """Owe the job that measures a series with the network, or its rejection."""
         series = order.series
         rows = self._queue.of_series(series.study_uid, series.series_uid)
-        choice = choose_from_headers(series, self._settings.routes, self._registry)
+        choice = choose_from_headers(
+            series,
+            self._settings.routes,
+            self._registry,
+            limits=limits_of(self._settings.work.max_inflated_mb),
+        )
         job = self._shaped(series, choice)
         known = _known(job, rows, order)
         if known is not None:

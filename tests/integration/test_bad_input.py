@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -25,6 +29,7 @@ from pydicom.uid import (
 from pynetdicom.dsutils import encode
 
 from tests.support import phantom_plugin, variants
+from tests.support.dicom3tools import errors_of
 from tests.support.mr_series import transcode
 from tests.support.mr_sources import reheader_rsna
 from tests.support.node_process import Node, node_for
@@ -71,9 +76,10 @@ def _mixed(series: Series) -> Series:
     return made
 
 
-def _one_axial(series: Series) -> Series:
+def _three_axial(series: Series) -> Series:
     made = fresh(series)
-    made[-1].ImageOrientationPatient = AXIAL
+    for instance in made[-3:]:
+        instance.ImageOrientationPatient = AXIAL
     return made
 
 
@@ -100,6 +106,20 @@ def _two_echoes(series: Series) -> Series:
 def _two_patients(series: Series) -> Series:
     made = fresh(series)
     made[3].PatientID = "SOMEBODY-ELSE"
+    return made
+
+
+def _two_names(series: Series) -> Series:
+    made = fresh(series)
+    for instance in made[4:]:
+        instance.PatientName = "Else^Someone"
+    return made
+
+
+def _two_phases(series: Series) -> Series:
+    made = fresh(series)
+    for number in (1, 4):
+        made[number].ImageType = ["ORIGINAL", "PRIMARY", "P", "ND"]
     return made
 
 
@@ -130,7 +150,25 @@ REJECTED = {
         lambda s: fresh(s, without("ImagePositionPatient")), "missing_position"
     ),
     "every other slice axial": Case(_mixed, "not_sagittal"),
-    "one slice axial": Case(_one_axial, "not_sagittal"),
+    "three slices axial": Case(_three_axial, "not_sagittal"),
+    "phase": Case(
+        lambda s: fresh(s, saying(ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])),
+        "not_magnitude",
+    ),
+    "phase in two": Case(_two_phases, "uneven_spacing"),
+    "T2 map": Case(
+        lambda s: fresh(s, saying(ImageType=["ORIGINAL", "PRIMARY", "T2 MAP", "T2"])),
+        "parametric_map",
+    ),
+    "fat of a Dixon series": Case(
+        lambda s: fresh(s, saying(ImageType=["DERIVED", "PRIMARY", "DIXON", "FAT"])),
+        "dixon_component",
+    ),
+    "an animal": Case(
+        lambda s: fresh(s, saying(PatientSpeciesDescription="Canis lupus familiaris")),
+        "not_human",
+    ),
+    "two names": Case(_two_names, "mixed_patients"),
     "slices in a fan": Case(_fan, "mixed_orientation"),
     "doubled position": Case(_doubled_position, "doubled_position"),
     "two echoes": Case(_two_echoes, "several_volumes"),
@@ -251,6 +289,42 @@ def test_each_series_that_cannot_be_measured_is_rejected_with_its_reason(
     for what, case in REJECTED.items():
         code, _, text = jobs[sent[what]]["reason"].partition(": ")
         assert (code, bool(text)) == (case.reason, True), what
+
+
+def test_a_series_with_a_stray_and_illegal_attributes_is_served(
+    node: Node, archive: Archive, little: Series, tmp_path: Path
+) -> None:
+    """The stray is left out; what is only copied is mended; the results are valid."""
+    sent = fresh(little)
+    for instance in sent:
+        for keyword, content in (
+            ("PatientWeight", b"70 kg "),
+            ("ReferringPhysicianName", b"DOCTOR^ONE\\DOCTOR^TWO "),
+            ("StudyID", b"S" * 40),
+        ):
+            tag = Tag(keyword)
+            instance[tag] = RawDataElement(
+                tag, dictionary_VR(tag), len(content), content, 0,
+                is_implicit_VR=False, is_little_endian=True, is_raw=True,
+            )  # fmt: skip
+    (stray,) = fresh(little[:1])
+    stray.SeriesInstanceUID = sent[0].SeriesInstanceUID
+    stray.ImageOrientationPatient = CORONAL
+    stray.PatientName = sent[0].PatientName
+    uid = str(sent[0].SeriesInstanceUID)
+    assert send([*sent, stray], node.port) == [SUCCESS] * (len(sent) + 1)
+    assert job_of(node, uid)["state"] == "done"
+    results = archive.results_of(sent)
+    assert len(results) >= 3
+    for number, result in enumerate(results):
+        path = tmp_path / f"{number}.dcm"
+        result.save_as(path, enforce_file_format=True)
+        assert errors_of("dciodvfy", path) == []
+        assert result.ReferringPhysicianName == "DOCTOR^ONE"
+    job = job_of(node, uid)
+    (report,) = node.folder.glob(f"spool/outbox/{job['id']}*/report.json")
+    codes = {warning["code"] for warning in json.loads(report.read_text())["warnings"]}
+    assert {"instances_left_out", "attributes_mended"} <= codes
 
 
 def test_bytes_that_are_no_dataset_are_refused_and_make_no_job(

@@ -135,3 +135,20 @@ def test_one_unreadable_instance_rejects_the_series(tmp_path: Path) -> None:
         read_headers([good, letter])
     assert caught.value.reason == "unreadable_instance"
     assert "colleague" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("vr", "content"),
+    [
+        ("DS", b"0,5\\0,25"),
+        ("LO", b"0.5\\0.25"),
+        ("UN", b"0.5\\0.25"),
+        ("LT", b"0,5\\0,25"),
+    ],
+)
+def test_geometry_is_read_with_commas_and_under_other_vrs(
+    tmp_path: Path, vr: str, content: bytes
+) -> None:
+    path = write_one(tmp_path)
+    spoil(path, "PixelSpacing", vr, content + b" " * (len(content) % 2))
+    assert read_header(path).pixel_spacing_mm == (0.5, 0.25)

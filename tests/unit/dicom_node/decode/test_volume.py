@@ -545,3 +545,19 @@ def test_a_refusal_carries_no_patient_data(tmp_path: Path) -> None:
     assert isinstance(error, GeometryError)
     for secret in ("Phantom", "PHANTOM1", "ACC0001", "19800615"):
         assert secret not in str(error)
+
+
+@pytest.mark.parametrize("padding", [b"\0" * 40, b"\xff" * 3, b" " * 100])
+def test_padding_behind_a_code_stream_is_no_truncation(
+    tmp_path: Path, padding: bytes
+) -> None:
+    shape = (2, 64, 48)
+    datasets = build_series(ramp(shape), frame_of(shape))
+    paths = write_series(tmp_path, datasets, syntax=JPEGLSLossless)
+    for path in paths:
+        dataset = dcmread(path)
+        (stream,) = generate_frames(dataset.PixelData, number_of_frames=1)
+        whole = stream.rstrip(b"\0") + padding
+        dataset.PixelData = encapsulate([whole])
+        dataset.save_as(path)
+    assert np.array_equal(read_volume(paths).volume.voxels, ramp(shape))
