@@ -27,7 +27,8 @@ _LOOK_S = 0.05
 _ASK_S = 0.5
 _RESTART_S = 0.5
 _SEND_WITHIN_S = 180.0
-_SETTLE_WITHIN_S = 300.0
+_SETTLE_WITHIN_S = 900.0
+"""Long, because other work may have the processor."""
 _PEER_TIMEOUT_S = 2
 _WAYS = {
     Way.WHOLE: 6,
