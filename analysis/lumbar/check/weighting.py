@@ -18,12 +18,11 @@ from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
 from analysis.lumbar.doubt import SERIES, SIGNAL, Doubt, Effect
+from analysis.lumbar.fitted import FLUID_RATIO
 
-MIN_FLUID_RATIO = 1.1
-"""Fluid to marrow. With this network, in `../shared/data` (split train): T1 of 4 series
-has 0.54 to 0.85; T2 of 25 SPIDER patients 1.49 (a clipped export) to 5.2, of other
-hospitals 2.6 to 3.7, TIRM (2) 3.0 and 3.3. Gradient echo (2) has 1.82 and 1.94: it is
-not told from T2, which is why no signal is measured where the weighting is unknown."""
+MIN_FLUID_RATIO = FLUID_RATIO.limit
+"""Fluid to marrow; gradient echo is not told from T2 by it, which is why no signal is
+measured where the weighting is unknown."""
 _FLUID_PERCENTILE = 80.0
 """Of the canal: above the nerve roots in it."""
 _MIN_VOXELS = 200

@@ -16,17 +16,15 @@ from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.find.discs import find_discs
+from analysis.lumbar.fitted import CUT_STEPS
 
 _MISSING_RATIO = 1.6
 """A step along the spine this much longer than its neighbours hides a disc: one disc
 level is at most 1.3 times the next (anatomy), two are 2."""
 _MISSING_MM = 44.0
 """A shorter step is one tall vertebra."""
-_CUT_SHARE = 1.25
-"""Of a usual step: two in a row that are no longer hold one body. A line across L2 to
-L5 leaves 0.9 to 1.1 (six patients of train). In 46 series of train two compressed
-thoracic vertebrae in a row come nearest, with 1.31; from L1 down the least is 1.45, at
-a fracture of L1."""
+_CUT_SHARE = CUT_STEPS.limit
+"""Of a usual step: two in a row that are no longer hold one body."""
 _CUT_MM = 46.0
 """From disc to disc: one tall vertebra. Two of a small adult are more."""
 _S1_SHARE = 0.65

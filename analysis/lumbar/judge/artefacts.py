@@ -15,6 +15,7 @@ from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
 from analysis.lumbar.doubt import Doubt, Effect, of_body_height, warning
+from analysis.lumbar.fitted import BLUR_MM, JOLT_MM, VOID_MM2
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.value import Missing
 
@@ -29,19 +30,13 @@ scoliosis; slices of one series leave the middle of the canal from about 20 on. 
 patients of the split train have 2 to 26, 3 of them above 20."""
 MAX_WANDER_MM = 10.0
 """The middle of the canal wanders by its own half width between levels."""
-MAX_JOLT_MM = 1.2
-"""Of a structure against its two neighbour slices. Anatomy moves by 0.12 to 0.43 mm (25
-patients of train); a patient who moves between interleaved slices, by the whole way."""
-MAX_BLUR_MM = 0.45
+MAX_JOLT_MM = JOLT_MM.limit
+"""Of a structure against its two neighbour slices."""
+MAX_BLUR_MM = BLUR_MM.limit
 """By which heights change with the level at which outlines are drawn, median of the
-discs. 22 patients of train have 0.29 to 0.36, three with scoliosis 0.39 to 0.41; 19
-series of other hospitals 0.30 to 0.38 (T1 and STIR the most); with the second look at
-discs 33 series of SPIDER have 0.32 to 0.43. With 40 % of the lines of
-k-space taken while they lay 4 mm lower, six patients of train have 0.51 to 0.61, and
-their heights are wrong by 0.4 to 1.6 mm."""
-MIN_VOID_MM2 = 150.0
-"""A dark area this large inside the spine is no tissue. 25 patients of train have up to
-80 mm2 (a dark disc with gas); a screw of 6 mm lies dark over 40 mm of a body."""
+discs."""
+MIN_VOID_MM2 = VOID_MM2.limit
+"""A dark area this large inside the spine is no tissue."""
 _VOID_SHARE = 0.1
 """Of the signal of bone marrow: compact bone and noise have this or less."""
 _VOID_SMOOTH_MM = 0.8

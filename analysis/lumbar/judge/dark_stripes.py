@@ -21,12 +21,10 @@ from analysis.lumbar.anatomy.structures import (
     VERTEBRAE,
 )
 from analysis.lumbar.doubt import Doubt, Effect, of_disc
+from analysis.lumbar.fitted import STRIPE_SHARE
 
-MIN_SHARE = 0.82
-"""Of what is bright on one side of a line and dark on the other. 250 discs of 50
-series of train have at most 0.70, one of them 0.80 in a picture that begins 14 mm above
-it; stripes of 1.5 to 20 mm with 0 to 0.2 of the signal, level or leaning by 7 and 20
-deg, 0.83 to 1."""
+MIN_SHARE = STRIPE_SHARE.limit
+"""Of what is bright on one side of a line and dark on the other."""
 _DARK_RATIO = 0.6
 """Of the other side's signal. Stripes that keep half of it are found at times."""
 _BRIGHT_SHARE = 0.25

@@ -22,6 +22,7 @@ from analysis.lumbar.anatomy.structures import (
 )
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.doubt import Doubt, warning
+from analysis.lumbar.fitted import BODY_OVERLAP, DISC_OVERLAP
 
 _RIM_PX = 3
 """How far outside the outline a structure may still be: 2.4 mm."""
@@ -34,11 +35,8 @@ _DISC_OFFSET, _DISC_SLOPE = -0.268, 1.273
 over 125 drawn discs of 25 patients (`python -m tests.accuracy.confidence train`), four
 of whom disc 0.1.0, with which it was fitted, had not learnt from. For bodies the line
 has slope 1.00 and no offset, for S1 and canal too little differs to fit one."""
-UNCERTAIN_DISC = 0.865
-"""Below this lie 13 of these 125 discs, 8 of the 13 worst among them."""
-UNCERTAIN_BODY = 0.91
-"""Below this lie 4 of 125 bodies, all among the 13 worst; and none of 17 series of
-other hospitals."""
+UNCERTAIN_DISC = DISC_OVERLAP.limit
+UNCERTAIN_BODY = BODY_OVERLAP.limit
 _WARNED = (
     *VERTEBRAE[: len(MEASURED_LEVELS) + 1],
     *DISCS[: len(MEASURED_LEVELS)],

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analysis.lumbar.doubt import Doubt, Effect, Scope, of_disc
+from analysis.lumbar.fitted import HEIGHT_SHARE
 from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
 from analysis.lumbar.measure.quantities import (
     OF_BODIES,
@@ -22,12 +23,9 @@ from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra
 S = TypeVar("S", bound=Site)
 M = TypeVar("M", bound=Measured[Any])
 
-MAX_UNCERTAIN_SHARE = 1 / 3
+MAX_UNCERTAIN_SHARE = HEIGHT_SHARE.limit
 """Standard uncertainty of a height, of the height itself: beyond it the height may as
-well be half or half as much again. When it was chosen two of 125 discs of train had
-more, 0.36 and 0.52: one was read 1.6 mm too low of 5.2 mm, and the other's drawn
-outline could not be measured either; the next had 0.19. The networks have learnt from
-both since (0.22 and 0.32)."""
+well be half or half as much again."""
 
 
 def with_uncertainty(

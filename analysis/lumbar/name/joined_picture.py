@@ -16,12 +16,11 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
+from analysis.lumbar.fitted import SEAM_RATIO
 from analysis.lumbar.name.sacrum import Anchor, CountDoubt
 
-_MIN_RATIO = 2.2
-"""Change from one row to the next, against that of the rows around. 41 series of train
-have at most 1.8 between L1 and S1; six with L3 and a disc cut out, or shown twice, 2.5
-to 6."""
+_MIN_RATIO = SEAM_RATIO.limit
+"""Change from one row to the next, against that of the rows around."""
 _MIN_CHANGE = 0.05
 """Of the sum of both rows: nine series of `fcs_vb2` whose rows hardly differ have less,
 and there a seam is not seen."""

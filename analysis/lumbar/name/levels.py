@@ -20,6 +20,7 @@ from analysis.lumbar.doubt import Doubt, Refused, warning
 from analysis.lumbar.find.column import find_column, nearest_on_line
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.spacing import count_discs
+from analysis.lumbar.fitted import CONFIDENCE
 from analysis.lumbar.name.junction import MiddleView
 from analysis.lumbar.name.sacrum import MIN_BODY_SHARE, Bones, find_anchor
 
@@ -28,10 +29,8 @@ MIN_BODIES = 2
 from a chance pattern; in smoothed noise the network finds up to one."""
 MIN_BODY_MM2 = 250.0
 """Mean area of such a body in sagittal slices: 20 mm x 13 mm, a small child's."""
-MIN_CONFIDENCE = 0.87
-"""Mean probability of the named bodies and discs. In 32 pictures of smoothed noise the
-network reached 0.86, in 35 real series (two of another hospital, one fat-suppressed,
-one T1) 0.92 or more."""
+MIN_CONFIDENCE = CONFIDENCE.limit
+"""Mean probability of the named bodies and discs."""
 LOW_CONFIDENCE = 0.90
 """Below this the reader is warned."""
 _MIN_PIECE_SHARE = 0.1
