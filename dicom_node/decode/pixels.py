@@ -31,6 +31,7 @@ from pydicom.uid import (
 )
 
 from dicom_node.decode import attribute_values, decoder_process
+from dicom_node.decode.codestream_size import codestream_size
 from dicom_node.decode.machine_trouble import raise_for_machine
 from dicom_node.errors import MachineTroubleError, PixelDataError
 
@@ -195,6 +196,18 @@ def _check_complete(instance: Dataset, syntax: UID) -> None:
         behind = codestream[end + len(_CODESTREAM_END) :].rstrip(b"\0")
         if end < 0 or len(set(behind)) > 1:  # padding is one byte, again and again
             raise _unreadable(syntax, "truncated")
+        _check_size(instance, codestream, syntax)
+
+
+def _check_size(instance: Dataset, codestream: bytes, syntax: UID) -> None:
+    """Refuse a code stream of another size before a decoder makes room for it."""
+    told = codestream_size(codestream)
+    rows, columns = (
+        attribute_values.whole(instance, key) or 0 for key in ("Rows", "Columns")
+    )
+    if told is not None and told != (rows, columns):
+        why = f"the code stream is of {told[0]} x {told[1]}"
+        raise _unreadable(syntax, f"{why}, the header tells {rows} x {columns}")
 
 
 def _check_length(instance: Dataset, syntax: UID) -> None:

@@ -561,3 +561,21 @@ def test_padding_behind_a_code_stream_is_no_truncation(
         dataset.PixelData = encapsulate([whole])
         dataset.save_as(path)
     assert np.array_equal(read_volume(paths).volume.voxels, ramp(shape))
+
+
+@pytest.mark.parametrize(
+    "syntax", [JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless]
+)
+def test_a_code_stream_of_another_size_is_refused_before_it_is_decoded(
+    tmp_path: Path, syntax: str
+) -> None:
+    shape = (1, 64, 48)
+    datasets = build_series(ramp(shape), frame_of(shape))
+    (path,) = write_series(tmp_path, datasets, syntax=syntax)
+    assert read_volume([path]).volume.voxels.shape == shape
+    dataset = dcmread(path)
+    dataset.Columns = 32
+    dataset.save_as(path)
+    error = _refusal([path])
+    assert error.reason == "unreadable_pixels"
+    assert "the code stream is of 64 x 48, the header tells 64 x 32" in error.text
