@@ -28,7 +28,7 @@ _REFORMAT_TERMS = frozenset(
 )
 
 _IDENTITY_PARTS = ("Patient ID", "Issuer of Patient ID", "name", "birth date", "sex")
-_KIND_CODES = {
+KIND_CODES = {
     PictureKind.MAP: "parametric_map",
     PictureKind.COLOUR: "not_grey",
     PictureKind.PROJECTION: "derived",
@@ -222,7 +222,7 @@ def _reject_kind(kinds: Sequence[PictureKind]) -> tuple[str, str] | None:
     if any(kind in MEASURABLE for kind in kinds):
         return None
     kind = kinds[0]
-    code = _KIND_CODES.get(kind, "not_magnitude")
+    code = KIND_CODES.get(kind, "not_magnitude")
     return code, f"the pictures are not anatomy as received: {kind.value}"
 
 
