@@ -12,6 +12,8 @@ _SHA_DIGITS = 16
 """Of the content's SHA-256 in a file name: 64 bits tell versions of one instance."""
 
 _DIGEST_DIGITS = 32
+KEPT = "kept.bin"
+"""Beside the results of a job; never delivered."""
 
 PENDING = "pending-"
 """Begins the name of a manifest whose job is not yet durable."""
@@ -97,6 +99,10 @@ class SpoolLayout:
     def job_outbox(self, job_id: str) -> Path:
         """Return the folder of a job's results."""
         return self.outbox / job_id
+
+    def kept(self, job_id: str) -> Path:
+        """Return the file of what an analysis wants back with corrected outlines."""
+        return self.job_outbox(job_id) / KEPT
 
 
 def instance_name(sop_instance_uid: str, sha256: str) -> str:

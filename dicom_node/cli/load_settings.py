@@ -17,7 +17,7 @@ def read(config: Path) -> Settings:
     SettingsError
         With every mistake.
     """
-    from dicom_node.plugins import installed
+    from dicom_node.plugins.registry import installed
     from dicom_node.settings.load import load
 
     return load(config, analyses=list(installed()))

@@ -100,7 +100,7 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
-    from dicom_node.plugins import Registry, can_follow_up, installed
+    from dicom_node.plugins.registry import Registry, can_follow_up, installed
     from dicom_node.work.compute_device import missed_device
 
     registry, work = Registry(installed()), settings.work

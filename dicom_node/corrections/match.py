@@ -13,7 +13,7 @@ from dicom_node.corrections.read_seg import (
     refuse_unknown,
 )
 from dicom_node.errors import AnalysisUnavailableError, OutlinesRefusedError
-from dicom_node.plugins import Registry
+from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, JobRow, JobState, Reason, ReceivedSeries
 from dicom_node.settings.sections import Route
 

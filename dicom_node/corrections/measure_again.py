@@ -13,13 +13,13 @@ from dicom_node.corrections.read_seg import read_outlines, read_segmentation_hea
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.decode.volume import read_volume
+from dicom_node.encode.result_context import EditedOutlines
 from dicom_node.encode.source_attributes import doubts_about
 from dicom_node.errors import SourceMissingError
+from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job
 from dicom_node.series.manifest import latest_series
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.analyse import Analysed
-from dicom_node.work.result_files import KEPT
 
 
 def measured_job(layout: SpoolLayout, job: Job) -> Job:
@@ -152,9 +152,16 @@ def measure_outlines(
         elsewhere=how.elsewhere,
     )
     result = analysis.measure({role: decoded.volume}, context, given)
-    return Analysed(
-        decoded=decoded, result=result, outlines=drawn, correction=how.number
+    edited = EditedOutlines(
+        sop_class_uid=drawn.sop_class_uid,
+        sop_instance_uid=drawn.sop_instance_uid,
+        series_uid=drawn.series_uid,
+        editor=drawn.editor,
+        number=how.number,
+        segments=drawn.segments,
+        tracking=drawn.tracking,
     )
+    return Analysed(decoded=decoded, result=result, edited=edited)
 
 
 def _kept(layout: SpoolLayout, former: str | None) -> bytes:
@@ -162,7 +169,7 @@ def _kept(layout: SpoolLayout, former: str | None) -> bytes:
     if former is None:
         return b""
     try:
-        return (layout.job_outbox(former) / KEPT).read_bytes()
+        return layout.kept(former).read_bytes()
     except FileNotFoundError:
         return b""
 

@@ -29,14 +29,14 @@ from dicom_node.errors import (
     NodeError,
     SeriesRejectedError,
 )
-from dicom_node.plugins import Registry, can_follow_up
+from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.choose_route import choose
+from dicom_node.plugins.registry import Registry, can_follow_up
 from dicom_node.prior.archive import PeerArchive
 from dicom_node.prior.search import Found, Search, current_of
 from dicom_node.records import Job
 from dicom_node.settings.sections import FollowUp, Route, Settings
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.analyse import Analysed, analyse_series
-from dicom_node.work.choose_route import choose
 
 _IDENTITY = {
     "other_patient_id": "another patient ID",

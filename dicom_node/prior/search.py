@@ -21,8 +21,8 @@ from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.encode.result_context import Reference
 from dicom_node.errors import NotSearchableError, SeriesRejectedError
+from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.prior.read_report import EarlierReport, ForeignReportError, read_report
-from dicom_node.work.analyse import Analysed
 
 _MAX_REPORTS = 20
 """Instances of an SR series; ours has one, and what others file there is not ours."""

@@ -27,8 +27,9 @@ from dicom_node.errors import (
     SpoolFailedError,
 )
 from dicom_node.identifiers import digest
-from dicom_node.plugins import Registry, installed
-from dicom_node.work.analyse import Analysed, analyse_series, encode_series
+from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.registry import Registry, installed
+from dicom_node.work.encode import encode_series
 from dicom_node.work.report_json import (
     failed_report,
     measured_report,

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 OVERLAY = "overlay.png"
-KEPT = "kept.bin"
-"""What the analysis wants back with corrected outlines; never delivered."""
 _DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
 """In the order in which a peer gets them: what is referred to goes first."""
 _WRITERS = 3

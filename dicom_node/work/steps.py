@@ -29,18 +29,18 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.plugins import Registry
+from dicom_node.plugins.registry import Registry
 from dicom_node.records import Job, Reason
 from dicom_node.settings.sections import Route, Settings
-from dicom_node.spool_layout import SpoolLayout, write_synced
+from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.compute_device import missed_device
-from dicom_node.work.result_files import KEPT, replace_folder, write_results
+from dicom_node.work.result_files import replace_folder, write_results
 from dicom_node.work.result_identity import content_time, result_id, shape_of
 
 if TYPE_CHECKING:
     from dicom_node.encode.result_context import EncodeRequest
     from dicom_node.encode.result_objects import EncodedObject
-    from dicom_node.work.analyse import Analysed
+    from dicom_node.plugins.analyse_series import Analysed
     from dicom_node.work.triage import Triage
 
 _NOTE_TITLE = "No measurement"
@@ -182,7 +182,7 @@ class Stages:
     def _analyse_series(self, job: Job) -> Analysed:
         from dicom_node.corrections.measure_again import analyse_correction
         from dicom_node.decode.read_file import limits_of
-        from dicom_node.work.analyse import analyse_series
+        from dicom_node.plugins.analyse_series import analyse_series
 
         if job.correction is not None:
             return analyse_correction(
@@ -207,7 +207,7 @@ class Stages:
 
     def _encode(self, job: Job) -> Outcome:
         from dicom_node.corrections.measure_again import measured_job
-        from dicom_node.work.analyse import encode_series
+        from dicom_node.work.encode import encode_series
         from dicom_node.work.notices import notices_about
         from dicom_node.work.report_json import measured_report
 

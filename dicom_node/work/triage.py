@@ -21,14 +21,14 @@ from dicom_node.decode.read_file import limits_of
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.plugins import Registry
+from dicom_node.plugins.choose_route import Choice, choose_from_headers
+from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, Job, JobRow, JobState, Reason, ReceivedSeries
 from dicom_node.series.content_times import first_accepted_s
 from dicom_node.series.manifest import is_arriving, latest_series
 from dicom_node.series.verify_files import verify_files
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.choose_route import Choice, choose_from_headers
 from dicom_node.work.result_files import deliverable
 from dicom_node.work.result_identity import result_id, shape_of, shape_of_rejection
 

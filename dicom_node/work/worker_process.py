@@ -58,7 +58,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     from dicom_node import log
     from dicom_node.jobs.executor import Executor
     from dicom_node.jobs.retry import retry_rule
-    from dicom_node.plugins import Registry, installed
+    from dicom_node.plugins.registry import Registry, installed
     from dicom_node.work.reports import Reports
     from dicom_node.work.steps import Stages
 

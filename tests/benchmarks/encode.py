@@ -23,8 +23,9 @@ from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES, EncodeRequest
 from dicom_node.encode.segmentation_object import segment_places
 from dicom_node.encode.source_attributes import evidence_of
 from dicom_node.identifiers import derived_uid
-from dicom_node.plugins import Registry, installed
-from dicom_node.work.analyse import Analysed, analyse_series, encode_series
+from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.registry import Registry, installed
+from dicom_node.work.encode import encode_series
 from dicom_node.work.result_files import write_results
 from tests.support.clinical import clinical_series
 from tests.support.encoded import REQUEST

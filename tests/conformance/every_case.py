@@ -24,10 +24,11 @@ from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.encode.result_context import ROLES, EncodeRequest
 from dicom_node.errors import SeriesRejectedError
-from dicom_node.plugins import Registry, installed
+from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.choose_route import choose
+from dicom_node.plugins.registry import Registry, installed
 from dicom_node.settings.sections import Route
-from dicom_node.work.analyse import Analysed, analyse_series, encode_series
-from dicom_node.work.choose_route import choose
+from dicom_node.work.encode import encode_series
 from tests.conftest import ROOT, SHARED_DATA
 from tests.support.dicom3tools import documented, errors_in, said, warnings_in
 from tests.support.encoded import REQUEST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.plugins import Registry
+from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
 from dicom_node.work.triage import Triage
 

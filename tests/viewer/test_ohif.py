@@ -22,8 +22,9 @@ from pydicom.uid import generate_uid
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.result_context import ROLES, EncodeRequest
-from dicom_node.plugins import Registry, installed
-from dicom_node.work.analyse import Analysed, analyse_series, encode_series
+from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.registry import Registry, installed
+from dicom_node.work.encode import encode_series
 from tests.support import variants
 from tests.support.browser import WITHIN_S, Browser, artefacts, needed
 from tests.support.encoded import REQUEST

@@ -23,7 +23,7 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node import enqueue_series as intake_module
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
-from dicom_node.plugins import GROUP, Registry
+from dicom_node.plugins.registry import GROUP, Registry
 from dicom_node.receive.events import InstanceStored
 from dicom_node.receive.file_meta import read_meta
 from dicom_node.records import JobState, StoredInstance

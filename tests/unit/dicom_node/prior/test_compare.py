@@ -14,13 +14,13 @@ from pydicom.dataset import Dataset
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import AnalysisResult
 from dicom_node.errors import PeerUnreachableError
-from dicom_node.plugins import Registry
+from dicom_node.plugins.analyse_series import Analysed
+from dicom_node.plugins.registry import Registry
 from dicom_node.prior import compare as follow_up
 from dicom_node.prior.compare import Seeking
 from dicom_node.records import Completion, Job, ReceivedSeries, StoredInstance
 from dicom_node.settings.sections import Peer, Route, Settings, Spool
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.analyse import Analysed
 from tests.support.encoded import decoded_phantom
 from tests.support.mr_series import build_series, write_series
 from tests.support.phantom_plugin import NAME, PhantomMri

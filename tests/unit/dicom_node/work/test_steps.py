@@ -16,7 +16,7 @@ from analysis.contract.plugin import Analysis
 from dicom_node import log
 from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
-from dicom_node.plugins import Registry
+from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
 from dicom_node.work.steps import Stages
 from tests.support.encoded import SHAPE, SPACING_MM
@@ -108,7 +108,7 @@ NEW_WITH_A_JOB = """
 import sys
 from pathlib import Path
 
-from dicom_node.plugins import Registry
+from dicom_node.plugins.registry import Registry
 from dicom_node.work.steps import Stages
 from dicom_node.settings.sections import Settings
 from tests.support.phantom_plugin import PhantomMri

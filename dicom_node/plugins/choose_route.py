@@ -10,7 +10,7 @@ from dicom_node.decode.headers import read_headers
 from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
-from dicom_node.plugins import Registry, ask_accepts
+from dicom_node.plugins.registry import Registry, ask_accepts
 from dicom_node.records import Reason, ReceivedSeries
 from dicom_node.settings.sections import Accept, Route
 

@@ -10,9 +10,9 @@ import pytest
 
 from analysis.contract.plugin import Plane, SeriesSummary, Weighting
 from dicom_node.errors import AnalysisUnavailableError
-from dicom_node.plugins import GROUP, Registry
+from dicom_node.plugins.choose_route import choose
+from dicom_node.plugins.registry import GROUP, Registry
 from dicom_node.settings.sections import Accept, Route
-from dicom_node.work.choose_route import choose
 from tests.support.phantom_plugin import NAME
 
 T2 = SeriesSummary(

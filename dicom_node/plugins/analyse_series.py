@@ -1,15 +1,14 @@
-"""One series from files to DICOM objects: decode, analyse, encode; no loops back."""
+"""One series from files to a result: decode, analyse; no loops back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.contract.plugin import Analysis, Context
 from analysis.contract.result import AnalysisResult
-from dicom_node.corrections.read_seg import DecodedOutlines
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import summarise
@@ -17,12 +16,7 @@ from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode.source_attributes import doubts_about
 
 if TYPE_CHECKING:
-    from dicom_node.encode.result_context import (
-        EditedOutlines,
-        EncodeRequest,
-        Reference,
-    )
-    from dicom_node.encode.result_objects import EncodedObject
+    from dicom_node.encode.result_context import EditedOutlines, Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,22 +27,19 @@ class Analysed:
     ----------
     compared_with
         The earlier examination with which the result was compared, if it was.
-    outlines
-        Those that a reader has corrected, if the result was measured from them.
-    correction
-        Which one of this series, counted from 1; 0 for none.
+    edited
+        The outlines of a reader, if the result was measured from them.
     """
 
     decoded: DecodedSeries
     result: AnalysisResult
     compared_with: Reference | None = None
-    outlines: DecodedOutlines | None = None
-    correction: int = 0
+    edited: EditedOutlines | None = None
 
     @property
     def corrected_uid(self) -> str | None:
         """SOP Instance UID of the SEG that was measured from, if one was."""
-        return None if self.outlines is None else self.outlines.sop_instance_uid
+        return None if self.edited is None else self.edited.sop_instance_uid
 
 
 def analyse_series(
@@ -88,38 +79,3 @@ def analyse_series(
     )
     result = analysis.analyse({role: decoded.volume}, context)
     return Analysed(decoded=decoded, result=result)
-
-
-def encode_series(
-    analysed: Analysed, request: EncodeRequest
-) -> tuple[EncodedObject, ...]:
-    """Turn a result into DICOM objects, in the order in which they are delivered.
-
-    Raises
-    ------
-    EncodingError
-        If an object breaks its IOD.
-    """
-    from dicom_node.encode.result_objects import encode_result
-
-    request = replace(
-        request, compared_with=analysed.compared_with, edited=_edited(analysed)
-    )
-    return encode_result(analysed.result, analysed.decoded, request)
-
-
-def _edited(analysed: Analysed) -> EditedOutlines | None:
-    from dicom_node.encode.result_context import EditedOutlines
-
-    drawn = analysed.outlines
-    if drawn is None:
-        return None
-    return EditedOutlines(
-        sop_class_uid=drawn.sop_class_uid,
-        sop_instance_uid=drawn.sop_instance_uid,
-        series_uid=drawn.series_uid,
-        editor=drawn.editor,
-        number=analysed.correction,
-        segments=drawn.segments,
-        tracking=drawn.tracking,
-    )

@@ -1,0 +1,1 @@
+"""Analyses that are installed: which takes a series, and how one is run."""
