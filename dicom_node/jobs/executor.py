@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from dbos import DBOS
 from dbos import error as dbos_error
@@ -20,7 +20,12 @@ from dicom_node.jobs.running_step import (
     StepKind,
     WorkerMessage,
 )
-from dicom_node.jobs.step_outcome import DeliveryOutcome, Outcome, TriageOutcome
+from dicom_node.jobs.step_outcome import (
+    DeliveryOutcome,
+    Outcome,
+    TriageOutcome,
+    Verdict,
+)
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
 from dicom_node.jobs.workflow import Work, register
@@ -81,26 +86,34 @@ class Executor:
 
 
 class _Watched:
-    """Passes work on, reports its steps, and knows when some was last running."""
+    """Passes work on, reports its steps, and knows when some was last running.
+
+    Of the steps that read what was sent here, or call an analysis, one runs at a time:
+    if the process dies of it, the supervisor knows of which, and blames no other.
+    """
 
     def __init__(self, work: Work, report: Callable[[WorkerMessage], None]) -> None:
         self._work = work
         self._report = report
+        self._one_at_a_time = threading.Lock()
         self._lock = threading.Lock()
         self._running = 0
         self._last_s = time.monotonic()
 
     def triage(self, order: TriageOrder) -> TriageOutcome:
-        with self._step(StepKind.TRIAGE):
+        with self._one_at_a_time, self._step(StepKind.TRIAGE):
             return self._work.triage(order)
 
     def analyse(self, job: Job) -> Outcome:
-        with self._step(StepKind.ANALYSE):
+        with self._one_at_a_time, self._step(StepKind.ANALYSE):
             _set_pace(dbos_setup.POLL_S)
             return self._work.analyse(job)
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
-        with self._step(StepKind.ENCODE):
+        # A rejection reads nothing, or one header, and need not wait for an analysis.
+        is_light = analysed.verdict is Verdict.REJECTED
+        alone = nullcontext() if is_light else self._one_at_a_time
+        with alone, self._step(StepKind.ENCODE):
             return self._work.encode(job, analysed)
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
