@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--data", type=Path, required=True, help="the data folder")
     compare.add_argument("--run", type=Path, default=_RUNS / "compare")
-    compare.add_argument("--out", type=Path, default=Path("docs/segmentation.md"))
+    compare.add_argument(
+        "--out", type=Path, default=Path("docs/segmentation-results.md")
+    )
     compare.add_argument("--steps", type=int, help="by default those of lumbar.yaml")
     compare.add_argument("--batch", type=int, help="crops in a step")
     compare.add_argument(

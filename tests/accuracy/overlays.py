@@ -3,7 +3,8 @@
 `python -m tests.accuracy.overlays` writes into `build/overlays`, which git ignores: of
 the T2 series of `rsna_dicom`, the slices of `sudirman2d` and the authors' pictures of
 `bianquenet`, none of which has labels, the first page of the result and, of a series,
-every slice with its structures. What was seen in them stands in docs/segmentation.md.
+every slice with its structures. What was seen in them stands in
+docs/segmentation-results.md.
 """
 
 from __future__ import annotations
