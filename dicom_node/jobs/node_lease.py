@@ -23,6 +23,8 @@ from dicom_node.errors import JobDatabaseError, StartError
 BEAT_S = 5.0
 _BEATS_MISSED = 3
 _LOOKS_PER_BEAT = 10
+_RELEASE_S = 1.0
+"""A node has ten seconds to stop, and this comes last."""
 _THE_ROW = 1
 
 _METADATA = sa.MetaData()
@@ -115,10 +117,11 @@ class NodeLease:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join(self._beat_s)
-        if self._engine is not None:
-            self._write(token="", beats=0)
-            self._engine.dispose()
+        self._thread.join(_RELEASE_S)
+        if self._engine is None or self._thread.is_alive():
+            return  # the database does not answer, and the node has to end
+        self._write(token="", beats=0)
+        self._engine.dispose()
 
     def _acquire(self, engine: sa.Engine) -> None:
         first = _row(engine)

@@ -58,6 +58,14 @@ def retry_rule(jobs: Jobs) -> RetryRule:
     )
 
 
+def age_text(age_s: float) -> str:
+    """Return an age for people."""
+    for unit, seconds in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if age_s >= 2 * seconds:
+            return f"{age_s / seconds:.0f} {unit}"
+    return f"{age_s:.1f} seconds"
+
+
 def _doubled(first_s: float, longest_s: float) -> list[float]:
     pauses_s = [min(first_s, longest_s)]
     while pauses_s[-1] < longest_s:

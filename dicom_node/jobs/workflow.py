@@ -18,14 +18,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
 from dicom_node.jobs.lost_work import MAX_LOSSES, Cause, cause_of, losses_of
-from dicom_node.jobs.retry import RetryRule
+from dicom_node.jobs.retry import RetryRule, age_text
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
@@ -102,10 +102,13 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
 
 @contextmanager
 def unrecorded_told(unrecorded: Callable[[], None]) -> Iterator[None]:
-    """Tell of an error of the database, which ends the workflow within."""
+    """Tell of a database that is full, broken or away, which ends the workflow within.
+
+    Only of that: a record that no database would take must not end worker after worker.
+    """
     try:
         yield
-    except SQLAlchemyError:
+    except OperationalError:
         unrecorded()
         raise
 
@@ -233,7 +236,7 @@ class _Workflows:
         if outcome.verdict is not Verdict.AGAIN or not self._rule.is_over(age_s):
             return outcome
         text = (
-            f"given up after {_age(age_s)} and {earlier.attempt} attempts: "
+            f"given up after {age_text(age_s)} and {earlier.attempt} attempts: "
             f"{outcome.text}"
         )
         return replace(outcome, verdict=Verdict.FAILED, text=text)
@@ -319,14 +322,6 @@ def _forget_before(this: DeliveryId) -> None:
     before = replace(this, number=this.number - 2)
     if before.number > 0:
         DBOS.delete_workflows([str(before)])
-
-
-def _age(age_s: float) -> str:
-    """Return an age for people."""
-    for unit, seconds in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if age_s >= 2 * seconds:
-            return f"{age_s / seconds:.0f} {unit}"
-    return f"{age_s:.1f} seconds"
 
 
 def _owed_to(job: Job) -> set[str]:
