@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
-from analysis.lumbar.judge.height_loss import height_losses
+from analysis.lumbar.judge.height_loss import height_losses, merged_bodies
 from analysis.lumbar.measure.height_loss import (
     USUAL,
     ExpectedShare,
@@ -93,6 +93,7 @@ def test_a_crushed_body_is_told_and_leaves_the_index_of_its_discs_to_the_others(
     whole = measured(WedgeSpine(hollow_mm=2.0))
     crushed = measured(WedgeSpine(hollow_mm=2.0, low_body=2, low_body_mm=14.0))
     assert height_losses(whole) == ()
+    assert merged_bodies(whole) == ()
     (notice,) = height_losses(crushed)
     assert notice.code == "vertebral_height_loss"
     assert notice.text.startswith("L3 has 0.")
@@ -107,3 +108,10 @@ def test_a_crushed_body_is_told_and_leaves_the_index_of_its_discs_to_the_others(
         reason = row.values["reference.dhi"]
         assert isinstance(reason, Missing)
         assert reason.code == "height_loss"
+
+
+def test_a_body_that_may_hold_a_crushed_one_puts_the_count_in_doubt() -> None:
+    tall = measured(WedgeSpine(low_body=2, low_body_mm=27.0 * 1.4))
+    (doubt,) = merged_bodies(tall)
+    assert doubt.code == "level_uncertain"
+    assert doubt.text.startswith("L3 has 1.")
