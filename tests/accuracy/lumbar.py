@@ -127,8 +127,8 @@ def pairs(patients: Mapping[str, tuple[Reading, Reading]], quantity: str) -> lis
     found = []
     for patient, readings in patients.items():
         for first, second in zip(*(r.rows.discs for r in readings), strict=True):
-            one, other = getattr(first, quantity), getattr(second, quantity)
-            if isinstance(one, float) and isinstance(other, float):
+            one, other = first.number(quantity), second.number(quantity)
+            if one is not None and other is not None:
                 found.append((patient, first.level, one, other))
     return found
 

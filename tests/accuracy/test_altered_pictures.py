@@ -331,7 +331,7 @@ def test_a_height_that_may_as_well_be_half_as_much_again_is_not_told(
     unsure = levels[0]
     for key in ("disc_height_mm", "disc_area_mm2", "pfirrmann_grade"):
         assert unsure["unmeasured"][key].startswith("too_uncertain")
-    assert unsure["uncertainty"] == {}
+    assert set(unsure["uncertainty"]) <= {"canal_ap_diameter_mm"}  # no disc in it
 
 
 def test_contrast_agent_and_a_child_leave_the_geometry(

@@ -28,15 +28,16 @@ MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
 LUMBAR_DISCS = 5
 _MIN_S1_SHARE = 0.9
-"""Of the bone below the lowest disc that must be called S1 for a certain count."""
+"""Of the bone below the lowest disc that must be called S1 for a certain count. Of 208
+series and slices of train one has less (vb2_19, 0.74)."""
 MIN_S1_HEIGHT_SHARE = 0.6
 """Of the height of the body above: S1 that shows less may be what is left of another
-body. The least of 288 series and slices is 0.78 (`python -m tests.accuracy.levels`
-counts what is refused)."""
+body. The least of the 288 series and middle slices with labels is 0.78."""
 MIN_S1_AREA_SHARE, _SMALL_S1_SHARE = 0.5, 0.6
 """The same of its area in the middle slices: below the first it is refused, below the
-second doubted. The least of 288 is 0.58; in a picture that fades within L4 what is left
-of L5 has 0.17 to 0.55."""
+second doubted. The least of 208 of train is 0.58; in pictures that fade within L4
+(`python -m tests.accuracy.level_names fades train`) what is left of L5 has 0.17 to
+0.56."""
 _EDGE_MM = 4.0
 """S1 that comes this close to the lower edge of the picture goes on beyond it: the
 network leaves the last 1 to 3 mm out."""
