@@ -14,6 +14,7 @@ from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES, pick
 from dicom_node.decode.picture_kind import MEASURABLE, PictureKind
 from dicom_node.decode.weighting import weighting_of
 from dicom_node.identifiers import MANUFACTURER
+from dicom_node.records import Reason
 
 _DOMINANT_COSINE = 0.8
 """A normal within 37 degrees of a patient axis belongs to that axis' plane.
@@ -74,20 +75,20 @@ def summarise(headers: Sequence[InstanceHeader]) -> SeriesSummary:
     )
 
 
-def reject(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+def reject(headers: Sequence[InstanceHeader]) -> Reason | None:
     """Return why the series cannot be analysed by anyone, or None.
 
     Returns
     -------
-    (code, text) or None
-        Code is one of `own_result`, `headers_incomplete`, `bad_uid`, `not_mr`,
+    Reason or None
+        Its code is one of `own_result`, `headers_incomplete`, `bad_uid`, `not_mr`,
         `not_an_image`, `mixed_patients`, `not_human`, `mixed_scanners`,
         `no_pixel_data`, `not_grey`, `localiser`, `derived`, `parametric_map`,
         `not_magnitude`, `dixon_component`, `mixed_weighting`; it never changes.
     """
     _first(headers)
     if any(header.manufacturer == MANUFACTURER for header in headers):
-        return "own_result", "the series is a result of this node"
+        return Reason("own_result", "the series is a result of this node")
     pictures = pick(headers).headers
     return (
         _reject_object(pictures[0])
@@ -131,7 +132,7 @@ def _first(headers: Sequence[InstanceHeader]) -> InstanceHeader:
     return headers[0]
 
 
-def _reject_object(first: InstanceHeader) -> tuple[str, str] | None:
+def _reject_object(first: InstanceHeader) -> Reason | None:
     absent = [
         name
         for name, value in (
@@ -144,16 +145,20 @@ def _reject_object(first: InstanceHeader) -> tuple[str, str] | None:
         if not value
     ]
     if absent:
-        return "headers_incomplete", f"missing from the dataset: {', '.join(absent)}"
+        return Reason(
+            "headers_incomplete", f"missing from the dataset: {', '.join(absent)}"
+        )
     kind = UID(first.sop_class_uid).name
     if first.rows is None or first.columns is None:
-        return "not_an_image", f"not an image: {kind}"
+        return Reason("not_an_image", f"not an image: {kind}")
     if first.modality != "MR" or first.sop_class_uid not in MR_IMAGE_CLASSES:
-        return "not_mr", f"not an MR image: {kind}, modality {first.modality[:16]}"
+        return Reason(
+            "not_mr", f"not an MR image: {kind}, modality {first.modality[:16]}"
+        )
     return None
 
 
-def _reject_identity(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+def _reject_identity(headers: Sequence[InstanceHeader]) -> Reason | None:
     """Refuse what results could not name, or could not give to one patient."""
     for name, uids in (
         ("Study Instance UID", {header.study_uid for header in headers}),
@@ -162,11 +167,13 @@ def _reject_identity(headers: Sequence[InstanceHeader]) -> tuple[str, str] | Non
     ):
         wrong = sum(_UID.fullmatch(uid) is None for uid in uids)
         if wrong:
-            return "bad_uid", f"{wrong} of {len(uids)} values of {name} are no UID"
+            return Reason(
+                "bad_uid", f"{wrong} of {len(uids)} values of {name} are no UID"
+            )
     return _reject_patients(headers)
 
 
-def _reject_patients(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+def _reject_patients(headers: Sequence[InstanceHeader]) -> Reason | None:
     """Refuse a series that contradicts itself in who it is of, or that is of an animal.
 
     An instance that leaves out what others state does not contradict them.
@@ -182,48 +189,51 @@ def _reject_patients(headers: Sequence[InstanceHeader]) -> tuple[str, str] | Non
     ]
     if differing:
         text = f"the series is of several patients, by {', '.join(differing)}"
-        return "mixed_patients", text
+        return Reason("mixed_patients", text)
     species = next((header.species for header in headers if header.species), "")
     if species:
-        return "not_human", f"the series is of an animal: {species}"
+        return Reason("not_human", f"the series is of an animal: {species}")
     return None
 
 
-def _reject_content(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+def _reject_content(headers: Sequence[InstanceHeader]) -> Reason | None:
     empty = sum(not header.pixels for header in headers)
     if empty:
-        return "no_pixel_data", f"{empty} of {len(headers)} instances have no pixels"
+        return Reason(
+            "no_pixel_data", f"{empty} of {len(headers)} instances have no pixels"
+        )
     if any(header.samples not in {None, 1} for header in headers):
-        return "not_grey", f"{headers[0].samples} samples per pixel, expected 1"
+        return Reason("not_grey", f"{headers[0].samples} samples per pixel, expected 1")
     if _is_localiser(headers):
-        return "localiser", "the series is a localiser"
+        return Reason("localiser", "the series is a localiser")
     if _is_derived(headers):
         kind = "\\".join(headers[0].image_type)[:64]
-        return "derived", f"made from other images after the scan: {kind}"
+        return Reason("derived", f"made from other images after the scan: {kind}")
     return _reject_kind(headers[0].kinds) or _reject_mixture(headers)
 
 
-def _reject_mixture(headers: Sequence[InstanceHeader]) -> tuple[str, str] | None:
+def _reject_mixture(headers: Sequence[InstanceHeader]) -> Reason | None:
     """Refuse pictures of two scanners, or of two contrasts, in one series."""
     stated = zip(*(header.station for header in headers), strict=True)
     scanners = max(len(set(values) - {""}) for values in stated)
     if scanners > 1:
         text = f"the series holds pictures of {scanners} scanners, expected 1"
-        return "mixed_scanners", text
+        return Reason("mixed_scanners", text)
     known = {weighting_of(header).value for header in headers}
     known.discard(Weighting.UNKNOWN.value)
     if len(known) > 1:
         text = f"the series mixes weightings: {', '.join(sorted(known))}"
-        return "mixed_weighting", text
+        return Reason("mixed_weighting", text)
     return None
 
 
-def _reject_kind(kinds: Sequence[PictureKind]) -> tuple[str, str] | None:
+def _reject_kind(kinds: Sequence[PictureKind]) -> Reason | None:
     if any(kind in MEASURABLE for kind in kinds):
         return None
     kind = kinds[0]
     code = KIND_CODES.get(kind, "not_magnitude")
-    return code, f"the pictures are not anatomy as received: {kind.value}"
+    text = f"the pictures are not anatomy as received: {kind.value}"
+    return Reason(code, text)
 
 
 def _is_localiser(headers: Sequence[InstanceHeader]) -> bool:

@@ -130,5 +130,5 @@ def choose_from_headers(
     except SeriesRejectedError as error:
         return Choice(rejection=Reason(error.reason, error.text))
     if rejection is not None:
-        return Choice(rejection=Reason(*rejection))
+        return Choice(rejection=rejection)
     return choose(summarise(headers), routes, registry)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dicom_node.settings.key_lines import MarkedYaml, Path, Problem
+from dicom_node.settings.key_lines import KeyPath, MarkedYaml, Problem
 from dicom_node.settings.sections import Settings
 
 _SECRET = ("database",)
@@ -34,7 +34,7 @@ def explain(error: ValidationError, document: MarkedYaml) -> Iterator[Problem]:
         yield Problem(line=document.line(path), path=path, text=text)
 
 
-def _text(details: ErrorDetails, path: Path, schema: Mapping[str, Any]) -> str:
+def _text(details: ErrorDetails, path: KeyPath, schema: Mapping[str, Any]) -> str:
     if details["type"] == "missing":
         return "is missing"
     if details["type"] == "extra_forbidden":
@@ -72,7 +72,7 @@ def _hint(value: object, expected: str) -> str:
     return ""
 
 
-def _schema_at(path: Path, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _schema_at(path: KeyPath, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Walk the JSON schema to the value at a path; empty where it knows none."""
     found: Mapping[str, Any] = schema
     for part in path:
@@ -99,7 +99,7 @@ def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
     return part
 
 
-def _name_limit(path: Path, schema: Mapping[str, Any]) -> str:
+def _name_limit(path: KeyPath, schema: Mapping[str, Any]) -> str:
     section = _schema_at(path[:-1], schema)
     limit = section.get("propertyNames", {}).get("x-expected")
     return str(limit or "a name (a-z, 0-9, - and _)")

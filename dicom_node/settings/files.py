@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from dicom_node.settings.key_lines import Path as Place
+from dicom_node.settings.key_lines import KeyPath
 from dicom_node.settings.sections import AcceptorTls, RequestorTls, Settings
 from dicom_node.tls import acceptor_context, requestor_context
 
@@ -28,7 +28,7 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"node": node, "peers": peers})
 
 
-def obstacles(settings: Settings) -> Iterator[tuple[Place, str]]:
+def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Yield what hinders TLS: where it is asked for, and what is wrong there."""
     if settings.node.tls is not None:
         yield from _obstacles(settings.node.tls, ("node", "tls"))
@@ -53,7 +53,7 @@ def _files(tls: AcceptorTls | RequestorTls) -> Iterator[tuple[str, Path]]:
 
 def _obstacles(
     tls: AcceptorTls | RequestorTls, at: tuple[str, ...]
-) -> Iterator[tuple[Place, str]]:
+) -> Iterator[tuple[KeyPath, str]]:
     unreadable = [
         ((*at, key), f"{path} cannot be read")
         for key, path in _files(tls)

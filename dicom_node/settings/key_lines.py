@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list indices from the top."""
 
 
@@ -15,7 +15,7 @@ class Problem:
     """One mistake in a settings file, at a line that counts from 1."""
 
     line: int
-    path: Path
+    path: KeyPath
     text: str
 
 
@@ -34,10 +34,10 @@ class MarkedYaml:
     """
 
     data: object
-    lines: dict[Path, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def line(self, path: Path) -> int:
+    def line(self, path: KeyPath) -> int:
         """Return the line of a value, or of the nearest section that holds it."""
         while path and path not in self.lines:
             path = path[:-1]
@@ -62,11 +62,11 @@ class _Reader:
     """Turns nodes into values and remembers where they stood."""
 
     def __init__(self) -> None:
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.SafeLoader("")
 
-    def value(self, node: yaml.Node, path: Path) -> object:
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -81,7 +81,7 @@ class _Reader:
             self._problem(node, path, f"cannot be read as YAML: {error}")
             return None
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
         values: dict[str, object] = {}
         for key_node, value_node in node.value:
             key = key_node.value
@@ -97,6 +97,6 @@ class _Reader:
             values[key] = self.value(value_node, at)
         return values
 
-    def _problem(self, node: yaml.Node, path: Path, text: str) -> None:
+    def _problem(self, node: yaml.Node, path: KeyPath, text: str) -> None:
         line = node.start_mark.line + 1
         self.problems.append(Problem(line=line, path=path, text=text))

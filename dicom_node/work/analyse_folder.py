@@ -29,6 +29,7 @@ from dicom_node.errors import (
 from dicom_node.identifiers import digest
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.registry import Registry, installed
+from dicom_node.records import Reason
 from dicom_node.work.encode import encode_series
 from dicom_node.work.report_json import (
     failed_report,
@@ -52,7 +53,7 @@ class PassedOver:
 
     series_uid: str
     instances: int
-    reason: tuple[str, str]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +176,7 @@ def _wanted(
     return named
 
 
-def _without_result(
-    out: Path, found: FolderContent, reason: tuple[str, str]
-) -> FolderResult:
+def _without_result(out: Path, found: FolderContent, reason: Reason) -> FolderResult:
     report = unsuitable_report(
         series_uid=None, reason=reason, warnings=_unreadable(found)
     )
@@ -223,7 +222,7 @@ def _left_out(others: Sequence[_Candidate]) -> tuple[Notice, ...]:
 def _not_needed(others: Sequence[_Candidate]) -> list[PassedOver]:
     """Return the series that are of use only where there is no better one."""
     return [
-        _passed_over(other.series, (other.fit.code, other.fit.text))
+        _passed_over(other.series, Reason(other.fit.code, other.fit.text))
         for other in others
         if other.is_makeshift
     ]
@@ -242,21 +241,21 @@ def _sort_out(
             if fit.accepted:
                 candidates.append(_Candidate(series=series, fit=fit))
                 continue
-            reason = (fit.code, fit.text)
+            reason = Reason(fit.code, fit.text)
         passed_over.append(_passed_over(series, reason))
     candidates.sort(key=lambda candidate: -candidate.fit.preference)
     return candidates, passed_over
 
 
-def _passed_over(series: FolderSeries, reason: tuple[str, str]) -> PassedOver:
+def _passed_over(series: FolderSeries, reason: Reason) -> PassedOver:
     return PassedOver(
         series_uid=series.series_uid, instances=len(series.paths), reason=reason
     )
 
 
-def _reason(error: UnsuitableInput | SeriesRejectedError) -> tuple[str, str]:
+def _reason(error: UnsuitableInput | SeriesRejectedError) -> Reason:
     code = error.code if isinstance(error, UnsuitableInput) else error.reason
-    return code, error.text
+    return Reason(code, error.text)
 
 
 def _unsuitable(
@@ -269,15 +268,15 @@ def _unsuitable(
     """
     series_uid = None
     if not passed_over and found.refused:
-        reason = found.refused[0]
+        reason = Reason(*found.refused[0])
     elif not passed_over:
-        reason = "no_dicom", "the folder holds no DICOM instance"
+        reason = Reason("no_dicom", "the folder holds no DICOM instance")
     elif tried or len(passed_over) == 1:
         blamed = passed_over[-tried]
         series_uid, reason = blamed.series_uid, blamed.reason
     else:
-        text = "; ".join(f"{one.series_uid}: {one.reason[1]}" for one in passed_over)
-        reason = "no_suitable_series", text
+        text = "; ".join(f"{one.series_uid}: {one.reason.text}" for one in passed_over)
+        reason = Reason("no_suitable_series", text)
     return unsuitable_report(
         series_uid=series_uid, reason=reason, warnings=_unreadable(found)
     )
@@ -347,7 +346,7 @@ def _failure_told(out: Path, series: FolderSeries) -> Iterator[None]:
     except SeriesRejectedError:
         raise
     except NodeError as error:
-        reason = error.code.replace("-", "_"), str(error)
+        reason = Reason(error.code.replace("-", "_"), str(error))
         report = failed_report(series_uid=series.series_uid, reason=reason)
         with _partial(out) as partial:
             write_report(partial / REPORT, report)

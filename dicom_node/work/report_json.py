@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.contract.result import AnalysisResult, Notice, Page
+from dicom_node.records import Reason
 from dicom_node.spool_layout import write_durable
 
 REPORT_VERSION = 1
@@ -48,13 +49,13 @@ def measured_report(
 
 
 def unsuitable_report(
-    *, series_uid: str | None, reason: tuple[str, str], warnings: Sequence[Notice] = ()
+    *, series_uid: str | None, reason: Reason, warnings: Sequence[Notice] = ()
 ) -> dict[str, Any]:
     """Return the report of a series that cannot be measured, with the reason."""
     return _without_result("unsuitable", series_uid, reason, warnings)
 
 
-def failed_report(*, series_uid: str | None, reason: tuple[str, str]) -> dict[str, Any]:
+def failed_report(*, series_uid: str | None, reason: Reason) -> dict[str, Any]:
     """Return the report of a run that failed; the series is not to blame."""
     return _without_result("failed", series_uid, reason, ())
 
@@ -62,7 +63,7 @@ def failed_report(*, series_uid: str | None, reason: tuple[str, str]) -> dict[st
 def _without_result(
     status: str,
     series_uid: str | None,
-    reason: tuple[str, str],
+    reason: Reason,
     warnings: Sequence[Notice],
 ) -> dict[str, Any]:
     code, text = reason
