@@ -70,8 +70,11 @@ def with_change(page: Page, comparison: Comparison) -> Page:
     notes = [(notice.text, WARNING) for notice in comparison.warnings]
     top = draw_lines(draw, (left, top, width), notes)
     top += LINE_PX if notes else 0
-    draw_lines(draw, (left, top, width), [(_NOTE, DIM)])
-    return Page(title=page.title, pixels=np.asarray(wide))
+    end = draw_lines(draw, (left, top, width), [(_NOTE, DIM)]) + MARGIN_PX
+    used = min(max(int(page.pixels.shape[0]), end), HEIGHT_PX)
+    return Page(
+        title=page.title, pixels=np.asarray(wide.crop((0, 0, wide.width, used)))
+    )
 
 
 def _table(draw: ImageDraw, comparison: Comparison, left: int, width: int) -> int:
