@@ -69,7 +69,10 @@ def table(outcome: Outcome) -> str:
         ("answers that are none", f"{len(outcome.wrong)}"),
         ("good series sent", f"{outcome.good}"),
         ("of them not served", f"{len(outcome.unserved)}"),
-        *((f"jobs {state}", f"{n}") for state, n in sorted(outcome.jobs.items())),
+        *(
+            (f"latest jobs {state}", f"{n}")
+            for state, n in sorted(outcome.jobs.items())
+        ),
         ("most memory of all processes (MiB)", f"{outcome.peak_mib:.0f}"),
         (
             "longest fsync of a small file beside the spool (s)",
