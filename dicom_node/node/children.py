@@ -76,17 +76,29 @@ class Child:
         return self._process is not None and self._process.is_alive()
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process.
+
+        Raises
+        ------
+        OSError
+            If the machine has no descriptor, process or memory for it.
+        """
         self.starts += 1
         ours, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
+        process = _SPAWN.Process(
             target=run_child,
             args=(self._entry, theirs, *self._arguments(self.starts)),
             name=self.name,
             daemon=True,
         )
-        self._process.start()
-        theirs.close()
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._process = process
         self.pipe = ours
         self._started_s = time.monotonic()
         log.event("process_started", process=self.name, pid=self.pid)
@@ -106,12 +118,33 @@ class Child:
         """
         if self._process is None:
             if now_s >= self._due_s:
-                self.start()
+                self._start_or_wait(now_s)
             return False
         if self._process.is_alive():
             return False
         self._bury(self._process, now_s)
         return True
+
+    def _start_or_wait(self, now_s: float) -> None:
+        """Start the process, later if the machine cannot do so now.
+
+        The supervisor goes on: the other processes still receive and analyse.
+        """
+        try:
+            self.start()
+        except OSError as error:
+            self._lengthen_pause(now_s)
+            log.error(
+                "process_not_started",
+                process=self.name,
+                reason=error.strerror or type(error).__name__,
+                retry_s=self._pause_s,
+            )
+
+    def _lengthen_pause(self, now_s: float) -> None:
+        longer_s = max(self._pause_s * 2, _FIRST_PAUSE_S)
+        self._pause_s = min(longer_s, _LONGEST_PAUSE_S)
+        self._due_s = now_s + self._pause_s
 
     def _bury(self, process: BaseProcess, now_s: float) -> None:
         code = self.exit_code = process.exitcode
@@ -123,10 +156,9 @@ class Child:
             self.pipe = None
         if code == 0 or now_s - self._started_s > _HEALTHY_S:
             self._pause_s = 0.0
+            self._due_s = now_s
         else:
-            longer_s = max(self._pause_s * 2, _FIRST_PAUSE_S)
-            self._pause_s = min(longer_s, _LONGEST_PAUSE_S)
-        self._due_s = now_s + self._pause_s
+            self._lengthen_pause(now_s)
         log.event(
             "process_ended",
             level=logging.INFO if code == 0 else logging.ERROR,
