@@ -34,6 +34,7 @@ from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.column import find_column
 from analysis.lumbar.find.discs import plane_of
 from analysis.lumbar.name.levels import name_levels, reaches
+from analysis.lumbar.name.voxel_labels import label_source
 
 SEGMENT_LABELS = tuple(structure.label for structure in STRUCTURES)
 """What a segment must be called to be measured."""
@@ -106,11 +107,21 @@ def _numbered(outlines: Outlines) -> NDArray[np.uint8]:
 
 
 def _named(former: Former) -> Anatomy | None:
-    """Name again what the network found; None where this version refuses it."""
+    """Name again what the network found; None where this version refuses it.
+
+    Or where it gives other names than were told: the reader's outlines have those.
+    """
     try:
-        return Anatomy(tissues=former.tissues, levels=name_levels(former.tissues))
+        levels = name_levels(former.tissues)
     except Refused:
         return None
+    again = label_source(former.tissues, levels.names)
+    for disc in DISCS:
+        numbers = np.bincount(again[former.found == disc.number], minlength=1)
+        numbers[0] = 0
+        if numbers.any() and numbers.argmax() != disc.number:
+            return None
+    return Anatomy(tissues=former.tissues, levels=levels)
 
 
 def _drawn(volume: Volume, labels: NDArray[np.uint8]) -> Anatomy:

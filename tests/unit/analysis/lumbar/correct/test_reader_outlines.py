@@ -123,7 +123,7 @@ def test_a_disc_drawn_two_rows_lower_is_that_much_lower_and_all_others_stay(
     for level in set(now) - {"L3/L4"}:
         assert now[level] == then[level]
     # What is known of the network's errors says nothing of a reader's.
-    assert now["L3/L4"]["uncertainty"] == {}
+    assert set(now["L3/L4"]["uncertainty"]) <= {"canal_ap_diameter_mm"}
     assert now["L2/L3"]["uncertainty"] != {}
     assert "a reader" in result.summary["en"][0]
     assert "阅片医师" in result.summary["zh-CN"][0]
@@ -161,6 +161,30 @@ def test_what_was_kept_of_another_series_is_not_used(case: Case) -> None:
     outlines = Outlines(labels=case.drawn, names=NAMES, kept=case.first.kept)
     result = case.plugin.measure({"t2_sagittal": other}, CONTEXT, outlines)
     assert origin(result)["edited"] is None
+
+
+def test_names_that_were_told_by_another_rule_stay_those_of_the_reader(
+    case: Case,
+) -> None:
+    # As if S1 had been called L5, and each structure above it one higher.
+    bodies, discs = slice(0, 8), slice(8, 15)
+    higher = (*NAMES[bodies][1:], NAMES[0], *NAMES[discs][1:], NAMES[8], *NAMES[15:])
+    former = recall(case.first.kept, case.volume)
+    assert former is not None
+    numbers = np.zeros(256, np.uint8)
+    by_name = {one.label: one.number for one in STRUCTURES}
+    for name, other in zip(NAMES, higher, strict=True):
+        numbers[by_name[name]] = by_name[other]
+    told = dataclasses.replace(
+        former, found=numbers[former.found], measured=numbers[former.measured]
+    )
+    drawn = case.drawn.copy()
+    drawn[:, :, : drawn.shape[2] // 2][drawn[:, :, : drawn.shape[2] // 2] == 9] = 0
+    result = case.measure(drawn, names=higher, kept=keep(told, case.volume))
+    assert origin(result)["edited"] is None
+    height = levels(result)["L3/L4"]["disc_height_mm"]
+    former_mm = levels(case.first)["L4/L5"]["disc_height_mm"]
+    assert height == pytest.approx(former_mm, abs=PIXEL_MM)
 
 
 def test_what_was_kept_comes_back_as_it_was(case: Case) -> None:
