@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
     Raises
     ------
     StartError
-        If another node holds it.
+        If another node holds it, or the disk does not take our name.
     """
     title, host = settings.node.ae_title, socket.gethostname()
     name = f"{title} on {host} with the spool {layout.folder}"
@@ -45,10 +46,14 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
             holder = lock.read().strip() or "another lumbar-node"
             text = f"the spool is in use by {holder}; this is {name}"
             raise StartError(text) from error
-        lock.truncate(0)
-        lock.write(name)
-        lock.flush()
-        yield NodeIdentity(id=_spool_id(layout), name=name)
+        try:
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), name.encode())
+            identity = NodeIdentity(id=_spool_id(layout), name=name)
+        except OSError as error:
+            text = f"spool folder {layout.folder}: {error.strerror}"
+            raise StartError(text) from error
+        yield identity
 
 
 def _spool_id(layout: SpoolLayout) -> str:
