@@ -597,7 +597,7 @@ def test_a_careless_header_does_not_spoil_the_results(tmp_path: Path) -> None:
     assert list(results) == ["seg", "sr", "sc_01"]
     for dataset in results.values():
         assert dataset.PatientSex == ""
-        assert dataset.StudyDate == ""
+        assert dataset.StudyDate == "20260102"  # mended
         assert dataset.AccessionNumber == ""
         assert "PatientAge" not in dataset
     assert results["sc_01"].BodyPartExamined == "LSPINE"
