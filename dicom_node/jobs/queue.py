@@ -48,6 +48,8 @@ _FOUND = 50
 """Workflows that are looked at to find one: triage that waits makes several."""
 _SEARCHED = 200
 """Jobs that are looked through for those of a series that were enqueued without key."""
+_JOBS_A_QUERY = 200
+"""Each is a term of the condition, and SQLite takes no more than 1,000 of these."""
 _CANCEL_ROUNDS = 20
 _CANCEL_PAUSE_S = 0.1
 """Two seconds for a worker to put into the queue what it was about to."""
@@ -356,10 +358,13 @@ class JobQueue:
     ) -> Mapping[str, Sequence[WorkflowStatus]]:
         by_job = defaultdict(list)
         prefixes = [f"{job_id}:" for job_id in job_ids]
-        for status in self._client.list_workflows(
-            name=dbos_setup.DELIVERY, workflow_id_prefix=prefixes, load_input=False
-        ):
-            by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
+        for start in range(0, len(prefixes), _JOBS_A_QUERY):
+            for status in self._client.list_workflows(
+                name=dbos_setup.DELIVERY,
+                workflow_id_prefix=prefixes[start : start + _JOBS_A_QUERY],
+                load_input=False,
+            ):
+                by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
         return by_job
 
     def _parts(self, job_id: str) -> Sequence[str]:

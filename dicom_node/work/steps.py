@@ -340,6 +340,7 @@ def _import_stages() -> None:
     from dicom_node.corrections import measure_again as _outlines  # noqa: F401
     from dicom_node.encode.result_objects import rehearse
     from dicom_node.peers import send as _send  # noqa: F401
+    from dicom_node.work import encode as _encode  # noqa: F401
 
     Image.preinit()
     rehearse()
