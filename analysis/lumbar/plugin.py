@@ -153,8 +153,8 @@ class LumbarMri:
         self, result: AnalysisResult, acquisition: Acquisition, prior: Prior
     ) -> AnalysisResult:
         """Add to a result what has changed since an earlier examination."""
-        from analysis.lumbar.tell.change import followed_up
-        from analysis.lumbar.tell.comparison import compare
+        from analysis.lumbar.tell.change_report import followed_up
+        from analysis.lumbar.tell.compare_examinations import compare
 
         return followed_up(result, compare(result, acquisition, prior))
 

@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.retry import RetryRule
+from dicom_node.jobs.delivery_retry import RetryRule
+from dicom_node.jobs.job_workflow import Work, register
 from dicom_node.jobs.running_step import (
     StepBegun,
     StepEnded,
@@ -28,7 +29,6 @@ from dicom_node.jobs.step_outcome import (
 )
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
-from dicom_node.jobs.workflow import Work, register
 from dicom_node.records import Job
 
 

@@ -16,14 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.all_rows import all_rows, forget_triages, prune
-from dicom_node.jobs.begin_again import (
-    begin_anew,
-    deliver_again,
-    discard,
-    undelivered,
-)
 from dicom_node.jobs.database_errors import asks_database
+from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
@@ -37,7 +31,13 @@ from dicom_node.jobs.job_state import (
     triage_row,
     visible_triages,
 )
-from dicom_node.jobs.lost_work import LostWork
+from dicom_node.jobs.known_jobs import all_rows, forget_triages, prune
+from dicom_node.jobs.retry_job import (
+    begin_anew,
+    deliver_again,
+    discard,
+    undelivered,
+)
 from dicom_node.jobs.triage_order import TriageOrder, order_id
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job, JobRow, JobState

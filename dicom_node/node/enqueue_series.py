@@ -9,7 +9,7 @@ from dicom_node import log
 from dicom_node.errors import NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.node.peer_counts import PeerCounts
+from dicom_node.node.instance_count_questions import PeerCounts
 from dicom_node.receive.events import InstanceStored, SpoolEvent
 from dicom_node.records import Completion
 from dicom_node.series.arriving_series import SeriesKey

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dicom_node import log
-from dicom_node.child_words import STOP, WARM
 from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.node_lease import NodeLease
@@ -23,18 +22,19 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
+from dicom_node.node.instance_count_questions import peer_counts
 from dicom_node.node.ownership import spool_lock
-from dicom_node.node.peer_counts import peer_counts
 from dicom_node.node.service_manager import ServiceManager
 from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.receive.acceptor_process import AcceptorPlan
+from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import association_table
-from dicom_node.receive.generation import Generations
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
+from dicom_node.supervisor_messages import STOP, WARM
 
 if TYPE_CHECKING:
     import socket

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
-from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.running_step import (
     Heartbeat,
     StepBegun,
@@ -19,7 +19,7 @@ from dicom_node.jobs.running_step import (
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from dicom_node.jobs.lost_work import LostWork
+    from dicom_node.jobs.dead_worker import LostWork
     from dicom_node.node.children import Child
 
 _SILENT_S = 60.0

@@ -32,8 +32,8 @@ from dicom_node.errors import (
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.choose_route import choose
 from dicom_node.plugins.registry import Registry, can_follow_up
-from dicom_node.prior.archive import PeerArchive
-from dicom_node.prior.search import Found, Search, current_of
+from dicom_node.prior.archive_peer import PeerArchive
+from dicom_node.prior.search_archive import Found, Search, current_of
 from dicom_node.records import Job
 from dicom_node.settings.sections import FollowUp, Route, Settings
 from dicom_node.spool_layout import SpoolLayout

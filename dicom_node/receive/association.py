@@ -9,7 +9,7 @@ from typing import Protocol
 from dicom_node import log
 from dicom_node.dimse import contexts, pdu, status
 from dicom_node.errors import InstanceRefusedError, NodeError
-from dicom_node.receive import command
+from dicom_node.receive import dimse_command
 from dicom_node.receive.events import AssociationEnding
 from dicom_node.receive.negotiation import AcceptedContexts
 from dicom_node.receive.pdu_stream import PduStream
@@ -53,7 +53,7 @@ class Sink(Protocol):
 class _ArrivingDataset:
     """A C-STORE request whose dataset is arriving."""
 
-    request: command.Command
+    request: dimse_command.Command
     context_id: int
     incoming: IncomingDataset | None = None
     refusal: NodeError | None = None
@@ -232,19 +232,19 @@ class Association:
             raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_INVALID_PARAMETER)
         if not last:
             return
-        request = command.parse_command(bytes(self._command))
+        request = dimse_command.parse_command(bytes(self._command))
         self._command.clear()
         self._request(request, context_id)
 
-    def _request(self, request: command.Command, context_id: int) -> None:
-        if request.field == command.C_CANCEL_RQ:
+    def _request(self, request: dimse_command.Command, context_id: int) -> None:
+        if request.field == dimse_command.C_CANCEL_RQ:
             return
         if request.has_dataset:
             self._arriving = self._begin(request, context_id)
             return
-        if request.field == command.C_ECHO_RQ:
+        if request.field == dimse_command.C_ECHO_RQ:
             self._respond(request, context_id, status.SUCCESS)
-        elif request.field == command.C_STORE_RQ:
+        elif request.field == dimse_command.C_STORE_RQ:
             self.refused += 1
             self._respond(
                 request, context_id, status.CANNOT_UNDERSTAND, "no dataset follows"
@@ -252,11 +252,13 @@ class Association:
         else:
             self._respond(request, context_id, status.UNRECOGNISED_OPERATION)
 
-    def _begin(self, request: command.Command, context_id: int) -> _ArrivingDataset:
+    def _begin(
+        self, request: dimse_command.Command, context_id: int
+    ) -> _ArrivingDataset:
         arriving = _ArrivingDataset(request, context_id)
         context = self._accepted[context_id]
         if (
-            request.field != command.C_STORE_RQ
+            request.field != dimse_command.C_STORE_RQ
             or context.sop_class_uid == contexts.VERIFICATION
         ):
             return arriving
@@ -286,7 +288,7 @@ class Association:
         if not last:
             return
         self._arriving = None
-        if arriving.request.field != command.C_STORE_RQ:
+        if arriving.request.field != dimse_command.C_STORE_RQ:
             code, comment = status.UNRECOGNISED_OPERATION, ""
         else:
             code, comment = self._store(arriving)
@@ -315,7 +317,7 @@ class Association:
         return code, comment
 
     def _log_refusal(
-        self, request: command.Command, error: Exception, code: int
+        self, request: dimse_command.Command, error: Exception, code: int
     ) -> None:
         refused = isinstance(error, InstanceRefusedError)
         log.warning(
@@ -330,9 +332,13 @@ class Association:
         )
 
     def _respond(
-        self, request: command.Command, context_id: int, code: int, comment: str = ""
+        self,
+        request: dimse_command.Command,
+        context_id: int,
+        code: int,
+        comment: str = "",
     ) -> None:
-        answer = command.response(request, code, comment=comment)
+        answer = dimse_command.response(request, code, comment=comment)
         self._stream.send(pdu.command_pdu(context_id, answer))
         self._idle.renew()
 

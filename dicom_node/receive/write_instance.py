@@ -25,9 +25,9 @@ from dicom_node.errors import (
     SpoolFailedError,
     SpoolFullError,
 )
+from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.dataset_uids import DatasetUids, in_file, read_uids
 from dicom_node.receive.file_meta import FileMeta, encode_meta
-from dicom_node.receive.generation import Generations
 from dicom_node.records import StoredInstance, StoreRequest
 from dicom_node.spool_layout import SpoolLayout, instance_name, sync_folder
 

@@ -14,7 +14,7 @@ from dicom_node.encode.encoder_revision import ENCODER_REVISION
 from dicom_node.identifiers import digest
 from dicom_node.records import Job, ReceivedSeries
 from dicom_node.settings.sections import Route, Settings
-from dicom_node.work.notices import notices_about
+from dicom_node.work.series_notices import notices_about
 
 _ID_DIGITS = 32
 _SHAPING = {"objects", "segmentation", "language", "result_series", "follow_up"}

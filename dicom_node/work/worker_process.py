@@ -9,7 +9,7 @@ import signal
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from dicom_node.child_words import WARM
+from dicom_node.supervisor_messages import WARM
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -56,11 +56,11 @@ def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
 def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) -> None:
     # The libraries behind these read the environment when they are imported.
     from dicom_node import log
+    from dicom_node.jobs.delivery_retry import retry_rule
     from dicom_node.jobs.executor import Executor
-    from dicom_node.jobs.retry import retry_rule
     from dicom_node.plugins.registry import Registry, installed
-    from dicom_node.work.reports import Reports
-    from dicom_node.work.steps import Stages
+    from dicom_node.work.job_steps import Stages
+    from dicom_node.work.worker_messages import Reports
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
     stages = Stages(settings, Registry(installed()))

@@ -13,7 +13,7 @@ from collections import Counter
 
 import numpy as np
 
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
@@ -22,7 +22,7 @@ from analysis.lumbar.doubt import of_disc
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.dark_stripes import dark_stripes
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from tests.support import spider
 
 LINE_MM = (3.0, 6.0)

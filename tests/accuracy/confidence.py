@@ -22,7 +22,7 @@ from analysis.lumbar.judge.outline_confidence import (
     UNCERTAIN_DISC,
     outline_confidence,
 )
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.training.scores import dice_of
 from tests.accuracy.report import drawn

@@ -36,8 +36,8 @@ from analysis.lumbar.measure.height_loss import (
     expected_shares,
     heights_of,
 )
-from analysis.lumbar.name.levels import name_levels
-from analysis.lumbar.value import Missing
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.number_or_reason import Missing
 from tests.accuracy import levels as other_hospitals
 from tests.support import spider
 

@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import DISCS, level_of
 from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from tests.support.labelled import LabelledSeries, single_slices, whole_series
 
 FADE_MM = 10.0

@@ -30,9 +30,9 @@ from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from tests.support import spider
 
 QUANTITIES = (

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
 from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.training.scores import dice_of, outline_distance
 from tests.accuracy import levels as other

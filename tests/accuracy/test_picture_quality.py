@@ -18,7 +18,7 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.judge.artefacts import artefacts
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support import spider
 

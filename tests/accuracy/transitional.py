@@ -22,12 +22,16 @@ from tqdm import tqdm
 from analysis.lumbar.anatomy.structures import DISCS, Tissue, level_of
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import examine
-from analysis.lumbar.find.column import find_column
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.spacing import count_discs
+from analysis.lumbar.find.spine_course import find_column
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.junction import Junction, MiddleView
-from analysis.lumbar.name.transitional import DOUBTFUL, MODEL_NAME, LogisticModel
+from analysis.lumbar.name.lumbosacral_shape import Junction, MiddleView
+from analysis.lumbar.name.transitional_anatomy import (
+    DOUBTFUL,
+    MODEL_NAME,
+    LogisticModel,
+)
 from tests.support.labelled import LabelledSeries, single_slices
 
 RIDGE = 1.0

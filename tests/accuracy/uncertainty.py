@@ -29,11 +29,11 @@ from analysis.lumbar.judge.uncertainty import (
     sensitivity,
     with_uncertainty,
 )
+from analysis.lumbar.measure.measured_sites import Site
 from analysis.lumbar.measure.measurements import Measured, measure_spine
 from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.measure.sites import Site
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support import spider
 

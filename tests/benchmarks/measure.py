@@ -23,7 +23,7 @@ from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.plugin import ROLE, LumbarMri
 from analysis.lumbar.tell import result as telling
-from analysis.lumbar.tell.pages.sheet import Sheet
+from analysis.lumbar.tell.pages.page_content import Sheet
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import read_volume

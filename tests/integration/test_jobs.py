@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobNotFoundError, JobStateError
-from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.records import JobState
 from tests.support.peers import wait_until

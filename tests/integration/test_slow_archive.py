@@ -13,8 +13,8 @@ from pydicom import dcmread
 
 from dicom_node.dimse.deadline import Deadline
 from dicom_node.errors import NodeError, QueryFailedError
-from dicom_node.prior import archive as archive_module
-from dicom_node.prior.archive import PeerArchive
+from dicom_node.prior import archive_peer as archive_module
+from dicom_node.prior.archive_peer import PeerArchive
 from dicom_node.settings.sections import FollowUp, Peer, Route, Settings, Spool
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.peers import HOST, wait_until

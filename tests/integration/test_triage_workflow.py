@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobStateError
-from dicom_node.jobs.lost_work import MAX_LOSSES, Cause
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.records import JobRow, JobState
 from tests.support.peers import wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support.wedge_spine import Layout, WedgeSpine
 

@@ -25,16 +25,15 @@ from dbos import DBOS
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from dicom_node import log
-from dicom_node.child_words import STOP
-from dicom_node.jobs import workflow
+from dicom_node.jobs import job_workflow as workflow
 from dicom_node.jobs.dbos_setup import (
     executor_id,
     open_client,
     prepare_database,
 )
+from dicom_node.jobs.delivery_retry import RetryRule
 from dicom_node.jobs.executor import Executor
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.jobs.retry import RetryRule
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
@@ -53,7 +52,8 @@ from dicom_node.records import (
     ReceivedSeries,
     StoredInstance,
 )
-from dicom_node.work.reports import Reports
+from dicom_node.supervisor_messages import STOP
+from dicom_node.work.worker_messages import Reports
 from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")

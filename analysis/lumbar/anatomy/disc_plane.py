@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.column import Column
+from analysis.lumbar.anatomy.spine_curve import Column
 
 _FAR_MM = 40.0
 """Beyond this distance the position along the spine decides what is above a disc; a

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analysis.imaging.level_lines import outlines
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.field import OUTSIDE, Field
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.anatomy.tissue_map import GROUPS, TissueMap
 

@@ -18,7 +18,7 @@ from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
 from analysis.lumbar.doubt import SERIES, SIGNAL, Doubt, Effect
-from analysis.lumbar.fitted import FLUID_RATIO
+from analysis.lumbar.fitted_limits import FLUID_RATIO
 
 MIN_FLUID_RATIO = FLUID_RATIO.limit
 """Fluid to marrow; gradient echo is not told from T2 by it, which is why no signal is

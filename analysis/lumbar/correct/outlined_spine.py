@@ -15,8 +15,8 @@ from analysis.lumbar.correct.saved_tissues import Former, keep
 from analysis.lumbar.doubt import Doubt, warning
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.joined_picture import with_seam
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.name.stitched_picture import with_seam
 from analysis.lumbar.name.voxel_labels import label_source
 
 OUTLINES_EDITED = "outlines_edited"

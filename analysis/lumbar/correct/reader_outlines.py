@@ -16,10 +16,10 @@ from analysis.contract.outlines import Outlines
 from analysis.contract.volume import Volume
 from analysis.imaging.resample import resample
 from analysis.imaging.sagittal_grid import SagittalGrid, sagittal_grid, sample_picture
-from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -31,9 +31,9 @@ from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
 from analysis.lumbar.correct.outlined_spine import READER, OutlinedSpine
 from analysis.lumbar.correct.saved_tissues import Former, recall
 from analysis.lumbar.doubt import Refused
-from analysis.lumbar.find.column import find_column
 from analysis.lumbar.find.discs import plane_of
-from analysis.lumbar.name.levels import name_levels, reaches
+from analysis.lumbar.find.spine_course import find_column
+from analysis.lumbar.name.name_levels import name_levels, reaches
 from analysis.lumbar.name.voxel_labels import label_source
 
 SEGMENT_LABELS = tuple(structure.label for structure in STRUCTURES)

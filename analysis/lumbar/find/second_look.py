@@ -21,10 +21,10 @@ from analysis.imaging.resample import resample
 from analysis.imaging.sagittal_grid import SagittalGrid, sample_picture, turned_grid
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
-from analysis.lumbar.find.column import find_column
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.networks import DISC_PIXEL_MM, Segmenter
 from analysis.lumbar.find.spacing import count_discs
+from analysis.lumbar.find.spine_course import find_column
 
 _CROP_PX = (64, 112)
 """32 mm x 56 mm: a tall disc and a deep one, with the rims of both bodies."""

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.find.discs import find_discs
-from analysis.lumbar.fitted import CUT_STEPS
+from analysis.lumbar.fitted_limits import CUT_STEPS
 
 _MISSING_RATIO = 1.6
 """A step along the spine this much longer than its neighbours hides a disc: one disc

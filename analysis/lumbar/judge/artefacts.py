@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
 from analysis.lumbar.doubt import Doubt, Effect, of_body_height, warning
-from analysis.lumbar.fitted import BLUR_MM, JOLT_MM, VOID_MM2
+from analysis.lumbar.fitted_limits import BLUR_MM, JOLT_MM, VOID_MM2
 from analysis.lumbar.measure.measurements import SpineMeasurements
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 COARSE_PIXEL_MM = 1.2
 """A pixel more than 1.2 mm wide is a fifth of a usual disc's height."""

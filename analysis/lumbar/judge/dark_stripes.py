@@ -21,7 +21,7 @@ from analysis.lumbar.anatomy.structures import (
     VERTEBRAE,
 )
 from analysis.lumbar.doubt import Doubt, Effect, of_disc
-from analysis.lumbar.fitted import STRIPE_SHARE
+from analysis.lumbar.fitted_limits import STRIPE_SHARE
 
 MIN_SHARE = STRIPE_SHARE.limit
 """Of what is bright on one side of a line and dark on the other."""

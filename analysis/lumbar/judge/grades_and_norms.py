@@ -11,7 +11,7 @@ from analysis.lumbar.judge.grade.grading import Graded, grade_discs
 from analysis.lumbar.judge.norms.curves import PARAMETERS
 from analysis.lumbar.judge.norms.place import NormAge, Places, norm_places
 from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from analysis.lumbar.doubt import Doubt
 from analysis.lumbar.judge.artefacts import artefacts, cut_bodies
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
-from analysis.lumbar.judge.height_loss import height_losses, merged_bodies
+from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
 from analysis.lumbar.judge.norms.place import norm_age, norm_doubts
 from analysis.lumbar.judge.outline_confidence import (
     outline_confidence,

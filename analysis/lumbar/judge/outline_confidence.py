@@ -22,7 +22,7 @@ from analysis.lumbar.anatomy.structures import (
 )
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.doubt import Doubt, warning
-from analysis.lumbar.fitted import BODY_OVERLAP, DISC_OVERLAP
+from analysis.lumbar.fitted_limits import BODY_OVERLAP, DISC_OVERLAP
 
 _RIM_PX = 3
 """How far outside the outline a structure may still be: 2.4 mm."""

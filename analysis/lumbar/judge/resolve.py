@@ -22,7 +22,7 @@ from analysis.lumbar.measure.quantities import (
     OF_UPPER_LEVELS,
 )
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 M = TypeVar("M", bound=Measured[Any])
 

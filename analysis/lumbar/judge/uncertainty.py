@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analysis.lumbar.doubt import Doubt, Effect, Scope, of_disc
-from analysis.lumbar.fitted import HEIGHT_SHARE
+from analysis.lumbar.fitted_limits import HEIGHT_SHARE
+from analysis.lumbar.measure.measured_sites import DiscLevel, Site, Vertebra
 from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
 from analysis.lumbar.measure.quantities import (
     OF_BODIES,
@@ -18,7 +19,6 @@ from analysis.lumbar.measure.quantities import (
     OF_UPPER_LEVELS,
 )
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra
 
 S = TypeVar("S", bound=Site)
 M = TypeVar("M", bound=Measured[Any])

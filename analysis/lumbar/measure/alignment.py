@@ -14,8 +14,8 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
 from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.discs_and_bodies import middle_half
-from analysis.lumbar.measure.sites import DiscLevel, Site, WholeSpine
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.measure.measured_sites import DiscLevel, Site, WholeSpine
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _S1, _L1 = VERTEBRAE[0], VERTEBRAE[5]
 _MIN_DISCS = 4

@@ -10,8 +10,8 @@ from analysis.lumbar.measure.alignment import (
     sacral_slope_deg,
 )
 from analysis.lumbar.measure.canal import least_diameter
+from analysis.lumbar.measure.measured_sites import WholeSpine
 from analysis.lumbar.measure.quantity import Quantity, Shown
-from analysis.lumbar.measure.sites import WholeSpine
 
 ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
     Quantity(

@@ -23,9 +23,9 @@ from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.canal import diameter_at_body
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
 from analysis.lumbar.measure.height_loss import heights_of, share_of
+from analysis.lumbar.measure.measured_sites import Vertebra
 from analysis.lumbar.measure.quantity import Quantity, Shown, Terms
-from analysis.lumbar.measure.sites import Vertebra
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _HEIGHTS = (
     (

@@ -12,8 +12,8 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE, Structure
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
 from analysis.lumbar.measure.end_plates import STEP_MM
-from analysis.lumbar.measure.sites import DiscLevel, Vertebra, WholeSpine
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.measure.measured_sites import DiscLevel, Vertebra, WholeSpine
+from analysis.lumbar.number_or_reason import Missing, Value
 
 HALF_WIDTH_MM = 3.0
 """Slices within this distance of the middle: further out the canal is shallower. Of 2,

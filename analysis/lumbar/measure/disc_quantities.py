@@ -27,16 +27,20 @@ from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.discs_and_bodies import DISC_HEIGHT_MM, DISC_LENGTH_MM
 from analysis.lumbar.measure.height_loss import has_lost_height, lost_beside
 from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
+from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.quantity import (
     DetectableChange,
     Quantity,
     Shown,
     Terms,
 )
-from analysis.lumbar.measure.repeated import AREA_SHARE, LENGTH_SHARE, RATIO_SHARE
-from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.measure.repeat_examinations import (
+    AREA_SHARE,
+    LENGTH_SHARE,
+    RATIO_SHARE,
+)
 from analysis.lumbar.measure.slab import Slab
-from analysis.lumbar.value import Missing, Value, ratio
+from analysis.lumbar.number_or_reason import Missing, Value, ratio
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})
 _SIGNAL = frozenset({Need.DISC, Need.BODIES, Need.CANAL, Need.SIGNAL})

@@ -13,7 +13,7 @@ from analysis.lumbar.anatomy.spine import Anatomy, outline_px
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.slab import Slab, measure_slab
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 DISC_HEIGHT_MM = (0.8, 25.0)
 DISC_LENGTH_MM = (15.0, 60.0)

@@ -24,7 +24,7 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 Heights = tuple[float, float, float]
 """Of a body in front, in its middle and in the rear (mm)."""

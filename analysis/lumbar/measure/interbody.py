@@ -13,8 +13,8 @@ from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.discs_and_bodies import middle_half
 from analysis.lumbar.measure.end_plates import DISC_HALF_HEIGHT_MM, STEP_MM, Rays
-from analysis.lumbar.measure.sites import DiscLevel
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.measure.measured_sites import DiscLevel
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _MIDDLE_SHARE = 0.1
 """Of the depth over which the middle height is averaged, as of a disc."""

@@ -21,10 +21,10 @@ from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.alignment import coronal_tilt_deg, segment_lordosis_deg
 from analysis.lumbar.measure.canal import diameter_at_disc
 from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
+from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown, Terms
 from analysis.lumbar.measure.rear_bulge import rear_bulge_mm
-from analysis.lumbar.measure.repeated import LENGTH_SHARE
-from analysis.lumbar.measure.sites import DiscLevel
+from analysis.lumbar.measure.repeat_examinations import LENGTH_SHARE
 from analysis.lumbar.measure.volume import disc_volume_mm3
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})

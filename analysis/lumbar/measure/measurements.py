@@ -25,6 +25,7 @@ from analysis.lumbar.measure.discs_and_bodies import (
     measure_disc,
 )
 from analysis.lumbar.measure.height_loss import expected_shares
+from analysis.lumbar.measure.measured_sites import DiscLevel, Site, Vertebra, WholeSpine
 from analysis.lumbar.measure.quantities import (
     OF_BODIES,
     OF_LEVELS,
@@ -33,9 +34,8 @@ from analysis.lumbar.measure.quantities import (
 )
 from analysis.lumbar.measure.quantity import Quantity
 from analysis.lumbar.measure.signal import SignalReader
-from analysis.lumbar.measure.sites import DiscLevel, Site, Vertebra, WholeSpine
 from analysis.lumbar.measure.zheng2022.parameters import zheng_geometry
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 S = TypeVar("S", bound=Site)
 

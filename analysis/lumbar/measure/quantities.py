@@ -16,25 +16,24 @@ function that measures it:
     ),
 
 All that tells of quantities goes through this table and names none of its own: the
-structured report and `report.json` (`tell.contract`), uncertainty
+structured report and `report.json` (`tell.to_contract`), uncertainty
 (`judge.uncertainty`), what is withheld and why (`judge.resolve`, by `needs`), the
-follow-up (`tell.comparison`), the tables on the pages (by `shown`), and the table of
-`docs/measurements.md` (`python -m tests.support.quantity_table`).
+follow-up (`tell.compare_examinations`), the tables on the pages (by `shown`), and the
+table of `docs/measurements.md` (`python -m tests.support.quantity_table`).
 
-`read` gets a site (`measure.sites`) and returns a number or the reason why there is
-none. What several quantities share is measured by a function of the site that is asked
-through `site.once`. Terms without a spread need no `in_slices`; a quantity without
-`terms` carries no uncertainty, and one without `change` is not compared with earlier
-examinations.
+`read` gets a site (`measure.measured_sites`) and returns a number or the reason why
+there is none. What several quantities share is measured by a function of the site that
+is asked through `site.once`. Terms without a spread need no `in_slices`; a quantity
+without `terms` carries no uncertainty, and one without `change` is not compared with
+earlier examinations.
 
 `terms` are fitted by `python -m tests.accuracy.uncertainty train` on hand-drawn
 outlines, the floors of change by `python -m tests.accuracy.repeatability train 3`; both
 are tested on patients that neither has seen (docs/accuracy-measurements.md). The share
-of a change comes from repeated examinations (`measure.repeated`); a quantity that
-nobody is known to have measured twice is not compared. The terms were fitted with disc
-0.1.0, which had not learnt from four of the patients: where a network has learnt the
-outlines, its errors are too small.
-"""
+of a change comes from repeated examinations (`measure.repeat_examinations`); a quantity
+that nobody is known to have measured twice is not compared. The terms were fitted with
+disc 0.1.0, which had not learnt from four of the patients: where a network has learnt
+the outlines, its errors are too small. """
 
 from __future__ import annotations
 
@@ -42,8 +41,8 @@ from analysis.lumbar.measure.alignment_quantities import ALIGNMENT_QUANTITIES
 from analysis.lumbar.measure.body_quantities import BODY_QUANTITIES
 from analysis.lumbar.measure.disc_quantities import DISC_QUANTITIES
 from analysis.lumbar.measure.interbody_quantities import INTERBODY_QUANTITIES
+from analysis.lumbar.measure.measured_sites import DiscLevel, Vertebra, WholeSpine
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.measure.sites import DiscLevel, Vertebra, WholeSpine
 from analysis.lumbar.measure.zheng2022.quantities import ZHENG_QUANTITIES
 
 OF_LEVELS: tuple[Quantity[DiscLevel], ...] = (

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from analysis.contract.concepts import Concept
 from analysis.lumbar.doubt import Need
-from analysis.lumbar.value import Value
+from analysis.lumbar.number_or_reason import Value
 
 Modifiers = tuple[tuple[Concept, Concept], ...]
 """Pairs of (name, value) that narrow a concept."""
@@ -45,7 +45,7 @@ class DetectableChange:
     ----------
     share
         Minimal detectable change as a share of the value, from people who were examined
-        twice: see `measure.repeated`.
+        twice: see `measure.repeat_examinations`.
     floor
         The same in the quantity's own unit, from altered copies of one picture: what
         they cannot tell apart, two examinations cannot.

@@ -10,8 +10,8 @@ from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.measure.discs_and_bodies import middle_half
 from analysis.lumbar.measure.end_plates import STEP_MM
-from analysis.lumbar.measure.sites import DiscLevel
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.measure.measured_sites import DiscLevel
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _REACH_MM = 14.0
 """Before and behind the line; a larger sequester is no bulge."""

@@ -21,7 +21,7 @@ from analysis.lumbar.measure.signal_difference import (
     reference_difference,
     signal_difference,
 )
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _NUCLEUS_SHARE = 0.5
 """Of both axes of a disc: the nucleus fills 30 to 50 % of its section, and this

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 SCALE = 255.0
 """The signal of CSF on the scale of the reference, an eight-bit picture."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.contract.measurement import Absence
-from analysis.lumbar.measure.sites import DiscLevel
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.measure.measured_sites import DiscLevel
+from analysis.lumbar.number_or_reason import Missing, Value
 
 MAX_END_SHARE = 0.3
 """Of the largest section: an outermost slice of the series that still shows more of a

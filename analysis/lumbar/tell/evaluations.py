@@ -14,11 +14,11 @@ from analysis.contract.result import Json
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import GRADES, ROMAN
 from analysis.lumbar.judge.grades_and_norms import Assessment
-from analysis.lumbar.judge.height_loss import known_share
+from analysis.lumbar.judge.height_loss_doubts import known_share
 from analysis.lumbar.judge.norms.place import Places
 from analysis.lumbar.measure.height_loss import HeightLoss
 from analysis.lumbar.measure.measurements import MeasuredBody, SpineMeasurements
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
 PFIRRMANN_GRADES = tuple(

@@ -10,7 +10,11 @@ from analysis.contract.result import AnalysisResult, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 from analysis.lumbar.judge.judgement import Judgement
-from analysis.lumbar.tell.contract import (
+from analysis.lumbar.tell.pages.first_page import draw_first_page
+from analysis.lumbar.tell.pages.page_content import Sheet
+from analysis.lumbar.tell.pages.second_page import NORMS_TITLE, draw_second_page
+from analysis.lumbar.tell.summary import summarise
+from analysis.lumbar.tell.to_contract import (
     certainties,
     details,
     findings,
@@ -19,10 +23,6 @@ from analysis.lumbar.tell.contract import (
     other_readings,
     segmentation,
 )
-from analysis.lumbar.tell.pages.first_page import draw_first_page
-from analysis.lumbar.tell.pages.second_page import NORMS_TITLE, draw_second_page
-from analysis.lumbar.tell.pages.sheet import Sheet
-from analysis.lumbar.tell.summary import summarise
 
 
 def tell(

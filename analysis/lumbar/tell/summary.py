@@ -18,7 +18,7 @@ from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.tell.evaluations import ABSENT, PFIRRMANN, PRESENT
 
 if TYPE_CHECKING:
-    from analysis.lumbar.tell.comparison import Comparison, LevelChange
+    from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
 
 _PHRASES = Path(__file__).with_name("phrases.json")
 _SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_LEVELS)

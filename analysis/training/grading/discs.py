@@ -24,9 +24,9 @@ from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
 from analysis.lumbar.measure.measurements import measure_spine
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from analysis.training.labels import split_vertebrae
 
 _FOLDER = "spider_t2space"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.lumbar.judge.grade.features import DiscFeatures
-from analysis.lumbar.judge.grade.honest import honest
+from analysis.lumbar.judge.grade.grade_range import honest
 from analysis.lumbar.judge.grade.model import GRADES, OrdinalModel
 from analysis.training.grading.discs import OUTLINES, LabelledDisc
 from analysis.training.grading.ordinal import fit_ordinal

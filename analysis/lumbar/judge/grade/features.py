@@ -19,7 +19,7 @@ from analysis.imaging.sagittal_grid import sample_picture
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 _MARROW_EDGE_PX = 2
 """Taken off a body's edge, where cortical bone mixes in."""

@@ -8,9 +8,9 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
 from analysis.lumbar.judge.grade.features import disc_features
-from analysis.lumbar.judge.grade.honest import bracket, honest, rival
+from analysis.lumbar.judge.grade.grade_range import bracket, honest, rival
 from analysis.lumbar.judge.grade.model import GRADES, load_models
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

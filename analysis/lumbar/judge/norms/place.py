@@ -21,7 +21,7 @@ from analysis.lumbar.judge.norms.curves import (
     load_curves,
     percentile_of,
 )
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 _WHO = {"f": "women", "m": "men", BOTH_SEXES: "women and men"}
 SOURCE = "Zheng 2022"

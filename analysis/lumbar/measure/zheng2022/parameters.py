@@ -21,7 +21,7 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.zheng2022.corners import Corners, find_corners
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 SIDE_PX = 512
 """Side of the square picture that the reference takes."""

@@ -6,10 +6,10 @@ from analysis.contract.concepts import NO_UNITS, PRIVATE_SCHEME, RATIO, Concept
 from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.height_loss import has_lost_height, lost_beside
+from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.zheng2022.parameters import grade_of
-from analysis.lumbar.value import Value
+from analysis.lumbar.number_or_reason import Value
 
 _S1 = VERTEBRAE[0]
 _GEOMETRY = frozenset({Need.DISC, Need.BODIES, Need.BODY_HEIGHTS})

@@ -10,8 +10,8 @@ from analysis.contract.measurement import Change
 from analysis.contract.result import Page
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.measure.quantities import OF_LEVELS
-from analysis.lumbar.measure.repeated import LENGTH_SHARE, RATIO_SHARE
-from analysis.lumbar.tell.pages.ink import (
+from analysis.lumbar.measure.repeat_examinations import LENGTH_SHARE, RATIO_SHARE
+from analysis.lumbar.tell.pages.typography import (
     BRIGHT,
     CELL_PX,
     DIM,
@@ -33,7 +33,7 @@ from analysis.lumbar.tell.pages.ink import (
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-    from analysis.lumbar.tell.comparison import Comparison, LevelChange
+    from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
 
 _MORE_DECIMALS = 1
 """Beyond those of the value: a change may be smaller than what a value is shown to."""

@@ -22,7 +22,11 @@ from analysis.lumbar.anatomy.structures import (
 from analysis.lumbar.judge.grade.grading import Graded
 from analysis.lumbar.measure.measurements import MeasuredDisc
 from analysis.lumbar.measure.quantities import OF_LEVELS
-from analysis.lumbar.tell.pages.ink import (
+from analysis.lumbar.number_or_reason import Missing
+from analysis.lumbar.tell.grade_words import grade_words, narrowing_words
+from analysis.lumbar.tell.pages.page_content import Sheet, written
+from analysis.lumbar.tell.pages.slice_window import View, view_spine
+from analysis.lumbar.tell.pages.typography import (
     BRIGHT,
     DIM,
     HEIGHT_PX,
@@ -39,10 +43,6 @@ from analysis.lumbar.tell.pages.ink import (
     draw_title,
     font,
 )
-from analysis.lumbar.tell.pages.sheet import Sheet, written
-from analysis.lumbar.tell.pages.slice_window import View, view_spine
-from analysis.lumbar.tell.words import grade_words, narrowing_words
-from analysis.lumbar.value import Missing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

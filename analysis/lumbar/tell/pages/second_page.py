@@ -13,7 +13,9 @@ from analysis.lumbar.judge.norms.place import NormAge, Places
 from analysis.lumbar.measure.measurements import MeasuredDisc
 from analysis.lumbar.measure.quantities import OF_BODIES, OF_LEVELS, OF_SPINE
 from analysis.lumbar.measure.quantity import Shown
-from analysis.lumbar.tell.pages.ink import (
+from analysis.lumbar.number_or_reason import Missing
+from analysis.lumbar.tell.pages.page_content import Sheet, written
+from analysis.lumbar.tell.pages.typography import (
     BRIGHT,
     CELL_PX,
     DIM,
@@ -34,8 +36,6 @@ from analysis.lumbar.tell.pages.ink import (
     draw_title,
     write,
 )
-from analysis.lumbar.tell.pages.sheet import Sheet, written
-from analysis.lumbar.value import Missing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,7 +14,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
 from analysis.contract.segmentation import Segmentation
-from analysis.lumbar.tell.contract import segmentation as lumbar_segmentation
+from analysis.lumbar.tell.to_contract import segmentation as lumbar_segmentation
 from dicom_node.decode.volume import DecodedSeries
 from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import (

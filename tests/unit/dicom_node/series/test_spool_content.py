@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_node.errors import InstanceDamagedError, InstanceMissingError
-from dicom_node.receive.generation import Generations
+from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.records import (
     Completion,

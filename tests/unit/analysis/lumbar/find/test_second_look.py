@@ -22,7 +22,7 @@ from analysis.lumbar.find.networks import (
 )
 from analysis.lumbar.find.second_look import look_again
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter
 from tests.support.wedge_spine import (
     BACK,

@@ -5,7 +5,7 @@ from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL
 from analysis.lumbar.check.series import SagittalVolume
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support.lumbar_stand_in import phantom_networks
 from tests.support.wedge_spine import BACK, FEET, FRONT, HEAD, Layout, WedgeSpine

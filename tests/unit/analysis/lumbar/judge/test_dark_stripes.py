@@ -12,7 +12,7 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, level_of
 from analysis.lumbar.doubt import Effect, of_disc
 from analysis.lumbar.judge.dark_stripes import dark_stripes
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from tests.support.wedge_spine import Layout, WedgeSpine
 
 LAYOUT = Layout(size_mm=(28.0, 290.0, 150.0))

@@ -31,9 +31,9 @@ from analysis.lumbar.measure.measurements import (
     SpineMeasurements,
     measure_spine,
 )
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from tests.support.wedge_spine import Layout, WedgeSpine
 
 L4_L5, L4, L5 = DISCS[1].number, VERTEBRAE[2].number, VERTEBRAE[1].number

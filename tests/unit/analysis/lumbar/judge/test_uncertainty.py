@@ -10,13 +10,13 @@ from analysis.lumbar.judge.uncertainty import sensitivity, uncertainties
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.disc_quantities import DISC_QUANTITIES
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
+from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.measurements import MeasuredDisc
 from analysis.lumbar.measure.quantities import OF_LEVELS, quantity_of
 from analysis.lumbar.measure.signal import DiscSignal
-from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.slab import Slab
 from analysis.lumbar.measure.zheng2022.parameters import ZhengGeometry
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
 
 SLICE = Slab(
     height_mm=8.0,

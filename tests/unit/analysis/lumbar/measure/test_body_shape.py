@@ -5,7 +5,7 @@ import pytest
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.measure.body_shape import BodyShapes
-from analysis.lumbar.name.levels import name_levels
+from analysis.lumbar.name.name_levels import name_levels
 from tests.support import wedge_spine as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine, rotation
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from analysis.lumbar.measure.measurements import SpineMeasurements
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
 from tests.support.measured_phantom import measured, number
 from tests.support.wedge_spine import Layout, WedgeSpine, rotation

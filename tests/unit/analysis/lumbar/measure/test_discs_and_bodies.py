@@ -10,8 +10,8 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.measure.discs_and_bodies import measure_body, measure_disc
-from analysis.lumbar.name.levels import name_levels
-from analysis.lumbar.value import Missing, Value, ratio
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.number_or_reason import Missing, Value, ratio
 from tests.support import wedge_spine as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 

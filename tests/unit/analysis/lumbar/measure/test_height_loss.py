@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
-from analysis.lumbar.judge.height_loss import height_losses, merged_bodies
+from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
 from analysis.lumbar.measure.height_loss import (
     USUAL,
     ExpectedShare,
@@ -11,7 +11,7 @@ from analysis.lumbar.measure.height_loss import (
     Heights,
     expected_share,
 )
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from tests.support.measured_phantom import measured, number
 from tests.support.wedge_spine import WedgeSpine
 

@@ -9,7 +9,7 @@ from analysis.lumbar.measure.signal_difference import (
     reference_difference,
     signal_difference,
 )
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 CSF = CsfReference(signal=510.0)
 

@@ -15,8 +15,8 @@ from analysis.lumbar.judge.grade import model as shipped
 from analysis.lumbar.judge.grade.features import FEATURES, DiscFeatures, disc_features
 from analysis.lumbar.judge.grade.grading import DiscGrade, grade_discs
 from analysis.lumbar.judge.grade.model import OrdinalModel, load_models
-from analysis.lumbar.name.levels import name_levels
-from analysis.lumbar.value import Missing
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine
 from tests.support.wedge_spine import Layout, WedgeSpine
 

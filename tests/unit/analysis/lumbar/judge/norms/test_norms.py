@@ -21,7 +21,7 @@ from analysis.lumbar.judge.norms.place import (
     norm_doubts,
     norm_places,
 )
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 from analysis.training.norms import main, read_samples
 
 TSE = Acquisition(sequence=("SE",), dimensions="2D")

@@ -16,8 +16,8 @@ from analysis.lumbar.measure.zheng2022.parameters import (
     picture_pixel_mm,
     zheng_geometry,
 )
-from analysis.lumbar.name.levels import name_levels
-from analysis.lumbar.value import Missing
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine
 

@@ -10,7 +10,7 @@ from dicom_node.series.arriving_series import SeriesCount, SeriesKey
 from dicom_node.series.assembler import CountQuestion
 from dicom_node.settings.sections import Settings
 
-_COUNTER = "dicom_node.work.count_process:answer_questions"
+_COUNTER = "dicom_node.work.instance_count_process:answer_questions"
 
 
 def peer_counts(settings: Settings) -> PeerCounts | None:

@@ -208,8 +208,8 @@ class Stages:
     def _encode(self, job: Job) -> Outcome:
         from dicom_node.corrections.measure_again import measured_job
         from dicom_node.work.encode import encode_series
-        from dicom_node.work.notices import notices_about
         from dicom_node.work.report_json import measured_report
+        from dicom_node.work.series_notices import notices_about
 
         analysed = self._taken(job) or self._analyse(job)
         identity = self._identity(
@@ -262,8 +262,8 @@ class Stages:
         from dicom_node.corrections.measure_again import measured_job
         from dicom_node.decode.read_file import NotDicomError, read_file
         from dicom_node.encode.result_objects import encode_note
-        from dicom_node.work.notices import notices_about
         from dicom_node.work.report_json import unsuitable_report
+        from dicom_node.work.series_notices import notices_about
 
         identity = self._identity(job, analysis_version=job.analysis_version)
         job = measured_job(self._layout, job)
@@ -310,7 +310,7 @@ class Stages:
 
     def _request(self, job: Job, identity: str) -> EncodeRequest:
         from dicom_node.encode.result_context import EncodeRequest
-        from dicom_node.work.notices import notices_about
+        from dicom_node.work.series_notices import notices_about
 
         route = self._route(job)
         return EncodeRequest(

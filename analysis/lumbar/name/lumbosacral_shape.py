@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import Tissue
 
 _NEAR_MM = 8.0

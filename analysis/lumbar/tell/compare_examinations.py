@@ -22,9 +22,9 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.correct.outlined_spine import OUTLINES_EDITED
+from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity
-from analysis.lumbar.measure.sites import DiscLevel
 from analysis.lumbar.measure.zheng2022.quantities import ZHENG_QUANTITIES
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 

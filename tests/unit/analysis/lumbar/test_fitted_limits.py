@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.lumbar.find.networks import shipped_weights
-from analysis.lumbar.fitted import ALL, NETWORKS_SHA256, Fitted
+from analysis.lumbar.fitted_limits import ALL, NETWORKS_SHA256, Fitted
 
 
 def test_they_belong_to_the_networks_that_ship() -> None:

@@ -14,7 +14,7 @@ from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
 from analysis.lumbar.measure.height_loss import ExpectedShare
 from analysis.lumbar.measure.signal import DiscSignal
 from analysis.lumbar.measure.zheng2022.parameters import ZhengGeometry
-from analysis.lumbar.value import Missing
+from analysis.lumbar.number_or_reason import Missing
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dicom_node.jobs.retry import RetryRule, retry_rule
+from dicom_node.jobs.delivery_retry import RetryRule, retry_rule
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.sections import Jobs, Settings
 

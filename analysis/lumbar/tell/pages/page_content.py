@@ -10,8 +10,8 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.measure.quantity import Shown
-from analysis.lumbar.tell.pages.ink import NOT_HAD
-from analysis.lumbar.value import Missing, Value
+from analysis.lumbar.number_or_reason import Missing, Value
+from analysis.lumbar.tell.pages.typography import NOT_HAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

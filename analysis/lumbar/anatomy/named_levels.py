@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.doubt import Doubt
 
 

@@ -17,7 +17,7 @@ from analysis.contract.acquisition import Acquisition
 from dicom_node.decode.patient_identity import identity_of
 from dicom_node.encode.result_objects import encode_result
 from dicom_node.errors import NotSearchableError, SeriesRejectedError
-from dicom_node.prior.search import Current, Found, Search, current_of
+from dicom_node.prior.search_archive import Current, Found, Search, current_of
 from tests.support.encoded import REQUEST, decoded_phantom
 from tests.support.phantom_result import phantom_result
 

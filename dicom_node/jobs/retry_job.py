@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import DISCARDED, latest_attempts
-from dicom_node.jobs.lost_work import LostWork
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicom_node.receive.generation import Generations
+from dicom_node.receive.arrival_number import Generations
 
 
 def test_a_later_instance_has_a_greater_generation() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analysis.contract.result import AnalysisResult, Json
-from analysis.lumbar.tell.comparison import Comparison, LevelChange
+from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
 from analysis.lumbar.tell.pages.change_table import with_change
 from analysis.lumbar.tell.summary import summarise_change
 

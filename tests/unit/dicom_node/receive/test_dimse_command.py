@@ -14,7 +14,12 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import decode, encode
 
 from dicom_node.dimse.pdu import ProtocolError
-from dicom_node.receive.command import C_STORE_RQ, Command, parse_command, response
+from dicom_node.receive.dimse_command import (
+    C_STORE_RQ,
+    Command,
+    parse_command,
+    response,
+)
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Measurement, NormPlace, Unmeasured
 from analysis.contract.result import Finding, Json
 from analysis.contract.segmentation import Segment, Segmentation
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import DISCS, LUMBAR_SPINE, STRUCTURES, level_of
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine, edited_labels
 from analysis.lumbar.judge.grades_and_norms import Assessment, reference_of
+from analysis.lumbar.measure.measured_sites import WholeSpine
 from analysis.lumbar.measure.measurements import (
     Measured,
     MeasuredBody,
@@ -30,7 +31,7 @@ from analysis.lumbar.measure.quantities import (
     OF_UPPER_LEVELS,
 )
 from analysis.lumbar.measure.quantity import Quantity
-from analysis.lumbar.measure.sites import WholeSpine
+from analysis.lumbar.number_or_reason import Missing
 from analysis.lumbar.tell.evaluations import (
     assessed_details,
     assessed_reasons,
@@ -42,7 +43,6 @@ from analysis.lumbar.tell.evaluations import (
     norms_of,
     unmeasured_of,
 )
-from analysis.lumbar.value import Missing
 
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.window import window_of
-from analysis.lumbar.anatomy.column import Column
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.doubt import Doubt, Refused, warning
-from analysis.lumbar.find.column import find_column, nearest_on_line
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.spacing import count_discs
-from analysis.lumbar.fitted import CONFIDENCE
-from analysis.lumbar.name.junction import MiddleView
-from analysis.lumbar.name.sacrum import MIN_BODY_SHARE, Bones, find_anchor
+from analysis.lumbar.find.spine_course import find_column, nearest_on_line
+from analysis.lumbar.fitted_limits import CONFIDENCE
+from analysis.lumbar.name.l5_s1_disc import MIN_BODY_SHARE, Bones, find_anchor
+from analysis.lumbar.name.lumbosacral_shape import MiddleView
 
 MIN_BODIES = 2
 """Whole bodies between two discs: L4 and L5 at the least. Fewer do not tell a spine

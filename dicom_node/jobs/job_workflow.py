@@ -22,10 +22,10 @@ from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause, cause_of, losses_of
 from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.delivery_retry import RetryRule, age_text
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
-from dicom_node.jobs.lost_work import MAX_LOSSES, Cause, cause_of, losses_of
-from dicom_node.jobs.retry import RetryRule, age_text
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.lumbar.judge.grade.grade_range import MOST, bracket, honest, rival
 from analysis.lumbar.judge.grade.grading import DiscGrade
-from analysis.lumbar.judge.grade.honest import MOST, bracket, honest, rival
-from analysis.lumbar.tell.words import grade_words, narrowing_words
+from analysis.lumbar.tell.grade_words import grade_words, narrowing_words
 
 SURE = np.array([0.02, 0.86, 0.09, 0.02, 0.01])
 """Of grade II, as a model says it."""

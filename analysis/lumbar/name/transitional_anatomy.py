@@ -23,7 +23,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.name.junction import Junction
+from analysis.lumbar.name.lumbosacral_shape import Junction
 
 MODEL_NAME = "transitional.json"
 DOUBTFUL = 0.10

@@ -18,7 +18,7 @@ from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
-from dicom_node.work.steps import Stages
+from dicom_node.work.job_steps import Stages
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
 from tests.support.phantom_plugin import PhantomMri
@@ -109,7 +109,7 @@ import sys
 from pathlib import Path
 
 from dicom_node.plugins.registry import Registry
-from dicom_node.work.steps import Stages
+from dicom_node.work.job_steps import Stages
 from dicom_node.settings.sections import Settings
 from tests.support.phantom_plugin import PhantomMri
 from tests.support.toy_worker import toy_job

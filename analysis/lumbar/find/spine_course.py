@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.window import window_of
-from analysis.lumbar.anatomy.column import Column, lengths_mm
+from analysis.lumbar.anatomy.spine_curve import Column, lengths_mm
 from analysis.lumbar.anatomy.structures import Tissue
 
 _BRIDGE_MM = 3.2

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
-from analysis.lumbar.fitted import SEAM_RATIO
-from analysis.lumbar.name.sacrum import Anchor, CountDoubt
+from analysis.lumbar.fitted_limits import SEAM_RATIO
+from analysis.lumbar.name.l5_s1_disc import Anchor, CountDoubt
 
 _MIN_RATIO = SEAM_RATIO.limit
 """Change from one row to the next, against that of the rows around."""

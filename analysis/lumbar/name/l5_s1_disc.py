@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
-from analysis.lumbar.anatomy.levels import Reading
+from analysis.lumbar.anatomy.named_levels import Reading
 from analysis.lumbar.anatomy.structures import (
     DISCS,
     MEASURED_LEVELS,
@@ -21,8 +21,8 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.doubt import Doubt, Refused, warning
-from analysis.lumbar.name.junction import MiddleView
-from analysis.lumbar.name.transitional import DOUBTFUL, shipped_model
+from analysis.lumbar.name.lumbosacral_shape import MiddleView
+from analysis.lumbar.name.transitional_anatomy import DOUBTFUL, shipped_model
 
 MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""

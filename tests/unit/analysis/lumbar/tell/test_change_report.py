@@ -18,8 +18,8 @@ from analysis.contract.segmentation import Segmentation
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.measure.quantities import OF_LEVELS, quantity_of
 from analysis.lumbar.plugin import LumbarMri
-from analysis.lumbar.tell.change import followed_up
-from analysis.lumbar.tell.comparison import Comparison, compare
+from analysis.lumbar.tell.change_report import followed_up
+from analysis.lumbar.tell.compare_examinations import Comparison, compare
 from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 
 SCANNER = Acquisition(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.levels import Levels
+from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -16,8 +16,8 @@ from analysis.lumbar.anatomy.structures import (
 )
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.doubt import Refused
-from analysis.lumbar.name.levels import name_levels
-from analysis.lumbar.tell.contract import other_readings
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.tell.to_contract import other_readings
 from tests.support.wedge_spine import DISCS as WEDGES
 from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
 
