@@ -24,6 +24,8 @@ def codes_in(path: Path) -> Iterator[str]:
             values = [
                 word.value for word in node.keywords if word.arg in ("reason", "code")
             ]
+            if isinstance(node.func, ast.Name) and node.func.id == "Reason":
+                values.extend(node.args[:1])
         elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             values = node.value.elts[:1]
         for value in values:

@@ -33,7 +33,8 @@ are tested on patients that neither has seen (docs/accuracy-measurements.md). Th
 of a change comes from repeated examinations (`measure.repeat_examinations`); a quantity
 that nobody is known to have measured twice is not compared. The terms were fitted with
 disc 0.1.0, which had not learnt from four of the patients: where a network has learnt
-the outlines, its errors are too small. """
+the outlines, its errors are too small.
+"""
 
 from __future__ import annotations
 
