@@ -40,6 +40,7 @@ _PERCENTILE = CodedConcept("121415", "DCM", "Percentile Ranking of measurement")
 _POPULATION = CodedConcept("121405", "DCM", "Population Description")
 _NO_UNITS = CodedConcept.from_code(codes.UCUM.NoUnits)
 _PERCENT = CodedConcept.from_code(codes.UCUM.Percent)
+_ABSENT = ("272519000", "SCT")
 _SHOWN_PROBABILITY = 0.005
 """What rounds to 0 % is not worth a reader's time."""
 
@@ -68,9 +69,15 @@ def main_numbers(finding: Finding) -> list[Quantity]:
 
 
 def heading(finding: Finding) -> str:
-    """Return the name of a structure, with its first grade, for people."""
+    """Return the name of a structure, with its first grade, for people.
+
+    What was looked for and is absent makes no heading: it would stand beside every
+    healthy structure.
+    """
     words = [finding.site.meaning]
     for grade in finding.grades[:1]:
+        if (grade.value.value, grade.value.scheme) == _ABSENT:
+            continue
         scale, member = grade.concept.meaning, grade.value.meaning
         words.append(member if member.startswith(scale) else f"{scale} {member}")
     return ", ".join(words)
