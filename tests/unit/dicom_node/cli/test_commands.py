@@ -12,11 +12,11 @@ import pytest
 from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
-from dicom_node import plugins
 from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.plugins import registry
 from dicom_node.work import analyse_folder
 from tests.support.mr_series import build_series, write_series
 from tests.support.peers import free_port
@@ -179,7 +179,7 @@ def test_check_tells_whether_an_analysis_can_compare_examinations(
     Path(config).write_text(text.replace("deliver_to: [pacs]", asked))
     assert main(["check", "--config", config]) == DONE
     assert "ok    route lumbar: lumbar-mri can compare" in capsys.readouterr().out
-    monkeypatch.setattr(plugins, "can_follow_up", lambda _: False)
+    monkeypatch.setattr(registry, "can_follow_up", lambda _: False)
     assert main(["check", "--config", config]) == FAILED
     assert "WRONG route lumbar: lumbar-mri cannot compare" in capsys.readouterr().err
 
