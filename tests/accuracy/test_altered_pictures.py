@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analysis.contract.acquisition import Acquisition
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Context, Plane, SeriesSummary, Subject, Weighting
@@ -80,6 +81,11 @@ def plugin() -> LumbarMri:
     return LumbarMri()
 
 
+AS_THE_NORMS = Acquisition(sequence=("SE",), dimensions="2D")
+"""Not as these pictures were acquired: their place among the norms is not looked at,
+but whether there is one."""
+
+
 def measured(
     plugin: LumbarMri, picture: Picture, **said: Any
 ) -> tuple[set[str], list[dict[str, Any]]]:
@@ -95,7 +101,9 @@ def measured(
         contrast_agent=said.get("contrast_agent", False),
     )
     subject = Subject(age_years=said.get("age_years", 50.0), sex="F")
-    context = Context(subject=subject, summaries={ROLE: summary})
+    context = Context(
+        subject=subject, summaries={ROLE: summary}, acquisitions={ROLE: AS_THE_NORMS}
+    )
     result = plugin.analyse({ROLE: picture.volume}, context)
     json.dumps(result.details, allow_nan=False)
     for number, disc in enumerate(DISCS, start=1):
@@ -313,8 +321,12 @@ def test_a_disc_that_a_stripe_without_signal_touches_is_not_measured(
     known = [level["disc_height_mm"] is not None for level in levels]
     assert known == [True, True, True, False, True]
     touched = levels[3]
-    for key in ("disc_height_mm", "delta_si", "reference.dhi", "pfirrmann_grade"):
+    for key in ("disc_height_mm", "delta_si", "pfirrmann_grade"):
         assert touched["unmeasured"][key].startswith("signal_void")
+    # A stripe that lies over L5, too, leaves less of it to be seen.
+    assert touched["unmeasured"]["reference.dhi"].startswith(
+        ("signal_void", "height_loss")
+    )
     assert touched["pfirrmann_grade"] is touched["norms"]["dhi"] is None
 
 
