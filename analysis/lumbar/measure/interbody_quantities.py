@@ -20,7 +20,11 @@ from analysis.contract.concepts import (
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.alignment import coronal_tilt_deg, segment_lordosis_deg
 from analysis.lumbar.measure.canal import diameter_at_disc
-from analysis.lumbar.measure.interbody import interbody_in_slices, interbody_value
+from analysis.lumbar.measure.interbody import (
+    interbody_in_slices,
+    interbody_value,
+    slip_value,
+)
 from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.measure.quantity import DetectableChange, Quantity, Shown, Terms
 from analysis.lumbar.measure.rear_bulge import rear_bulge_mm
@@ -97,10 +101,10 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         key="slip_mm",
         concept=Concept("SLIP", PRIVATE_SCHEME, "Slip of the vertebra above"),
         unit=MILLIMETRE,
-        read=interbody_value(lambda one: one.slip_mm),
+        read=slip_value(lambda one: one.slip_mm),
         definition="how far the lower rear corner of the body above lies before the "
         "upper rear corner of the body below, along the latter's end plate; negative: "
-        "behind it",
+        "behind it; not at L5/S1",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.slip_mm),
         shown=Shown(head="Slip", unit="mm", decimals=1, is_first=True),
@@ -111,7 +115,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
             "SLIP-SHARE", PRIVATE_SCHEME, "Slip in percent of the end plate"
         ),
         unit=PER_CENT,
-        read=interbody_value(lambda one: one.slip_percent),
+        read=slip_value(lambda one: one.slip_percent),
         definition="the same, of the depth of the lower body's end plate",
         needs=_OUTLINES,
         in_slices=interbody_in_slices(lambda one: one.slip_percent),

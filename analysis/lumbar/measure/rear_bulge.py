@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.field import Field
-from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.measure.discs_and_bodies import middle_half
 from analysis.lumbar.measure.end_plates import STEP_MM
+from analysis.lumbar.measure.interbody import without_corner_of_s1
 from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.number_or_reason import Missing, Value
 
@@ -67,9 +67,9 @@ def rear_bulge_mm(level: DiscLevel) -> Value:
     Not at L5/S1: from drawn and found outlines of eight patients it came out without
     any likeness (r 0.04), for it hangs on the rear corner of S1.
     """
-    if level.below.structure is VERTEBRAE[0]:
-        text = "the rear corner of S1 is not known well enough to tell a bulge from it"
-        return Missing(absence=Absence.NOT_ATTEMPTED, code="sacrum", text=text)
+    above_sacrum = without_corner_of_s1(level, "a bulge")
+    if above_sacrum is not None:
+        return above_sacrum
     found = []
     for index in level.anatomy.middle_slices(level.disc):
         disc = level.anatomy.field(level.disc, index)

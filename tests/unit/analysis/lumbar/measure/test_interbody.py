@@ -88,3 +88,11 @@ def test_a_slip_is_measured_along_the_end_plate_below(
     assert number(found, "L2/L3", "slip_mm") == pytest.approx(
         number(straight, "L2/L3", "slip_mm"), abs=0.2
     )
+
+
+@pytest.mark.parametrize("key", ["slip_mm", "slip_percent", "rear_bulge_mm"])
+def test_nothing_is_told_from_the_rear_corner_of_s1(
+    straight: SpineMeasurements, key: str
+) -> None:
+    (lowest,) = (row for row in straight.discs if row.level == "L5/S1")
+    assert str(lowest.values[key]).startswith("sacrum: the rear corner of S1")
