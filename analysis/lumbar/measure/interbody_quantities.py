@@ -129,6 +129,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         "of the disc; slices within 3 mm of the middle",
         needs=frozenset({Need.CANAL}),
         terms=Terms(floor=0.702),
+        shown=Shown(head="Canal", unit="AP, mm", decimals=1, is_first=True),
     ),
     Quantity(
         key="rear_bulge_mm",
