@@ -60,8 +60,8 @@ lint: $(VENV)/dev.stamp  ## ruff, mypy --strict, import contracts
 schema: $(VENV)/dev.stamp  ## write the schema of the settings anew
 	@$(BIN)/python -m dicom_node.settings.schema config/node.schema.json
 
-conformance: $(VENV)/dev.stamp  ## make the tables of the conformance statement anew
-	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md
+conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and docs/inputs.md anew
+	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md docs/inputs.md
 
 # The suite runs against the wheel, from a folder without the packages, so that the
 # checkout cannot shadow what is installed.

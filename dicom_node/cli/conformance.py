@@ -1,11 +1,11 @@
-"""The tables of `docs/conformance.md`, made from the code that does what they say."""
+"""The tables of `docs/conformance.md` and `docs/inputs.md`, made from the code."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from dicom_node.cli.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
 from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse import pdu, status
@@ -104,8 +105,8 @@ _MARK = "<!-- table: {name} -->\n"
 _END = "<!-- end of table -->"
 
 
-def tables() -> dict[str, str]:
-    """Return every table as Markdown, by its name in the document."""
+def conformance_tables() -> dict[str, str]:
+    """Return the tables of the conformance statement as Markdown, by their names."""
     return {
         "implementation": _table(("What", "Value"), _implementation()),
         "analysed": _table(("SOP class", "UID"), _classes(sorted(MR_IMAGE_CLASSES))),
@@ -131,7 +132,23 @@ def tables() -> dict[str, str]:
     }
 
 
-def fill(document: str) -> str:
+def input_tables() -> dict[str, str]:
+    """Return the tables of what comes in as Markdown, by their names."""
+    head = ("code", "what", "what to do")
+    return {
+        "warnings": _table(head, _codes(WARNINGS)),
+        "refusals": _table(head, _codes(REFUSALS)),
+    }
+
+
+TABLES: Mapping[str, Callable[[], dict[str, str]]] = {
+    "conformance.md": conformance_tables,
+    "inputs.md": input_tables,
+}
+"""By the name of the document that has a place for each of them."""
+
+
+def fill(document: str, tables: Mapping[str, str]) -> str:
     """Return a document with each of its tables made anew.
 
     Raises
@@ -139,7 +156,7 @@ def fill(document: str) -> str:
     ValueError
         If a table has no place in it.
     """
-    for name, table in tables().items():
+    for name, table in tables.items():
         begin = _MARK.format(name=name)
         pattern = re.escape(begin) + ".*?" + re.escape(_END)
         made = begin + table + _END
@@ -151,14 +168,20 @@ def fill(document: str) -> str:
 
 
 def main() -> None:
-    """Make the tables of the document named on the command line anew."""
-    path = Path(sys.argv[1])
-    path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Make the tables of the documents named on the command line anew."""
+    for path in map(Path, sys.argv[1:]):
+        filled = fill(path.read_text(encoding="utf-8"), TABLES[path.name]())
+        path.write_text(filled, encoding="utf-8")
 
 
 def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _codes(listed: Iterable[InputCode]) -> Iterator[Sequence[str]]:
+    for code, what, advice in listed:
+        yield f"`{code}`", what, advice
 
 
 def _name(uid: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.cli.load_settings import read
 from dicom_node.errors import NodeError, SettingsError
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -178,7 +179,7 @@ def _itself(settings: Settings) -> Peer:
 
 
 def run_describe(arguments: argparse.Namespace) -> ExitCode:
-    """Tell versions, routes, peers and what is accepted."""
+    """Print versions, routes, peers, what is accepted, and the codes of inputs."""
     from pydicom.uid import AllTransferSyntaxes
 
     from dicom_node.dimse.contexts import is_kept_syntax
@@ -192,6 +193,8 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
                 "version": version(_DISTRIBUTION),
                 "settings": settings.model_dump(mode="json", exclude={"database"}),
                 "transfer_syntaxes": [str(syntax) for syntax in kept],
+                "warnings": [listed._asdict() for listed in WARNINGS],
+                "refusals": [listed._asdict() for listed in REFUSALS],
             }
         )
         return ExitCode.DONE
@@ -222,7 +225,17 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
     say("accepted: Verification and every Storage SOP class, in")
     for syntax in kept:
         say(f"  {syntax} {syntax.name}")
+    _say_codes("measured, with a warning", WARNINGS)
+    _say_codes("refused", REFUSALS)
     return ExitCode.DONE
+
+
+def _say_codes(head: str, listed: Iterable[InputCode]) -> None:
+    say("")
+    say(f"{head}, by code:")
+    for code, what, advice in listed:
+        say(f"  {code}: {what}")
+        say(f"    to do: {advice}")
 
 
 def _yes(value: object) -> str:

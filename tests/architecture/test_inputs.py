@@ -1,18 +1,27 @@
-"""The document about inputs names each code of reading and copying once."""
+"""Each code of an input is listed once, in the command and in the document."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from dicom_node.cli.conformance import fill, input_tables
+from dicom_node.cli.input_codes import REFUSALS, WARNINGS
 from dicom_node.decode.suitable_series import KIND_CODES
-from tests.support.sources import modules
+from tests.support.sources import dotted, modules
 
-ROOMS = ("decode", "encode")
-OFTEN_BY_POSITION = {"missing_orientation", "missing_position", "not_magnitude"}
+JUDGES_OF_INPUTS = (
+    "dicom_node.decode.",
+    "dicom_node.encode.",
+    "dicom_node.plugins.choose_route",
+    "dicom_node.work.analyse_folder",
+    "dicom_node.work.series_notices",
+)
+NOT_SPELT_OUT = {
+    "missing_orientation", "missing_position", "not_magnitude", "not_sagittal", "not_t2"
+}  # fmt: skip
 """Codes that no keyword and no return statement names."""
 
 
@@ -33,14 +42,17 @@ def codes_in(path: Path) -> Iterator[str]:
                 yield value.value
 
 
-def test_every_code_of_an_input_is_listed_once_with_what_to_do(root: Path) -> None:
-    used = {*OFTEN_BY_POSITION, *KIND_CODES.values()}
+def test_every_code_of_an_input_is_listed_once_with_what_to_do() -> None:
+    used = {*NOT_SPELT_OUT, *KIND_CODES.values()}
     for path in modules():
-        if path.parent.name in ROOMS and path.parent.parent.name == "dicom_node":
+        if dotted(path).startswith(JUDGES_OF_INPUTS):
             used.update(codes_in(path))
-    text = (root / "docs" / "inputs.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
-    listed = Counter(code for code, _, _ in rows)
+    listed = Counter(one.code for one in (*WARNINGS, *REFUSALS))
     assert set(listed) == used
     assert set(listed.values()) == {1}
-    assert all(what.strip() and advice.strip() for _, what, advice in rows)
+    assert all(one.what and one.advice for one in (*WARNINGS, *REFUSALS))
+
+
+def test_the_document_has_the_tables_of_the_code(root: Path) -> None:
+    document = (root / "docs" / "inputs.md").read_text(encoding="utf-8")
+    assert document == fill(document, input_tables()), "run `make conformance`"

@@ -13,6 +13,7 @@ from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
 from dicom_node.cli import main as cli
+from dicom_node.cli.input_codes import REFUSALS, WARNINGS
 from dicom_node.cli.main import main
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
@@ -155,6 +156,19 @@ def test_describe_tells_routes_peers_and_what_is_accepted(
         assert word in said
     assert main(["describe", "--config", config, "--json"]) == DONE
     assert json.loads(capsys.readouterr().out)["settings"]["peers"]["pacs"]
+
+
+def test_describe_tells_each_code_of_an_input_with_what_to_do(
+    config: str, capsys: Captured
+) -> None:
+    assert main(["describe", "--config", config]) == DONE
+    said = capsys.readouterr().out
+    for code, what, advice in (*WARNINGS, *REFUSALS):
+        assert f"  {code}: {what}\n    to do: {advice}\n" in said
+    assert main(["describe", "--config", config, "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert told["warnings"][0]["code"] == WARNINGS[0].code
+    assert told["refusals"][-1]["advice"] == REFUSALS[-1].advice
 
 
 def test_a_gpu_that_is_not_used_is_told_before_the_start(
