@@ -12,7 +12,7 @@ PS3.5 6.2 (VRs), 6.4 (multiplicity); PS3.3 8.8 (codes), C.7.1.1, C.7.2 (patient,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from pydicom.datadict import (
@@ -107,15 +107,29 @@ class Copier:
         tags
             Tags or keywords.
         """
-        taken = Dataset()
-        for tag in map(Tag, tags):
-            if tag in self._source:
-                element = self._element(self._source, tag)
-                if element is not None:
-                    taken.add(element)
+        taken = self._taken(self._source, tags)
         self.doubts += [
             doubt for doubt in self._texts.doubts if doubt not in self.doubts
         ]
+        return taken
+
+    def take_items(
+        self, sequence: str, tags: Collection[BaseTag | str]
+    ) -> list[Dataset]:
+        """Return of each item of a sequence some attributes, as `take` does.
+
+        An item of which nothing can be taken is there all the same, and empty.
+        """
+        element = self._source[sequence]
+        items = element.value if element.VR == "SQ" else ()
+        return [self._taken(item, tags) for item in items]
+
+    def _taken(self, dataset: Dataset, tags: Iterable[BaseTag | str]) -> Dataset:
+        taken = Dataset()
+        for tag in map(Tag, tags):
+            element = self._element(dataset, tag) if tag in dataset else None
+            if element is not None:
+                taken.add(element)
         return taken
 
     def _element(self, dataset: Dataset, tag: BaseTag) -> DataElement | None:

@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.measurement import Outline
 from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.copied_attributes import Copier
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
@@ -121,6 +122,10 @@ class _Slice:
         )
 
     def _transformation(self) -> Dataset:
+        return Copier(self._transformed()).take(("RescaleSlope", "RescaleIntercept"))
+
+    def _transformed(self) -> Dataset:
+        """Return what holds slope and intercept, as the sender wrote them."""
         if self.frame is None:
             return self._source
         for groups in (

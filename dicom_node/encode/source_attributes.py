@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 from pydicom import config
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.valuerep import DSfloat
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
@@ -40,8 +37,6 @@ MUST_BE_THERE = (
 )
 """Type 2 of Patient and General Study (PS3.3 C.7.1.1, C.7.2.1): empty, not absent."""
 
-_DS_CHARS = 16
-
 _IMAGE_KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
     "SeriesNumber", "Modality", "FrameOfReferenceUID", "InstanceNumber",
@@ -56,11 +51,11 @@ _OPTIONAL_KEYWORDS = (
     "InstitutionName", "StationName", "ProcedureCodeSequence", "TimezoneOffsetFromUTC",
 )  # fmt: skip
 """What they tell of it besides."""
-_GROUPS = (
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "DimensionOrganizationSequence", "DimensionIndexSequence",
+_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_GEOMETRY = (
+    "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence"
 )  # fmt: skip
-"""Read for the geometry of frames, not copied into results."""
+"""What results need of the functional groups of a frame."""
 
 _PATIENT_GROUP = 0x0010
 DEIDENTIFICATION = (
@@ -297,8 +292,7 @@ def _image(
     result = copier.take([*_IMAGE_KEYWORDS, *optional])
     for keyword in _GROUPS:
         if keyword in source:
-            result[keyword] = copy.deepcopy(source[keyword])
-            _shorten_decimals(result[keyword].value)
+            setattr(result, keyword, copier.take_items(keyword, _GEOMETRY))
     result.update(patient_study)
     if not result.get("FrameOfReferenceUID"):
         # A series without one shares no positions with another: it gets its own.
@@ -307,20 +301,3 @@ def _image(
         )
     result.Modality = "MR"
     return result
-
-
-def _shorten_decimals(items: Sequence[Dataset]) -> None:
-    """Write decimals in the 16 characters that DS has, which senders exceed."""
-    for item in items:
-        for element in item.iterall():
-            if element.VR == "DS" and element.value:
-                element.value = (
-                    [_decimal(value) for value in element.value]
-                    if isinstance(element.value, MultiValue)
-                    else _decimal(element.value)
-                )
-
-
-def _decimal(value: object) -> object:
-    text = str(value)
-    return value if len(text) <= _DS_CHARS else DSfloat(float(text), auto_format=True)

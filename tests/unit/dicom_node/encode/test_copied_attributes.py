@@ -12,14 +12,24 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from dicom_node.decode.volume import read_volume
 from dicom_node.encode.copied_attributes import Copier
 from dicom_node.encode.result_context import ROLES
 from dicom_node.encode.result_objects import encode_result
 from dicom_node.encode.source_attributes import doubts_about
 from dicom_node.encode.write_part10 import encode_file
 from tests.support.dicom3tools import errors_of
-from tests.support.encoded import REQUEST, by_name, decoded_phantom
+from tests.support.encoded import (
+    REQUEST,
+    SHAPE,
+    SPACING_MM,
+    by_name,
+    decoded_phantom,
+    lopsided,
+)
+from tests.support.mr_series import build_enhanced, build_series, write_series
 from tests.support.phantom_result import phantom_result
+from tests.support.spine_phantom import phantom_spine
 
 
 def put(
@@ -193,6 +203,40 @@ def test_a_source_that_is_wrong_throughout_gives_valid_results(tmp_path: Path) -
         assert dataset.PatientID == "1" * 64
         assert dataset.ReferringPhysicianName == "DOCTOR^ONE"
         assert "PatientWeight" not in dataset
+
+
+def with_commas(dataset: Dataset) -> None:
+    """Write every decimal, of all levels, with a comma for the point."""
+    for element in list(dataset):
+        if element.VR == "SQ":
+            for inner in element.value:
+                with_commas(inner)
+        elif element.VR == "DS":
+            values = element.value if element.VM > 1 else [element.value]
+            text = "\\".join(str(float(value)) for value in values)
+            put(dataset, element.keyword, text.replace(".", ",").encode())
+
+
+@pytest.mark.parametrize("kind", ["classic", "enhanced"])
+def test_decimal_commas_cost_no_result(tmp_path: Path, kind: str) -> None:
+    voxels, frame, labels = phantom_spine(SHAPE, SPACING_MM)
+    datasets = (
+        build_series(voxels, frame, RescaleSlope=2, RescaleIntercept=0)
+        if kind == "classic"
+        else [build_enhanced(voxels, frame)]
+    )
+    for dataset in datasets:
+        with_commas(dataset)
+    with config.disable_value_validation():
+        series = read_volume(write_series(tmp_path / "source", datasets))
+    for groups in series.sources[0].get("SharedFunctionalGroupsSequence", ()):
+        # Of no use to a result, and too short to be read.
+        put(groups, "EffectiveEchoTime", b"1234")
+    (notice,) = doubts_about(series.sources[0])
+    assert "Pixel Spacing (no valid DS, mended)" in notice.text
+    request = replace(REQUEST, objects=ROLES)
+    objects = encode_result(phantom_result(lopsided(labels)), series, request)
+    assert len(by_name(objects)) == len(ROLES)
 
 
 NAME = "张^三"
