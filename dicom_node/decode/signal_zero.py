@@ -86,7 +86,7 @@ def _at_end_of_scale(
 
 def settle_zero(
     voxels: NDArray[np.float32], padded: NDArray[np.bool_]
-) -> tuple[Notice, ...]:
+) -> tuple[float, tuple[Notice, ...]]:
     """Move values so that air has none, and give padding the value of air.
 
     Changes `voxels`. What is near zero already stays as it is, to the bit.
@@ -100,14 +100,16 @@ def settle_zero(
 
     Returns
     -------
-    tuple of Notice
+    zero : float
+        The value that is 0 now; 0 where nothing was moved.
+    notices : tuple of Notice
         `padding_ignored`, `signal_zero_moved`, as far as they are true.
     """
     notices = []
     data = voxels[~padded] if padded.any() else voxels.ravel()
     if not data.size:
         voxels[:] = 0
-        return ()
+        return 0.0, (_padding_notice(padded),)
     floor, top = np.percentile(data, [_FLOOR_PERCENT, _TOP_PERCENT], method="lower")
     span = float(top - floor)
     is_moved = floor < -_NEGATIVE_PART * span or floor > _OFFSET_PART * span > 0
@@ -120,7 +122,11 @@ def settle_zero(
         notices.append(Notice(code="signal_zero_moved", text=text))
     if padded.any():
         voxels[padded] = 0 if is_moved else max(float(floor), 0.0)
-        part = 100 * float(padded.mean())
-        text = f"{part:.1f} % of the pixels are padding and were read as air"
-        notices.append(Notice(code="padding_ignored", text=text))
-    return tuple(notices)
+        notices.append(_padding_notice(padded))
+    return float(floor) if is_moved else 0.0, tuple(notices)
+
+
+def _padding_notice(padded: NDArray[np.bool_]) -> Notice:
+    part = 100 * float(padded.mean())
+    text = f"{part:.1f} % of the pixels are padding and were read as air"
+    return Notice(code="padding_ignored", text=text)

@@ -70,7 +70,7 @@ class DecodedSeries:
     Parameters
     ----------
     volume
-        Rescaled stored values on a right-handed grid.
+        Rescaled stored values, less `signal_zero`, on a right-handed grid.
     sources
         Instances without their pixels: one per slice in K order of the volume, or the
         one multi-frame instance.
@@ -83,6 +83,8 @@ class DecodedSeries:
         Age and sex, as far as stated.
     acquisition
         Scanner and sequence, as far as stated.
+    signal_zero
+        What was taken from all rescaled values, so that those of air are 0.
     warnings
         What was mended or is doubtful.
     """
@@ -93,6 +95,7 @@ class DecodedSeries:
     subject: Subject
     acquisition: Acquisition = field(default_factory=Acquisition)
     stands_for: Mapping[str, FrameReference] = field(default_factory=dict)
+    signal_zero: float = 0.0
     warnings: tuple[Notice, ...] = ()
 
     @property
@@ -153,7 +156,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
     _check_size(slices)
     order, frame_of_reference = _arranged(slices, picked, instances)
     in_order = [slices[index] for index in order]
-    voxels, moved = _voxels(instances, groups, in_order)
+    voxels, signal_zero, mended = _voxels(instances, groups, in_order)
     sources, frame_numbers, stands_for = _sources(instances, groups, in_order)
     first = instances[0]
     return DecodedSeries(
@@ -167,10 +170,11 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
         stands_for=stands_for,
         subject=subject_of(first),
         acquisition=acquisition_of(first),
+        signal_zero=signal_zero,
         warnings=(
             *picked.notices,
             *notices,
-            *moved,
+            *mended,
             *_doubts(first, picked.headers[0]),
         ),
     )
@@ -222,8 +226,8 @@ def _voxels(
     instances: Sequence[Dataset],
     groups: Sequence[Sequence[Dataset]],
     in_order: Sequence[Slice],
-) -> tuple[NDArray[np.float32], tuple[Notice, ...]]:
-    """Decode, rescale and stack; the instances lose their pixels."""
+) -> tuple[NDArray[np.float32], float, tuple[Notice, ...]]:
+    """Decode, rescale, stack and settle the zero; the instances lose their pixels."""
     rows, columns = in_order[0].shape
     voxels = np.empty((len(in_order), rows, columns), dtype=np.float32)
     padded = np.zeros(voxels.shape, dtype=bool)
@@ -243,7 +247,8 @@ def _voxels(
         del instance.PixelData
     if not np.isfinite(voxels).all():
         raise PixelDataError(reason="bad_rescale", text="rescaled values overflow")
-    return voxels, (*notices.values(), *settle_zero(voxels, padded))
+    signal_zero, settled = settle_zero(voxels, padded)
+    return voxels, signal_zero, (*notices.values(), *settled)
 
 
 def _sources(

@@ -92,6 +92,7 @@ class _Slice:
     ) -> None:
         self.image, self.frame = evidence.image_of(slice_index)
         self.voxels: NDArray[np.float32] = series.volume.voxels[slice_index]
+        self._signal_zero = series.signal_zero
         self._source = (
             series.sources[0] if self.frame is not None else series.sources[slice_index]
         )
@@ -115,9 +116,10 @@ class _Slice:
     def rescale(self) -> ModalityLUTTransformation:
         """Return slope and intercept, by which decoding made the grey values."""
         transformation = self._transformation()
+        intercept = float(transformation.get("RescaleIntercept") or 0)
         return ModalityLUTTransformation(
             rescale_slope=float(transformation.get("RescaleSlope") or 1),
-            rescale_intercept=float(transformation.get("RescaleIntercept") or 0),
+            rescale_intercept=intercept - self._signal_zero,
             rescale_type="US",
         )
 

@@ -102,6 +102,10 @@ class SourceSeries(Protocol):
         """Scanner and sequence, as far as stated."""
 
     @property
+    def signal_zero(self) -> float:
+        """What was taken from all rescaled values."""
+
+    @property
     def warnings(self) -> tuple[Notice, ...]:
         """What a reader must know about the source."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
@@ -168,7 +169,7 @@ def test_an_outline_and_its_label_are_drawn_on_the_image_that_shows_them(
 def test_the_presentation_shows_grey_values_as_they_were_analysed(
     phantom: Phantom, encoded: dict[str, Dataset]
 ) -> None:
-    """Slope and intercept are the source's; the window fits what they make."""
+    """Slope and intercept are those of the source; the window fits what they make."""
     state = encoded["gsps_01"]
     assert (float(state.RescaleSlope), float(state.RescaleIntercept)) == (2, -10)
     (window,) = state.SoftcopyVOILUTSequence
@@ -176,6 +177,26 @@ def test_the_presentation_shows_grey_values_as_they_were_analysed(
     voxels = phantom[0].volume.voxels
     assert voxels.min() - width < centre < voxels.max()
     assert 0 < width <= np.ptp(voxels)
+
+
+def test_the_presentation_shows_grey_values_whose_zero_was_moved(
+    tmp_path: Path,
+) -> None:
+    series, labels = decoded_phantom(tmp_path, RescaleSlope=2, RescaleIntercept=1000)
+    assert series.signal_zero >= 1000
+    result = phantom_result(labels)
+    state = by_name(encode_result(result, series, ALL))["gsps_01"]
+    (shown,) = {each.outline.slice_index for each in result.findings if each.outline}
+    uid = series.sources[shown].SOPInstanceUID
+    (source,) = (
+        found
+        for path in tmp_path.iterdir()
+        if (found := dcmread(path)).SOPInstanceUID == uid
+    )
+    grey = source.pixel_array * float(state.RescaleSlope) + float(
+        state.RescaleIntercept
+    )
+    assert grey == pytest.approx(series.volume.voxels[shown])
 
 
 def test_pixels_that_are_not_square_are_not_shown_square(tmp_path: Path) -> None:
