@@ -78,7 +78,7 @@ class Segmentation:
         if len(set(names)) != len(names):
             message = f"segments: a label occurs twice in {names}"
             raise ValueError(message)
-        present = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
+        present = set(np.flatnonzero(np.bincount(labels[labels > 0])).tolist())
         if present != set(described):
             message = (
                 f"labels {sorted(present)} do not match segments {sorted(described)}"

@@ -54,12 +54,12 @@ def outlines(field: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     loops = []
     while following:
         start, edge = following.popitem()
-        points = [_crossing(padded, start)]
+        edges = [start]
         while edge != start:
-            points.append(_crossing(padded, edge))
+            edges.append(edge)
             edge = following.pop(edge)
-        points.append(points[0])
-        loops.append(np.array(points) - 1.0)
+        edges.append(start)
+        loops.append(_crossings(padded, edges) - 1.0)
     return sorted(loops, key=len, reverse=True)
 
 
@@ -85,14 +85,14 @@ def _links(field: NDArray[np.float64]) -> dict[Edge, Edge]:
     return following
 
 
-def _crossing(field: NDArray[np.float64], edge: Edge) -> tuple[float, float]:
-    row, column, along_column = edge
-    first = field[row, column]
-    second = field[row + along_column, column + 1 - along_column]
-    share = float(first / (first - second))
-    if along_column:
-        return row + share, float(column)
-    return float(row), column + share
+def _crossings(field: NDArray[np.float64], edges: list[Edge]) -> NDArray[np.float64]:
+    """Return where the field is zero on each edge, shape (N, 2)."""
+    rows, columns, along_column = np.array(edges).T
+    along_row = 1 - along_column
+    first = field[rows, columns]
+    second = field[rows + along_column, columns + along_row]
+    share = first / (first - second)
+    return np.stack([rows + along_column * share, columns + along_row * share], axis=1)
 
 
 def polygon_area(points: NDArray[np.float64]) -> float:

@@ -37,11 +37,24 @@ _DISC_NUMBERS = frozenset(disc.number for disc in DISCS)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Anatomy:
-    """A tissue map with its named structures."""
+    """A tissue map with its named structures.
+
+    Middles, fields and outlines are found once and kept: a body is asked for by itself,
+    by both discs beside it, and by the page.
+    """
 
     tissues: TissueMap
     levels: Levels
+    _middles: dict[int, float | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
+    _slices: dict[int, tuple[int, ...]] = field(
+        init=False, repr=False, default_factory=dict
+    )
     _fields: dict[tuple[int, int], Field | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
+    _outlines: dict[tuple[int, int], NDArray[np.float64] | None] = field(
         init=False, repr=False, default_factory=dict
     )
 
@@ -61,6 +74,11 @@ class Anatomy:
         It is the middle of the canal beside the structure, and of the structure
         itself where there is no canal.
         """
+        if structure.number not in self._middles:
+            self._middles[structure.number] = self._middle_slice(structure)
+        return self._middles[structure.number]
+
+    def _middle_slice(self, structure: Structure) -> float | None:
         names, window = self.levels.names, self.levels.windows.get(structure.number)
         if window is None:
             return None
@@ -77,6 +95,11 @@ class Anatomy:
 
     def middle_slices(self, structure: Structure) -> list[int]:
         """Return the slices near the middle that show a structure; nearest first."""
+        if structure.number not in self._slices:
+            self._slices[structure.number] = tuple(self._middle_slices(structure))
+        return list(self._slices[structure.number])
+
+    def _middle_slices(self, structure: Structure) -> list[int]:
         middle = self.middle_slice(structure)
         if middle is None:
             return []
@@ -95,10 +118,7 @@ class Anatomy:
         return near or [nearest]
 
     def field(self, structure: Structure, index: int) -> Field | None:
-        """Return the field of a structure in one slice; None where it is not shown.
-
-        Kept, for a body is asked for by itself and by both discs beside it.
-        """
+        """Return the field of a structure in one slice; None where it is not shown."""
         key = (structure.number, index)
         if key not in self._fields:
             self._fields[key] = self._field(structure, index)
@@ -126,6 +146,16 @@ class Anatomy:
             corner_px=np.array([side.start for side in window], np.float64),
             pixel_mm=self.pixel_mm,
         )
+
+    def outline_px(
+        self, structure: Structure, index: int
+    ) -> NDArray[np.float64] | None:
+        """Return the longest outline of a structure in one slice, as (row, column)."""
+        key = (structure.number, index)
+        if key not in self._outlines:
+            shown = self.field(structure, index)
+            self._outlines[key] = None if shown is None else _outline_px(shown)
+        return self._outlines[key]
 
     def down(self, structure: Structure) -> NDArray[np.float64]:
         """Return a first guess (row, column) of the direction across a structure."""
@@ -158,7 +188,6 @@ class Anatomy:
         return bool(rows.start < _EDGE_PX or rows.stop > height - _EDGE_PX)
 
 
-def outline_px(field: Field) -> NDArray[np.float64] | None:
-    """Return the longest outline of a field as (row, column) of its slice."""
+def _outline_px(field: Field) -> NDArray[np.float64] | None:
     lines = outlines(field.values.astype(np.float64))
     return lines[0] + field.corner_px if lines else None

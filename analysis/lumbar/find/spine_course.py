@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.dilation import grown
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine_curve import Column, lengths_mm
 from analysis.lumbar.anatomy.structures import Tissue
@@ -54,9 +55,7 @@ def find_column(
     if window is None:
         return None
     mask, shown = whole[window], tissue[window]
-    plus = ndimage.generate_binary_structure(2, 1)[None]
-    bridged = ndimage.binary_dilation(mask, plus, iterations=steps)
-    pieces, _ = ndimage.label(bridged, np.ones((3, 3, 3)))
+    pieces, _ = ndimage.label(grown(mask, steps), np.ones((3, 3, 3)))
     indices = np.argwhere(mask) + [side.start for side in window]
     points = indices * spacing_mm
     s1 = shown[mask] == Tissue.S1

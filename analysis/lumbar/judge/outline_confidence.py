@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.dilation import grown
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -59,7 +60,7 @@ def outline_confidence(
     tissues
         The network's answer.
     names : ndarray, shape (K, R, C), uint8
-        Named structures on the grid of `tissues`, from `levels.name_levels`.
+        Named structures on the grid of `tissues`, from `name_levels`.
     without
         Numbers of structures that the network did not draw.
 
@@ -77,7 +78,6 @@ def outline_confidence(
     """
     from scipy import ndimage
 
-    plus = ndimage.generate_binary_structure(2, 1)[None]
     found: dict[int, float] = {}
     # A number that does not occur has None for a window, whatever the stubs say.
     windows = dict(enumerate(ndimage.find_objects(names), start=1))
@@ -92,7 +92,7 @@ def outline_confidence(
         count = int(inside.sum())
         if count < _MIN_PIXELS:
             continue
-        near = ndimage.binary_dilation(inside, plus, iterations=_RIM_PX)
+        near = grown(inside, _RIM_PX)
         overlap = float(2 * share[inside].sum() / (count + share[near].sum()))
         found[number] = _calibrated(number, overlap)
     return found

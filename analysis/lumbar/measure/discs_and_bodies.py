@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.contract.measurement import Absence, Outline
-from analysis.lumbar.anatomy.spine import Anatomy, outline_px
+from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.slab import Slab, measure_slab
@@ -201,8 +201,7 @@ def _outline(
     anatomy: Anatomy, structure: Structure, slices: list[int]
 ) -> Outline | None:
     for index in slices:
-        field = anatomy.field(structure, index)
-        line = None if field is None else outline_px(field)
+        line = anatomy.outline_px(structure, index)
         if line is not None:
             grid = anatomy.tissues.grid
             return Outline(

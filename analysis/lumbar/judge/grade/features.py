@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
 from analysis.contract.volume import Volume
+from analysis.imaging.dilation import shrunk
 from analysis.imaging.sagittal_grid import sample_picture
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine import Anatomy
@@ -85,7 +86,7 @@ class DiscFeatures:
         return np.array(astuple(self), np.float64)
 
 
-FEATURES = tuple(field.name for field in fields(DiscFeatures))
+FEATURES = tuple(one.name for one in fields(DiscFeatures))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,6 +151,9 @@ class _View:
     anatomy: Anatomy
     names: NDArray[np.uint8]
     pictures: Mapping[int, NDArray[np.float32]]
+    _had: dict[tuple[int, int], float | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     @classmethod
     def of(
@@ -176,18 +180,23 @@ class _View:
 
     def marrow(self, disc: Structure, index: int) -> float | None:
         """Return the mean signal of the bodies beside a disc; None if none is seen."""
-        beside = [self._inside(body, index) for body in _bodies(disc)]
+        beside = [self._signal(body, index) for body in _bodies(disc)]
         known = [signal for signal in beside if signal is not None]
         return float(np.mean(known)) if known else None
 
-    def _inside(self, vertebra: Structure, index: int) -> float | None:
-        from scipy import ndimage
+    def _signal(self, vertebra: Structure, index: int) -> float | None:
+        """Return the median inside a body in one slice, which both its discs ask."""
+        key = (vertebra.number, index)
+        if key not in self._had:
+            self._had[key] = self._inside(vertebra, index)
+        return self._had[key]
 
+    def _inside(self, vertebra: Structure, index: int) -> float | None:
         mask = self.names[index] == vertebra.number
         box = window_of(mask)
         if box is None:
             return None
-        inside = ndimage.binary_erosion(mask[box], iterations=_MARROW_EDGE_PX)
+        inside = shrunk(mask[box], _MARROW_EDGE_PX)
         values = self.pictures[index][box][inside]
         if values.size <= _MIN_MARROW_PX:
             return None

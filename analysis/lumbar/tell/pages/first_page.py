@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.spine import Anatomy, outline_px
+from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -160,8 +160,7 @@ def _outlined(picture: Image, anatomy: Anatomy, view: View) -> Image:
     pen = ImageDraw.Draw(ink)
     places: dict[str, NDArray[np.float64]] = {}
     for structure in STRUCTURES:
-        field = anatomy.field(structure, view.index)
-        line = None if field is None else outline_px(field)
+        line = anatomy.outline_px(structure, view.index)
         if line is None:
             continue
         places[structure.label] = view.place(anatomy.tissues.grid, line)

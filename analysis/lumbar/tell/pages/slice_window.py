@@ -42,15 +42,14 @@ class View:
 
     def picture(self, volume: Volume) -> NDArray[np.uint8]:
         """Return the shown part, shape (H, W, 3)."""
-        whole = sample_picture(self.grid, volume.voxels, self.index)
-        shown = np.full(self.size_px, float(whole.min()), np.float32)
-        first = np.maximum(self.corner_px, 0)
-        last = np.minimum(self.corner_px + self.size_px, whole.shape)
+        first = np.maximum(self.corner_px, 0).tolist()
+        last = np.minimum(self.corner_px + self.size_px, self.grid.shape[1:]).tolist()
+        window = (slice(first[0], last[0]), slice(first[1], last[1]))
+        part = sample_picture(self.grid, volume.voxels, self.index, window)
+        shown = np.full(self.size_px, float(part.min()), np.float32)
         top, left = first - self.corner_px
-        rows, columns = last - first
-        shown[top : top + rows, left : left + columns] = whole[
-            first[0] : last[0], first[1] : last[1]
-        ]
+        rows, columns = part.shape
+        shown[top : top + rows, left : left + columns] = part
         dark, bright = np.percentile(shown, _WINDOW_PERCENTILES)
         grey = np.clip((shown - dark) / max(float(bright - dark), 1e-6), 0, 1)
         return np.repeat((grey * 255).astype(np.uint8)[:, :, None], 3, axis=2)
