@@ -72,7 +72,7 @@ def main(split: str) -> None:
         volume = spider.read_volume(patient)
         tissues = segment(examine(volume), networks)
         anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
-        stripes[f"none: found at {len(dark_stripes(anatomy, volume))} discs"] += 1
+        stripes[f"none: {len(dark_stripes(anatomy, volume))} doubts"] += 1
         for body in VERTEBRAE[1:5]:
             if not (anatomy.levels.names == body.number).any():
                 continue

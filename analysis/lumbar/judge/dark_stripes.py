@@ -20,7 +20,7 @@ from analysis.lumbar.anatomy.structures import (
     MEASURED_LEVELS,
     VERTEBRAE,
 )
-from analysis.lumbar.doubt import Doubt, Effect, of_disc
+from analysis.lumbar.doubt import Doubt, Effect, Need, Scope, of_disc
 from analysis.lumbar.fitted_limits import STRIPE_SHARE
 
 MIN_SHARE = STRIPE_SHARE.limit
@@ -50,36 +50,46 @@ _DISC_HALF_MM = 15.0
 def dark_stripes(
     anatomy: Anatomy, volume: Volume, edited: frozenset[int] = frozenset()
 ) -> tuple[Doubt, ...]:
-    """Doubt the discs that a stripe touches, unless a reader has outlined them.
+    """Doubt the discs that a stripe touches, and the bodies whose height it may hide.
+
+    What a reader has outlined is not doubted.
 
     Parameters
     ----------
     edited
         Numbers of the structures that a reader outlined.
     """
-    found = []
-    for disc in DISCS[: len(MEASURED_LEVELS)]:
+    found: list[Doubt] = []
+    hidden: set[int] = set()
+    for place, disc in enumerate(DISCS[: len(MEASURED_LEVELS)]):
         plane = anatomy.levels.planes.get(disc.number)
         slices = anatomy.middle_slices(disc)
         if plane is None or not slices or disc.number in edited:
             continue
-        share = _Window.around(anatomy, volume, plane, slices[0]).touched(
+        touch = _Window.around(anatomy, volume, plane, slices[0]).touched(
             _half_height_mm(anatomy, disc.number, plane, slices[0]), plane
         )
-        if share is not None:
-            text = (
-                "a straight stripe without signal (saturation, wrapped or lost lines) "
-                f"touches it: {share:.0%} of what is bright goes dark along a line, "
-                f"limit {MIN_SHARE:.0%}"
-            )
-            doubt = Doubt(
-                scope=of_disc(disc.number),
-                effect=Effect.WITHHOLD,
-                code="signal_void",
-                text=text,
-            )
-            found.append(doubt)
+        if touch is None:
+            continue
+        text = (
+            "a straight stripe without signal (saturation, wrapped or lost lines) "
+            f"touches it: {touch.share:.0%} of what is bright goes dark along a line, "
+            f"limit {MIN_SHARE:.0%}"
+        )
+        found.append(_void(of_disc(disc.number), text))
+        if touch.dark_above:
+            hidden.add(VERTEBRAE[place + 1].number)
+        if touch.dark_below:
+            hidden.add(VERTEBRAE[place].number)
+    if hidden - edited:
+        scope = Scope(structures=frozenset(hidden - edited), need=Need.BODY_HEIGHTS)
+        text = "the stripe may hide a part of the height"
+        found.append(_void(scope, text))
     return tuple(found)
+
+
+def _void(scope: Scope, text: str) -> Doubt:
+    return Doubt(scope=scope, effect=Effect.WITHHOLD, code="signal_void", text=text)
 
 
 def _half_height_mm(
@@ -146,23 +156,30 @@ class _Window:
             bright=_bright(anatomy, volume, index),
         )
 
-    def touched(self, half_mm: float, plane: DiscPlane) -> float | None:
-        """Return the share of the edge that touches a disc or shuts it in."""
+    def touched(self, half_mm: float, plane: DiscPlane) -> _Touch | None:
+        """Return how a stripe touches a disc or shuts it in; None where none does."""
         above, below = self.values[:-_EDGE_PX], self.values[_EDGE_PX:]
         seen = (above >= 0) & (below >= 0) & (self.bright > 0)
         falls = self._edges(seen & (above >= self.bright), below < _DARK_RATIO * above)
         rises = self._edges(seen & (below >= self.bright), above < _DARK_RATIO * below)
         lean = np.tan(np.radians(plane.tilt_deg))
-        touching = [
-            edge.share
-            for edge in (*falls, *rises)
-            if edge.away_mm(-lean) <= half_mm + _MARGIN_MM
-        ]
-        if touching:
-            return max(touching)
+        reach_mm = half_mm + _MARGIN_MM
+        falling, rising = (
+            [edge.share for edge in edges if edge.away_mm(-lean) <= reach_mm]
+            for edges in (falls, rises)
+        )
+        if falling or rising:
+            return _Touch(
+                share=max(*falling, *rising, 0.0),
+                dark_above=bool(rising),
+                dark_below=bool(falling),
+            )
         start = [edge.share for edge in falls if edge.down_mm < 0]
         end = [edge.share for edge in rises if edge.down_mm > 0]
-        return min(max(start), max(end)) if start and end else None
+        if not start or not end:
+            return None
+        share = min(max(start), max(end))
+        return _Touch(share=share, dark_above=True, dark_below=True)
 
     def _edges(
         self, bright: NDArray[np.bool_], darker: NDArray[np.bool_]
@@ -199,6 +216,23 @@ class _Window:
             )
             for i in np.flatnonzero(share >= MIN_SHARE)
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Touch:
+    """How a stripe touches a disc.
+
+    Parameters
+    ----------
+    share
+        Of what is bright on one side of its edge and dark on the other.
+    dark_above, dark_below
+        Whether it may reach into the body above the disc, and into that below.
+    """
+
+    share: float
+    dark_above: bool
+    dark_below: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from analysis.contract.errors import UnsuitableInput
 from analysis.contract.result import Notice
 from analysis.lumbar.anatomy.structures import STRUCTURES, level_of
 from analysis.lumbar.doubt import SERIES, Doubt, Effect, Need, Refused
+from analysis.lumbar.measure.height_loss import LOST_HEIGHT
 from analysis.lumbar.measure.measurements import Measured, SpineMeasurements
 from analysis.lumbar.measure.quantities import (
     OF_BODIES,
@@ -110,10 +111,14 @@ def _reason(doubt: Doubt) -> Missing:
 def _without(
     measured: M, quantities: Sequence[Quantity[Any]], doubts: Sequence[Doubt]
 ) -> M:
-    """Withhold what doubts concern; the first reason for an absence stays."""
+    """Withhold what doubts concern; the first reason for an absence stays.
+
+    But for a loss of height, which was read from values: a doubt about these is why.
+    """
     values = dict(measured.values)
     for quantity in quantities:
-        if isinstance(values[quantity.key], Missing):
+        value = values[quantity.key]
+        if isinstance(value, Missing) and value.code != LOST_HEIGHT:
             continue
         for doubt in doubts:
             if measured.site.rests_on(doubt.scope, quantity.needs):

@@ -43,6 +43,8 @@ split train of five sources (`python -m tests.accuracy.fractures train`)."""
 MILD, MODERATE, SEVERE = 0.80, 0.75, 0.60
 """Genant's limits of loss: 20, 25 and 40 %. Of 1529 bodies of 256 series, 5 % have less
 than 0.89 of what is expected in front, 0.90 in the middle and 0.92 in the rear."""
+LOST_HEIGHT = "height_loss"
+"""Why a value that needs the height of a body beside it has none."""
 _MIN_OTHERS = 2
 """Fewer do not tell what is usual in a spine."""
 
@@ -157,7 +159,7 @@ def lost_beside(slabs: Sequence[SlabMeasurement]) -> Missing:
     """Say that no body beside a disc has the height that it had."""
     names = " and ".join(slab.structure.label for slab in slabs)
     text = f"{names} lost height: nothing is left to compare the disc with"
-    return Missing(absence=Absence.GEOMETRY_UNFIT, code="height_loss", text=text)
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code=LOST_HEIGHT, text=text)
 
 
 def share_of(found: ExpectedShare | Missing) -> Value:

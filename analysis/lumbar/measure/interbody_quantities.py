@@ -93,7 +93,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=segment_lordosis_deg,
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
-        needs=_OUTLINES,
+        needs=_OUTLINES | {Need.BODY_HEIGHTS},
         terms=Terms(floor=0.962, share=0.0698),
         shown=Shown(head="Lordosis", unit="deg", decimals=0),
     ),

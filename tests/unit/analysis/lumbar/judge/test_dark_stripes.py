@@ -9,8 +9,8 @@ import pytest
 
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, level_of
-from analysis.lumbar.doubt import Effect, of_disc
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
+from analysis.lumbar.doubt import Doubt, Effect, Need, of_disc
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.name.name_levels import name_levels
 from tests.support.wedge_spine import Layout, WedgeSpine
@@ -33,14 +33,14 @@ def case() -> Case:
     return anatomy, dataclasses.replace(volume, voxels=flesh)
 
 
-def touched(
+def doubted(
     case: Case,
     high_mm: float,
     lean_deg: float,
     down_mm: float,
     edited: frozenset[int] = frozenset(),
-) -> set[str]:
-    """Return the levels that a stripe touches, that far below the middle of L3/L4."""
+) -> tuple[Doubt, ...]:
+    """Lay a stripe over the picture, that far below the middle of L3/L4."""
     anatomy, volume = case
     grid = anatomy.tissues.grid
     row, column = anatomy.levels.planes[NUMBERS["L3/L4"]].centre_mm[1:]
@@ -55,8 +55,49 @@ def touched(
     found = dark_stripes(anatomy, dataclasses.replace(volume, voxels=voxels), edited)
     assert all(doubt.code == "signal_void" for doubt in found)
     assert all(doubt.effect is Effect.WITHHOLD for doubt in found)
+    return found
+
+
+def touched(
+    case: Case,
+    high_mm: float,
+    lean_deg: float,
+    down_mm: float,
+    edited: frozenset[int] = frozenset(),
+) -> set[str]:
+    """Return the levels that a stripe touches."""
+    found = doubted(case, high_mm, lean_deg, down_mm, edited)
     scopes = {doubt.scope for doubt in found}
     return {level for level, number in NUMBERS.items() if of_disc(number) in scopes}
+
+
+def hidden(
+    case: Case, high_mm: float, down_mm: float, edited: frozenset[int] = frozenset()
+) -> set[str]:
+    """Return the bodies of which a stripe may hide a part."""
+    numbers = [
+        doubt.scope.structures or frozenset()
+        for doubt in doubted(case, high_mm, 0.0, down_mm, edited)
+        if doubt.scope.need is Need.BODY_HEIGHTS
+    ]
+    held = frozenset[int]().union(*numbers)
+    return {body.label for body in VERTEBRAE if body.number in held}
+
+
+@pytest.mark.parametrize(
+    ("high_mm", "down_mm", "bodies"),
+    [
+        (12.0, 8.0, {"L4"}),  # from the disc down
+        (12.0, -8.0, {"L3"}),  # from the disc up
+        (26.0, 0.0, {"L3", "L4"}),  # the disc and a rim of both
+    ],
+)
+def test_the_height_of_a_body_that_a_stripe_reaches_into_is_doubted(
+    case: Case, high_mm: float, down_mm: float, bodies: set[str]
+) -> None:
+    assert hidden(case, high_mm, down_mm) == bodies
+    edited = frozenset(body.number for body in VERTEBRAE)
+    assert hidden(case, high_mm, down_mm, edited) == set()
 
 
 def test_no_stripe_is_seen_where_there_is_none(case: Case) -> None:

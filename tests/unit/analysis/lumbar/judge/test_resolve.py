@@ -20,6 +20,7 @@ from analysis.lumbar.doubt import (
     of_disc,
     warning,
 )
+from analysis.lumbar.judge.height_loss_doubts import height_losses
 from analysis.lumbar.judge.resolve import notices, refusals, signal_unfit, withheld
 from analysis.lumbar.judge.uncertainty import (
     MAX_UNCERTAIN_SHARE,
@@ -34,6 +35,7 @@ from analysis.lumbar.measure.measurements import (
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
+from tests.support.measured_phantom import measured as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine
 
 L4_L5, L4, L5 = DISCS[1].number, VERTEBRAE[2].number, VERTEBRAE[1].number
@@ -143,6 +145,17 @@ def test_the_first_reason_for_an_absence_stays(measured: SpineMeasurements) -> N
         if isinstance(value := row.values[key], Missing)
     }
     assert codes == {"a"}
+
+
+def test_a_doubt_about_a_body_goes_before_its_loss_of_height() -> None:
+    crushed = phantom(WedgeSpine(hollow_mm=2.0, low_body=2, low_body_mm=14.0))
+    stripe = doubt(of_body_height(VERTEBRAE[3].number), code="signal_void")
+    after = withheld(crushed, [stripe])
+    (row,) = (row for row in after.discs if row.level == "L3/L4")
+    for key in ("disc_height_index", "reference.dhi"):
+        assert str(row.values[key]).startswith("signal_void")
+    assert height_losses(crushed)
+    assert height_losses(after) == ()
 
 
 def test_a_refusal_is_the_outcome_that_the_node_knows(
