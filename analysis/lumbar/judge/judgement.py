@@ -16,6 +16,7 @@ from analysis.lumbar.judge.artefacts import artefacts, cut_bodies
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
 from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
+from analysis.lumbar.judge.impossible_signal import impossible_signal
 from analysis.lumbar.judge.norms.place import norm_age, norm_doubts
 from analysis.lumbar.judge.outline_confidence import (
     outline_confidence,
@@ -104,6 +105,8 @@ def judge(
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )
+    if signal_unfit(doubts) is None:  # else why its values are odd is known
+        doubts = (*doubts, *impossible_signal(known))
     told = withheld(known, doubts)
     person = norm_age(evidence.subject, evidence.acquisition)
     assessment = assess(

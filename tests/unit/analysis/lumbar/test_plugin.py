@@ -167,6 +167,22 @@ def test_every_finding_lies_in_the_segmentation(result: AnalysisResult) -> None:
         assert finding.outline is not None
 
 
+def test_grey_values_whose_zero_lies_elsewhere_give_no_signal_and_no_grade(
+    case: Case, result: AnalysisResult
+) -> None:
+    moved = dataclasses.replace(case.volume, voxels=case.volume.voxels - 100)
+    told = dataclasses.replace(case, volume=moved).analyse()
+    (notice,) = (one for one in told.warnings if one.code == "signal_impossible")
+    assert "disc to CSF signal ratio of L1/L2 -0." in notice.text
+    for before, row in zip(rows(result), rows(told), strict=True):
+        assert row["disc_height_mm"] == before["disc_height_mm"]
+        assert row["signal_ratio_csf"] is row["delta_si"] is None
+        assert row["pfirrmann_grade"] is None
+        unmeasured = row["unmeasured"]
+        assert isinstance(unmeasured, dict)
+        assert unmeasured["reference.delta_si"].startswith("signal_impossible")
+
+
 def test_the_same_series_gives_the_same_result(
     case: Case, result: AnalysisResult
 ) -> None:
