@@ -30,6 +30,14 @@ OTHER_ACQUISITION = "norms_other_acquisition"
 _NOT_SE = frozenset({"GR", "IR", "EP"})
 """Words of (0018,0020) Scanning Sequence that a spin echo of the norms has not."""
 
+_SEQUENCES = {
+    "IR": "inversion recovery",
+    "GR": "gradient echo",
+    "EP": "echo planar",
+    "SE": "spin echo",
+}
+"""Words for (0018,0020), as PS3.3 C.8.3.1 defines them."""
+
 Places = Mapping[str, NormPlace]
 """One place by the curve of the person's sex (key `f` or `m`) or of both (`all`); two,
 `f` and `m`, where the curves differ by sex and the person's is not known."""
@@ -97,12 +105,18 @@ def _other_acquisition(acquisition: Acquisition | None) -> Missing | None:
     sequence = set(acquisition.sequence)
     if acquisition.dimensions == "2D" and "SE" in sequence and not sequence & _NOT_SE:
         return None
-    kind = "\\".join(acquisition.sequence)
+    own = f"{acquisition.dimensions.replace('D', '-D')} {_kind(sequence)}"
     text = (
-        f"Acquired in {acquisition.dimensions} by {kind}; the norms are of 2-D spin "
-        "echo: no percentile is given"
+        f"The pictures are {own}, those of the norms 2-D spin echo: no percentile is "
+        "given"
     )
     return _without(OTHER_ACQUISITION, text)
+
+
+def _kind(sequence: set[str]) -> str:
+    """Return (0018,0020) Scanning Sequence in words."""
+    words = [word for code, word in _SEQUENCES.items() if code in sequence]
+    return " and ".join(words) or f"of sequence {' and '.join(sorted(sequence))}"
 
 
 def norm_doubts(person: NormAge | Missing) -> tuple[Doubt, ...]:

@@ -260,7 +260,7 @@ def test_of_a_3d_series_no_percentile_is_given_and_it_is_said_why(case: Case) ->
         assert row["norms"] == {"dhi": None, "hdr": None, "delta_si": None}
         unmeasured = row["unmeasured"]
         assert isinstance(unmeasured, dict)
-        assert "3D" in unmeasured["norms.dhi"]
+        assert "3-D spin echo" in unmeasured["norms.dhi"]
 
 
 def test_without_a_sex_the_norms_of_both_are_given(case: Case) -> None:

@@ -134,6 +134,27 @@ def test_norms_hold_for_2d_spin_echo_alone_and_say_why_else_not(
     assert norm_doubts(person) == ()
 
 
+@pytest.mark.parametrize(
+    ("sequence", "dimensions", "words"),
+    [
+        (("SE",), "3D", "3-D spin echo"),
+        (("GR",), "2D", "2-D gradient echo"),
+        (("SE", "IR"), "2D", "2-D inversion recovery and spin echo"),
+        (("RM",), "2D", "2-D of sequence RM"),
+    ],
+)
+def test_the_kind_of_picture_is_said_in_words(
+    sequence: tuple[str, ...], dimensions: str, words: str
+) -> None:
+    own = Acquisition(sequence=sequence, dimensions=dimensions)
+    person = norm_age(Subject(age_years=45.0, sex="F"), own)
+    assert isinstance(person, Missing)
+    assert person.text == (
+        f"The pictures are {words}, those of the norms 2-D spin echo: no percentile is "
+        "given"
+    )
+
+
 def test_an_unknown_sex_gives_both_norms_and_is_said() -> None:
     person = norm_age(Subject(age_years=45.0), TSE)
     assert isinstance(person, NormAge)
