@@ -29,8 +29,10 @@ NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
 PRESENT = Concept("52101004", "SCT", "Present")
 ABSENT = Concept("272519000", "SCT", "Absent")
 NARROWEST_CANAL = Concept(
-    "CANAL-NARROWEST", PRIVATE_SCHEME, "Least canal AP diameter of all discs"
+    "CANAL-NARROWEST", PRIVATE_SCHEME, "Level of least canal AP diameter, no grade"
 )
+"""Present at one disc of every series in which the canal is seen: a place, and no
+stenosis."""
 HEIGHT_LOSS = Concept("HEIGHT-LOSS", PRIVATE_SCHEME, "Vertebral height loss (Genant)")
 HEIGHT_LOSSES = {
     HeightLoss.NONE: ABSENT,

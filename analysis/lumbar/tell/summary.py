@@ -15,7 +15,12 @@ from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.correct.outlined_spine import OUTLINES_EDITED
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.measure.quantities import OF_LEVELS
-from analysis.lumbar.tell.evaluations import ABSENT, PFIRRMANN, PRESENT
+from analysis.lumbar.tell.evaluations import (
+    ABSENT,
+    NARROWEST_CANAL,
+    PFIRRMANN,
+    PRESENT,
+)
 
 if TYPE_CHECKING:
     from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
@@ -167,6 +172,8 @@ def _number(quantity: Measurement, phrases: Phrases) -> str:
 
 
 def _grade(grade: Grade, phrases: Phrases) -> str:
+    if grade.concept == NARROWEST_CANAL:  # marks a place; "present" would be a finding
+        return _name(grade.concept, phrases)
     # "Absent" says nothing without what is absent; a grade names its scale itself.
     form = "named_grade" if grade.value in _NAMELESS else "grade"
     text: str = phrases[form].format(

@@ -17,6 +17,7 @@ from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, leve
 from analysis.lumbar.measure.quantities import quantity_of
 from analysis.lumbar.tell.evaluations import (
     ABSENT,
+    NARROWEST_CANAL,
     NARROWING,
     PFIRRMANN,
     PFIRRMANN_GRADES,
@@ -77,6 +78,15 @@ def test_what_is_absent_is_named() -> None:
         "Pfirrmann grade IV (75%), disc space narrowing absent (97%)."
     )
     assert "椎间隙狭窄" in summary["zh-CN"][-1]
+
+
+def test_the_place_where_the_canal_is_narrowest_does_not_read_as_a_finding() -> None:
+    mark = Grade(concept=NARROWEST_CANAL, value=PRESENT)
+    summary = summarise([replace(MEASURED, grades=(GRADE_IV, mark))], [])
+    assert summary["en"][-1].endswith(
+        "(75%), the canal is narrowest at this disc (stenosis is not graded)."
+    )
+    assert "未评定狭窄" in summary["zh-CN"][-1]
 
 
 def test_a_disc_is_told_in_chinese() -> None:
