@@ -49,8 +49,8 @@ _PREFERENCES = {
     Weighting.T1: -2.0,
 }
 """The weightings that are taken. Where it is unknown the picture has to tell, in
-`contrast`; a series that states it goes before. STIR and T1 bear geometry alone, and
-only where a study has nothing better."""
+`check.weighting`; a series that states it goes before. STIR and T1 bear geometry alone,
+and only where a study has nothing better."""
 
 
 def choose(summary: SeriesSummary) -> Fit:

@@ -1,4 +1,4 @@
-"""Where the structures lie: found by the network, or outlined by a reader.
+"""A reader's outlines as structures that can be measured.
 
 A structure that the reader left as it was keeps the network's outline, which lies
 between the voxels. One that was edited is outlined along the edge of its voxels.

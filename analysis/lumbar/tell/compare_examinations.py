@@ -31,7 +31,6 @@ from analysis.lumbar.tell.evaluations import PFIRRMANN, PFIRRMANN_GRADES
 ZHENG_KEYS = frozenset(quantity.key for quantity in ZHENG_QUANTITIES)
 """Of a paper, for its norms: no measurements of a patient over time."""
 _OTHER = Concept("CHANGE-OTHER", PRIVATE_SCHEME, "Change of another quantity")
-_DECIMALS = 4
 _LEVEL_DOUBTS = frozenset({"level_uncertain", "low_confidence"})
 _MAY_BE_THE_CAUSE = "a change may come from that"
 _WORDS = {

@@ -270,7 +270,7 @@ def certainties(
     levels
         The named levels.
     confidence
-        By number of the structure, from `confidence.outline_confidence`.
+        By number of the structure, from `outline_confidence`.
     """
     return {
         "level_certainty": {
@@ -286,12 +286,12 @@ def certainties(
     }
 
 
-def origin(trace: OutlinedSpine) -> dict[str, Json]:
+def origin(spine: OutlinedSpine) -> dict[str, Json]:
     """Return who drew the outlines, and which of them differ from the network's."""
-    if not trace.is_given:
+    if not spine.is_given:
         return {"origin": "network"}
     return {
         "origin": "reader",
-        "editor": trace.editor,
-        "edited": edited_labels(trace.edited) if trace.former else None,
+        "editor": spine.editor,
+        "edited": edited_labels(spine.edited) if spine.former else None,
     }

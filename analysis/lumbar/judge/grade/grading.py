@@ -22,11 +22,12 @@ class DiscGrade:
     grade
         The most probable one, 1 to 5.
     lowest, highest
-        The grades that it may be lie between them: see `honest.bracket`.
+        The grades that it may be lie between them: see `grade_range.bracket`.
     rival
         Another grade that is as probable; None where there is none.
     probabilities
-        Of grades 1 to 5, summing to 1; they hold what they promise (`honest`).
+        Of grades 1 to 5, summing to 1; they hold what they promise
+        (`grade_range.honest`).
     narrowing
         Probability that a reader calls the disc space narrowed.
     """

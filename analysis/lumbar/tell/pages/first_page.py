@@ -93,7 +93,7 @@ def draw_first_page(sheet: Sheet) -> Image:
     draw = ImageDraw.Draw(page)
     number = sheet.anatomy.tissues.grid.source_slice(index) + 1
     count = sheet.volume.voxels.shape[0]
-    title = f"Lumbar discs, sagittal T2, slice {number} of {count}"
+    title = f"Lumbar discs, sagittal, slice {number} of {count}"
     draw_title(draw, sheet.provenance, title)
     left, width = picture.width + MARGIN_PX, _PANEL_PX - 2 * MARGIN_PX
     rows = [_row(row, sheet.assessment.grades[row.level]) for row in sheet.rows.discs]
