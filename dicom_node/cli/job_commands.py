@@ -80,7 +80,9 @@ def _retry_peer(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
         complain(f"lumbar-node: no peer is named {name} (peers: {names})")
         return ExitCode.WRONG_USAGE
     with _open(settings) as queue:
-        rows = [_retry(queue, row.id, settings) for row in queue.lacking(name)]
+        rows = [
+            _retry(queue, row.id, settings, peer=name) for row in queue.lacking(name)
+        ]
     if arguments.json:
         say_json([_plain(row) for row in rows])
         return ExitCode.DONE
@@ -90,12 +92,14 @@ def _retry_peer(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _retry(queue: JobQueue, job_id: str, settings: Settings) -> JobRow:
+def _retry(
+    queue: JobQueue, job_id: str, settings: Settings, *, peer: str | None = None
+) -> JobRow:
     from dicom_node.spool_layout import SpoolLayout
     from dicom_node.work.result_files import deliverable
 
     outbox = SpoolLayout(settings.spool.folder).job_outbox(job_id)
-    return queue.retry(job_id, results_kept=bool(deliverable(outbox)))
+    return queue.retry(job_id, results_kept=bool(deliverable(outbox)), peer=peer)
 
 
 def run_rerun(arguments: argparse.Namespace) -> ExitCode:

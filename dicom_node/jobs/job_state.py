@@ -26,6 +26,9 @@ _UNFINISHED = {
     "CANCELLED": JobState.CANCELLED,
 }
 _WAITING = {"DELAYED": "waiting", "ENQUEUED": "waiting", "PENDING": "sending"}
+_GIVEN_UP = frozenset({"failed", "cancelled"})
+_MAY_LACK = frozenset({JobState.FAILED, JobState.REJECTED, JobState.DELIVERING})
+"""A rejected job may owe a page, and a peer may refuse what another still waits for."""
 
 
 def job_of(status: WorkflowStatus) -> Job:
@@ -171,9 +174,16 @@ def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> Job
 
 def lacking_peers(row: JobRow) -> tuple[str, ...]:
     """Return the peers that lack results which nobody tries to deliver any more."""
-    if row.state not in {JobState.FAILED, JobState.REJECTED}:
+    if row.state not in _MAY_LACK:
         return ()
-    return tuple(peer for peer, told in row.deliveries if told != _STORED)
+    return tuple(
+        peer for peer, told in row.deliveries if told.partition(" ")[0] in _GIVEN_UP
+    )
+
+
+def is_delivering(row: JobRow) -> bool:
+    """Tell whether results are being delivered, or wait for the next attempt."""
+    return any(told in _WAITING.values() for _, told in row.deliveries)
 
 
 def is_discarded(status: WorkflowStatus) -> bool:

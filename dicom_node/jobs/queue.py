@@ -23,6 +23,7 @@ from dicom_node.jobs.job_state import (
     ACTIVE,
     age_of,
     digests_needed,
+    is_delivering,
     job_made_by,
     job_of,
     job_row,
@@ -208,13 +209,17 @@ class JobQueue:
         return digests_needed(jobs)
 
     @asks_database
-    def retry(self, job_id: str, *, results_kept: bool) -> JobRow:
+    def retry(
+        self, job_id: str, *, results_kept: bool, peer: str | None = None
+    ) -> JobRow:
         """Begin again what failed: the deliveries that did, or the whole job.
 
         Parameters
         ----------
         results_kept
             Whether the results still lie in the outbox; if so, they are not made anew.
+        peer
+            The only one to which is delivered again; None for all that lack results.
 
         Raises
         ------
@@ -232,12 +237,12 @@ class JobQueue:
         if row.state not in _RETRYABLE and not lacking_peers(row):
             raise JobStateError(job_id, state=row.state, wanted="retry")
         discard(self._client, job_id, is_discarded=False)
-        owed = undelivered(deliveries)
+        owed = undelivered(deliveries, peer)
         if owed and results_kept:
             for attempt in owed.values():
                 deliver_again(self._client, job_of(status), attempt)
         else:
-            begin_anew(self._client, job_id, deliveries)
+            begin_anew(self._client, job_id, deliveries, owed)
         return self.show(job_id)
 
     @asks_database
@@ -259,19 +264,18 @@ class JobQueue:
             If it is settled, and no results are owed.
         """
         row = self.show(job_id)
-        if lacking_peers(row):
-            discard(self._client, row.id, is_discarded=True)
-            return self.show(row.id)
-        if row.state in _SETTLED:
+        if _is_over(row) and not lacking_peers(row):
             raise JobStateError(row.id, state=row.state, wanted="cancel")
         for _ in range(_CANCEL_ROUNDS):
+            if _is_over(row):
+                break
             self._client.cancel_workflows([row.id, *self._parts(row.id)])
             row = self.show(row.id)
-            if row.state in _SETTLED:
-                break
             # An attempt that was just ending has put the next one into the queue.
             time.sleep(_CANCEL_PAUSE_S)
-        return row
+        if lacking_peers(row):
+            discard(self._client, row.id, is_discarded=True)
+        return self.show(row.id)
 
     @asks_database
     def rerun(self, job_id: str) -> JobRow:
@@ -376,6 +380,10 @@ class JobQueue:
             load_input=False,
         )
         return [status.workflow_id for status in made]
+
+
+def _is_over(row: JobRow) -> bool:
+    return row.state in _SETTLED and not is_delivering(row)
 
 
 def _series_of(status: WorkflowStatus) -> tuple[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_state import DISCARDED, latest_attempts
+from dicom_node.jobs.job_state import DISCARDED, latest_attempts, verdict_of
+from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job
 
@@ -17,13 +18,19 @@ _FIRST_ATTEMPT = 1
 
 
 def undelivered(
-    deliveries: Sequence[WorkflowStatus],
+    deliveries: Sequence[WorkflowStatus], peer: str | None = None
 ) -> Mapping[str, WorkflowStatus]:
-    """Return the last attempt for each peer that does not hold all results."""
+    """Return the last attempt for each peer that was given up before it held all.
+
+    Parameters
+    ----------
+    peer
+        The only one that counts; None for all.
+    """
     return {
         which.peer: attempt
         for which, attempt in latest_attempts(deliveries).items()
-        if not _is_stored(attempt)
+        if verdict_of(attempt) is Verdict.FAILED and peer in {None, which.peer}
     }
 
 
@@ -46,10 +53,12 @@ def discard(client: DBOSClient, job_id: str, *, is_discarded: bool) -> None:
 
 
 def begin_anew(
-    client: DBOSClient, job_id: str, deliveries: Sequence[WorkflowStatus]
+    client: DBOSClient,
+    job_id: str,
+    deliveries: Sequence[WorkflowStatus],
+    owed: Container[str],
 ) -> None:
-    """Run a job from its first step; peers that hold the results get no more."""
-    owed = undelivered(deliveries)
+    """Run a job from its first step; only the peers that are owed results get them."""
     forgotten = [
         status.workflow_id
         for status in deliveries
@@ -59,7 +68,3 @@ def begin_anew(
         client.delete_workflows(forgotten)
     LostWork(client).forgive(job_id)
     client.rewind_workflow(job_id, queue_name=dbos_setup.ANALYSES)
-
-
-def _is_stored(attempt: WorkflowStatus) -> bool:
-    return isinstance(attempt.output, dict) and attempt.output["verdict"] == "done"

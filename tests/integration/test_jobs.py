@@ -177,6 +177,43 @@ def test_what_a_peer_lacks_is_found_by_its_name_and_can_be_given_up(
     assert running.settled("lacking-1").state is JobState.DONE
 
 
+def test_a_retry_for_one_peer_sends_nothing_to_another_that_lacks_results(
+    running: Toy,
+) -> None:
+    for peer in ("alpha", "beta"):
+        running.has(f"refusing-{peer}-both")
+    running.queue.enqueue(toy_job("both"))
+    assert running.settled("both").state is JobState.FAILED
+    running.has_not("refusing-beta-both")
+    running.queue.retry("both", results_kept=True, peer="beta")
+    running.wait_done("stored both beta 1.1")
+    running.has_not("refusing-alpha-both")
+    running.queue.retry("both", results_kept=False, peer="alpha")
+    assert running.settled("both").state is JobState.DONE
+    done = running.done()
+    assert (done["deliver both alpha"], done["deliver both beta"]) == (2, 2)
+
+
+def test_a_peer_that_refused_is_retried_while_another_is_waited_for(
+    running: Toy,
+) -> None:
+    running.has("refusing-alpha-halved")
+    running.has("down-beta-halved")
+    running.queue.enqueue(toy_job("halved"))
+    running.wait_done("deliver halved alpha")
+    wait_until(
+        lambda: "halved" in {row.id for row in running.queue.lacking("alpha")},
+        within_s=10,
+        what="alpha lacks it",
+    )
+    assert running.queue.show("halved").state is JobState.DELIVERING
+    assert "halved" not in {row.id for row in running.queue.lacking("beta")}
+    running.has_not("refusing-alpha-halved")
+    running.queue.retry("halved", results_kept=True, peer="alpha")
+    running.has_not("down-beta-halved")
+    assert running.settled("halved").state is JobState.DONE
+
+
 def test_a_machine_that_is_short_of_something_is_waited_for_and_then_given_up(
     running: Toy,
 ) -> None:

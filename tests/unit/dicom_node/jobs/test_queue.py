@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.records import JobRow, JobState
 from tests.support.toy_worker import toy_job
 
 ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES = 1010
@@ -19,3 +23,34 @@ def test_more_jobs_are_listed_than_one_query_can_name(tmp_path: Path) -> None:
             queue.enqueue(toy_job(f"{number:032x}"))
         listed = queue.list(limit=2 * ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES)
     assert len(listed) == ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES
+
+
+@pytest.mark.parametrize(
+    ("told", "lacking"),
+    [
+        ("stored", ()),
+        ("waiting", ()),
+        ("sending", ()),
+        ("cancelled", ("pacs",)),
+        ("failed peer-unreachable: no association", ("pacs",)),
+    ],
+)
+def test_a_peer_lacks_the_page_of_a_rejection_only_if_nobody_delivers_it(
+    told: str, lacking: tuple[str, ...]
+) -> None:
+    row = JobRow(
+        id="note",
+        state=JobState.REJECTED,
+        route="toy",
+        series_uid="1.2",
+        study_uid="1",
+        calling_ae="PACS",
+        instances=1,
+        accepted_at_s=0.0,
+        settled_at_s=1.0,
+        reason="too_few_slices: 3 slices",
+        digest="d",
+        revision=1,
+        deliveries=(("pacs", told),),
+    )
+    assert lacking_peers(row) == lacking
