@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from dicom_node import log
 from dicom_node.errors import NodeError
@@ -11,7 +10,7 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node.instance_count_questions import PeerCounts
 from dicom_node.receive.events import InstanceStored, SpoolEvent
-from dicom_node.records import Completion
+from dicom_node.records import Completion, ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.manifest import mark_owed, write_pending
@@ -54,11 +53,15 @@ class Intake:
 
     def restore(self, content: SpoolContent, now_s: float) -> None:
         """Take up what lay on the disk when the node started."""
-        completed = (*content.pending, *content.owed)
+        # Both of a series that was sent again: what is pending came later.
+        completed = (*content.owed, *content.pending)
         self._assembler.restore(content.instances, completed, now_s)
-        # Enqueued or not: a look that is known is not owed again.
-        pending = sorted(content.pending, key=lambda series: series.revision)
-        self._unwritten.extend(TriageOrder(series=series) for series in pending)
+        # Enqueued or not: an order that is known changes nothing.
+        owed = {series.digest for series in content.owed}
+        self._unwritten.extend(
+            _repeated(series) if series.digest in owed else TriageOrder(series=series)
+            for series in sorted(content.pending, key=lambda series: series.revision)
+        )
 
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
         """Take note of an event; tell whether a series may need the science soon."""
@@ -80,10 +83,7 @@ class Intake:
             for question, count in self._counts.answers():
                 self._assembler.counted(question, count)
         fresh = [TriageOrder(series=series) for series in self._assembler.tick(now_s)]
-        fresh += [
-            TriageOrder(series=series, occasion=repr(time.time()))
-            for series in self._assembler.sent_again(now_s)
-        ]
+        fresh += map(_repeated, self._assembler.sent_again(now_s))
         self._unwritten.extend(fresh)
         if fresh or (self._unwritten and now_s >= self._retry_at_s):
             self._unwritten = [
@@ -129,3 +129,9 @@ class Intake:
             completion=series.completion.value,
             revision=series.revision,
         )
+
+
+def _repeated(series: ReceivedSeries) -> TriageOrder:
+    """Return the order for a series that was sent again, the same after a restart."""
+    latest = max(one.generation for one in series.instances)
+    return TriageOrder(series=series, occasion=str(latest))

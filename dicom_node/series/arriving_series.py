@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dicom_node.identifiers import digest
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
@@ -135,6 +135,17 @@ class ArrivingSeries:
             return False
         return _content(self.completed[-1].instances) == _content(self.instances())
 
+    def came_again(self) -> bool:
+        """Tell whether what was complete was sent again, and is not noted as such."""
+        return self.is_known() and _generation(self.instances()) > _generation(
+            self.completed[-1].instances
+        )
+
+    def note_repetition(self) -> ReceivedSeries:
+        """Return what was complete, with its instances as they were sent again."""
+        self.completed[-1] = replace(self.completed[-1], instances=self.instances())
+        return self.completed[-1]
+
     def close(self, completion: Completion) -> ReceivedSeries | None:
         """End the round; None if the content is the one that was complete before."""
         was_interrupted = self.round is not None and self.round.is_interrupted
@@ -178,6 +189,10 @@ def order_of_arrival(instance: StoredInstance) -> tuple[int, float]:
     all of generation 0.
     """
     return instance.generation, instance.received_at_s
+
+
+def _generation(instances: Iterable[StoredInstance]) -> int:
+    return max(one.generation for one in instances)
 
 
 def _content(instances: Iterable[StoredInstance]) -> str:

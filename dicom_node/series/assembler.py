@@ -125,8 +125,8 @@ class Assembler:
     def sent_again(self, now_s: float) -> list[ReceivedSeries]:
         """Return complete series of which instances came again, and none since long.
 
-        They hold what they held. Whether anything is owed for them after settings
-        have changed is for others to say.
+        They hold what they held, in files that are as young as the repetition. Whether
+        anything is owed for them after settings have changed is for others to say.
         """
         quiet = [
             key
@@ -135,7 +135,7 @@ class Assembler:
         ]
         for key in quiet:
             del self._sent_again[key]
-        return [self._series[key].completed[-1] for key in quiet if key in self._series]
+        return [self._series[key].note_repetition() for key in quiet]
 
     def restore(
         self,
@@ -148,10 +148,13 @@ class Assembler:
         That is everything when the node starts, and what an acceptor that died had
         stored last. A series whose content was never called complete is collecting
         again. The association that brought it broke when the process died, as far as
-        anyone knows: it waits for its sender to repeat it.
+        anyone knows: it waits for its sender to repeat it. A complete series that was
+        sent again, and not yet called so, is as if that had happened now.
         """
+        found: set[SeriesKey] = set()
         for instance in sorted(instances, key=order_of_arrival):
             arriving = self._arriving(instance)
+            found.add(arriving.key)
             if arriving.add(instance):
                 self._collect(arriving, now_s)
         for series in sorted(completed, key=lambda item: item.revision):
@@ -162,11 +165,15 @@ class Assembler:
             if arriving.is_known():
                 arriving.round = None
                 del self._collecting[key]
+        for key in found - self._collecting.keys():
+            if self._series[key].came_again():
+                self._sent_again[key] = now_s
 
     def forget(self, key: SeriesKey) -> None:
         """Drop a series that was deleted from the disk."""
         self._series.pop(key, None)
         self._collecting.pop(key, None)
+        self._sent_again.pop(key, None)
 
     def instances(self) -> Iterator[StoredInstance]:
         """Yield every version of every instance."""

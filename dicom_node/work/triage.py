@@ -82,10 +82,12 @@ class Triage:
         known = _known(job, rows, order)
         if known is not None:
             return self._known_already(known)
+        # A correction is of the content that was there when it came, also if this was
+        # sent once more since then.
+        content_since_s = job.content_time_s or series.accepted_at_s
         for row in rows:
-            # A correction is of the content that was there when it came.
             if row.state in _UNSETTLED and (
-                not row.corrects or row.accepted_at_s < series.accepted_at_s
+                not row.corrects or row.accepted_at_s < content_since_s
             ):
                 self._queue.cancel(row.id)
                 log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)

@@ -25,7 +25,7 @@ from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.plugins.registry import GROUP, Registry
 from dicom_node.receive.events import InstanceStored
-from dicom_node.receive.file_meta import read_meta
+from dicom_node.receive.file_meta import encode_meta, read_meta
 from dicom_node.records import JobState, StoredInstance
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.sections import Settings
@@ -246,6 +246,74 @@ def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
         (1, JobState.CANCELLED),
     ]
     assert read_spool(SpoolLayout(settings.spool.folder)).pending == ()
+
+
+class OrdersQueue(JobQueue):
+    """Takes down the orders of triage, and carries out none."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.database_url)
+        self.orders: list[TriageOrder] = []
+
+    def enqueue_triage(self, order: TriageOrder) -> None:
+        self.orders.append(order)
+
+
+@pytest.mark.parametrize("dies_at", ["quiet time", "enqueue_triage", "mark_owed"])
+def test_a_series_that_is_sent_again_is_triaged_again_though_the_node_dies(
+    settings: Settings,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+    dies_at: str,
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    layout = SpoolLayout(settings.spool.folder)
+    with OrdersQueue(settings) as queue:
+        intake = intake_for(settings, queue)
+        for event in events:
+            intake.apply(event, 0.0)
+        intake.tick(QUIET_S)
+        for event in arrived_again(events):
+            intake.apply(event, 100.0)
+        if dies_at != "quiet time":
+            where = OrdersQueue if dies_at == "enqueue_triage" else intake_module
+            with monkeypatch.context() as patch:
+                patch.setattr(where, dies_at, dies)
+                with pytest.raises(KeyboardInterrupt):
+                    intake.tick(100.0 + QUIET_S)
+        for start_s in (200.0, 300.0):
+            restarted = intake_for(settings, queue)
+            restarted.restore(read_spool(layout), start_s)
+            restarted.tick(start_s + QUIET_S)
+        first, *again = queue.orders
+    assert first.occasion == ""
+    assert {order.id for order in again} == {again[0].id}
+    assert again[0].id != first.id
+    assert again[0].series.digest == first.series.digest
+    assert read_spool(layout).pending == ()
+
+
+def arrived_again(events: list[InstanceStored]) -> list[InstanceStored]:
+    """Store the same instances once more, and return the events."""
+    again = []
+    for generation, event in enumerate(events, start=2):
+        path = event.instance.path
+        with path.open("rb") as file:
+            meta, dataset = read_meta(file), file.read()
+        path.write_bytes(encode_meta(replace(meta, generation=generation)) + dataset)
+        again.append(
+            replace(
+                event,
+                instance=replace(
+                    event.instance,
+                    received_at_s=path.stat().st_mtime,
+                    generation=generation,
+                ),
+            )
+        )
+    return again
 
 
 def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(

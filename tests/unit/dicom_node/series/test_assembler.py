@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -307,11 +308,38 @@ def test_what_is_sent_a_second_time_is_told_once_it_is_quiet() -> None:
     desk.sent(0, instance("1"), instance("2"))
     (first,) = desk.tick(5)
     assert desk.assembler.sent_again(50) == []
-    desk.sent(100, instance("1"))
-    desk.sent(103, instance("2"))
+    again = instance("1", generation=3), instance("2", generation=4)
+    desk.sent(100, again[0])
+    desk.sent(103, again[1])
     assert desk.assembler.sent_again(107) == []
-    assert desk.assembler.sent_again(108) == [first]
+    assert desk.assembler.sent_again(108) == [replace(first, instances=again)]
     assert desk.assembler.sent_again(200) == []
+
+
+def test_what_was_sent_a_second_time_is_told_though_the_node_died_meanwhile() -> None:
+    first, again = instance("1", generation=1), instance("1", generation=2)
+    before = Desk()
+    before.sent(0, first)
+    (complete,) = before.tick(5)
+    after = Desk()
+    after.assembler.restore([again], [complete], 100)
+    assert after.assembler.collecting == 0
+    assert after.assembler.sent_again(104) == []
+    (told,) = after.assembler.sent_again(105)
+    assert told == replace(complete, instances=(again,))
+    noted = Desk()
+    noted.assembler.restore([again], [told], 200)
+    assert noted.assembler.sent_again(300) == []
+
+
+def test_what_a_dead_acceptor_stored_a_second_time_and_left_unsaid_is_told() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1", generation=1))
+    (complete,) = desk.tick(5)
+    again = instance("1", generation=2)
+    desk.assembler.restore([again], (), 100)
+    assert desk.tick(105) == []
+    assert desk.assembler.sent_again(105) == [replace(complete, instances=(again,))]
 
 
 def test_what_brings_new_content_is_not_told_as_sent_again() -> None:
