@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from dbos import (
@@ -50,6 +51,10 @@ _SCHEDULE_POLL_S = 3600.0
 _DELIVERIES_PER_PEER = 2
 
 _SQLITE = "sqlite:///"
+_LOCK_WAIT_S = 5.0
+"""How long a client waits for another process that writes the SQLite file."""
+_POSTGRESQL_WAITS = {"connect_timeout": "5", "tcp_user_timeout": "10000"}
+"""In s and ms (libpq 34.1.2): how long a client waits for a server that is silent."""
 
 
 def prepare_database(url: str) -> None:
@@ -76,14 +81,42 @@ def prepare_database(url: str) -> None:
 
 
 def open_client(url: str) -> DBOSClient:
-    """Open the database for looking and enqueueing, without running any workflow."""
+    """Open the database for looking and enqueueing, without running any workflow.
+
+    A client waits only briefly for the database, for the supervisor is one: it has to
+    go on, and to end the very worker that was frozen while it held the database.
+    """
     _quieten()
-    return DBOSClient(
-        system_database_url=url,
-        application_name=APPLICATION,
-        serializer=DBOSPortableJSONSerializer(),
-        retry_connection_errors=False,
-    )
+    if url.startswith(_SQLITE):
+        return _Client(system_database_engine=_impatient_engine(url))
+    parsed = sqlalchemy.make_url(url)
+    parsed = parsed.update_query_dict({**_POSTGRESQL_WAITS, **parsed.query})
+    return _Client(system_database_url=parsed.render_as_string(hide_password=False))
+
+
+class _Client(DBOSClient):
+    """A client that raises what DBOS would try again for ever."""
+
+    def __init__(
+        self,
+        *,
+        system_database_url: str | None = None,
+        system_database_engine: sqlalchemy.Engine | None = None,
+    ) -> None:
+        self._our_engine = system_database_engine
+        super().__init__(
+            system_database_url=system_database_url,
+            system_database_engine=system_database_engine,
+            application_name=APPLICATION,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
+        )
+
+    def destroy(self) -> None:
+        """Close the connections, also those of an engine that DBOS did not make."""
+        super().destroy()
+        if self._our_engine is not None:
+            self._our_engine.dispose()
 
 
 def open_engine(url: str, *, executor_id: str) -> DBOS:
@@ -158,6 +191,26 @@ def _use_write_ahead_log(url: str) -> None:
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
     engine.dispose()
+
+
+def _impatient_engine(url: str) -> sqlalchemy.Engine:
+    """Return an engine on an SQLite file, set up as DBOS' own, that gives a lock up."""
+    engine = sqlalchemy.create_engine(url)
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute(f"PRAGMA busy_timeout={round(_LOCK_WAIT_S * 1000)}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sqlalchemy.event.listens_for(engine, "handle_error")
+    def give_up(context: sqlalchemy.engine.ExceptionContext) -> None:
+        # Left as it is, DBOS would know it by its text, and wait.
+        if "locked" in str(context.original_exception):
+            message = "the job database failed: another process holds it"
+            raise JobDatabaseError(message) from context.original_exception
+
+    return engine
 
 
 class _ToNodeLog(logging.Handler):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from dicom_node import log
-from dicom_node.errors import NodeError
+from dicom_node.errors import JobDatabaseError, NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node.instance_count_questions import PeerCounts
@@ -86,9 +87,7 @@ class Intake:
         fresh += map(_repeated, self._assembler.sent_again(now_s))
         self._unwritten.extend(fresh)
         if fresh or (self._unwritten and now_s >= self._retry_at_s):
-            self._unwritten = [
-                order for order in self._unwritten if not self._try_to_owe(order)
-            ]
+            self._unwritten = self._write_down(self._unwritten)
             self._retry_at_s = now_s + _RETRY_S
 
     def collects(self, key: SeriesKey) -> bool:
@@ -99,19 +98,21 @@ class Intake:
         """Drop a series that was deleted from the disk."""
         self._assembler.forget(key)
 
-    def _try_to_owe(self, order: TriageOrder) -> bool:
-        try:
-            self._owe(order)
-        except NodeError as error:
-            log.error(
-                "series_not_owed",
-                series_uid=order.series.series_uid,
-                error_code=error.code,
-                reason=str(error),
-                retry_s=_RETRY_S,
-            )
-            return False
-        return True
+    def _write_down(self, orders: Sequence[TriageOrder]) -> list[TriageOrder]:
+        """Enqueue orders, and return those that have to be tried again."""
+        failed: list[TriageOrder] = []
+        others = iter(orders)
+        for order in others:
+            try:
+                self._owe(order)
+            except JobDatabaseError as error:
+                # The database may have kept us waiting, and would with each order.
+                _log_not_enqueued(order, error)
+                return [*failed, order, *others]
+            except NodeError as error:
+                _log_not_enqueued(order, error)
+                failed.append(order)
+        return failed
 
     def _owe(self, order: TriageOrder) -> None:
         series = order.series
@@ -135,3 +136,13 @@ def _repeated(series: ReceivedSeries) -> TriageOrder:
     """Return the order for a series that was sent again, the same after a restart."""
     latest = max(one.generation for one in series.instances)
     return TriageOrder(series=series, occasion=str(latest))
+
+
+def _log_not_enqueued(order: TriageOrder, error: NodeError) -> None:
+    log.error(
+        "series_not_owed",
+        series_uid=order.series.series_uid,
+        error_code=error.code,
+        reason=str(error),
+        retry_s=_RETRY_S,
+    )

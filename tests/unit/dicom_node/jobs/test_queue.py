@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
@@ -23,6 +27,22 @@ def test_more_jobs_are_listed_than_one_query_can_name(tmp_path: Path) -> None:
             queue.enqueue(toy_job(f"{number:032x}"))
         listed = queue.list(limit=2 * ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES)
     assert len(listed) == ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES
+
+
+def test_a_process_that_holds_the_database_is_waited_for_only_briefly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbos_setup, "_LOCK_WAIT_S", 0.1)
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    prepare_database(url)
+    with JobQueue(url) as queue:
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as frozen:
+            frozen.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JobDatabaseError, match="another process holds it"):
+                queue.enqueue(toy_job("one"))
+            assert queue.list() == ()
+        queue.enqueue(toy_job("one"))
+        assert [row.id for row in queue.list()] == ["one"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,17 @@ def queue(settings: Settings) -> Iterator[TriagingQueue]:
         yield queue
 
 
+class OrdersQueue(JobQueue):
+    """Takes down the orders of triage, and carries out none."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.database_url)
+        self.orders: list[TriageOrder] = []
+
+    def enqueue_triage(self, order: TriageOrder) -> None:
+        self.orders.append(order)
+
+
 def intake_for(settings: Settings, queue: JobQueue) -> Intake:
     return Intake(settings, queue, None)
 
@@ -160,6 +171,35 @@ def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
     assert len(queue.list()) == 1
 
 
+def test_a_database_that_fails_is_asked_once_a_turn_and_not_for_each_series(
+    settings: Settings, events: list[InstanceStored]
+) -> None:
+    class FailingQueue(OrdersQueue):
+        is_failing = True
+
+        def enqueue_triage(self, order: TriageOrder) -> None:
+            super().enqueue_triage(order)
+            if self.is_failing:
+                raise JobDatabaseError
+
+    with FailingQueue(settings) as queue:
+        intake = intake_for(settings, queue)
+        for number, event in enumerate(events):
+            uid = f"{event.instance.series_uid}.{number}"
+            path = SpoolLayout(settings.spool.folder).series_folder(
+                event.instance.study_uid, uid
+            )
+            path.mkdir()
+            one = replace(event.instance, series_uid=uid)
+            intake.apply(replace(event, instance=one), 0.0)
+        intake.tick(QUIET_S)
+        assert len(queue.orders) == 1
+        queue.is_failing = False
+        intake.tick(QUIET_S + 60)
+        assert len({order.id for order in queue.orders}) == len(events)
+        assert not intake.is_collecting
+
+
 def test_what_was_pending_when_the_node_died_is_owed_after_the_restart(
     settings: Settings,
     queue: TriagingQueue,
@@ -246,17 +286,6 @@ def test_content_that_comes_back_is_owed_once_though_the_node_dies_meanwhile(
         (1, JobState.CANCELLED),
     ]
     assert read_spool(SpoolLayout(settings.spool.folder)).pending == ()
-
-
-class OrdersQueue(JobQueue):
-    """Takes down the orders of triage, and carries out none."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.database_url)
-        self.orders: list[TriageOrder] = []
-
-    def enqueue_triage(self, order: TriageOrder) -> None:
-        self.orders.append(order)
 
 
 @pytest.mark.parametrize("dies_at", ["quiet time", "enqueue_triage", "mark_owed"])
