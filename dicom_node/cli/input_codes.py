@@ -32,9 +32,10 @@ WARNINGS = (
     ),
     InputCode(
         "attributes_mended",
-        "attributes that results copy were illegal or not in their character set: "
-        "mended, shortened or left out",
-        "correct them at the source; the results name them as written",
+        "attributes that results copy are illegal: mended, shortened or left out; or "
+        "texts are not in the character set of their label: kept as they are where it "
+        "can hold them, else written in UTF-8",
+        "correct them at the source; the warning names them",
     ),
     InputCode(
         "attributes_left_out",

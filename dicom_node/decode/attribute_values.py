@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator, MutableSequence, Sized
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 
@@ -26,16 +27,28 @@ UNREADABLE = (
 )
 """What pydicom raises when the bytes of an element do not fit its VR."""
 
-
+_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 
 
 def raw(dataset: Dataset, keyword: str | int) -> object:
-    """Return the value of an attribute, or None if absent, empty or unreadable."""
+    """Return the value of an attribute, or None if absent, empty or unreadable.
+
+    A text that is not ASCII stays as it came: results copy its bytes, which pydicom
+    forgets where they are not in the character set of their label.
+    """
     try:
-        value: object = dataset[keyword].value
+        stored = dataset.get_item(keyword)
+        element = dataset[keyword]
     except UNREADABLE:
         return None
+    value: object = element.value
+    if (
+        isinstance(stored, RawDataElement)
+        and element.VR in _TEXT_VRS
+        and not (stored.value or b"").isascii()
+    ):
+        dataset[stored.tag] = stored
     if value is None or value == "" or (isinstance(value, Sized) and not len(value)):
         return None
     return value

@@ -109,14 +109,21 @@ def complete_patients(instances: Sequence[Dataset]) -> None:
     Changes instances that leave something empty. They must be of one patient.
     """
     for keyword in _STATED_ONCE:
-        stated = [
-            instance[keyword]
-            for instance in instances
-            if attribute_values.text(instance, keyword)
-        ]
+        stated = [one for one in instances if attribute_values.text(one, keyword)]
         if not stated or len(stated) == len(instances):
             continue
         for instance in instances:
             if not attribute_values.text(instance, keyword):
-                # Through text: another instance may have another character set.
-                setattr(instance, keyword, str(stated[0].value))
+                _take_over(keyword, instance, stated[0])
+
+
+def _take_over(keyword: str, instance: Dataset, other: Dataset) -> None:
+    """Copy an attribute of another, as it came where both have one character set."""
+    labels = [
+        attribute_values.words(each, "SpecificCharacterSet")
+        for each in (instance, other)
+    ]
+    if labels[0] == labels[1]:
+        instance[keyword] = other.get_item(keyword)
+    else:
+        setattr(instance, keyword, str(attribute_values.raw(other, keyword)))

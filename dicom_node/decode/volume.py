@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,9 @@ def read_volume(
     if size > MAX_BYTES:
         text = f"{size} bytes in {len(paths)} files; the limit is {MAX_BYTES}"
         raise GeometryError(reason="too_large", text=text)
-    with config.disable_value_validation():
+    with config.disable_value_validation(), warnings.catch_warnings():
+        # pydicom doubts texts that are not in the character set of their label.
+        warnings.simplefilter("ignore")
         return _read(paths, limits)
 
 

@@ -15,6 +15,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node import __version__
+from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
@@ -22,7 +23,7 @@ from dicom_node.encode.result_context import (
     set_body_part,
     settle_time,
 )
-from dicom_node.encode.source_attributes import UTF_8, Evidence, code_item, source_item
+from dicom_node.encode.source_attributes import Evidence, code_item, source_item
 from dicom_node.identifiers import MANUFACTURER
 
 _STRIP_PX = 28

@@ -1,4 +1,4 @@
-"""Attributes of the source that results copy: valid, in UTF-8, mended where needed.
+"""Attributes of the source that results copy: valid, mended where needed.
 
 Nothing that a sender wrote into an attribute which is only copied may cost a result, or
 reach an archive in our name where the standard forbids it. So each is read as bytes,
@@ -27,14 +27,13 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DSfloat, PersonName
 
-from dicom_node.encode.copied_texts import Texts
+from dicom_node.encode.copied_texts import TEXT_VRS, CharacterSet, Texts
 
 _UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError,
                NotImplementedError, RuntimeError, OSError)  # fmt: skip
 """What pydicom raises on an element that is not what it says."""
 
 _TEXT_CHARS = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10240, "UC": 2**16, "UT": 2**16}
-_TEXT_VRS = frozenset({*_TEXT_CHARS, "PN"})
 _ONE_TEXT_VRS = frozenset({"ST", "LT", "UT"})
 """In these a backslash parts nothing."""
 _NAME_CHARS = 64
@@ -80,6 +79,7 @@ _ONE_OF = {
     "IssuerOfPatientIDQualifiersSequence": ("UniversalEntityID", "IdentifierTypeCode"),
 }
 _CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")
+_CHARACTER_SET = 0x00080005
 _ONE_ITEM = frozenset({"IssuerOfAccessionNumberSequence"})
 
 _LEFT_OUT = "left out"
@@ -96,8 +96,13 @@ class Copier:
 
     def __init__(self, source: Dataset) -> None:
         self._source = source
-        self._texts = Texts(source)
         self.doubts: list[str] = []
+        self._texts = Texts(source, self.doubts)
+
+    @property
+    def character_set(self) -> CharacterSet:
+        """Label under which what was taken is written as it came; UTF-8 if none is."""
+        return self._texts.character_set
 
     def take(self, tags: Iterable[BaseTag | str]) -> Dataset:
         """Return the valid ones of some attributes, decoded, as far as they are there.
@@ -107,11 +112,7 @@ class Copier:
         tags
             Tags or keywords.
         """
-        taken = self._taken(self._source, tags)
-        self.doubts += [
-            doubt for doubt in self._texts.doubts if doubt not in self.doubts
-        ]
-        return taken
+        return self._taken(self._source, tags)
 
     def take_items(
         self, sequence: str, tags: Collection[BaseTag | str]
@@ -174,8 +175,9 @@ class Copier:
         item = dataset.get_item(tag)
         if item.value is None:
             return [""]
-        if vr in _TEXT_VRS:
-            text = self._texts.text(item, dictionary_description(tag))
+        if vr in TEXT_VRS:
+            texts = self._texts_of(dataset)
+            text = texts.text(item, dictionary_description(tag), is_name=vr == "PN")
         elif isinstance(item.value, bytes) and _is_text(vr):
             text = item.value.decode("latin-1")
         elif isinstance(item, RawDataElement):
@@ -191,9 +193,15 @@ class Copier:
             return [text.strip(" \0")]
         return [part.strip(" \0") for part in text.split("\\")]
 
+    def _texts_of(self, dataset: Dataset) -> Texts:
+        """Return what decodes the texts of the source, or of an item with a label."""
+        if dataset is self._source or _CHARACTER_SET not in dataset:
+            return self._texts
+        return Texts(dataset, self.doubts)
+
     def _valid(self, text: str, tag: BaseTag, vr: str) -> object:
         """Return a value as its VR has it, mended where that is safe; None if not."""
-        if vr in _TEXT_VRS:
+        if vr in TEXT_VRS:
             return self._valid_text(text, tag, vr)
         if vr not in _WORDS:
             return _number(text, vr) if _is_meant(text, tag, vr) else None
@@ -243,6 +251,8 @@ class Copier:
         for item in value:
             copied = Dataset()
             for inner in sorted(item.keys()):
+                if inner == _CHARACTER_SET:
+                    continue  # that of the result is the one of all its items
                 element = self._element(item, inner)
                 if element is not None:
                     copied.add(element)
@@ -260,7 +270,7 @@ def _original(value: object) -> str:
 
 
 def _is_text(vr: str) -> bool:
-    return vr in _WORDS or vr in _TEXT_VRS
+    return vr in _WORDS or vr in TEXT_VRS
 
 
 def _number(text: str, vr: str) -> object:

@@ -1,4 +1,9 @@
-"""Texts of the source, decoded by their label where it is true, and doubted where not.
+"""Texts of the source, decoded by their label, and doubted where it is not true.
+
+Results go into the study of their source: the archive has to see the same name in both.
+So a text that its label can encode goes into results under that label, byte for byte,
+even where the label is wrong and the archive shows the wrong letters for both. All
+other texts are mended and written in UTF-8.
 
 References
 ----------
@@ -7,23 +12,31 @@ PS3.3 C.12.1.1.2 Specific Character Set; PS3.5 6.1.2.
 
 from __future__ import annotations
 
-import codecs
 import re
 import warnings
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import (
+    STAND_ALONE_ENCODINGS,
+    convert_encodings,
+    decode_bytes,
+    encode_string,
+    python_encoding,
+)
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
+from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, PersonName
+
+UTF_8 = "ISO_IR 192"
+
+CharacterSet = str | list[str] | None
+"""A value of Specific Character Set; None where an object has none."""
 
 _HIGH = re.compile(rb"[\x80-\xff]+")
-_UTF_8 = "utf-8"
-_LATIN_1 = "iso8859-1"
-_MULTI_BYTE = frozenset({"gb18030", "gbk"})
+_ESCAPE = b"\x1b"
 _SPELLINGS = {
-    "ISOIR192": "ISO_IR 192",
-    "UTF8": "ISO_IR 192",
+    "ISOIR192": UTF_8,
+    "UTF8": UTF_8,
     "GB18030": "GB18030",
     "GBK": "GBK",
     "GB2312": "GBK",
@@ -32,71 +45,98 @@ _SPELLINGS = {
     "ISO88591": "ISO_IR 100",
 }
 """Of labels that senders write in other ways, without what is no letter or digit."""
+_LATIN_1 = frozenset({"", "ISO_IR 6", "ISO_IR 100"})
+"""Labels under which pydicom reads Latin-1."""
 _DOUBLE_BYTE_LEAD = 0xA1
-_REPLACED = "\ufffd"
+TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""VRs to which Specific Character Set applies (PS3.5 6.1.2.2)."""
 
 
 class Texts:
     """Decodes the texts of one dataset.
 
-    Attributes
+    Parameters
     ----------
     doubts
-        In what the character set is not as it says; names of attributes, no values.
+        Gets in what the character set is not as it says: names of attributes and no
+        values.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.doubts: list[str] = []
+    def __init__(self, dataset: Dataset, doubts: list[str]) -> None:
+        self._doubts = doubts
         self._labels = self._known(_labels(dataset))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                known = convert_encodings(list(self._labels) or [""])
-            except (LookupError, ValueError):
-                known = [_LATIN_1]
-        self._encodings = [codecs.lookup(one).name for one in known]
+        self._is_sound = all(label in python_encoding for label in self._labels) and (
+            len(self._labels) == 1 or not set(self._labels) & set(STAND_ALONE_ENCODINGS)
+        )
+        self._encodings = _encodings(self._labels if self._is_sound else ("",))
+        self._holds_others = False
+        self._has_lost = False
 
-    def text(self, element: DataElement | RawDataElement, name: str) -> str:
+    @property
+    def character_set(self) -> CharacterSet:
+        """Label under which the texts decoded so far are written byte for byte.
+
+        UTF-8 if there is none, or if they are ASCII.
+        """
+        if not self._holds_others or self._has_lost:
+            return UTF_8
+        labels = list(self._labels)
+        return labels if len(labels) > 1 else labels[0] or None
+
+    def text(
+        self, element: DataElement | RawDataElement, name: str, *, is_name: bool
+    ) -> str:
         """Return the text of an element, its values parted by backslashes.
 
         Parameters
         ----------
         name
             Of the attribute, for doubts.
+        is_name
+            Whether it is of VR PN.
         """
         content = _bytes(element)
         if content is None:
             value = element.value
-            if isinstance(value, MutableSequence):
-                return "\\".join(map(str, value))
-            return str(value)
-        if not _HIGH.search(content):
-            return self._decoded(content)
-        return self._of_high_bytes(content, name)
-
-    def _of_high_bytes(self, content: bytes, name: str) -> str:
-        is_utf_8 = _decodes(content, _UTF_8)
-        if self._encodings[:1] == [_UTF_8]:
-            if is_utf_8:
-                return content.decode()
-            self._doubt(name, "is not in UTF-8 as its label says, read as Latin-1")
-            return content.decode("latin-1")
-        if is_utf_8 and len(self._labels) <= 1 and not _is_multi_byte(self._encodings):
-            self._doubt(name, "is in UTF-8, which its label does not say")
+            text = (
+                "\\".join(map(str, value))
+                if isinstance(value, MutableSequence)
+                else str(value)
+            )
+            self._holds_others |= not text.isascii()
+            return text
+        if content.isascii() and _ESCAPE not in content:
             return content.decode()
-        text = self._decoded(content)
-        if not self._labels:
-            self._doubt(name, "has no label for its character set, read as Latin-1")
-        elif _REPLACED in text:
-            self._doubt(name, "is not in the character set of its label")
-        elif self._encodings[0] == _LATIN_1 and _looks_chinese(content):
-            self._doubt(name, "looks like GB 18030, read by its label")
+        self._holds_others = True
+        content = content.rstrip(b" =\0" if is_name else b" \0")
+        return self._of_other_bytes(content, name, is_name=is_name)
+
+    def _of_other_bytes(self, content: bytes, name: str, *, is_name: bool) -> str:
+        is_utf_8 = _HIGH.search(content) is not None and _is_utf_8(content)
+        if self._labels == (UTF_8,) and not is_utf_8:
+            self._lose(name, "is not in UTF-8 as its label says, read as Latin-1")
+            return content.decode("latin-1")
+        text = _decoded(content, self._encodings, is_name=is_name)
+        if not self._is_sound:
+            self._lose(name, "has a label that is no character set, read as Latin-1")
+        elif not _writes(text, self._encodings, is_name=is_name, content=content):
+            self._lose(name, "is not in the character set of its label")
+        elif set(self._labels) <= _LATIN_1:
+            self._doubt_latin(content, name, is_utf_8=is_utf_8)
         return text
 
-    def _decoded(self, content: bytes) -> str:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return decode_bytes(content, self._encodings, TEXT_VR_DELIMS)
+    def _doubt_latin(self, content: bytes, name: str, *, is_utf_8: bool) -> None:
+        """Tell what does not look like Latin-1; it is kept as it is."""
+        if is_utf_8:
+            self._doubt(name, "looks like UTF-8, which its label does not say")
+        elif _looks_chinese(content):
+            self._doubt(name, "looks like GB 18030, which its label does not say")
+        elif "ISO_IR 100" not in self._labels:
+            self._doubt(name, "has no label for its character set")
+
+    def _lose(self, name: str, what: str) -> None:
+        self._has_lost = True
+        self._doubt(name, f"{what} and written in UTF-8")
 
     def _known(self, labels: Sequence[str]) -> tuple[str, ...]:
         known = []
@@ -104,22 +144,67 @@ class Texts:
             plain = re.sub(r"[^A-Z0-9]", "", label.upper())
             meant = _SPELLINGS.get(plain, label)
             if meant != label:
-                text = f"Specific Character Set is misspelt, read as {meant}"
-                self.doubts.append(text)
+                self._doubt("Specific Character Set", f"is misspelt, read as {meant}")
             known.append(meant)
         return tuple(known)
 
     def _doubt(self, name: str, what: str) -> None:
         text = f"{name} {what}"
-        if text not in self.doubts:
-            self.doubts.append(text)
+        if text not in self._doubts:
+            self._doubts.append(text)
+
+
+def has_room_for(character_set: CharacterSet, dataset: Dataset) -> bool:
+    """Tell whether all texts of an object can be written in a character set."""
+    if character_set == UTF_8:
+        return True
+    labels = character_set if isinstance(character_set, list) else [character_set or ""]
+    encodings = _encodings(labels)
+    return all(
+        str(value).isascii()
+        or _writes(str(value), encodings, is_name=element.VR == "PN")
+        for element in dataset.iterall()
+        if element.VR in TEXT_VRS
+        for value in (element.value if element.VM > 1 else [element.value])
+    )
+
+
+def _encodings(labels: Iterable[str]) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return convert_encodings(list(labels))
+
+
+def _writes(
+    text: str, encodings: list[str], *, is_name: bool, content: bytes | None = None
+) -> bool:
+    """Tell whether a text is itself again when written, and its bytes, if given."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = text.split("\\")
+        written = b"\\".join(
+            PersonName(value).encode(encodings)
+            if is_name
+            else encode_string(value, encodings)
+            for value in values
+        )
+        if content is not None:
+            return written == content
+        return _decoded(written, encodings, is_name=is_name) == text
+
+
+def _decoded(content: bytes, encodings: list[str], *, is_name: bool) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        delimiters = PN_DELIMS if is_name else TEXT_VR_DELIMS
+        return decode_bytes(content, encodings, delimiters)
 
 
 def _labels(dataset: Dataset) -> tuple[str, ...]:
     value = dataset.get("SpecificCharacterSet")
     values = value if isinstance(value, MutableSequence) else [value]
     labels = tuple(str(one).strip() for one in values if one is not None)
-    return labels if any(labels) else ()
+    return labels if any(labels) else ("",)
 
 
 def _bytes(element: DataElement | RawDataElement) -> bytes | None:
@@ -138,16 +223,12 @@ def _bytes(element: DataElement | RawDataElement) -> bytes | None:
     return b"\\".join(parts)
 
 
-def _decodes(content: bytes, encoding: str) -> bool:
+def _is_utf_8(content: bytes) -> bool:
     try:
-        content.decode(encoding)
+        content.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _is_multi_byte(encodings: Sequence[str]) -> bool:
-    return not _MULTI_BYTE.isdisjoint(encodings)
 
 
 def _looks_chinese(content: bytes) -> bool:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
+from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
     contribution,
     settle_time,
 )
-from dicom_node.encode.source_attributes import UTF_8, Evidence, source_item
+from dicom_node.encode.source_attributes import Evidence, source_item
 from dicom_node.identifiers import MANUFACTURER
 
 _DOTS_PER_INCH = 150.0

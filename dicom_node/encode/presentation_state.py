@@ -24,6 +24,7 @@ from pydicom.dataset import Dataset
 from analysis.contract.measurement import Outline
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.copied_attributes import Copier
+from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
@@ -33,7 +34,6 @@ from dicom_node.encode.result_context import (
 )
 from dicom_node.encode.segmentation_object import tracking_uid
 from dicom_node.encode.source_attributes import (
-    UTF_8,
     Evidence,
     SourceSeries,
     from_corner,

@@ -16,6 +16,7 @@ from pydicom.uid import Comprehensive3DSRStorage, MRImageStorage
 from analysis.contract.result import AnalysisResult, Notice, Provenance
 from dicom_node import __version__, log
 from dicom_node.encode.captures import draw_note, encode_capture, stamped
+from dicom_node.encode.copied_texts import has_room_for
 from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
 from dicom_node.encode.presentation_state import encode_presentations
@@ -112,7 +113,7 @@ def encode_note(
         If the page cannot be built.
     """
     with _our_fault():
-        evidence = Evidence(images=prepare((source,)))
+        evidence = prepare((source,))
         request = _of_source(request, evidence)
         page = stamped(draw_note(title, text), request)
         dataset = encode_capture(
@@ -219,7 +220,16 @@ def _edited(request: EncodeRequest, evidence: Evidence) -> list[Dataset]:
 
 
 def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:
-    """Say of a result, too, that its source bears no identity; libraries do not."""
+    """Give a result the character set and the lack of identity of its source.
+
+    The libraries do neither. Where the character set lacks letters of ours, such as
+    those of a summary in another language, it stays UTF-8.
+    """
+    if has_room_for(evidence.character_set, encoded.dataset):
+        if evidence.character_set is None:
+            del encoded.dataset.SpecificCharacterSet
+        else:
+            encoded.dataset.SpecificCharacterSet = evidence.character_set
     for keyword in DEIDENTIFICATION:
         if keyword in evidence.first:
             encoded.dataset[keyword] = evidence.first[keyword]

@@ -18,6 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from analysis.contract.segmentation import Segment, Segmentation
+from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
@@ -28,7 +29,7 @@ from dicom_node.encode.result_context import (
     set_body_part,
     settle_time,
 )
-from dicom_node.encode.source_attributes import UTF_8, Evidence
+from dicom_node.encode.source_attributes import Evidence
 from dicom_node.identifiers import MANUFACTURER, derived_uid
 
 

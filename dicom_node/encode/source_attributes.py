@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,10 +19,9 @@ from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.encode.copied_attributes import Copier
+from dicom_node.encode.copied_texts import UTF_8, CharacterSet
 from dicom_node.encode.frame_references import StandsFor
 from dicom_node.identifiers import derived_uid
-
-UTF_8 = "ISO_IR 192"
 
 MUST_BE_THERE = (
     "PatientID",
@@ -112,7 +111,7 @@ class SourceSeries(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evidence:
-    """Source images with valid headers in UTF-8, to be copied from and referred to.
+    """Source images with valid headers, to be copied from and referred to.
 
     Parameters
     ----------
@@ -120,12 +119,15 @@ class Evidence:
         As `SourceSeries.sources`; copies, the originals stay as they came.
     frame_numbers, acquisition, stands_for
         As those of `SourceSeries`.
+    character_set
+        In which the texts of results are written.
     """
 
     images: tuple[Dataset, ...]
     frame_numbers: tuple[int, ...] = ()
     acquisition: Acquisition = field(default_factory=Acquisition)
     stands_for: Mapping[str, StandsFor] = field(default_factory=dict)
+    character_set: CharacterSet = UTF_8
 
     @property
     def first(self) -> Dataset:
@@ -186,32 +188,33 @@ def evidence_of(series: SourceSeries, *, is_bare: bool = False) -> Evidence:
     is_bare
         Whether only what results must have is taken over.
     """
-    images = prepare(series.sources, is_bare=is_bare)
+    evidence = prepare(series.sources, is_bare=is_bare)
+    images = evidence.images
     thickness_mm = float(series.volume.frame.spacing_mm[0])
     if series.frame_numbers:
         _share_groups(images[0], thickness_mm)
     else:
         _share_geometry(images, thickness_mm)
-    return Evidence(
-        images=images,
+    return replace(
+        evidence,
         frame_numbers=series.frame_numbers,
         acquisition=series.acquisition,
         stands_for=series.stands_for,
     )
 
 
-def prepare(
-    sources: Sequence[Dataset], *, is_bare: bool = False
-) -> tuple[Dataset, ...]:
-    """Return copies with the attributes that results need, decoded and valid.
+def prepare(sources: Sequence[Dataset], *, is_bare: bool = False) -> Evidence:
+    """Copy the attributes that results need, decoded and valid.
 
     Patient and study are those of the first, as they must be the same in one series.
     """
-    patient_study = _patient_study(Copier(sources[0]), sources[0], is_bare=is_bare)
-    return tuple(
-        _image(Copier(source), source, patient_study, is_bare=is_bare)
-        for source in sources
+    copiers = [Copier(source) for source in sources]
+    patient_study = _patient_study(copiers[0], sources[0], is_bare=is_bare)
+    images = tuple(
+        _image(copier, source, patient_study, is_bare=is_bare)
+        for copier, source in zip(copiers, sources, strict=True)
     )
+    return Evidence(images=images, character_set=copiers[0].character_set)
 
 
 def doubts_about(source: Dataset) -> tuple[Notice, ...]:
@@ -229,7 +232,7 @@ def doubts_about(source: Dataset) -> tuple[Notice, ...]:
         _image(copier, source, patient_study, is_bare=False)
     if not copier.doubts:
         return ()
-    text = f"attributes that results copy were mended: {'; '.join(copier.doubts)}"
+    text = f"attributes that results copy are doubtful: {'; '.join(copier.doubts)}"
     return (Notice(code="attributes_mended", text=text),)
 
 
@@ -285,7 +288,7 @@ def _patient_study(copier: Copier, source: Dataset, *, is_bare: bool) -> Dataset
     for keyword in MUST_BE_THERE:
         if keyword not in result or result[keyword].value is None:
             setattr(result, keyword, "")
-    result.SpecificCharacterSet = UTF_8
+    result.SpecificCharacterSet = UTF_8  # until the results are finished
     return result
 
 

@@ -20,6 +20,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.earlier_examination import acquisition_items, other_evidence
 from dicom_node.encode.measurement_groups import GroupWriter
 from dicom_node.encode.measurement_items import comment, decimal, summary
@@ -32,7 +33,7 @@ from dicom_node.encode.result_context import (
     series_uid,
     settle_time,
 )
-from dicom_node.encode.source_attributes import UTF_8, Evidence
+from dicom_node.encode.source_attributes import Evidence
 from dicom_node.identifiers import MANUFACTURER
 
 _LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")

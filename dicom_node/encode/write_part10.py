@@ -25,7 +25,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import AMBIGUOUS_VR
 
-from dicom_node.encode.source_attributes import UTF_8
+from dicom_node.encode.copied_texts import UTF_8
 
 _PREAMBLE = bytes(128) + b"DICM"
 _SHORT = struct.Struct("<HH2sH")
@@ -135,7 +135,7 @@ def _value(element: DataElement, charset: _Charset) -> bytes | None:
     if isinstance(value, str):
         if vr in _WORD_VRS:
             content = value.encode("latin-1")
-        elif vr in _TEXT_VRS and charset == UTF_8:
+        elif vr in _TEXT_VRS and (charset == UTF_8 or value.isascii()):
             content = value.encode("utf-8", "replace")
     elif vr in _NUMBERS and value is not None:
         values = _several(value)

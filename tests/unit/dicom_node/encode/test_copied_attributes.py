@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import config
+from pydicom import config, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.copied_attributes import Copier
@@ -240,33 +242,108 @@ def test_decimal_commas_cost_no_result(tmp_path: Path, kind: str) -> None:
 
 
 NAME = "张^三"
+LATIN = "Müller^Jörg"
+CYRILLIC = "Юлия^Жданова"
+UTF_8 = "ISO_IR 192"
+
+
+@pytest.mark.parametrize(
+    ("label", "content", "doubt"),
+    [
+        ("ISO_IR 100", NAME.encode("gbk"), "looks like GB 18030"),
+        ("ISO_IR 100", NAME.encode(), "looks like UTF-8"),
+        (None, NAME.encode("gbk"), "looks like GB 18030"),
+        (None, NAME.encode(), "looks like UTF-8"),
+        (None, LATIN.encode("latin-1"), "no label"),
+        ("GB18030", NAME.encode("gb18030"), ""),
+        ("GBK", NAME.encode("gbk"), ""),
+        (UTF_8, NAME.encode(), ""),
+        ("ISO_IR 100", LATIN.encode("latin-1"), ""),
+        ("ISO_IR 144", CYRILLIC.encode("iso8859_5"), ""),
+        ("ISO_IR 13", "ﾔﾏﾀﾞ^ﾀﾛｳ".encode("shift_jis"), ""),
+        ("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce", ""),
+        ("\\ISO 2022 IR 87", b"Yamada=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", ""),
+    ],
+)
+def test_text_keeps_its_bytes_and_its_label(
+    label: str | None, content: bytes, doubt: str
+) -> None:
+    """The archive shows the same letters for source and result, right or wrong."""
+    dataset = Dataset()
+    if label is not None:
+        put(dataset, "SpecificCharacterSet", label.encode())
+    put(dataset, "PatientName", content)
+    copier = Copier(dataset)
+    result = copier.take(["PatientName"])
+    found = copier.character_set
+    assert (found if isinstance(found, str | None) else "\\".join(found)) == label
+    result.file_meta = FileMetaDataset()
+    result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    result.file_meta.MediaStorageSOPClassUID = result.SOPClassUID = UID("1.2.3")
+    result.file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID = UID("1.2.4")
+    if found is not None:
+        result.SpecificCharacterSet = found
+    written = dcmread(BytesIO(encode_file(result))).get_item("PatientName")
+    assert written.value is not None
+    assert written.value.rstrip() == content
+    assert any(doubt in said for said in copier.doubts) if doubt else not copier.doubts
 
 
 @pytest.mark.parametrize(
     ("label", "content", "copied", "doubt"),
     [
-        ("ISO_IR 100", NAME.encode("gbk"), "ÕÅ^Èý", "looks like GB 18030"),
-        ("ISO_IR 100", NAME.encode(), NAME, "is in UTF-8"),
-        (None, NAME.encode(), NAME, "is in UTF-8"),
-        (None, "Müller".encode("latin-1"), "Müller", "no label"),
         ("ISO_IR_192", NAME.encode(), NAME, "misspelt"),
-        ("GB18030", NAME.encode("gb18030"), NAME, ""),
-        ("ISO_IR 192", "Müller".encode("latin-1"), "Müller", "is not in UTF-8"),
-        ("ISO_IR 192", NAME.encode(), NAME, ""),
-        ("ISO_IR 100", "Müller^Jörg".encode("latin-1"), "Müller^Jörg", ""),
-        ("KLINGON", b"Doe^John", "Doe^John", ""),
+        (UTF_8, LATIN.encode("latin-1"), LATIN, "is not in UTF-8"),
+        ("KLINGON", LATIN.encode("latin-1"), LATIN, "no character set"),
+        ("ISO_IR 13", "山田".encode("shift_jis"), "山田", "not in the character set"),
+        (f"ISO_IR 100\\{UTF_8}", LATIN.encode("latin-1"), LATIN, "no character set"),
     ],
 )
-def test_a_wrong_label_of_the_character_set_is_told(
-    label: str | None, content: bytes, copied: str, doubt: str
+def test_text_that_its_label_cannot_hold_is_written_in_utf_8_with_a_warning(
+    label: str, content: bytes, copied: str, doubt: str
 ) -> None:
     dataset = Dataset()
-    if label is not None:
-        put(dataset, "SpecificCharacterSet", label.encode())
+    put(dataset, "SpecificCharacterSet", label.encode())
     put(dataset, "PatientName", content)
     put(dataset, "StudyDescription", content)
     copier = Copier(dataset)
-    taken_over = copier.take(["PatientName", "StudyDescription"])
-    assert str(taken_over.PatientName) == copied
-    assert taken_over.StudyDescription == copied
-    assert any(doubt in said for said in copier.doubts) if doubt else not copier.doubts
+    result = copier.take(["PatientName", "StudyDescription"])
+    assert copier.character_set == UTF_8
+    assert str(result.PatientName) == result.StudyDescription == copied
+    assert any(doubt in said for said in copier.doubts)
+
+
+def test_a_label_of_letters_alone_is_no_doubt() -> None:
+    dataset = Dataset()
+    put(dataset, "SpecificCharacterSet", b"KLINGON ")
+    put(dataset, "PatientName", b"Doe^John")
+    copier = Copier(dataset)
+    assert str(copier.take(["PatientName"]).PatientName) == "Doe^John"
+    assert (copier.character_set, copier.doubts) == (UTF_8, [])
+
+
+@pytest.mark.parametrize(
+    ("label", "content"),
+    [
+        (UTF_8, LATIN.encode("latin-1")),
+        (None, NAME.encode("gbk")),
+        ("ISO_IR 144", CYRILLIC.encode("iso8859_5")),
+    ],
+)
+def test_a_name_is_there_as_it_came_once_a_series_is_read(
+    tmp_path: Path, label: str | None, content: bytes
+) -> None:
+    voxels, frame, _ = phantom_spine(SHAPE, SPACING_MM)
+    stands_for = "N" * len(content)
+    datasets = build_series(
+        voxels, frame, SpecificCharacterSet=label, PatientName=stands_for
+    )
+    datasets[0].PatientName = ""
+    paths = write_series(tmp_path, datasets)
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(stands_for.encode(), content))
+    series = read_volume(paths)
+    for source in series.sources:
+        name = source.get_item("PatientName")
+        assert isinstance(name, RawDataElement)
+        assert (name.value or b"").rstrip() == content
