@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 import warnings
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from dicom_node.identifiers import digest
@@ -83,6 +85,12 @@ def warning(name: str, /, **fields: FieldValue) -> None:
 def error(name: str, /, **fields: FieldValue) -> None:
     """Write one event of level error."""
     event(name, level=logging.ERROR, **fields)
+
+
+def kind_and_place(fault: BaseException) -> str:
+    """Return what may be logged of an exception that might quote a dataset."""
+    place = traceback.extract_tb(fault.__traceback__)[-1]
+    return f"{type(fault).__name__} in {Path(place.filename).name}:{place.lineno}"
 
 
 class _JsonLines(logging.Formatter):

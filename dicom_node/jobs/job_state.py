@@ -43,23 +43,20 @@ def order_of(status: WorkflowStatus) -> TriageOrder:
     return from_record(TriageOrder, status.input["args"][0])
 
 
-def digests_needed(statuses: Iterable[WorkflowStatus]) -> Mapping[str, str]:
-    """Return the digest of the series of every job or triage, by id.
+def digests_needed(status: WorkflowStatus) -> Mapping[str, str]:
+    """Return the digest of the series of a job, a delivery or a triage, by id.
 
     A correction needs the jobs that it corrects, too.
     """
-    needed = {}
-    for status in statuses:
-        if status.name == TRIAGE:
-            order = order_of(status)
-            needed[order.id] = order.series.digest
-            continue
-        job = job_of(status)
-        needed[job.id] = job.series.digest
-        told = job.correction
-        if told is not None:
-            corrected = [one for one in (told.former, told.first) if one]
-            needed.update(dict.fromkeys(corrected, told.first_digest))
+    if status.name == TRIAGE:
+        order = order_of(status)
+        return {order.id: order.series.digest}
+    job = job_of(status)
+    needed = {job.id: job.series.digest}
+    told = job.correction
+    if told is not None:
+        corrected = [one for one in (told.former, told.first) if one]
+        needed.update(dict.fromkeys(corrected, told.first_digest))
     return needed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from dbos import DBOSClient, WorkflowStatus
@@ -11,7 +12,14 @@ from dbos import DBOSClient, WorkflowStatus
 from dicom_node import log
 from dicom_node.jobs.dbos_setup import DELIVERY, JOB, TRIAGE
 from dicom_node.jobs.delivery_id import DeliveryId
-from dicom_node.jobs.job_state import job_row, order_of, triage_row, visible_triages
+from dicom_node.jobs.job_state import (
+    ACTIVE,
+    digests_needed,
+    job_row,
+    order_of,
+    triage_row,
+    visible_triages,
+)
 from dicom_node.records import JobRow
 
 
@@ -22,16 +30,29 @@ def all_rows(client: DBOSClient) -> tuple[JobRow, ...]:
     """
     triages = []
     for status in client.list_workflows(name=TRIAGE):
-        try:
+        with _left_out_if_unreadable(status):
             order_of(status)
-        except (ValueError, TypeError, KeyError) as error:
-            _tell_unreadable(status, error)
-        else:
             triages.append(status)
     rows = [triage_row(status) for status in visible_triages(triages)]
     attempts = _attempts(client)
     rows += [row for _, row in _readable(client, attempts, end_time=None)]
     return tuple(rows)
+
+
+def unsettled(client: DBOSClient) -> Mapping[str, str]:
+    """Return the digest of the series of every job that is not settled, by id.
+
+    Where a record cannot be read, the results of its job are needed all the same.
+    """
+    needed: dict[str, str] = {}
+    for status in client.list_workflows(
+        name=[TRIAGE, JOB, DELIVERY], status=list(ACTIVE), load_output=False
+    ):
+        if status.name == DELIVERY:
+            needed[DeliveryId.parse(status.workflow_id).job_id] = ""
+        with _left_out_if_unreadable(status):
+            needed.update(digests_needed(status))
+    return needed
 
 
 def prune(
@@ -90,17 +111,20 @@ def _readable(
     end_time: str | None,
 ) -> Iterator[tuple[WorkflowStatus, JobRow]]:
     for status in client.list_workflows(name=JOB, end_time=end_time):
-        try:
+        row = None
+        with _left_out_if_unreadable(status):
             row = job_row(status, attempts[status.workflow_id])
-        except (ValueError, TypeError, KeyError) as error:
-            _tell_unreadable(status, error)
-        else:
+        if row is not None:
             yield status, row
 
 
-def _tell_unreadable(status: WorkflowStatus, error: Exception) -> None:
-    log.error(
-        "job_record_unreadable",
-        job_id=status.workflow_id,
-        reason=type(error).__name__,
-    )
+@contextmanager
+def _left_out_if_unreadable(status: WorkflowStatus) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        log.error(
+            "job_record_unreadable",
+            job_id=status.workflow_id,
+            reason=type(error).__name__,
+        )

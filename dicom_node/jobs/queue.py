@@ -22,7 +22,6 @@ from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
     age_of,
-    digests_needed,
     is_delivering,
     job_made_by,
     job_of,
@@ -32,7 +31,7 @@ from dicom_node.jobs.job_state import (
     triage_row,
     visible_triages,
 )
-from dicom_node.jobs.known_jobs import all_rows, forget_triages, prune
+from dicom_node.jobs.known_jobs import all_rows, forget_triages, prune, unsettled
 from dicom_node.jobs.retry_job import (
     begin_anew,
     deliver_again,
@@ -201,12 +200,7 @@ class JobQueue:
 
         A correction that is not settled needs the jobs that it corrects, too.
         """
-        jobs = self._client.list_workflows(
-            name=[dbos_setup.TRIAGE, dbos_setup.JOB, dbos_setup.DELIVERY],
-            status=list(ACTIVE),
-            load_output=False,
-        )
-        return digests_needed(jobs)
+        return unsettled(self._client)
 
     @asks_database
     def retry(

@@ -7,10 +7,11 @@ import logging
 import multiprocessing
 import os
 import pkgutil
+import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -167,14 +168,47 @@ class Child:
             retry_s=self._pause_s,
         )
 
-    def tell(self, message: object) -> None:
-        """Send the child a word; one that has died does not hear it."""
-        if self.pipe is None:
-            return
+    def send(self, message: object) -> bool:
+        """Send the child a message, and tell whether it was sent; never waits.
+
+        Nothing is sent to a child that has died, or that is frozen and has let its
+        pipe fill up.
+        """
+        if self.pipe is None or not _has_room(self.pipe):
+            return False
         try:
             self.pipe.send(message)
         except OSError:
-            return
+            return False
+        return True
+
+    def messages(self, *kinds: type[Any]) -> Iterator[Any]:
+        """Yield what the child has sent; never waits.
+
+        A child that sends anything else is killed, and started again as any other that
+        has died.
+
+        Parameters
+        ----------
+        kinds
+            The classes of its messages.
+        """
+        pipe = self.pipe
+        try:
+            while pipe is not None and pipe.poll():
+                message = pipe.recv()
+                if not isinstance(message, kinds):
+                    self._reject(message)
+                    return
+                yield message
+        except (EOFError, OSError):
+            self.kill()  # it has died already, or nobody hears it any more
+        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
+            self._reject(error)
+
+    def _reject(self, what: object) -> None:
+        log.error("message_unreadable", process=self.name, reason=type(what).__name__)
+        self.kill()
 
     def kill(self) -> None:
         """End the child at once; safe in a signal handler."""
@@ -202,6 +236,13 @@ def run_child(entry: str, pipe: Connection, *args: Any) -> None:
             target=_end_with, args=(parent.sentinel,), name="parent", daemon=True
         ).start()
     pkgutil.resolve_name(entry)(pipe, *args)
+
+
+def _has_room(pipe: Connection) -> bool:
+    """Tell whether a message, which is short, can be sent at once."""
+    poller = select.poll()
+    poller.register(pipe.fileno(), select.POLLOUT)
+    return bool(poller.poll(0))
 
 
 def _die_with_parent() -> None:

@@ -46,6 +46,7 @@ class Intake:
         )
         self._unwritten: list[TriageOrder] = []
         self._retry_at_s = 0.0
+        self._read_inbox_at_s = float("inf")
 
     @property
     def is_collecting(self) -> bool:
@@ -60,7 +61,7 @@ class Intake:
         # Enqueued or not: an order that is known changes nothing.
         owed = {series.digest for series in content.owed}
         self._unwritten.extend(
-            _repeated(series) if series.digest in owed else TriageOrder(series=series)
+            _repeated(series) if series.digest in owed else _first(series)
             for series in sorted(content.pending, key=lambda series: series.revision)
         )
 
@@ -73,22 +74,24 @@ class Intake:
         )
 
     def acceptor_lost(self, name: str, now_s: float) -> None:
-        """Take up what a dead acceptor had stored and not yet told."""
+        """Take up, at the next tick, what a dead acceptor had stored and not told."""
         self._assembler.acceptor_lost(name)
-        known = tuple(self._assembler.instances())
-        self._assembler.restore(unheard_instances(self._layout, known), (), now_s)
+        self._read_inbox_at_s = now_s
 
     def tick(self, now_s: float) -> None:
         """Owe a look at every series that has become complete."""
+        if now_s >= self._read_inbox_at_s:
+            self._read_inbox(now_s)
         if self._counts is not None:
-            for question, count in self._counts.answers():
-                self._assembler.counted(question, count)
-        fresh = [TriageOrder(series=series) for series in self._assembler.tick(now_s)]
-        fresh += map(_repeated, self._assembler.sent_again(now_s))
-        self._unwritten.extend(fresh)
-        if fresh or (self._unwritten and now_s >= self._retry_at_s):
-            self._unwritten = self._write_down(self._unwritten)
+            for answer in self._counts.answers():
+                self._assembler.counted(answer)
+        known = len(self._unwritten)
+        self._unwritten += map(_first, self._assembler.tick(now_s))
+        self._unwritten += map(_repeated, self._assembler.sent_again(now_s))
+        has_new = len(self._unwritten) > known
+        if has_new or (self._unwritten and now_s >= self._retry_at_s):
             self._retry_at_s = now_s + _RETRY_S
+            self._unwritten = self._write_down(self._unwritten)
 
     def collects(self, key: SeriesKey) -> bool:
         """Tell whether a series is arriving."""
@@ -97,6 +100,17 @@ class Intake:
     def forget(self, key: SeriesKey) -> None:
         """Drop a series that was deleted from the disk."""
         self._assembler.forget(key)
+
+    def _read_inbox(self, now_s: float) -> None:
+        """Take up what no event has told, later if the disk cannot be read now."""
+        known = tuple(self._assembler.instances())
+        try:
+            self._assembler.restore(unheard_instances(self._layout, known), (), now_s)
+        except OSError as error:
+            self._read_inbox_at_s = now_s + _RETRY_S
+            log.error("inbox_not_read", reason=error.strerror, retry_s=_RETRY_S)
+        else:
+            self._read_inbox_at_s = float("inf")
 
     def _write_down(self, orders: Sequence[TriageOrder]) -> list[TriageOrder]:
         """Enqueue orders, and return those that have to be tried again."""
@@ -130,6 +144,11 @@ class Intake:
             completion=series.completion.value,
             revision=series.revision,
         )
+
+
+def _first(series: ReceivedSeries) -> TriageOrder:
+    """Return the order for a content that has become complete."""
+    return TriageOrder(series=series)
 
 
 def _repeated(series: ReceivedSeries) -> TriageOrder:

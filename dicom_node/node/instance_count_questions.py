@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dicom_node.node.children import Child
-from dicom_node.series.arriving_series import SeriesCount, SeriesKey
-from dicom_node.series.assembler import CountQuestion
+from dicom_node.series.arriving_series import SeriesKey
+from dicom_node.series.assembler import CountAnswer, CountQuestion
 from dicom_node.settings.sections import Settings
 
 _COUNTER = "dicom_node.work.instance_count_process:answer_questions"
@@ -43,20 +43,14 @@ class PeerCounts:
 
     def ask(self, question: CountQuestion) -> None:
         """Ask, unless the last question about this series is still out."""
-        if question.key not in self._asked:
+        if question.key not in self._asked and self.child.send(question):
             self._asked.add(question.key)
-            self.child.tell(question)
 
-    def answers(self) -> Iterator[tuple[CountQuestion, SeriesCount | None]]:
+    def answers(self) -> Iterator[CountAnswer]:
         """Yield the answers that have come; never waits."""
-        pipe = self.child.pipe
-        try:
-            while pipe is not None and pipe.poll():
-                question, count = pipe.recv()
-                self._asked.discard(question.key)
-                yield question, count
-        except (EOFError, OSError):
-            return  # it has died, and is tended to in this turn
+        for answer in self.child.messages(CountAnswer):
+            self._asked.discard(answer.question.key)
+            yield answer
 
     def tend(self, now_s: float) -> None:
         """Start the process again if it has died; what it was asked is asked anew.

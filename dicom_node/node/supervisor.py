@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
+from dicom_node.node.guarded_part import run_guarded
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.instance_count_questions import peer_counts
 from dicom_node.node.ownership import spool_lock
@@ -29,6 +30,7 @@ from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import association_table
+from dicom_node.receive.events import SPOOL_EVENTS
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -171,37 +173,37 @@ class _Service:
         sentinels = [child.sentinel for child in children if child.sentinel is not None]
         wait([self._woken, *pipes, *sentinels], timeout=tick_s)
         now_s = time.monotonic()
-        self._hear(now_s)
-        self._intake.tick(now_s)
-        for slot in self._slots:
-            slot.tend(now_s)
-        if self._counts is not None:
-            self._counts.tend(now_s)
-        for acceptor in self._acceptors:
-            if acceptor.tend(now_s):
-                name = f"{acceptor.name}-{acceptor.starts}"
-                self._intake.acceptor_lost(name, now_s)
-        self._housekeeping.turn(now_s)
+        for part in self._parts():
+            run_guarded(part, now_s)
         self._manager.alive(now_s)
 
-    def _hear(self, now_s: float) -> None:
+    def _parts(self) -> Iterator[Callable[[float], None]]:
+        """Yield what is done in a turn; what breaks in one part ends no other."""
+        yield self._receive
+        yield self._intake.tick
+        for slot in self._slots:
+            yield slot.tend
+        if self._counts is not None:
+            yield self._counts.tend
+        for acceptor in self._acceptors:
+            yield partial(self._tend_acceptor, acceptor)
+        yield self._housekeeping.turn
+
+    def _tend_acceptor(self, acceptor: Child, now_s: float) -> None:
+        if acceptor.tend(now_s):
+            name = f"{acceptor.name}-{acceptor.starts}"
+            self._intake.acceptor_lost(name, now_s)
+
+    def _receive(self, now_s: float) -> None:
+        """Take note of what the acceptors say."""
         is_needed = False
         for acceptor in self._acceptors:
-            if acceptor.pipe is not None:
-                is_needed |= self._hear_one(acceptor.pipe, now_s)
+            for event in acceptor.messages(*SPOOL_EVENTS):
+                is_needed |= self._intake.apply(event, now_s)
         if is_needed and now_s - self._warmed_at_s > _WARM_AGAIN_S:
             self._warmed_at_s = now_s
             for slot in self._slots:
-                slot.child.tell(WARM)
-
-    def _hear_one(self, pipe: Connection, now_s: float) -> bool:
-        is_needed = False
-        try:
-            while pipe.poll():
-                is_needed |= self._intake.apply(pipe.recv(), now_s)
-        except (EOFError, OSError):
-            return is_needed  # it has died, and is tended to in this turn
-        return is_needed
+                slot.child.send(WARM)
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
@@ -218,16 +220,16 @@ class _Service:
         log.event("node_stopping", pid=os.getpid())
         self._manager.stopping()
         for child in self._children:
-            child.tell(STOP)
+            child.send(STOP)
         while any(child.is_alive for child in self._acceptors):
             if time.monotonic() > deadline_s:
                 break
-            self._hear(time.monotonic())
+            run_guarded(self._receive, time.monotonic())
             for slot in self._slots:
                 slot.hear()
             time.sleep(_BUSY_TICK_S)
-        self._hear(time.monotonic())
-        self._intake.tick(time.monotonic())
+        for part in (self._receive, self._intake.tick):
+            run_guarded(part, time.monotonic())
         for child in self._children:
             child.end(deadline_s - time.monotonic())
         duration_ms = round((time.monotonic() - started_s) * 1000)

@@ -65,14 +65,8 @@ class WorkerSlot:
 
     def hear(self) -> None:
         """Take note of what the worker says."""
-        pipe = self.child.pipe
-        if pipe is None:
-            return
-        try:
-            while pipe.poll():
-                self._apply(pipe.recv())
-        except (EOFError, OSError):
-            return  # it has died, and is tended to in this turn
+        for message in self.child.messages(StepBegun, StepEnded, Heartbeat):
+            self._apply(message)
 
     def tend(self, now_s: float) -> None:
         """End the worker if it must not go on, and replace one that has ended.
@@ -97,8 +91,6 @@ class WorkerSlot:
         elif isinstance(message, StepEnded):
             self._steps.pop(message.workflow_id, None)
             self._cancelled_at_s.pop(message.workflow_id, None)
-        else:
-            assert isinstance(message, Heartbeat)  # noqa: S101 - there is no other
 
     def _analysing(self) -> list[StepBegun]:
         return [

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -128,10 +127,7 @@ class Seeking:
             why = self._too_late if self._deadline.is_over else str(error)
             sought = Sought(refused={}, failure=why)
         except Exception as error:  # noqa: BLE001 - a foreign archive must not cost the result
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            name = Path(place.filename).name
-            why = f"{type(error).__name__} in {name}:{place.lineno}"
-            sought = Sought(refused={}, failure=why)
+            sought = Sought(refused={}, failure=log.kind_and_place(error))
         self._sought = sought
         self._ended.set()
 

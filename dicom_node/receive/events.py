@@ -60,6 +60,8 @@ class AssociationClosed:
 
 
 SpoolEvent = AssociationOpened | InstanceStored | AssociationClosed
+SPOOL_EVENTS = (AssociationOpened, InstanceStored, AssociationClosed)
+"""The same, for those who check what they are sent."""
 
 
 class EventPipe:

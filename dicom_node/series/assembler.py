@@ -61,6 +61,14 @@ class CountQuestion:
     asked_at_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountAnswer:
+    """What came of a question; None if the peer gave no count."""
+
+    question: CountQuestion
+    count: SeriesCount | None
+
+
 class Assembler:
     """Follows what arrives and says which series are complete.
 
@@ -100,12 +108,13 @@ class Assembler:
             if association_id.startswith(prefix):
                 self._closed(association_id, is_release=False)
 
-    def counted(self, question: CountQuestion, count: SeriesCount | None) -> None:
-        """Take the answer to a question; None if the peer gave none."""
-        series = self._collecting.get(question.key)
-        if series is not None and count is not None:
+    def counted(self, answer: CountAnswer) -> None:
+        """Take the answer to a question."""
+        asked = answer.question
+        series = self._collecting.get(asked.key)
+        if series is not None and answer.count is not None:
             series.counted(
-                count, asked_at_s=question.asked_at_s, quiet_s=self._rules.quiet_s
+                answer.count, asked_at_s=asked.asked_at_s, quiet_s=self._rules.quiet_s
             )
 
     def tick(self, now_s: float) -> list[ReceivedSeries]:

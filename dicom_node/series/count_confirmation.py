@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dicom_node import log
 from dicom_node.errors import NodeError
 from dicom_node.series.arriving_series import SeriesCount, SeriesKey
-from dicom_node.series.assembler import CountQuestion
+from dicom_node.series.assembler import CountAnswer, CountQuestion
 
 _THREADS = 4
 
@@ -26,9 +26,7 @@ class CountConfirmer:
     def __init__(self, count: Callable[[CountQuestion], SeriesCount | None]) -> None:
         self._count = count
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="count")
-        self._answers: queue.SimpleQueue[tuple[CountQuestion, SeriesCount | None]] = (
-            queue.SimpleQueue()
-        )
+        self._answers: queue.SimpleQueue[CountAnswer] = queue.SimpleQueue()
         self._asked: set[SeriesKey] = set()
 
     @property
@@ -42,12 +40,12 @@ class CountConfirmer:
             self._asked.add(question.key)
             self._pool.submit(self._run, question)
 
-    def answers(self) -> Iterator[tuple[CountQuestion, SeriesCount | None]]:
+    def answers(self) -> Iterator[CountAnswer]:
         """Yield the answers that have come; never waits."""
         while not self._answers.empty():
-            question, count = self._answers.get()
-            self._asked.discard(question.key)
-            yield question, count
+            answer = self._answers.get()
+            self._asked.discard(answer.question.key)
+            yield answer
 
     def close(self) -> None:
         """Ask nothing more; questions that are out are not waited for."""
@@ -66,4 +64,4 @@ class CountConfirmer:
                 reason=str(error),
             )
         finally:
-            self._answers.put((question, count))
+            self._answers.put(CountAnswer(question=question, count=count))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
@@ -364,7 +362,6 @@ def _ended_by(error: Exception, job_id: str) -> Outcome:
         return Outcome(verdict=verdict, code=error.code, text=str(error))
     # A bug of ours. Its message may quote the dataset, so only its kind and place go
     # where an operator reads them.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    text = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+    text = log.kind_and_place(error)
     log.error("stage_broke", job_id=job_id, error_code="internal-error", reason=text)
     return Outcome(verdict=Verdict.FAILED, code="internal-error", text=text)

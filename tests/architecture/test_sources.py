@@ -18,6 +18,8 @@ MAY_SWALLOW_EVERYTHING = {
     "dicom_node.receive.association": "the C-STORE handler",
     "dicom_node.prior.compare": "what an archive sends costs no result",
     "dicom_node.work.job_steps": "the worker's loop and the delivery loop",
+    "dicom_node.node.guarded_part": "the supervisor's loop",
+    "dicom_node.node.children": "unpickling what a child sent may raise anything",
     "dicom_node.cli.main": "nobody sees a traceback",
 }
 """Each logs or tells, settles the state and goes on."""

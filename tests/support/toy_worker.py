@@ -201,7 +201,7 @@ class Toy:
 
     def stop(self) -> None:
         """Stop the worker as a node that is shut down stops its own."""
-        self.worker.child.tell(STOP)
+        self.worker.child.send(STOP)
         self.worker.child.end(10)
 
     def close(self) -> None:

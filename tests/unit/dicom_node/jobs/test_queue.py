@@ -45,6 +45,34 @@ def test_a_process_that_holds_the_database_is_waited_for_only_briefly(
         assert [row.id for row in queue.list()] == ["one"]
 
 
+def test_a_record_that_cannot_be_read_hides_no_other_and_loses_no_result(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    prepare_database(url)
+    with JobQueue(url) as queue:
+        queue.enqueue(toy_job("good"))
+        client = dbos_setup.open_client(url)
+        try:
+            for name, workflow_id in (
+                (dbos_setup.JOB, "odd"),
+                (dbos_setup.DELIVERY, "odd:pacs:1"),
+                (dbos_setup.TRIAGE, "odder"),
+            ):
+                client.enqueue(
+                    {
+                        "workflow_name": name,
+                        "queue_name": dbos_setup.ANALYSES,
+                        "workflow_id": workflow_id,
+                    },
+                    {"of": "another version"},
+                )
+        finally:
+            client.destroy()
+        assert queue.unsettled() == {"good": "good", "odd": ""}
+        assert [row.id for row in queue.all_rows()] == ["good"]
+
+
 @pytest.mark.parametrize(
     ("told", "lacking"),
     [

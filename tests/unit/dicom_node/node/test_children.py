@@ -1,11 +1,15 @@
-"""A child is started again, also where the machine could not do so at first."""
+"""A child is started again, whatever it died of, and nobody waits for it."""
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 import pytest
@@ -51,3 +55,48 @@ def test_want_of_descriptors_delays_the_start_and_ends_nobody(
     assert child.is_alive
     child.kill()
     child.end(5.0)
+
+
+def sends(pipe: Connection, what: str) -> None:
+    pipe.send("here")
+    if what == "half a message":
+        os.write(pipe.fileno(), struct.pack("!i", 100) + b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "no message":
+        pipe.send_bytes(b"nonsense")
+    elif what == "an empty message":
+        pipe.send_bytes(b"")
+    else:
+        pipe.send(["of a list"])
+    pipe.recv()
+
+
+@pytest.mark.parametrize(
+    "what", ["half a message", "no message", "an empty message", "another message"]
+)
+def test_a_child_that_sends_nonsense_is_heard_until_then_and_ended(
+    what: str,
+) -> None:
+    child = Child("worker-0", f"{__name__}:sends", lambda _start: (what,))
+    child.start()
+    heard: list[str] = []
+    end_s = time.monotonic() + 20
+    while child.is_alive and time.monotonic() < end_s:
+        time.sleep(0.01)
+        heard.extend(child.messages(str))
+    assert heard == ["here"]
+    assert child.tend(time.monotonic())
+    assert not child.is_alive
+
+
+def test_nobody_waits_for_a_child_that_is_frozen_and_reads_nothing() -> None:
+    child = Child("counter", f"{__name__}:answers", lambda _start: ())
+    child.pipe, frozen = Pipe()
+    with child.pipe, frozen:
+        sent = 0
+        while child.send("x" * 500):
+            sent += 1
+        assert sent > 10
+        while frozen.poll():
+            frozen.recv()
+        assert child.send("x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -343,6 +344,28 @@ def arrived_again(events: list[InstanceStored]) -> list[InstanceStored]:
             )
         )
     return again
+
+
+def test_what_a_dead_acceptor_left_is_found_though_the_disk_cannot_be_read_at_once(
+    settings: Settings,
+    events: list[InstanceStored],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with OrdersQueue(settings) as queue:
+        intake = intake_for(settings, queue)
+        intake.acceptor_lost("acceptor-0-1", 0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(intake_module, "unheard_instances", fails)
+            intake.tick(0.0)
+        assert not intake.is_collecting
+        intake.tick(60.0)
+        assert intake.is_collecting
+        intake.tick(60.0 + settings.series.max_wait_s)
+    (order,) = queue.orders
+    assert len(order.series.instances) == len(events)
 
 
 def test_a_revision_whose_manifest_stays_pending_for_a_while_is_not_given_up(

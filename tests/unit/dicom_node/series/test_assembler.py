@@ -18,7 +18,12 @@ from dicom_node.receive.events import (
 )
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
 from dicom_node.series.arriving_series import SeriesCount, SeriesKey
-from dicom_node.series.assembler import Assembler, CompletionRules, CountQuestion
+from dicom_node.series.assembler import (
+    Assembler,
+    CompletionRules,
+    CountAnswer,
+    CountQuestion,
+)
 
 RULES = CompletionRules(quiet_s=5, max_wait_s=60)
 
@@ -71,9 +76,8 @@ class Desk:
 
     def answer(self, count: int, *, is_final: bool = False) -> None:
         """Answer the last question."""
-        self.assembler.counted(
-            self.asked[-1], SeriesCount(instances=count, is_final=is_final)
-        )
+        found = SeriesCount(instances=count, is_final=is_final)
+        self.assembler.counted(CountAnswer(question=self.asked[-1], count=found))
 
     def tick(self, now_s: float) -> list[ReceivedSeries]:
         return self.assembler.tick(now_s)
@@ -259,7 +263,7 @@ def test_another_count_or_none_changes_nothing() -> None:
     for answer in (2, 0):
         desk.answer(answer, is_final=True)
         assert desk.tick(1) == []
-    desk.assembler.counted(desk.asked[0], None)
+    desk.assembler.counted(CountAnswer(question=desk.asked[0], count=None))
     assert desk.tick(5)[0].completion is Completion.RELEASED_AND_QUIET
 
 

@@ -48,7 +48,9 @@ def _answers(confirmer: CountConfirmer, count: int) -> dict[str, SeriesCount | N
     found: dict[str, SeriesCount | None] = {}
 
     def has_all() -> bool:
-        found.update({q.key.series_uid: n for q, n in confirmer.answers()})
+        found.update(
+            {one.question.key.series_uid: one.count for one in confirmer.answers()}
+        )
         return len(found) >= count
 
     wait_until(has_all, within_s=5)
