@@ -138,7 +138,9 @@ REFUSALS = (
         "pictures of two scanners under one Series UID",
         "separate them",
     ),
-    InputCode("mixed_weighting", "pictures of two contrasts", "separate them"),
+    InputCode(
+        "mixed_weighting", "pictures of two contrasts or echo times", "separate them"
+    ),
     InputCode("not_grey", "colour", "send the grey pictures"),
     InputCode("localiser", "a localiser", "nothing"),
     InputCode(

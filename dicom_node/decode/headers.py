@@ -191,9 +191,6 @@ def _header(
     timing = attribute_values.item(first, "MRTimingAndRelatedParametersSequence")
     modifier = attribute_values.item(first, "MRModifierSequence")
     frame_type = attribute_values.item(first, "MRImageFrameTypeSequence")
-    echo = attribute_values.number(
-        attribute_values.item(first, "MREchoSequence"), "EffectiveEchoTime"
-    ) or attribute_values.number(dataset, "EchoTime")
     return InstanceHeader(
         path=path,
         patient=_patient(dataset),
@@ -219,7 +216,7 @@ def _header(
         columns=attribute_values.whole(dataset, "Columns"),
         samples=attribute_values.whole(dataset, "SamplesPerPixel"),
         frames=len(frames),
-        echo_time_ms=echo,
+        echo_time_ms=echo_time_of(first, dataset),
         repetition_time_ms=attribute_values.number(timing, "RepetitionTime")
         or attribute_values.number(dataset, "RepetitionTime"),
         inversion_time_ms=attribute_values.number(modifier, "InversionTimes")
@@ -292,6 +289,13 @@ def spacing_of(frame: Dataset) -> tuple[float, float] | None:
     measures = attribute_values.item(frame, "PixelMeasuresSequence")
     found = attribute_values.numbers(measures, "PixelSpacing")
     return (found[0], found[1]) if len(found) == _SPACING_NUMBERS else None
+
+
+def echo_time_of(frame: Dataset, dataset: Dataset) -> float | None:
+    """Return the echo time of one frame in ms, or None; of an instance, its own."""
+    return attribute_values.number(
+        attribute_values.item(frame, "MREchoSequence"), "EffectiveEchoTime"
+    ) or attribute_values.number(dataset, "EchoTime")
 
 
 def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:

@@ -22,6 +22,7 @@ from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.acquisition import acquisition_of
 from dicom_node.decode.headers import (
     InstanceHeader,
+    echo_time_of,
     frame_groups,
     orientation_of,
     position_of,
@@ -60,6 +61,8 @@ _REPEATED_BY = {
     "StationName": "Station Name",
 }
 """What may differ between pictures at one place."""
+_SAME_ECHO = 0.05
+"""Part by which echo times of one series may differ: scanners round them."""
 MAX_ELEMENTS = 2**19
 """Of all headers together: some 500 MB as objects of pydicom."""
 
@@ -121,7 +124,7 @@ def read_volume(
     ------
     GeometryError
         If the instances do not form one uniform volume; see `slice_grid.arrange` for
-        reasons, besides `colliding_uids`, `too_large`.
+        reasons, besides `colliding_uids`, `too_large`, `mixed_weighting`.
     PixelDataError
         `unreadable_instance`, `no_pixel_data`, `unsupported_pixels`,
         `unreadable_pixels`, `bad_rescale`.
@@ -157,7 +160,12 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
         for number in wanted(index, len(frames))
     ]
     _check_size(slices)
+    echo_times_ms = [
+        echo_time_of(groups[each.instance][each.frame], instances[each.instance])
+        for each in slices
+    ]
     order, frame_of_reference = _arranged(slices, picked, instances)
+    _check_echoes(echo_times_ms)
     in_order = [slices[index] for index in order]
     voxels, signal_zero, mended = _voxels(instances, groups, in_order)
     sources, frame_numbers, stands_for = _sources(instances, groups, in_order)
@@ -207,7 +215,7 @@ def _arranged(
         return arrange(slices)
     except GeometryError as error:
         causes = [notice.text for notice in picked.notices]
-        if error.reason in ("several_volumes", "doubled_position"):
+        if error.reason in ("several_volumes", "doubled_position", "uneven_spacing"):
             causes += _why_doubled(instances)
         if not causes:
             raise
@@ -223,6 +231,14 @@ def _why_doubled(instances: Sequence[Dataset]) -> list[str]:
         if len(values - {""}) > 1:
             causes.append(f"{len(values - {''})} values of {name}")
     return causes
+
+
+def _check_echoes(echo_times_ms: Sequence[float | None]) -> None:
+    """Refuse a stack that is woven of two series: its slices differ in contrast."""
+    stated = [echo for echo in echo_times_ms if echo is not None]
+    if stated and max(stated) - min(stated) > _SAME_ECHO * max(stated):
+        text = f"slices have echo times of {min(stated):g} to {max(stated):g} ms"
+        raise GeometryError(reason="mixed_weighting", text=text)
 
 
 def _voxels(

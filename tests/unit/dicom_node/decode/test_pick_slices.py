@@ -224,3 +224,67 @@ def test_two_echoes_are_named_as_what_they_are(tmp_path: Path) -> None:
         GeometryError, match=r"2 pictures at each.*2 values of Echo Time"
     ):
         read_volume(paths)
+
+
+def test_two_series_woven_into_one_stack_are_refused_by_their_echo_times(
+    tmp_path: Path,
+) -> None:
+    datasets = series()
+    for dataset in datasets[1::2]:
+        dataset.EchoTime = 80
+    with pytest.raises(GeometryError, match="echo times of 80 to 100 ms") as caught:
+        read_volume(write_series(tmp_path, datasets))
+    assert caught.value.reason == "mixed_weighting"
+
+
+def test_frames_of_two_echo_times_are_refused(tmp_path: Path) -> None:
+    dataset = build_enhanced(VOXELS, frame_of(SHAPE))
+    for number, groups in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        echo = Dataset()
+        echo.EffectiveEchoTime = 80.0 + 20 * (number % 2)
+        groups.MREchoSequence = [echo]
+    with pytest.raises(GeometryError, match="echo times of 80 to 100 ms"):
+        read_volume(write_series(tmp_path, [dataset]))
+
+
+def test_echo_times_that_are_rounded_otherwise_are_one(tmp_path: Path) -> None:
+    datasets = series(EchoTime=102)
+    datasets[3].EchoTime = 102.4
+    read(tmp_path, datasets)
+
+
+def turned_in_its_plane(dataset: Dataset) -> None:
+    """Store a slice upside down, and say so."""
+    dataset.ImageOrientationPatient = [
+        -float(cosine) for cosine in dataset.ImageOrientationPatient
+    ]
+    dataset.PixelData = dataset.pixel_array[::-1, ::-1].tobytes()
+
+
+def test_slices_turned_by_180_degrees_are_refused_as_such(tmp_path: Path) -> None:
+    datasets = series()
+    for dataset in datasets[1::2]:
+        turned_in_its_plane(dataset)
+    with pytest.raises(GeometryError, match="4 of 9 slices are oriented otherwise"):
+        read_volume(write_series(tmp_path, datasets))
+
+
+def test_an_outer_slice_turned_by_180_degrees_is_left_out(tmp_path: Path) -> None:
+    datasets = series()
+    turned_in_its_plane(datasets[-1])
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert len(decoded.volume.voxels) == SHAPE[0] - 1
+    (warning,) = decoded.warnings
+    assert warning.code == "instances_left_out"
+    assert "another orientation" in warning.text
+
+
+def test_a_spacing_that_only_a_private_attribute_tells_is_no_spacing(
+    tmp_path: Path,
+) -> None:
+    datasets = series(PixelSpacing=None)
+    for dataset in datasets:
+        block = dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+        block.add_new(0x30, "FL", [0.5, 0.5])
+    with pytest.raises(GeometryError, match="9 of 9 slices have no Pixel Spacing"):
+        read_volume(write_series(tmp_path, datasets))
