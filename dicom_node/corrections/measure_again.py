@@ -11,6 +11,7 @@ from analysis.contract.outlines import Outlines
 from analysis.contract.plugin import Analysis, Context, Corrigible
 from dicom_node.corrections.read_seg import read_outlines, read_segmentation_header
 from dicom_node.decode.headers import read_headers
+from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits, limits_of
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.decode.volume import read_volume
 from dicom_node.encode.result_context import EditedOutlines
@@ -19,6 +20,7 @@ from dicom_node.errors import SourceMissingError
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job
 from dicom_node.series.manifest import latest_series
+from dicom_node.settings.sections import Work
 from dicom_node.spool_layout import SpoolLayout
 
 
@@ -52,7 +54,7 @@ def measured_job(layout: SpoolLayout, job: Job) -> Job:
 
 
 def analyse_correction(
-    layout: SpoolLayout, job: Job, analysis: Analysis, *, threads: int, device: str
+    layout: SpoolLayout, job: Job, analysis: Analysis, work: Work
 ) -> Analysed:
     """Measure a series from the outlines that a reader has corrected.
 
@@ -82,8 +84,9 @@ def analyse_correction(
             kept=_kept(layout, job.correction.former),
             elsewhere=_elsewhere(layout, job.correction.first, outlines),
             number=job.correction.number,
-            threads=threads,
-            device=device,
+            threads=work.threads,
+            device=work.device,
+            limits=limits_of(work.max_inflated_mb),
         ),
     )
 
@@ -100,6 +103,8 @@ class Correcting:
         As in `Outlines`.
     number
         Counted from 1 over the corrections of the series.
+    limits
+        How much one file may hold.
     """
 
     kept: bytes = b""
@@ -107,6 +112,7 @@ class Correcting:
     number: int = 1
     threads: int = 2
     device: str = "cpu"
+    limits: ReadLimits = DEFAULT_LIMITS
 
 
 def measure_outlines(
@@ -124,7 +130,7 @@ def measure_outlines(
     if not isinstance(analysis, Corrigible):
         text = f"{analysis.name} does not measure from corrected outlines"
         raise UnsuitableInput(code="not_corrigible", text=text)
-    headers = read_headers(paths)
+    headers = read_headers(paths, limits=how.limits)
     rejection = reject(headers)
     if rejection is not None:
         raise UnsuitableInput(*rejection)
@@ -132,7 +138,7 @@ def measure_outlines(
     fit = analysis.accepts(summary)
     if not fit.accepted:
         raise UnsuitableInput(fit.code, fit.text)
-    decoded = read_volume(paths)
+    decoded = read_volume(paths, limits=how.limits)
     doubts = doubts_about(decoded.sources[0])
     decoded = replace(decoded, warnings=(*decoded.warnings, *doubts))
     drawn = read_outlines(outlines, decoded, known=analysis.segment_labels)

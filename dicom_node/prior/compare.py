@@ -21,6 +21,7 @@ from analysis.contract.follow_up import FollowsUp
 from analysis.contract.result import Json, Notice
 from dicom_node import log
 from dicom_node.decode.headers import read_headers
+from dicom_node.decode.read_file import limits_of
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.dimse.deadline import Deadline
 from dicom_node.errors import (
@@ -82,6 +83,7 @@ class Seeking:
         self._route = route
         self._wanted: FollowUp = route.follow_up
         self._layout = SpoolLayout(settings.spool.folder)
+        self._limits = limits_of(settings.work.max_inflated_mb)
         self._deadline = Deadline(self._wanted.wait_s)
         self._measured = threading.Event()
         self._ended = threading.Event()
@@ -167,7 +169,7 @@ class Seeking:
         return None
 
     def _is_measurable(self, paths: Sequence[Path]) -> bool:
-        headers = read_headers(paths)
+        headers = read_headers(paths, limits=self._limits)
         if reject(headers) is not None:
             return False
         return (
@@ -185,7 +187,11 @@ class Seeking:
         try:
             work = self._settings.work
             return analyse_series(
-                paths, analysis, threads=work.threads, device=work.device
+                paths,
+                analysis,
+                threads=work.threads,
+                device=work.device,
+                limits=self._limits,
             )
         except (AnalysisError, SeriesRejectedError):
             refused["not_measurable"] += 1

@@ -187,8 +187,7 @@ class Stages:
                 self._layout,
                 job,
                 self._registry.get(job.analysis),
-                threads=self._settings.work.threads,
-                device=self._settings.work.device,
+                self._settings.work,
             )
         return analyse_series(
             [instance.path for instance in job.series.instances],
