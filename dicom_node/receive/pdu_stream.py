@@ -22,6 +22,10 @@ _TOLERATED_BYTES = 1024 * 1024
 _SEND_TIMEOUT_S = 30.0
 """For one PDU, however slowly the peer reads."""
 
+_LAST_LOOK_S = 0.001
+"""What lies in the socket is read also after the deadline: it was this process that was
+late, as on a machine that was suspended or had no processor to spare."""
+
 _BUFFER_BYTES = MAX_PDU_BYTES + 64
 
 
@@ -81,9 +85,7 @@ class PduStream:
             self._compact(needed)
         while self._stop - self._start < needed:
             left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError
-            self._connection.settimeout(left_s)
+            self._connection.settimeout(max(left_s, _LAST_LOOK_S))
             count = self._connection.recv_into(memoryview(self._buffer)[self._stop :])
             if count == 0:
                 raise EOFError

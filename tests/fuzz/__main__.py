@@ -78,6 +78,7 @@ def table(outcome: Outcome) -> str:
             "longest fsync of a small file beside the spool (s)",
             f"{outcome.longest_fsync_s:.1f}",
         ),
+        ("longest time to send a good series (s)", f"{outcome.longest_send_s:.1f}"),
         ("duration (s)", f"{outcome.duration_s:.0f}"),
     ]
     lines = ["| | |", "| --- | --- |", *(f"| {what} | {n} |" for what, n in rows)]

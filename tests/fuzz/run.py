@@ -33,6 +33,9 @@ _SERVED_WITHIN_S = 1800.0
 _MIB = 2**20
 _MOST_JOBS = 500
 """That are looked at; the latest, which end last."""
+_ANSWER_WITHIN_S = 600.0
+"""That a PACS waits: long, for it sends again what was not answered. pynetdicom's own
+30 s are less than an fsync takes on a disk that many share."""
 _OBJECTS = 3
 """SEG, SR and capture of one good series."""
 
@@ -72,6 +75,8 @@ class Outcome:
         Most resident memory of all processes of the node together.
     longest_fsync_s
         Of a small file beside the spool.
+    longest_send_s
+        Of a good series.
     good
         Series in order that were sent.
     unserved
@@ -84,6 +89,7 @@ class Outcome:
     ended: list[str] = field(default_factory=list)
     peak_mib: float = 0.0
     longest_fsync_s: float = 0.0
+    longest_send_s: float = 0.0
     good: int = 0
     unserved: list[str] = field(default_factory=list)
     jobs: Counter[str] = field(default_factory=Counter)
@@ -131,11 +137,7 @@ def _node(folder: Path, archive: Archive) -> Node:
         "host": "127.0.0.1",
         "port": archive.port,
     }
-    node.settings["node"] |= {
-        "acceptors": 2,
-        "association_timeout_s": 20,
-        "idle_timeout_s": 20,
-    }
+    node.settings["node"] |= {"acceptors": 2}
     node.settings["log"] = {"level": "error"}
     return node
 
@@ -183,13 +185,22 @@ class _GoodSeries:
         outcome.good += 1
         instances = good_series(f"good {self._seed} {outcome.good}")
         self._studies.add(str(instances[0].StudyInstanceUID))
+        started_s = time.monotonic()
         try:
-            statuses = send(instances, self._node.port)
+            statuses = send(
+                instances, self._node.port, answer_within_s=_ANSWER_WITHIN_S
+            )
         except (OSError, RuntimeError) as error:
-            outcome.unserved.append(f"series {outcome.good}: {error}")
+            took_s = time.monotonic() - started_s
+            text = f"series {outcome.good}: {error} after {took_s:.0f} s"
+            outcome.unserved.append(text)
             return
+        took_s = time.monotonic() - started_s
+        outcome.longest_send_s = max(outcome.longest_send_s, took_s)
         if set(statuses) != {0x0000}:
-            text = " ".join(f"{status:#06x}" for status in statuses)
+            text = " ".join(
+                "none" if status is None else f"{status:#06x}" for status in statuses
+            )
             outcome.unserved.append(f"series {outcome.good}: {text}")
 
     def wait_for_results(self) -> None:

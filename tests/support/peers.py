@@ -240,8 +240,14 @@ def send(
     calling: str = "PACS",
     called: str = "LUMBAR_AI",
     release: bool = True,
+    answer_within_s: float | None = None,
 ) -> list[int | None]:
     """Send by one association and return the status of each; None without answer.
+
+    Parameters
+    ----------
+    answer_within_s
+        Then the sender aborts; None for the times of pynetdicom, some 30 s.
 
     Raises
     ------
@@ -250,6 +256,8 @@ def send(
     """
     ready = list(datasets)
     ae = AE(ae_title=calling)
+    if answer_within_s is not None:
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = answer_within_s
     for sop_class, syntax in {
         (str(found.SOPClassUID), str(found.file_meta.TransferSyntaxUID))
         for found in ready

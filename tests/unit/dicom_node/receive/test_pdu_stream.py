@@ -77,6 +77,17 @@ def test_a_byte_now_and_then_does_not_keep_a_connection(
     dripping.join()
 
 
+def test_what_came_in_time_is_read_though_we_are_late(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    theirs, ours = ends
+    stream = PduStream(ours)
+    theirs.sendall(_pdu(4, b"a" * 5000) + _pdu(5, b"b"))
+    assert [bytes(stream.read(-60.0)[1]) for _ in range(2)] == [b"a" * 5000, b"b"]
+    with pytest.raises(TimeoutError):
+        stream.read(-60.0)
+
+
 @pytest.mark.parametrize("kind", [0x00, 0x08, ord("G"), 0xFF])
 def test_what_is_no_pdu_is_refused(
     ends: tuple[socket.socket, socket.socket], kind: int
