@@ -29,6 +29,9 @@ TRIAGES = "triages"
 ANALYSES = "analyses"
 REJECTIONS = "rejections"
 """Jobs that need no work; beside `analyses`, so that neither waits for the other."""
+WAITING = "waiting"
+"""Jobs for which the machine was short of something; beside `analyses`, so that they
+hold no place there while they wait."""
 DELIVERIES = "deliveries"
 """Partitioned by peer: one that is down or slow delays no other."""
 TRIAGE = "triage"
@@ -45,7 +48,10 @@ the whole node; only deaths of workers count for us (`lost_work`)."""
 _TRIAGES_PER_WORKER = 16
 """Taken from the queue at one look; they are done one after another."""
 _ANALYSES_PER_WORKER = 1
-_REJECTION_POLL_S = 1.0
+_WAITING_PER_WORKER = 32
+"""Each waits in a thread; one at a time is worked on."""
+_CALM_POLL_S = 1.0
+"""Of the queues in which nobody waits for a quick answer."""
 _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
@@ -160,7 +166,13 @@ def register_queues() -> None:
     )
     DBOS.register_queue(
         REJECTIONS,
-        polling_interval_sec=_REJECTION_POLL_S,
+        polling_interval_sec=_CALM_POLL_S,
+        on_conflict="always_update",
+    )
+    DBOS.register_queue(
+        WAITING,
+        worker_concurrency=_WAITING_PER_WORKER,
+        polling_interval_sec=_CALM_POLL_S,
         on_conflict="always_update",
     )
     DBOS.register_queue(

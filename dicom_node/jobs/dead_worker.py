@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from enum import StrEnum
 
-from dbos import DBOSClient, WorkflowStatus
+from dbos import DBOS, DBOSClient, WorkflowStatus
 
 from dicom_node.jobs.database_errors import asks_database
+from dicom_node.jobs.step_outcome import Outcome, Verdict
 
 MAX_LOSSES = 3
 """Work whose worker died in it is begun anew this often, then failed."""
@@ -21,6 +22,13 @@ class Cause(StrEnum):
 
     WORKER_CRASHED = "worker_crashed"
     TIMED_OUT = "timed_out"
+
+
+_TEXTS = {
+    Cause.WORKER_CRASHED: "the worker ended {times} times while it worked on this",
+    Cause.TIMED_OUT: "the worker was ended {times} times, last because a step took "
+    "longer than jobs.time_limit_s",
+}
 
 
 class LostWork:
@@ -100,3 +108,17 @@ def losses_of(status: WorkflowStatus) -> int:
 def cause_of(status: WorkflowStatus) -> Cause:
     """Return why the last worker died in a workflow."""
     return Cause((status.attributes or {}).get(_CAUSE, Cause.WORKER_CRASHED))
+
+
+def given_up() -> Outcome | None:
+    """Return, within a step, the failure of a workflow that lost too many workers.
+
+    Within a step, because what a workflow itself asks is checkpointed, and would be
+    answered with the count of its first start.
+    """
+    status = DBOS.get_workflow_status(str(DBOS.workflow_id))
+    if status is None or losses_of(status) <= MAX_LOSSES:
+        return None
+    cause = cause_of(status)
+    text = _TEXTS[cause].format(times=losses_of(status))
+    return Outcome(verdict=Verdict.FAILED, code=cause.value, text=text)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause, cause_of, losses_of
+from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.delivery_retry import RetryRule, age_text
 from dicom_node.jobs.job_state import latest_attempts, verdict_of
@@ -40,7 +40,7 @@ _ENCODE = "encode"
 """The step that says who gets the results."""
 _TROUBLE_PAUSES_S = (30.0, 60.0, 120.0, 240.0, 480.0)
 """Memory, a device or the disk gave out, which is no fault of the series: someone else
-may be done with it by then. The analyses behind it wait: they would meet the same."""
+may be done with it by then."""
 
 
 class Work(Protocol):
@@ -168,6 +168,8 @@ class _Workflows:
             if outcome.verdict is not Verdict.AGAIN:
                 return outcome
             if pause_s is not None:
+                # A job that is moved is begun again there, and ends here.
+                DBOS.run_step({"name": "make_way"}, _make_way)
                 DBOS.sleep(pause_s)
         return Outcome(verdict=Verdict.FAILED, code=outcome.code, text=outcome.text)
 
@@ -313,6 +315,14 @@ class _Workflows:
             )
 
 
+def _make_way() -> None:
+    """Let a job wait where it holds no place among the analyses."""
+    job_id = str(DBOS.workflow_id)
+    status = DBOS.get_workflow_status(job_id)
+    if status is not None and status.queue_name == dbos_setup.ANALYSES:
+        DBOS.resume_workflow(job_id, queue_name=dbos_setup.WAITING)
+
+
 def _forget_before(this: DeliveryId) -> None:
     """Delete the attempt before the last one.
 
@@ -330,27 +340,6 @@ def _owed_to(job: Job) -> set[str]:
         if step["function_name"] == _ENCODE and step["output"]:
             return set(from_record(Outcome, step["output"]).deliver_to)
     return set()
-
-
-_TEXTS = {
-    Cause.WORKER_CRASHED: "the worker ended {times} times while it worked on this",
-    Cause.TIMED_OUT: "the worker was ended {times} times, last because a step took "
-    "longer than jobs.time_limit_s",
-}
-
-
-def given_up() -> Outcome | None:
-    """Return, within a step, the failure of a workflow that lost too many workers.
-
-    Within a step, because what a workflow itself asks is checkpointed, and would be
-    answered with the count of its first start.
-    """
-    status = DBOS.get_workflow_status(str(DBOS.workflow_id))
-    if status is None or losses_of(status) <= MAX_LOSSES:
-        return None
-    cause = cause_of(status)
-    text = _TEXTS[cause].format(times=losses_of(status))
-    return Outcome(verdict=Verdict.FAILED, code=cause.value, text=text)
 
 
 def _log_settled(job: Job, state: str, code: str) -> None:

@@ -20,7 +20,8 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.job_workflow import Work, given_up, unrecorded_told
+from dicom_node.jobs.dead_worker import given_up
+from dicom_node.jobs.job_workflow import Work, unrecorded_told
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.record_codec import Record, from_record, to_record

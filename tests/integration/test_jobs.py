@@ -229,6 +229,20 @@ def test_a_machine_that_is_short_of_something_is_waited_for_and_then_given_up(
     assert running.done()["analyse for-good"] == 1
 
 
+def test_another_job_is_done_while_the_machine_is_short_of_something_for_one(
+    running: Toy,
+) -> None:
+    running.has("short-starved")
+    running.queue.enqueue(toy_job("starved"))
+    running.wait_done("encode starved")
+    running.queue.enqueue(toy_job("served"))
+    running.wait_done("stored served alpha")
+    assert running.queue.show("starved").state is not JobState.FAILED
+    running.has_not("short-starved")
+    assert running.settled("starved").state is JobState.DONE
+    assert running.done()["analyse starved"] == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
 def test_a_job_whose_step_cannot_be_recorded_goes_on_when_there_is_room(
     tmp_path: Path,

@@ -58,7 +58,7 @@ from tests.support.peers import wait_until
 
 PEERS = ("alpha", "beta")
 PAUSE_S = 0.2
-TROUBLE_PAUSES_S = (0.2,) * 8
+TROUBLE_PAUSES_S = (0.2, 0.2, 0.2, 1.5, 1.5)
 _LOOK_S = 0.2
 GIVE_UP_AFTER_S = 3.0
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
