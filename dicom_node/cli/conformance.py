@@ -54,6 +54,29 @@ RESULTS = {
 }
 """Modality and SOP classes by role; a test compares them with what is really made."""
 
+_FIRST_ACCEPTED = "when the content was first accepted"
+OWN_ATTRIBUTES = {
+    "SpecificCharacterSet": "see 6",
+    "InstanceCreationDate": _FIRST_ACCEPTED,
+    "InstanceCreationTime": _FIRST_ACCEPTED,
+    "SeriesDate": _FIRST_ACCEPTED,
+    "SeriesTime": _FIRST_ACCEPTED,
+    "Modality": "see 5.1",
+    "Manufacturer": "`lumbar-node`",
+    "SeriesDescription": "see 5.1",
+    "ManufacturerModelName": "name of the analysis",
+    "TimezoneOffsetFromUTC": "that of the source; where it states none, that of "
+    "`node.time_zone`",
+    "DeviceSerialNumber": "beginning of the SHA-256 of the weights, or `none`",
+    "SoftwareVersions": "of the node and of the analysis",
+    "ContributingEquipmentSequence": "the node",
+    "SeriesInstanceUID": "derived, see 3.2.3",
+    "SOPInstanceUID": "derived, see 3.2.3",
+    "SeriesNumber": "see 5.1",
+    "InstanceNumber": "counted from 1 in its series",
+}
+"""What every result has of our own, and its value; a test compares them."""
+
 _NAMES = {LABEL_MAP: "Label Map Segmentation Storage"}
 """What pydicom 3.0 does not know."""
 
@@ -127,6 +150,7 @@ def conformance_tables() -> dict[str, str]:
         "rejections": _table(("Result", "Source", "Reason", "Meaning"), _rejections()),
         "answers": _table(("Status", "Meaning", "When"), _answers()),
         "study": _table(("Attribute", "Tag", "If the source has none"), _study()),
+        "own": _table(("Attribute", "Tag", "Value"), _own()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
     }
@@ -245,11 +269,22 @@ def _answers() -> Iterator[Sequence[str]]:
 
 def _study() -> Iterator[Sequence[str]]:
     """Yield what results take from the study of their source, by tag."""
-    tags = {int(tag_for_keyword(keyword) or 0): keyword for keyword in STUDY_KEYWORDS}
+    for keyword, name, tag in _by_tag(STUDY_KEYWORDS):
+        yield name, tag, "empty" if keyword in MUST_BE_THERE else "absent"
+
+
+def _own() -> Iterator[Sequence[str]]:
+    """Yield what results have of the node's own, by tag."""
+    for keyword, name, tag in _by_tag(OWN_ATTRIBUTES):
+        yield name, tag, OWN_ATTRIBUTES[keyword]
+
+
+def _by_tag(keywords: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield keyword, name and tag of attributes, in the order of the tags."""
+    tags = {int(tag_for_keyword(keyword) or 0): keyword for keyword in keywords}
     for tag, keyword in sorted(tags.items()):
-        absent = "empty" if keyword in MUST_BE_THERE else "absent"
         shown = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-        yield dictionary_description(tag), shown, absent
+        yield keyword, dictionary_description(tag), shown
 
 
 def _statuses() -> Iterator[Sequence[str]]:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
-from dicom_node.cli.conformance import LABEL_MAP, RESULTS, RLE, conformance_tables, fill
+from dicom_node.cli.conformance import (
+    LABEL_MAP,
+    OWN_ATTRIBUTES,
+    RESULTS,
+    RLE,
+    conformance_tables,
+    fill,
+)
 from dicom_node.decode.volume import read_volume
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
 from dicom_node.encode.result_context import ROLES
 from dicom_node.encode.result_objects import encode_result
+from dicom_node.encode.source_attributes import STUDY_KEYWORDS
 from tests.support.dicom3tools import documented, said, warnings_in
 from tests.support.encoded import REQUEST, by_name, decoded_phantom
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import write_source
 
+PATIENT = {"IssuerOfPatientID", "PatientAge", "PatientWeight"}
+"""What the source has of the patient beside STUDY_KEYWORDS."""
 CASES = (
     ("classic", "binary"),
     ("classic", "labelmap-rle"),
@@ -55,6 +66,18 @@ def test_results_are_of_the_classes_that_it_names(tmp_path: Path, kind: str) -> 
         assert dataset.SOPClassUID == expected
         syntaxes = (*PROPOSED_SYNTAXES, RLE)[: 3 if expected == LABEL_MAP else 2]
         assert dataset.file_meta.TransferSyntaxUID in syntaxes
+
+
+def test_results_have_the_attributes_of_their_own_that_it_names(
+    tmp_path: Path,
+) -> None:
+    series, labels = decoded_phantom(tmp_path)
+    in_zone = REQUEST.content_time.astimezone(UTC)
+    request = replace(REQUEST, objects=ROLES, content_time=in_zone)
+    results = by_name(encode_result(phantom_result(labels), series, request))
+    in_all = set.intersection(*(set(dataset.dir()) for dataset in results.values()))
+    own = in_all - {*STUDY_KEYWORDS, *PATIENT, "SOPClassUID"}
+    assert own == set(OWN_ATTRIBUTES)
 
 
 def _warnings(program: str, *paths: Path) -> Iterator[tuple[str, str]]:
