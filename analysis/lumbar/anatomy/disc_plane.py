@@ -47,8 +47,10 @@ class DiscPlane:
 
     def distance_mm(self, column: Column) -> NDArray[np.float64]:
         """Return how far each voxel of the column lies below the plane (mm)."""
-        offset = column.points_mm - self.centre_mm
-        local = offset[:, 1:] @ self.down - self.side_slope * offset[:, 0]
+        across, down, back = (column.points_mm[:, axis] for axis in range(3))
+        local = (down - self.centre_mm[1]) * self.down[0]
+        local += (back - self.centre_mm[2]) * self.down[1]
+        local -= (across - self.centre_mm[0]) * self.side_slope
         along = column.along_mm - self.along_mm
         return np.where(np.abs(along) > _FAR_MM, along, local)
 

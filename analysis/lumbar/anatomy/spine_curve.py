@@ -35,6 +35,15 @@ class Column:
     beside_mm: NDArray[np.float64]
     line_mm: NDArray[np.float64]
 
+    @property
+    def row_step_mm(self) -> float | None:
+        """Least distance of two of its rows; None where there is one row alone."""
+        rows = self.indices[:, 1]
+        places = np.full(int(rows.max(initial=0)) + 1, np.nan)
+        places[rows] = self.points_mm[:, 1]
+        steps = np.diff(places[np.isfinite(places)])
+        return float(steps.min()) if steps.size else None
+
     def direction(self, along_mm: float) -> NDArray[np.float64]:
         """Return the unit vector (row, column) of the line there, to the feet."""
         here = int(np.searchsorted(lengths_mm(self.line_mm), along_mm))

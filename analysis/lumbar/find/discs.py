@@ -42,9 +42,8 @@ def find_discs(column: Column) -> list[DiscPlane]:
         return []
     sizes = np.array([len(piece) for piece in pieces])
     usual = float(np.median(np.sort(sizes)[-5:]))
-    slices = len(np.unique(column.indices[:, 0]))
-    steps = np.diff(np.unique(column.points_mm[:, 1]))
-    pixel_mm2 = float(steps.min()) ** 2 if steps.size else 1.0
+    slices = int(np.count_nonzero(np.bincount(column.indices[:, 0])))
+    pixel_mm2 = (column.row_step_mm or 1.0) ** 2
     floor = max(_MIN_SHARE * usual, _MIN_MM2_A_SLICE / pixel_mm2 * min(slices, 3))
     kept = [piece for piece, size in zip(pieces, sizes, strict=True) if size >= floor]
     planes = [_plane(column, piece) for piece in kept]

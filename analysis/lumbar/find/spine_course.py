@@ -59,22 +59,25 @@ def find_column(
     indices = np.argwhere(mask) + [side.start for side in window]
     points = indices * spacing_mm
     s1 = shown[mask] == Tissue.S1
-    kept = _in_line(points, pieces[mask].astype(np.int64), s1)
-    indices, points = indices[kept], points[kept]
+    kept = np.flatnonzero(_in_line(points, pieces[mask].astype(np.int64), s1))
+    indices, points = indices.take(kept, axis=0), points.take(kept, axis=0)
     line = _centre_line(indices, points, tissue.shape[1], spacing_mm)
-    nearest, _ = nearest_on_line(line, indices, spacing_mm)
+    pixels, owner = _distinct_pixels(indices)
+    pixels_mm = pixels * spacing_mm[1:]
+    nearest, _ = _nearest(line, pixels_mm)
     forward = np.gradient(line[:, 1:], axis=0)
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
-    offset = points - line[nearest]
-    ahead = forward[nearest]
-    along = lengths_mm(line)[nearest] + (offset[:, 1:] * ahead).sum(axis=1)
-    behind = offset[:, 2] * ahead[:, 0] - offset[:, 1] * ahead[:, 1]
+    down, back = (pixels_mm - line[nearest, 1:]).T
+    ahead_down, ahead_back = forward[nearest].T
+    along = lengths_mm(line)[nearest] + (down * ahead_down + back * ahead_back)
+    behind = back * ahead_down - down * ahead_back
+    right = points[:, 0] - line[nearest, 0][owner]
     return Column(
         indices=indices,
         tissue=tissue[tuple(indices.T)],
         points_mm=points,
-        along_mm=along,
-        beside_mm=np.stack([offset[:, 0], behind], axis=1),
+        along_mm=along[owner],
+        beside_mm=np.stack([right, behind[owner]], axis=1),
         line_mm=line,
     )
 
@@ -102,19 +105,34 @@ def nearest_on_line(
     ndarray, shape (N,)
         Distance along row and column (mm).
     """
-    from scipy.spatial import cKDTree
+    pixels, owner = _distinct_pixels(indices)
+    nearest, apart_mm = _nearest(line_mm, pixels * spacing_mm[1:])
+    return nearest[owner], apart_mm[owner]
 
-    # Most slices show the same pixels: each is looked up once.
+
+def _distinct_pixels(
+    indices: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each pixel (row, column) once, and which of them each voxel lies in.
+
+    Most slices show the same pixels: what holds for a pixel is reckoned once.
+    """
     rows, columns = indices[:, 1], indices[:, 2]
     wanted = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1), np.bool_)
     wanted[rows, columns] = True
     place = np.zeros(wanted.shape, np.int64)
     place[wanted] = np.arange(int(wanted.sum()))
-    pixels_mm = np.argwhere(wanted) * spacing_mm[1:]
-    found = cKDTree(line_mm[:, 1:]).query(pixels_mm)
-    apart_mm, nearest = (np.asarray(one) for one in found)
-    owner = place[rows, columns]
-    return nearest[owner], apart_mm[owner]
+    return np.argwhere(wanted), place[rows, columns]
+
+
+def _nearest(
+    line_mm: NDArray[np.float64], pixels_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the place in a line that is nearest to each pixel, and how far it is."""
+    from scipy.spatial import cKDTree
+
+    apart_mm, nearest = cKDTree(line_mm[:, 1:]).query(pixels_mm)
+    return np.asarray(nearest), np.asarray(apart_mm)
 
 
 def _in_line(

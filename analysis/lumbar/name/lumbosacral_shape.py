@@ -82,15 +82,15 @@ class MiddleView:
         self, column: Column, discs: list[DiscPlane], below_mm: NDArray[np.float64]
     ) -> None:
         aside_mm = column.points_mm[:, 0] - np.median(column.points_mm[:, 0])
-        near = np.abs(aside_mm) <= _NEAR_MM
+        near = np.flatnonzero(np.abs(aside_mm) <= _NEAR_MM)
         self._discs = discs
         self._points_mm = column.points_mm[near]
-        self._below_mm = below_mm[:, near]
+        self._below_mm = below_mm.take(near, axis=1)
         self._slot = (self._below_mm > 0).sum(axis=0)
+        self._nearest = np.abs(self._below_mm).argmin(axis=0)
         self._slices = column.indices[near, 0]
         self._is_bone = column.tissue[near] != Tissue.DISC
-        steps_mm = np.diff(np.unique(column.points_mm[:, 1]))
-        self._pixel_mm2 = float(steps_mm.min()) ** 2 if steps_mm.size else 0.0
+        self._pixel_mm2 = (column.row_step_mm or 0.0) ** 2
 
     def junction(self, lowest: int) -> Junction | None:
         """Measure the signs at a disc; None where too little is in view above it.
@@ -143,9 +143,8 @@ class MiddleView:
 
     def _height_mm(self, index: int) -> float:
         """Return the mean height of a disc: its area over its depth."""
-        away_mm = np.abs(self._below_mm)
-        member = ~self._is_bone & (away_mm.argmin(axis=0) == index)
-        member &= away_mm[index] < _DISC_HALF_MM
+        member = ~self._is_bone & (self._nearest == index)
+        member &= np.abs(self._below_mm[index]) < _DISC_HALF_MM
         return self._mean_mm2(member) / max(self._discs[index].depth_mm, 1.0)
 
     def _depth_mm(self, slot: int, disc: int) -> float:

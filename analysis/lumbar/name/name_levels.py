@@ -151,8 +151,12 @@ def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Doubt, ...]:
     Refused
         If it is no surer than in a picture without a spine.
     """
-    best = tissues.probability.max(axis=1)[names > 0]
-    confidence = float(best.mean()) / FULL if best.size else 0.0
+    window = window_of(names > 0)
+    confidence = 0.0
+    if window is not None:
+        slices, rows, columns = window
+        best = tissues.probability[slices, :, rows, columns].max(axis=1)
+        confidence = float(best[names[window] > 0].mean()) / FULL
     text = f"The network is {confidence:.2f} sure of what it found"
     if confidence < MIN_CONFIDENCE:
         text = f"{text}, at least {MIN_CONFIDENCE} is needed"
