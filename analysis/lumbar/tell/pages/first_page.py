@@ -17,6 +17,7 @@ from analysis.lumbar.anatomy.structures import (
     DISCS,
     STRUCTURES,
     VERTEBRAE,
+    Structure,
     level_of,
 )
 from analysis.lumbar.judge.grade.grading import Graded
@@ -54,6 +55,8 @@ _GRADE_SHARE = 1.7
 """Of a column: a grade comes with those that it may be."""
 _FINER = 3
 """Lines are drawn on a picture this much larger, then reduced: smooth edges."""
+_AROUND_PX = 3
+"""Of the picture around all lines, more than half of the widest."""
 _LINE_PX = 1.6
 _CANAL_LINE_PX = 1.0
 _FILL = 46
@@ -87,7 +90,7 @@ def draw_first_page(sheet: Sheet) -> Image:
     index = _best_slice(sheet)
     view = view_spine(sheet.anatomy, index, HEIGHT_PX - 2 * TOP_PX)
     picture = Image.fromarray(view.picture(sheet.volume))
-    picture = _outlined(picture, sheet.anatomy, view)
+    _outline(picture, sheet.anatomy, view)
     page = Image.new("RGB", (picture.width + _PANEL_PX, HEIGHT_PX), _BLACK)
     page.paste(picture, (0, TOP_PX))
     draw = ImageDraw.Draw(page)
@@ -152,19 +155,41 @@ def _best_slice(sheet: Sheet) -> int:
     return round(float(np.median(found)))
 
 
-def _outlined(picture: Image, anatomy: Anatomy, view: View) -> Image:
+def _outline(picture: Image, anatomy: Anatomy, view: View) -> None:
+    """Draw the outlines into a picture, and name them."""
     from PIL import Image, ImageDraw
 
-    fine = (picture.width * _FINER, picture.height * _FINER)
+    places = {
+        structure: view.place(anatomy.tissues.grid, line)
+        for structure in STRUCTURES
+        if (line := anatomy.outline_px(structure, view.index)) is not None
+    }
+    if not places:
+        return
+    ends = np.concatenate(list(places.values()))
+    low = np.floor(ends.min(axis=0)).astype(int) - _AROUND_PX
+    high = np.ceil(ends.max(axis=0)).astype(int) + _AROUND_PX
+    left, top = np.maximum(low, 0).tolist()
+    right, bottom = np.minimum(high, picture.size).tolist()
+    ink = _inked(places, (left, top, right, bottom))
+    part = picture.crop((left, top, right, bottom)).convert("RGBA")
+    picture.paste(Image.alpha_composite(part, ink).convert("RGB"), (left, top))
+    named = {structure.label: line for structure, line in places.items()}
+    _name(ImageDraw.Draw(picture), named)
+
+
+def _inked(
+    places: dict[Structure, NDArray[np.float64]], box: tuple[int, int, int, int]
+) -> Image:
+    """Return the outlines on a clear ground, in a box of the picture."""
+    from PIL import Image, ImageDraw
+
+    left, top, right, bottom = box
+    fine = ((right - left) * _FINER, (bottom - top) * _FINER)
     ink = Image.new("RGBA", fine, (0, 0, 0, 0))
     pen = ImageDraw.Draw(ink)
-    places: dict[str, NDArray[np.float64]] = {}
-    for structure in STRUCTURES:
-        line = anatomy.outline_px(structure, view.index)
-        if line is None:
-            continue
-        places[structure.label] = view.place(anatomy.tissues.grid, line)
-        points = [(x, y) for x, y in (places[structure.label] * _FINER).tolist()]
+    for structure, line in places.items():
+        points = [(x, y) for x, y in ((line - [left, top]) * _FINER).tolist()]
         width = _CANAL_LINE_PX if structure is CANAL else _LINE_PX
         if structure is not CANAL:
             pen.polygon(points, fill=(*structure.colour, _FILL))
@@ -174,10 +199,7 @@ def _outlined(picture: Image, anatomy: Anatomy, view: View) -> Image:
             width=round(width * _FINER),
             joint="curve",
         )
-    ink = ink.reduce(_FINER)
-    drawn = Image.alpha_composite(picture.convert("RGBA"), ink).convert("RGB")
-    _name(ImageDraw.Draw(drawn), places)
-    return drawn
+    return ink.reduce(_FINER)
 
 
 def _name(draw: ImageDraw, places: dict[str, NDArray[np.float64]]) -> None:

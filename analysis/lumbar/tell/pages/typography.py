@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from analysis.contract.result import Provenance
@@ -160,11 +162,14 @@ def draw_lines(draw: ImageDraw, box: Box, notes: Sequence[tuple[str, Colour]]) -
 def broken(text: str, width: int) -> list[str]:
     """Return the lines of a note on a width (px)."""
     face = font(NOTE_PX)
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and face.getlength(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+    words, lines = text.split(), list[str]()
+    while words:
+        # To ask for the length of a line takes as long as to write it.
+        fitting = bisect_right(
+            range(2, len(words) + 1),
+            width,
+            key=lambda count: ceil(face.getlength(" ".join(words[:count]))),
+        )
+        lines.append(" ".join(words[: fitting + 1]))
+        del words[: fitting + 1]
+    return lines or [""]
