@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.median import median_of
+
 
 def robust_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Return the median of the slopes of all pairs of points.
@@ -34,7 +36,7 @@ def robust_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     if not different.any():
         message = f"a slope needs two different x, got {len(x)} points"
         raise ValueError(message)
-    return float(np.median((y[second] - y[first])[different] / run[different]))
+    return median_of((y[second] - y[first])[different] / run[different])
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.level_lines import outlines
-from analysis.imaging.window import window_of
+from analysis.imaging.window import widened, window_of
 from analysis.lumbar.anatomy.field import OUTSIDE, Field
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
@@ -87,7 +87,11 @@ class Anatomy:
         reach = round(_REACH_MM / self.pixel_mm)
         centre = int(np.median(rows))
         beside = slice(max(0, centre - reach), centre + reach + 1)
-        weights = (names[:, beside] == CANAL.number).sum(axis=(1, 2))
+        weights = np.zeros(len(names), np.int64)
+        canal = self.levels.windows.get(CANAL.number)
+        if canal is not None:
+            shown = names[canal[0], beside, canal[2]] == CANAL.number
+            weights[canal[0]] = shown.sum(axis=(1, 2))
         if weights.sum() * self.pixel_mm**2 < _MIN_CANAL_MM2:
             weights[:] = 0
             weights[window[0]] = mine.sum(axis=(1, 2))
@@ -127,11 +131,14 @@ class Anatomy:
     def _field(self, structure: Structure, index: int) -> Field | None:
         from scipy import ndimage
 
-        names = self.levels.names[index]
-        sides = window_of(names == structure.number, _GROW_PX + 1)
+        held = self.levels.windows.get(structure.number)
+        if held is None:
+            return None
+        names, around = self.levels.names[index], held[1:]
+        sides = window_of(names[around] == structure.number)
         if sides is None:
             return None
-        window = (sides[0], sides[1])
+        window = widened((sides[0], sides[1]), around, _GROW_PX + 1, names.shape)
         mine = names[window] == structure.number
         group = _DISC if structure.number in _DISC_NUMBERS else _BONE
         if structure is CANAL:

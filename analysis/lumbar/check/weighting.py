@@ -157,8 +157,7 @@ def _inside(
     voxels: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return the values of a mask without its edge in each slice."""
-    from scipy import ndimage
-
-    inner = ndimage.binary_erosion(mask, np.ones((1, 3, 3), np.bool_))
-    values: NDArray[np.float32] = voxels[inner]
+    tall = mask[:, :-2] & mask[:, 1:-1] & mask[:, 2:]
+    inner = tall[:, :, :-2] & tall[:, :, 1:-1] & tall[:, :, 2:]
+    values: NDArray[np.float32] = voxels[:, 1:-1, 1:-1][inner]
     return values

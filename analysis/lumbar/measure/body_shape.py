@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.line_fit import robust_slope
+from analysis.imaging.median import median_of
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
@@ -237,7 +238,7 @@ def _walls(rays: Rays, lead: NDArray[np.float32]) -> tuple[Wall, Wall] | None:
 
 def _wall(across_mm: Vector, along_mm: Vector) -> Wall:
     slope = robust_slope(across_mm, along_mm)
-    return float(np.median(along_mm - slope * across_mm)), slope
+    return median_of(along_mm - slope * across_mm), slope
 
 
 def _beyond(
@@ -287,7 +288,7 @@ def _plate_line(
     inner = seen & (along_mm > centre[0] + cut) & (along_mm < centre[1] - cut)
     if inner.sum() < _MIN_RAYS:
         return None
-    across = sign * float(np.median(outward_mm[inner]))
+    across = sign * median_of(outward_mm[inner])
     front, rear = (place + slope * across for place, slope in walls)
     held = seen & (along_mm >= front) & (along_mm <= rear)
     if held.sum() < _MIN_RAYS:

@@ -38,15 +38,29 @@ class DiscSignal:
     reference: Value
 
 
+_NO_WINDOW = (slice(0), slice(0))
+
+
 @dataclass(frozen=True, slots=True)
 class SignalReader:
-    """Reads grey values of the series where the structures lie."""
+    """Reads grey values of the series where the structures lie.
+
+    Parameters
+    ----------
+    csf
+        What signal is read against.
+    canals
+        Grey values of the inner canal, by slice of the series.
+    windows
+        Rows and columns that hold a structure in all slices, by its number.
+    """
 
     anatomy: Anatomy
     volume: Volume
     labels: NDArray[np.uint8]
     csf: CsfReference
     canals: Mapping[int, NDArray[np.float32]]
+    windows: Mapping[int, tuple[slice, slice]]
 
     @classmethod
     def of(
@@ -56,10 +70,17 @@ class SignalReader:
         labels: NDArray[np.uint8],
     ) -> SignalReader:
         """Read CSF along the whole canal."""
+        from scipy import ndimage
+
         slices = anatomy.middle_slices(CANAL)
         sources = [anatomy.tissues.grid.source_slice(index) for index in slices]
         canals = {source: _inner_canal(volume, labels, source) for source in sources}
-        return cls(anatomy, volume, labels, _csf(volume, canals), canals)
+        windows = {
+            number: (held[1], held[2])
+            for number, held in enumerate(ndimage.find_objects(labels), 1)
+            if held
+        }
+        return cls(anatomy, volume, labels, _csf(volume, canals), canals, windows)
 
     def read(self, slab: SlabMeasurement) -> DiscSignal:
         """Return the signal of one disc."""
@@ -75,11 +96,12 @@ class SignalReader:
         slices = self.anatomy.middle_slices(slab.structure)
         sources = [grid.source_slice(index) for index in slices]
         discs, nuclei = [], []
+        number = slab.structure.number
+        window = self.windows.get(number, _NO_WINDOW)
         for source in sources:
-            mine = self.labels[source] == slab.structure.number
-            window = window_of(mine) or ()
-            discs.append(self.volume.voxels[source][window][mine[window]])
-            central = _central(mine[window], self.volume.frame.spacing_mm[1:])
+            mine = self.labels[source][window] == number
+            discs.append(self.volume.voxels[source][window][mine])
+            central = _central(mine, self.volume.frame.spacing_mm[1:])
             nuclei.append(discs[-1][central])
         canal = self.canals.get(sources[0])
         if canal is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.median import median_of
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.measure.end_plates import (
     BODY_HALF_HEIGHT_MM,
@@ -164,7 +165,7 @@ def _turned(down: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
 
 def _floor_mm(heights: NDArray[np.float64]) -> float:
     present = heights[heights > 0]
-    return min(_END_HEIGHT_MM, _END_SHARE * float(np.median(present)))
+    return min(_END_HEIGHT_MM, _END_SHARE * median_of(present))
 
 
 def _extent(heights: NDArray[np.float64]) -> tuple[int, int] | None:
