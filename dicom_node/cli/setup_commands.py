@@ -66,7 +66,7 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
         )
         findings.extend(_spool(settings))
         findings.extend(_analyses(settings))
-    _tell_findings(findings, as_json=arguments.json)
+    _print_findings(findings, as_json=arguments.json)
     if settings is None:
         return ExitCode.WRONG_USAGE
     is_good = all(finding.good for finding in findings)
@@ -125,7 +125,7 @@ def _analyses(settings: Settings) -> Iterator[_Finding]:
                 yield _Finding(subject=f"route {route.name}", good=compares, text=text)
 
 
-def _tell_findings(findings: list[_Finding], *, as_json: bool) -> None:
+def _print_findings(findings: list[_Finding], *, as_json: bool) -> None:
     if as_json:
         say_json([asdict(finding) for finding in findings])
         return

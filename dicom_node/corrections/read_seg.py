@@ -20,7 +20,7 @@ from pydicom.uid import UID, SegmentationStorage
 from dicom_node.corrections.source_grid import Canvas
 from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.headers import frame_groups
-from dicom_node.decode.machine_trouble import machine_trouble_told
+from dicom_node.decode.machine_trouble import raising_machine_trouble
 from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.decode.volume import MAX_BYTES, DecodedSeries
 from dicom_node.errors import InstanceMissingError, OutlinesRefusedError
@@ -191,7 +191,7 @@ def _decoded(
 
 def _open(path: Path, *, tags: Sequence[str] | None = None) -> Dataset:
     try:
-        with machine_trouble_told():
+        with raising_machine_trouble():
             size = path.stat().st_size
         if size > MAX_BYTES:
             text = f"{size} bytes; the limit is {MAX_BYTES}"

@@ -21,7 +21,7 @@ def is_machine_trouble(error: OSError) -> bool:
 
 
 @contextmanager
-def machine_trouble_told() -> Iterator[None]:
+def raising_machine_trouble() -> Iterator[None]:
     """Raise what is no fault of the data as what it is.
 
     Raises

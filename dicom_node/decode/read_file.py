@@ -25,8 +25,8 @@ from pydicom.uid import (
 
 from dicom_node.decode import attribute_values
 from dicom_node.decode.machine_trouble import (
-    machine_trouble_told,
     raise_for_machine,
+    raising_machine_trouble,
 )
 from dicom_node.decode.walk_dataset import (
     PIXEL_DATA,
@@ -158,7 +158,7 @@ def read_file(
         If the machine is short of memory, of descriptors or of disk.
     """
     with (
-        machine_trouble_told(),
+        raising_machine_trouble(),
         config.disable_value_validation(),
         warnings.catch_warnings(),
     ):

@@ -128,8 +128,8 @@ def encode_note(
 
 
 @cache
-def rehearse() -> None:
-    """Encode a page about nothing, once a process.
+def load_encoders() -> None:
+    """Load what the first object of a process needs, by encoding an empty page.
 
     The library reads its tables of modules and attributes, half a second's work, when
     it makes its first object.
@@ -137,7 +137,7 @@ def rehearse() -> None:
     source = Dataset()
     source.SOPClassUID = MRImageStorage
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        setattr(source, keyword, derived_uid("rehearsal", keyword))
+        setattr(source, keyword, derived_uid("empty page", keyword))
     source.StudyDate = "20000101"
     request = EncodeRequest(job_id="", content_time=datetime.now(UTC))
     encode_file(encode_note(title="", text="", source=source, request=request).dataset)

@@ -32,7 +32,7 @@ _TEXTS = {
 
 
 class LostWork:
-    """The supervisor's look at work whose worker has ended.
+    """What the supervisor does about work whose worker has ended.
 
     Only the supervisor counts, and only a death that it has lived to see: a power cut
     or a kill of the whole node is no fault of what was running.

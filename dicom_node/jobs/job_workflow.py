@@ -71,7 +71,7 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
     workflows = _Workflows(work, rule)
 
     def job(record: Record) -> Record:
-        with unrecorded_told(unrecorded):
+        with reporting_unrecorded(unrecorded):
             return workflows.job(record)
 
     def delivery(
@@ -87,7 +87,7 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
             stored=tuple(stored),
             since_s=time.time() if since_s is None else since_s,
         )
-        with unrecorded_told(unrecorded):
+        with reporting_unrecorded(unrecorded):
             return workflows.delivery(record, peer, earlier)
 
     # A step itself gives up a workflow that has lost too many workers, so that its job
@@ -101,7 +101,7 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
 
 
 @contextmanager
-def unrecorded_told(unrecorded: Callable[[], None]) -> Iterator[None]:
+def reporting_unrecorded(unrecorded: Callable[[], None]) -> Iterator[None]:
     """Tell of a database that is full, broken or away, which ends the workflow within.
 
     Only of that: a record that no database would take must not end worker after worker.

@@ -56,13 +56,13 @@ def unsettled(client: DBOSClient) -> Mapping[str, str]:
 
 
 def prune(
-    client: DBOSClient, *, settled_before_s: float, kept: Collection[str]
+    client: DBOSClient, *, settled_before_s: float, keep: Collection[str]
 ) -> tuple[JobRow, ...]:
     """Forget the jobs that were settled before a POSIX time, and return them.
 
     Parameters
     ----------
-    kept
+    keep
         Ids of jobs that stay all the same.
     """
     until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
@@ -74,7 +74,7 @@ def prune(
     attempts = _attempts(client)
     old = []
     for status, row in _readable(client, attempts, end_time=until):
-        if row.id in kept:
+        if row.id in keep:
             continue
         if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
             old.append(row)

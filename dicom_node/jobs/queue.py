@@ -98,7 +98,7 @@ class JobQueue:
 
     @asks_database
     def enqueue_triage(self, order: TriageOrder) -> None:
-        """Owe a look at a series; an order that is known changes nothing."""
+        """Queue the triage of a series; an order that is known changes nothing."""
         options: EnqueueOptions = {
             "workflow_name": dbos_setup.TRIAGE,
             "queue_name": dbos_setup.TRIAGES,
@@ -273,7 +273,7 @@ class JobQueue:
 
     @asks_database
     def rerun(self, job_id: str) -> JobRow:
-        """Look at the series of a settled job again, as it would be taken today.
+        """Triage the series of a settled job again, with the settings of today.
 
         Raises
         ------
@@ -295,7 +295,7 @@ class JobQueue:
 
     @asks_database
     def is_triaging(self, study_uid: str, series_uid: str) -> bool:
-        """Tell whether a series waits for its first look."""
+        """Tell whether a series waits for its first triage."""
         return any(
             order_of(status).attempt == 1
             for status in self._client.list_workflows(
@@ -313,21 +313,21 @@ class JobQueue:
 
     @asks_database
     def forget_triages(self, study_uid: str, series_uid: str) -> None:
-        """Forget the looks at a series that was removed from the spool."""
+        """Forget the triages of a series that was removed from the spool."""
         forget_triages(self._client, _series_key(study_uid, series_uid))
 
     @asks_database
     def prune(
-        self, *, settled_before_s: float, kept: Collection[str] = ()
+        self, *, settled_before_s: float, keep: Collection[str] = ()
     ) -> tuple[JobRow, ...]:
         """Forget the jobs that were settled before a POSIX time, and return them.
 
         Parameters
         ----------
-        kept
+        keep
             Ids of jobs that stay all the same.
         """
-        return prune(self._client, settled_before_s=settled_before_s, kept=kept)
+        return prune(self._client, settled_before_s=settled_before_s, keep=keep)
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(

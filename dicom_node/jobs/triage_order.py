@@ -1,4 +1,4 @@
-"""What the supervisor owes for a complete series: that it is looked at."""
+"""What the supervisor queues for a complete series: its triage."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _LONGEST_PAUSE_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriageOrder:
-    """One look at one series, which names the job that is owed.
+    """One triage of one series, which names the job that is owed.
 
     Parameters
     ----------
     occasion
-        Empty for a content that has become complete; else what tells this look from
+        Empty for a content that has become complete; else what tells this triage from
         earlier ones at the same content, such as the time of its second arrival.
     is_rerun
         Whether an operator asked for it.
     attempt
-        Counted from 1 over the looks that had to wait.
+        Counted from 1 over the attempts that had to wait.
     waits_for
         Why the last one had to; one sentence for people.
     """

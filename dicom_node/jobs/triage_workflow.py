@@ -1,9 +1,9 @@
 """The durable workflow of a series: one step, triage, which enqueues the job.
 
 Triage is not a step of the job's own workflow, for the id of a job is its identity, and
-that is known only after triage: a second look at the same content under the same
-settings arrives at the same id, and so owes nothing twice. Nor do its quick looks queue
-behind an analysis.
+that is known only after triage: a second triage of the same content under the same
+settings arrives at the same id, and so owes nothing twice. Nor does triage, which is
+quick, queue behind an analysis.
 
 What has to wait, as a correction for the result that it corrects, is not slept over:
 the workflow ends, and the next attempt is enqueued with a delay. So waiting costs no
@@ -21,7 +21,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.dead_worker import given_up
-from dicom_node.jobs.job_workflow import Work, unrecorded_told
+from dicom_node.jobs.job_workflow import Work, reporting_unrecorded
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.record_codec import Record, from_record, to_record
@@ -38,9 +38,10 @@ def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
 
     def triage(record: Record) -> Record:
         order = from_record(TriageOrder, record)
-        with unrecorded_told(unrecorded):
+        with reporting_unrecorded(unrecorded):
             outcome = from_record(
-                TriageOutcome, DBOS.run_step({"name": "triage"}, _look, work, order)
+                TriageOutcome,
+                DBOS.run_step({"name": "triage"}, _run_triage, work, order),
             )
             if outcome.verdict is Verdict.AGAIN:
                 _enqueue(workflow, order.again(waits_for=outcome.text))
@@ -52,7 +53,7 @@ def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
     )(triage)
 
 
-def _look(work: Work, order: TriageOrder) -> Record:
+def _run_triage(work: Work, order: TriageOrder) -> Record:
     started = time.monotonic()
     lost = given_up()
     if lost is not None:

@@ -123,7 +123,7 @@ class Child:
             return False
         if self._process.is_alive():
             return False
-        self._bury(self._process, now_s)
+        self._close(self._process, now_s)
         return True
 
     def _start_or_wait(self, now_s: float) -> None:
@@ -147,7 +147,7 @@ class Child:
         self._pause_s = min(longer_s, _LONGEST_PAUSE_S)
         self._due_s = now_s + self._pause_s
 
-    def _bury(self, process: BaseProcess, now_s: float) -> None:
+    def _close(self, process: BaseProcess, now_s: float) -> None:
         code = self.exit_code = process.exitcode
         process.join()
         process.close()

@@ -1,4 +1,4 @@
-"""From an event of an acceptor to a series whose triage is durably owed."""
+"""From an event of an acceptor to a series whose triage is durably queued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dicom_node.records import Completion, ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.manifest import mark_owed, write_pending
-from dicom_node.series.spool_content import SpoolContent, unheard_instances
+from dicom_node.series.spool_content import SpoolContent, unreported_instances
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 
@@ -26,7 +26,7 @@ _RETRY_S = 5.0
 
 
 class Intake:
-    """Assembles series, and owes a look at each one that is complete.
+    """Assembles series, and queues the triage of each one that is complete.
 
     It knows events and digests. What a series holds is the matter of triage, which a
     worker does: no byte that was sent here is parsed where all processes hang on it.
@@ -50,7 +50,7 @@ class Intake:
 
     @property
     def is_collecting(self) -> bool:
-        """Whether a series is arriving, or complete and not yet owed."""
+        """Whether a series is arriving, or complete and its triage not yet queued."""
         return self._assembler.collecting > 0 or bool(self._unwritten)
 
     def restore(self, content: SpoolContent, now_s: float) -> None:
@@ -66,7 +66,7 @@ class Intake:
         )
 
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
-        """Take note of an event; tell whether a series may need the science soon."""
+        """Take note of an event; return whether a worker should load the analysis."""
         self._assembler.apply(event, now_s)
         return (
             isinstance(event, InstanceStored)
@@ -74,12 +74,12 @@ class Intake:
         )
 
     def acceptor_lost(self, name: str, now_s: float) -> None:
-        """Take up, at the next tick, what a dead acceptor had stored and not told."""
+        """Take up, at the next tick, what a dead acceptor left unreported."""
         self._assembler.acceptor_lost(name)
         self._read_inbox_at_s = now_s
 
     def tick(self, now_s: float) -> None:
-        """Owe a look at every series that has become complete."""
+        """Queue the triage of every series that has become complete."""
         if now_s >= self._read_inbox_at_s:
             self._read_inbox(now_s)
         if self._counts is not None:
@@ -102,10 +102,12 @@ class Intake:
         self._assembler.forget(key)
 
     def _read_inbox(self, now_s: float) -> None:
-        """Take up what no event has told, later if the disk cannot be read now."""
+        """Take up what no event has reported, later if the disk cannot be read now."""
         known = tuple(self._assembler.instances())
         try:
-            self._assembler.restore(unheard_instances(self._layout, known), (), now_s)
+            self._assembler.restore(
+                unreported_instances(self._layout, known), (), now_s
+            )
         except OSError as error:
             self._read_inbox_at_s = now_s + _RETRY_S
             log.error("inbox_not_read", reason=error.strerror, retry_s=_RETRY_S)
@@ -118,7 +120,7 @@ class Intake:
         others = iter(orders)
         for order in others:
             try:
-                self._owe(order)
+                self._enqueue(order)
             except JobDatabaseError as error:
                 # The database may have kept us waiting, and would with each order.
                 _log_not_enqueued(order, error)
@@ -128,7 +130,7 @@ class Intake:
                 failed.append(order)
         return failed
 
-    def _owe(self, order: TriageOrder) -> None:
+    def _enqueue(self, order: TriageOrder) -> None:
         series = order.series
         write_pending(self._layout, series)
         self._queue.enqueue_triage(order)

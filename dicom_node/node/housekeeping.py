@@ -110,8 +110,8 @@ class Housekeeping:
 
         self._sweep_series(removable_before)
         sweep_aside(self._layout, before_s=before_s)
-        self._queue.prune(settled_before_s=before_s, kept=set(jobs.undelivered))
-        self._tell_undelivered(jobs.undelivered.values())
+        self._queue.prune(settled_before_s=before_s, keep=set(jobs.undelivered))
+        self._log_undelivered(jobs.undelivered.values())
 
     def free_early(self, *, now_s: float) -> None:
         """Remove what was delivered or rejected until there is enough of the disk.
@@ -138,7 +138,7 @@ class Housekeeping:
         )
         if not self._has_enough():
             log.error("disk_not_freed", free_bytes=self._free_bytes())
-            self._tell_undelivered(jobs.undelivered.values())
+            self._log_undelivered(jobs.undelivered.values())
 
     def _jobs(self) -> _Jobs:
         needed = self._queue.unsettled()
@@ -167,10 +167,10 @@ class Housekeeping:
             self._layout, removable_before=removable_before, is_enough=is_enough
         ):
             self._intake.forget(key)
-            # If it is sent again, it is looked at again: settings may have changed.
+            # If it is sent again, it is triaged again: settings may have changed.
             self._queue.forget_triages(key.study_uid, key.series_uid)
 
-    def _tell_undelivered(self, rows: Iterable[JobRow]) -> None:
+    def _log_undelivered(self, rows: Iterable[JobRow]) -> None:
         by_peer: Counter[str] = Counter()
         jobs: dict[str, list[str]] = defaultdict(list)
         for row in rows:

@@ -24,7 +24,7 @@ def peer_counts(settings: Settings) -> PeerCounts | None:
 
 
 class PeerCounts:
-    """Puts questions to the process that asks peers, and hears its answers.
+    """Puts questions to the process that asks peers, and takes its answers.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ class ServiceManager:
 
     def ready(self) -> None:
         """Tell that clients are served."""
-        self._tell("READY=1")
+        self._notify("READY=1")
 
     def alive(self, now_s: float) -> None:
         """Tell that the node's loop turns, as often as the manager wants to know.
@@ -49,13 +49,13 @@ class ServiceManager:
         """
         if self._every_s is not None and now_s - self._alive_at_s >= self._every_s:
             self._alive_at_s = now_s
-            self._tell("WATCHDOG=1")
+            self._notify("WATCHDOG=1")
 
     def stopping(self) -> None:
         """Tell that the node ends on purpose."""
-        self._tell("STOPPING=1")
+        self._notify("STOPPING=1")
 
-    def _tell(self, state: str) -> None:
+    def _notify(self, state: str) -> None:
         if not self._address:
             return
         name = self._address.replace("@", "\0", 1)

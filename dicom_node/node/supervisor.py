@@ -195,7 +195,7 @@ class _Service:
             self._intake.acceptor_lost(name, now_s)
 
     def _receive(self, now_s: float) -> None:
-        """Take note of what the acceptors say."""
+        """Take note of what the acceptors report."""
         is_needed = False
         for acceptor in self._acceptors:
             for event in acceptor.messages(*SPOOL_EVENTS):
@@ -214,7 +214,7 @@ class _Service:
         self._wake.send_bytes(b"x")
 
     def _stop(self) -> None:
-        """Accept nothing more, hear out what was stored, and end the workers."""
+        """Accept nothing more, take note of what was stored, and end the workers."""
         started_s = time.monotonic()
         deadline_s = started_s + _STOP_WITHIN_S
         log.event("node_stopping", pid=os.getpid())
@@ -226,7 +226,7 @@ class _Service:
                 break
             run_guarded(self._receive, time.monotonic())
             for slot in self._slots:
-                slot.hear()
+                slot.receive()
             time.sleep(_BUSY_TICK_S)
         for part in (self._receive, self._intake.tick):
             run_guarded(part, time.monotonic())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dicom_node.node.children import Child
 
 _SILENT_S = 60.0
-"""A worker tells every few seconds that it lives; one that was stopped does not."""
+"""A worker sends a heartbeat every few seconds; one that was stopped does not."""
 _LOOK_S = 1.0
 _CANCEL_GRACE_S = 4.0
 """A step that was cancelled may end by itself; the worker need not be loaded anew."""
@@ -52,7 +52,7 @@ class WorkerSlot:
         self._work = work
         self._time_limit_s = time_limit_s
         self._steps: dict[str, StepBegun] = {}
-        self._heard_at_s: float | None = None
+        self._last_message_s: float | None = None
         self._look_at_s = 0.0
         self._cancelled_at_s: dict[str, float] = {}
         self._overdue: str | None = None
@@ -63,7 +63,7 @@ class WorkerSlot:
         """What becomes ready when the worker says something."""
         return self.child.pipe
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Take note of what the worker says."""
         for message in self.child.messages(StepBegun, StepEnded, Heartbeat):
             self._apply(message)
@@ -77,7 +77,7 @@ class WorkerSlot:
             Monotonic time.
         """
         is_alive = self.child.is_alive
-        self.hear()
+        self.receive()
         if is_alive and now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_S
             self._end_if_needed(now_s)
@@ -85,7 +85,7 @@ class WorkerSlot:
             self._settle()
 
     def _apply(self, message: WorkerMessage) -> None:
-        self._heard_at_s = time.monotonic()
+        self._last_message_s = time.monotonic()
         if isinstance(message, StepBegun):
             self._steps[message.workflow_id] = message
         elif isinstance(message, StepEnded):
@@ -110,7 +110,10 @@ class WorkerSlot:
                 self._is_killed_for_cancel = True
                 self._kill(f"{step.kind.value} was cancelled", job_id=step.workflow_id)
                 return
-        if self._heard_at_s is not None and now_s - self._heard_at_s > _SILENT_S:
+        if (
+            self._last_message_s is not None
+            and now_s - self._last_message_s > _SILENT_S
+        ):
             self._kill(f"it has said nothing for {_SILENT_S:g} s")
 
     def _is_cancelled(self, step: StepBegun, now_s: float) -> bool:
@@ -141,7 +144,7 @@ class WorkerSlot:
         cause = Cause.TIMED_OUT if self._overdue else Cause.WORKER_CRASHED
         self._steps.clear()
         self._cancelled_at_s.clear()
-        self._heard_at_s = self._overdue = None
+        self._last_message_s = self._overdue = None
         self._is_killed_for_cancel = False
         try:
             for workflow_id in guilty:

@@ -52,7 +52,7 @@ def sweep_series(
         try:
             _remove_series(layout, folder)
         except OSError as error:
-            _tell_kept(folder, error)
+            _log_not_removed(folder, error)
             continue
         log.event("series_deleted", series_uid=owed[0].series_uid)
         yield SeriesKey(owed[0].study_uid, owed[0].series_uid)
@@ -115,10 +115,10 @@ def _remove(entry: Path) -> None:
         else:
             entry.unlink()
     except OSError as error:
-        _tell_kept(entry, error)
+        _log_not_removed(entry, error)
 
 
-def _tell_kept(entry: Path, error: OSError) -> None:
+def _log_not_removed(entry: Path, error: OSError) -> None:
     log.error("file_not_deleted", path=entry.name, reason=error.strerror)
 
 
@@ -129,7 +129,7 @@ def _by_age(parent: Path) -> list[tuple[float, Path]]:
         try:
             found.append((_touched_at_s(entry), entry))
         except OSError as error:
-            _tell_kept(entry, error)
+            _log_not_removed(entry, error)
     return sorted(found)
 
 

@@ -121,7 +121,7 @@ def _generation_of(path: Path) -> int:
     return 0
 
 
-def unheard_instances(
+def unreported_instances(
     layout: SpoolLayout, known: Iterable[StoredInstance]
 ) -> Iterator[StoredInstance]:
     """Yield the instances of the inbox of which no event has told.

@@ -102,7 +102,7 @@ class Stages:
                     self._is_loaded = True
                     queue = JobQueue(self._settings.database_url)
                     self._triage = Triage(self._settings, self._registry, queue)
-            return self._triage.look(order)
+            return self._triage.run(order)
         except NodeError as error:
             verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
             return TriageOutcome(verdict=verdict, code=error.code, text=str(error))
@@ -335,12 +335,12 @@ def _import_stages() -> None:
     from PIL import Image
 
     from dicom_node.corrections import measure_again as _outlines  # noqa: F401
-    from dicom_node.encode.result_objects import rehearse
+    from dicom_node.encode.result_objects import load_encoders
     from dicom_node.peers import send as _send  # noqa: F401
     from dicom_node.work import encode as _encode  # noqa: F401
 
     Image.preinit()
-    rehearse()
+    load_encoders()
 
 
 def _ended_by(error: Exception, job_id: str) -> Outcome:

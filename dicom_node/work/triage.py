@@ -36,9 +36,9 @@ _UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING}
 
 
 class Triage:
-    """Looks at series, one after another, and enqueues the jobs that they are owed.
+    """Triages series, one after another, and queues the jobs that they are owed.
 
-    A look may be made again at any time, as after a crash: it arrives at the same job,
+    A triage may run again at any time, as after a crash: it arrives at the same job,
     and a job that is known is not owed again.
     """
 
@@ -50,7 +50,7 @@ class Triage:
         # Of two contents of one series the second has to see the job of the first.
         self._one_at_a_time = threading.Lock()
 
-    def look(self, order: TriageOrder) -> TriageOutcome:
+    def run(self, order: TriageOrder) -> TriageOutcome:
         """Name the job that a series is owed, and enqueue it.
 
         Raises
@@ -126,7 +126,7 @@ class Triage:
         return drawn.source_uids[0]
 
     def _is_pending(self, study_uid: str, series_uid: str) -> bool:
-        """Tell whether a series is arriving, or complete and not yet looked at."""
+        """Tell whether a series is arriving, or complete and not yet triaged."""
         return self._queue.is_triaging(study_uid, series_uid) or is_arriving(
             self._layout,
             study_uid,

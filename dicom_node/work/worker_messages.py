@@ -25,7 +25,7 @@ class Reports:
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def send(self, message: WorkerMessage) -> None:
-        """Send a message; a supervisor that has died does not hear it."""
+        """Send a message; nothing happens if the supervisor has died."""
         try:
             with self._lock:
                 self._pipe.send(message)

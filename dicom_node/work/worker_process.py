@@ -76,7 +76,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     executor.start()
     while woken not in (ready := wait([pipe, woken], timeout=_LOOK_S)):
         if pipe in ready:
-            word = _heard(pipe)
+            word = _received(pipe)
             if word is None:
                 os._exit(1)
             if word != WARM:
@@ -98,7 +98,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     os._exit(0)
 
 
-def _heard(pipe: Connection) -> str | None:
+def _received(pipe: Connection) -> str | None:
     """Return what the supervisor says; None if it is dead."""
     try:
         return str(pipe.recv())

@@ -27,16 +27,18 @@ def restart(node: Node, **route: Any) -> None:
     node.start()
 
 
-def looks(node: Node) -> int:
-    """Return how many looks at series have ended."""
+def triages(node: Node) -> int:
+    """Return how many triages have ended."""
     return sum(row["event"] == "series_triaged" for row in node.events())
 
 
 def sent_again(node: Node, series: Series, jobs: int) -> list[dict[str, Any]]:
     """Send a series once more, and return the jobs once it was looked at."""
-    before = looks(node)
+    before = triages(node)
     send(series, node.port)
-    wait_until(lambda: looks(node) > before, within_s=60, what="the series is triaged")
+    wait_until(
+        lambda: triages(node) > before, within_s=60, what="the series is triaged"
+    )
     return node.wait_settled(jobs, within_s=60)
 
 
@@ -101,7 +103,7 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
     sent_again(node, series, 2)
     asked = node.command("jobs", "rerun", rows[0]["id"])
     assert asked.returncode == 0, asked.stderr
-    wait_until(lambda: looks(node) == 5, within_s=60, what="the re-run is triaged")
+    wait_until(lambda: triages(node) == 5, within_s=60, what="the re-run is triaged")
     assert {row["id"] for row in node.wait_settled(2)} == {row["id"] for row in rows}
     assert len(archive.received) == RESULTS
 

@@ -26,17 +26,17 @@ class TriagingQueue(JobQueue):
 
     def enqueue_triage(self, order: TriageOrder) -> None:
         """Look at a series now."""
-        self.look(order)
+        self.triage(order)
 
-    def look(self, order: TriageOrder) -> TriageOutcome:
-        """Look at a series now, and return what came of it."""
-        outcome = self._triage.look(order)
+    def triage(self, order: TriageOrder) -> TriageOutcome:
+        """Triage a series now, and return what came of it."""
+        outcome = self._triage.run(order)
         if outcome.verdict is Verdict.AGAIN:
             self.waiting.append(order.again(waits_for=outcome.text))
         return outcome
 
-    def look_again(self) -> None:
-        """Look again at what had to wait."""
+    def triage_again(self) -> None:
+        """Triage again what had to wait."""
         waiting, self.waiting = self.waiting, []
         for order in waiting:
-            self.look(order)
+            self.triage(order)

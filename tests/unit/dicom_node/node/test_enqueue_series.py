@@ -358,7 +358,7 @@ def test_what_a_dead_acceptor_left_is_found_though_the_disk_cannot_be_read_at_on
         intake = intake_for(settings, queue)
         intake.acceptor_lost("acceptor-0-1", 0.0)
         with monkeypatch.context() as patch:
-            patch.setattr(intake_module, "unheard_instances", fails)
+            patch.setattr(intake_module, "unreported_instances", fails)
             intake.tick(0.0)
         assert not intake.is_collecting
         intake.tick(60.0)
@@ -462,15 +462,15 @@ def test_a_correction_waits_for_the_first_result_of_its_series(
         os.utime(event.instance.path)
         intake.apply(event, QUIET_S - 1)
     intake.tick(QUIET_S)
-    queue.look_again()
+    queue.triage_again()
     assert queue.list() == ()  # the series is still arriving
     intake.tick(2 * QUIET_S)
-    queue.look_again()
+    queue.triage_again()
     (first,) = queue.list()
     assert first.corrects == ""
     assert len(queue.waiting) == 1
     queue.cancel(first.id)
-    queue.look_again()
+    queue.triage_again()
     correction, _ = queue.list()
     assert correction.corrects == first.series_uid
     assert queue.waiting == []
@@ -489,7 +489,7 @@ def test_a_correction_that_is_looked_at_again_is_owed_once(
     intake.tick(QUIET_S)
     for row in queue.list():
         queue.cancel(row.id)
-    queue.look_again()
+    queue.triage_again()
     (series,) = (queue.job(row.id).series for row in queue.list() if row.corrects)
     queue.enqueue_triage(TriageOrder(series=series, occasion="again"))
     assert len(queue.list()) == 2

@@ -35,7 +35,7 @@ class Jobs:
     def __init__(self) -> None:
         self.rows: list[JobRow] = []
         self.kept: Collection[str] = ()
-        self.looks_forgotten: list[str] = []
+        self.triages_forgotten: list[str] = []
 
     def unsettled(self) -> Mapping[str, str]:
         return {row.id: row.digest for row in self.rows if row.settled_at_s is None}
@@ -43,12 +43,12 @@ class Jobs:
     def all_rows(self) -> tuple[JobRow, ...]:
         return tuple(self.rows)
 
-    def prune(self, *, settled_before_s: float, kept: Collection[str]) -> None:
+    def prune(self, *, settled_before_s: float, keep: Collection[str]) -> None:
         assert settled_before_s < NOW_S
-        self.kept = kept
+        self.kept = keep
 
     def forget_triages(self, _study_uid: str, series_uid: str) -> None:
-        self.looks_forgotten.append(series_uid)
+        self.triages_forgotten.append(series_uid)
 
 
 class Arriving:
@@ -167,7 +167,7 @@ def test_a_rejected_series_goes_after_hours_and_a_delivered_one_after_days(
     site.housekeeping.clean(now_s=NOW_S)
     assert site.series_left() == {"young ct", "mr"}
     # Sent again, it is looked at again.
-    assert sorted(site.jobs.looks_forgotten) == ["ct", "old mr"]
+    assert sorted(site.jobs.triages_forgotten) == ["ct", "old mr"]
 
 
 def test_results_that_a_peer_lacks_stay_whatever_their_age(

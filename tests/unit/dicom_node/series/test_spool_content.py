@@ -20,7 +20,7 @@ from dicom_node.records import (
 )
 from dicom_node.series import spool_content
 from dicom_node.series.manifest import mark_owed, write_pending
-from dicom_node.series.spool_content import read_spool, unheard_instances
+from dicom_node.series.spool_content import read_spool, unreported_instances
 from dicom_node.series.verify_files import verify_files
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.dicom_files import encoded, mr_instance
@@ -161,8 +161,8 @@ def test_what_an_acceptor_left_unsaid_is_found_whatever_the_clock_says(
     told, again = disk.send(mr_instance(1)), disk.send(mr_instance(2))
     disk.now_s += 86400.0
     unsaid, repeated = disk.send(mr_instance(3)), disk.send(mr_instance(2))
-    assert {*unheard_instances(disk.layout, [told, again])} == {unsaid, repeated}
-    assert list(unheard_instances(disk.layout, disk.stored)) == []
+    assert {*unreported_instances(disk.layout, [told, again])} == {unsaid, repeated}
+    assert list(unreported_instances(disk.layout, disk.stored)) == []
 
 
 def test_a_folder_with_a_time_of_its_own_does_not_matter(disk: Disk) -> None:
