@@ -1,12 +1,30 @@
-"""A result turned into DICOM objects."""
+"""The step `encode`: a result turned into DICOM objects in the outbox."""
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from analysis.contract.result import AnalysisResult, Json
+from dicom_node.corrections.measure_again import measured_job
+from dicom_node.decode.read_file import NotDicomError, read_file
 from dicom_node.encode.result_context import EncodeRequest
-from dicom_node.encode.result_objects import EncodedObject, encode_result
+from dicom_node.encode.result_objects import EncodedObject, encode_note, encode_result
+from dicom_node.errors import SeriesRejectedError
+from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.analyse_series import Analysed
+from dicom_node.records import Job, Reason
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
+from dicom_node.work.report_json import measured_report, unsuitable_report
+from dicom_node.work.result_files import replace_folder, write_results
+from dicom_node.work.result_identity import content_time, result_id, route_of, shape_of
+from dicom_node.work.series_notices import notices_about
+
+_NOTE_TITLE = "No measurement"
 
 
 def encode_series(
@@ -23,3 +41,125 @@ def encode_series(
         request, compared_with=analysed.compared_with, edited=analysed.edited
     )
     return encode_result(analysed.result, analysed.decoded, request)
+
+
+class ResultEncoder:
+    """Writes the results of jobs into the outbox of this node."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._layout = SpoolLayout(settings.spool.folder)
+
+    def encode(self, job: Job, analysed: Analysed) -> Outcome:
+        """Write a result, and say who gets it.
+
+        Raises
+        ------
+        EncodingError
+            If an object breaks its IOD.
+        NodeError, OSError
+            If the settings, the spool or the machine is at fault.
+        """
+        identity = self._identity(
+            job,
+            analysis_version=analysed.result.provenance.version,
+            compared=analysed.result.details.get("follow_up"),
+        )
+        job = measured_job(self._layout, job)
+        objects = encode_series(analysed, self._request(job, identity))
+        report = measured_report(
+            analysed.result,
+            series_uid=job.series.series_uid,
+            warnings=(*notices_about(job.series), *analysed.decoded.warnings),
+            corrected_uid=analysed.corrected_uid,
+        )
+        self._publish(job, objects, report, analysed.result)
+        return Outcome(
+            verdict=Verdict.DONE,
+            deliver_to=tuple(route_of(job, self._settings).deliver_to),
+            result_id=identity,
+        )
+
+    def _identity(
+        self, job: Job, *, analysis_version: str, compared: Json = None
+    ) -> str:
+        """Return the identity of a result, as settings and versions are now.
+
+        They may have changed since triage named the job.
+        """
+        measured = measured_job(self._layout, job).series
+        shape = shape_of(
+            replace(job, analysis_version=analysis_version),
+            measured,
+            route_of(job, self._settings),
+            self._settings,
+        )
+        return result_id(
+            job, shape, compared="" if compared is None else json.dumps(compared)
+        )
+
+    def encode_rejection(self, job: Job, rejected: Outcome) -> Outcome:
+        """Write a page that tells the reason, if the route wants one.
+
+        Only for a series that a route took: the CT beside it is nobody's business.
+        """
+        if not job.route or route_of(job, self._settings).when_unsuitable == "silent":
+            return rejected
+        identity = self._identity(job, analysis_version=job.analysis_version)
+        job = measured_job(self._layout, job)
+        reason = Reason(rejected.code, rejected.text)
+        try:
+            source = read_file(job.series.instances[0].path).dataset
+        except (NotDicomError, SeriesRejectedError):
+            return rejected  # without a header to copy from there is no page
+        note = encode_note(
+            title=_NOTE_TITLE,
+            text=rejected.text,
+            source=source,
+            request=self._request(job, identity),
+        )
+        report = unsuitable_report(
+            series_uid=job.series.series_uid,
+            reason=reason,
+            warnings=notices_about(job.series),
+        )
+        self._publish(job, [note], report, None)
+        return replace(
+            rejected,
+            deliver_to=tuple(route_of(job, self._settings).deliver_to),
+            result_id=identity,
+        )
+
+    def _publish(
+        self,
+        job: Job,
+        objects: Sequence[EncodedObject],
+        report: Mapping[str, Any],
+        result: AnalysisResult | None,
+    ) -> None:
+        """Put a result into the outbox, whole or not at all."""
+        folder = self._layout.job_outbox(job.id)
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
+        overlay = None if result is None else result.pages[0]
+        if result is not None and result.kept:
+            write_synced(partial / KEPT, result.kept)
+        write_results(partial, objects, report, overlay)
+        replace_folder(partial, folder)
+
+    def _request(self, job: Job, identity: str) -> EncodeRequest:
+        route = route_of(job, self._settings)
+        return EncodeRequest(
+            job_id=identity,
+            content_time=content_time(job, self._settings),
+            series_number=route.result_series.number,
+            per_source=route.result_series.per_source,
+            description=route.result_series.description,
+            revision=job.series.revision,
+            supersedes=job.supersedes,
+            notices=notices_about(job.series),
+            objects=tuple(route.objects),
+            segmentation=route.segmentation,
+            language=route.language,
+        )

@@ -1,22 +1,17 @@
-"""The stages of a job, each of which ends in an outcome, whatever happens in it."""
+"""The steps of a job, each of which ends in an outcome, whatever happens in it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
-from analysis.contract.result import AnalysisResult, Json
 from dicom_node import log
 from dicom_node.decode.machine_trouble import is_machine_trouble
 from dicom_node.errors import (
     AnalysisUnavailableError,
     MachineTroubleError,
     NodeError,
-    RouteUnknownError,
     SeriesRejectedError,
 )
 from dicom_node.jobs.queue import JobQueue
@@ -28,23 +23,17 @@ from dicom_node.jobs.step_outcome import (
 )
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.registry import Registry
-from dicom_node.records import Job, Reason
-from dicom_node.settings.sections import Route, Settings
-from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
+from dicom_node.records import Job
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.compute_device import missed_device
-from dicom_node.work.result_files import replace_folder, write_results
-from dicom_node.work.result_identity import content_time, result_id, shape_of
 
 if TYPE_CHECKING:
-    from dicom_node.encode.result_context import EncodeRequest
-    from dicom_node.encode.result_objects import EncodedObject
     from dicom_node.plugins.analyse_series import Analysed
     from dicom_node.work.triage import Triage
 
-_NOTE_TITLE = "No measurement"
 
-
-class Stages:
+class JobSteps:
     """Triage, analyse, encode and deliver, on the spool of this node."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
@@ -72,7 +61,7 @@ class Stages:
         """Import and load all that a job needs, while the series is still arriving."""
         with self._imports:
             self._is_warm = self._is_loaded = True
-            _import_stages()
+            _import_steps()
             if any(route.follow_up for route in self._settings.routes):
                 from dicom_node.prior import compare as _follow_up  # noqa: F401
             for name in dict.fromkeys(one.analysis for one in self._settings.routes):
@@ -128,11 +117,13 @@ class Stages:
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
         """Turn the result into DICOM objects in the outbox, and say who gets them."""
         with self._imports:
-            _import_stages()
+            _import_steps()
+            from dicom_node.work.encode import ResultEncoder
         try:
+            encoder = ResultEncoder(self._settings)
             if analysed.verdict is Verdict.REJECTED:
-                return self._encode_note(job, analysed)
-            return self._encode(job)
+                return encoder.encode_rejection(job, analysed)
+            return encoder.encode(job, self._taken(job) or self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
             return _ended_by(error, job.id)
 
@@ -166,177 +157,22 @@ class Stages:
             )
 
     def _analyse(self, job: Job) -> Analysed:
-        route = self._route(job)
-        if route.follow_up is None:
-            return self._analyse_series(job)
-        from dicom_node.corrections.measure_again import measured_job
-        from dicom_node.prior.compare import Seeking
+        from dicom_node.work.analyse import analyse_job
 
-        about = measured_job(self._layout, job)
-        seeking = Seeking(self._settings, self._registry, about, route)
-        with seeking.running():
-            return seeking.applied(self._analyse_series(job))
-
-    def _analyse_series(self, job: Job) -> Analysed:
-        from dicom_node.corrections.measure_again import analyse_correction
-        from dicom_node.decode.read_file import limits_of
-        from dicom_node.plugins.analyse_series import analyse_series
-
-        if job.correction is not None:
-            return analyse_correction(
-                self._layout,
-                job,
-                self._registry.get(job.analysis),
-                self._settings.work,
-            )
-        return analyse_series(
-            [instance.path for instance in job.series.instances],
-            self._registry.get(job.analysis),
-            threads=self._settings.work.threads,
-            device=self._settings.work.device,
-            limits=limits_of(self._settings.work.max_inflated_mb),
-        )
+        return analyse_job(job, self._settings, self._registry)
 
     def _taken(self, job: Job) -> Analysed | None:
         """Return what `analyse` left in this process, and let go of it."""
         held, self._held = self._held, None
         return held[1] if held is not None and held[0] == job.id else None
 
-    def _encode(self, job: Job) -> Outcome:
-        from dicom_node.corrections.measure_again import measured_job
-        from dicom_node.work.encode import encode_series
-        from dicom_node.work.report_json import measured_report
-        from dicom_node.work.series_notices import notices_about
 
-        analysed = self._taken(job) or self._analyse(job)
-        identity = self._identity(
-            job,
-            analysis_version=analysed.result.provenance.version,
-            compared=analysed.result.details.get("follow_up"),
-        )
-        job = measured_job(self._layout, job)
-        objects = encode_series(analysed, self._request(job, identity))
-        report = measured_report(
-            analysed.result,
-            series_uid=job.series.series_uid,
-            warnings=(*notices_about(job.series), *analysed.decoded.warnings),
-            corrected_uid=analysed.corrected_uid,
-        )
-        self._publish(job, objects, report, analysed.result)
-        return Outcome(
-            verdict=Verdict.DONE,
-            deliver_to=tuple(self._route(job).deliver_to),
-            result_id=identity,
-        )
-
-    def _identity(
-        self, job: Job, *, analysis_version: str, compared: Json = None
-    ) -> str:
-        """Return the identity of a result, as settings and versions are now.
-
-        They may have changed since triage named the job.
-        """
-        from dicom_node.corrections.measure_again import measured_job
-
-        measured = measured_job(self._layout, job).series
-        shape = shape_of(
-            replace(job, analysis_version=analysis_version),
-            measured,
-            self._route(job),
-            self._settings,
-        )
-        return result_id(
-            job, shape, compared="" if compared is None else json.dumps(compared)
-        )
-
-    def _encode_note(self, job: Job, analysed: Outcome) -> Outcome:
-        """Write a page that tells the reason, if the route wants one.
-
-        Only for a series that a route took: the CT beside it is nobody's business.
-        """
-        if not job.route or self._route(job).when_unsuitable == "silent":
-            return analysed
-        from dicom_node.corrections.measure_again import measured_job
-        from dicom_node.decode.read_file import NotDicomError, read_file
-        from dicom_node.encode.result_objects import encode_note
-        from dicom_node.work.report_json import unsuitable_report
-        from dicom_node.work.series_notices import notices_about
-
-        identity = self._identity(job, analysis_version=job.analysis_version)
-        job = measured_job(self._layout, job)
-        reason = Reason(analysed.code, analysed.text)
-        try:
-            source = read_file(job.series.instances[0].path).dataset
-        except (NotDicomError, SeriesRejectedError):
-            return analysed  # without a header to copy from there is no page
-        note = encode_note(
-            title=_NOTE_TITLE,
-            text=analysed.text,
-            source=source,
-            request=self._request(job, identity),
-        )
-        report = unsuitable_report(
-            series_uid=job.series.series_uid,
-            reason=reason,
-            warnings=notices_about(job.series),
-        )
-        self._publish(job, [note], report, None)
-        return replace(
-            analysed,
-            deliver_to=tuple(self._route(job).deliver_to),
-            result_id=identity,
-        )
-
-    def _publish(
-        self,
-        job: Job,
-        objects: Sequence[EncodedObject],
-        report: Mapping[str, Any],
-        result: AnalysisResult | None,
-    ) -> None:
-        """Put a result into the outbox, whole or not at all."""
-        folder = self._layout.job_outbox(job.id)
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(mode=0o700, parents=True)
-        overlay = None if result is None else result.pages[0]
-        if result is not None and result.kept:
-            write_synced(partial / KEPT, result.kept)
-        write_results(partial, objects, report, overlay)
-        replace_folder(partial, folder)
-
-    def _request(self, job: Job, identity: str) -> EncodeRequest:
-        from dicom_node.encode.result_context import EncodeRequest
-        from dicom_node.work.series_notices import notices_about
-
-        route = self._route(job)
-        return EncodeRequest(
-            job_id=identity,
-            content_time=content_time(job, self._settings),
-            series_number=route.result_series.number,
-            per_source=route.result_series.per_source,
-            description=route.result_series.description,
-            revision=job.series.revision,
-            supersedes=job.supersedes,
-            notices=notices_about(job.series),
-            objects=tuple(route.objects),
-            segmentation=route.segmentation,
-            language=route.language,
-        )
-
-    def _route(self, job: Job) -> Route:
-        for route in self._settings.routes:
-            if route.name == job.route:
-                return route
-        raise RouteUnknownError(job.route)
-
-
-def _import_stages() -> None:
+def _import_steps() -> None:
     from PIL import Image
 
-    from dicom_node.corrections import measure_again as _outlines  # noqa: F401
     from dicom_node.encode.result_objects import load_encoders
     from dicom_node.peers import send as _send  # noqa: F401
+    from dicom_node.work import analyse as _analyse  # noqa: F401
     from dicom_node.work import encode as _encode  # noqa: F401
 
     Image.preinit()
@@ -344,7 +180,7 @@ def _import_stages() -> None:
 
 
 def _ended_by(error: Exception, job_id: str) -> Outcome:
-    """Say how a stage ended that an exception ended."""
+    """Return how a step ended that an exception ended."""
     if isinstance(error, UnsuitableInput):
         return Outcome(verdict=Verdict.REJECTED, code=error.code, text=error.text)
     if isinstance(error, SeriesRejectedError):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from dicom_node import __version__
 from dicom_node.encode.encoder_revision import ENCODER_REVISION
+from dicom_node.errors import RouteUnknownError
 from dicom_node.identifiers import digest
 from dicom_node.records import Job, ReceivedSeries
 from dicom_node.settings.sections import Route, Settings
@@ -19,6 +20,20 @@ from dicom_node.work.series_notices import notices_about
 _ID_DIGITS = 32
 _SHAPING = {"objects", "segmentation", "language", "result_series", "follow_up"}
 """Settings of a route that change an object; where it goes to changes none."""
+
+
+def route_of(job: Job, settings: Settings) -> Route:
+    """Return the route of a job, as the settings are now.
+
+    Raises
+    ------
+    RouteUnknownError
+        If it is no longer in the settings.
+    """
+    for route in settings.routes:
+        if route.name == job.route:
+            return route
+    raise RouteUnknownError(job.route)
 
 
 def content_time(job: Job, settings: Settings) -> datetime:

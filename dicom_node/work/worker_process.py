@@ -59,16 +59,16 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     from dicom_node.jobs.delivery_retry import retry_rule
     from dicom_node.jobs.executor import Executor
     from dicom_node.plugins.registry import Registry, installed
-    from dicom_node.work.job_steps import Stages
+    from dicom_node.work.job_steps import JobSteps
     from dicom_node.work.worker_messages import Reports
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
-    stages = Stages(settings, Registry(installed()))
+    steps = JobSteps(settings, Registry(installed()))
     reports = Reports(pipe)
     executor = Executor(
         settings.database_url,
         slot=slot,
-        work=stages,
+        work=steps,
         rule=retry_rule(settings.jobs),
         report=reports.send,
     )
@@ -82,13 +82,13 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
             if word != WARM:
                 break
             executor.expect()
-            is_first = not stages.is_warm
-            stages.warm()
+            is_first = not steps.is_warm
+            steps.warm()
             if is_first:
                 # What was loaded stays, and no collection has to look through it.
                 gc.collect()
                 gc.freeze()
-        if stages.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:
+        if steps.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:
             break
         if executor.has_lost_a_record:
             log.error("step_not_recorded", reason="the job database took no record")

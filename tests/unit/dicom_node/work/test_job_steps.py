@@ -1,4 +1,4 @@
-"""Stages of jobs beside each other in one worker."""
+"""Steps of jobs beside each other in one worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
-from dicom_node.work.job_steps import Stages
+from dicom_node.work.job_steps import JobSteps
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
 from tests.support.phantom_plugin import PhantomMri
@@ -60,12 +60,12 @@ class SlowToLoad(Registry):
 
 def test_an_analysis_waits_until_what_it_needs_is_loaded(tmp_path: Path) -> None:
     registry = SlowToLoad()
-    stages = Stages(_settings(tmp_path), registry)
+    steps = JobSteps(_settings(tmp_path), registry)
     with ThreadPoolExecutor() as threads:
-        warming = threads.submit(stages.warm)
+        warming = threads.submit(steps.warm)
         assert registry.loading.wait(60)
-        analysing = threads.submit(stages.analyse, toy_job("one"))
-        delivering = threads.submit(stages.deliver, toy_job("two"), "pacs", ())
+        analysing = threads.submit(steps.analyse, toy_job("one"))
+        delivering = threads.submit(steps.deliver, toy_job("two"), "pacs", ())
         assert not analysing.done()
         assert not delivering.done()
         registry.go_on.set()
@@ -95,11 +95,11 @@ def test_a_gpu_that_is_lost_while_the_node_runs_is_told_once(
     monkeypatch.setattr(
         log, "warning", lambda name, **fields: told.append((name, fields["reason"]))
     )
-    stages = Stages(_settings(tmp_path, device="cuda"), LosesItsGpu())
-    stages.warm()
+    steps = JobSteps(_settings(tmp_path, device="cuda"), LosesItsGpu())
+    steps.warm()
     assert told == []
-    stages.warm()
-    stages.warm()
+    steps.warm()
+    steps.warm()
     reason = "work.device is cuda, but its memory gave out: it computes on the CPU"
     assert told == [("device_missed", reason)]
 
@@ -109,7 +109,7 @@ import sys
 from pathlib import Path
 
 from dicom_node.plugins.registry import Registry
-from dicom_node.work.job_steps import Stages
+from dicom_node.work.job_steps import JobSteps
 from dicom_node.settings.sections import Settings
 from tests.support.phantom_plugin import PhantomMri
 from tests.support.toy_worker import toy_job
@@ -118,11 +118,11 @@ class Toy(Registry):
     def get(self, name):
         return PhantomMri()
 
-stages = Stages(Settings.model_validate_json(sys.argv[1]), Toy({}))
-stages.warm()
+steps = JobSteps(Settings.model_validate_json(sys.argv[1]), Toy({}))
+steps.warm()
 before = set(sys.modules)
 job = toy_job("one", paths=sorted(Path(sys.argv[2]).iterdir()))
-outcome = stages.encode(job, stages.analyse(job))
+outcome = steps.encode(job, steps.analyse(job))
 new = {name for name in sys.modules if not name.startswith("numpy")} - before
 print(outcome.verdict.value, sorted(new))
 """
@@ -151,13 +151,14 @@ def test_what_the_machine_lacks_is_no_fault_of_the_series(
     def short(*_args: object, **_kwargs: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    stages = Stages(_settings(tmp_path), Registry({}))
+    steps = JobSteps(_settings(tmp_path), Registry({}))
     monkeypatch.setattr("dicom_node.work.deliver.deliver", short)
-    outcome = stages.deliver(toy_job("one"), "pacs", ["1.1"])
+    outcome = steps.deliver(toy_job("one"), "pacs", ["1.1"])
     assert (outcome.verdict, outcome.code) == (Verdict.AGAIN, "machine-trouble")
     assert outcome.stored == ("1.1",)
-    monkeypatch.setattr(stages, "_analyse", short)
-    assert stages.analyse(toy_job("one")).verdict is Verdict.AGAIN
-    monkeypatch.setattr(stages, "_encode", short)
-    encoded = stages.encode(toy_job("one"), Outcome(verdict=Verdict.DONE))
+    monkeypatch.setattr(steps, "_analyse", short)
+    assert steps.analyse(toy_job("one")).verdict is Verdict.AGAIN
+    monkeypatch.setattr(steps, "_analyse", lambda _job: None)
+    monkeypatch.setattr("dicom_node.work.encode.ResultEncoder.encode", short)
+    encoded = steps.encode(toy_job("one"), Outcome(verdict=Verdict.DONE))
     assert encoded.verdict is Verdict.AGAIN
