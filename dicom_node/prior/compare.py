@@ -1,4 +1,4 @@
-"""The comparison with an earlier examination, sought beside the analysis.
+"""The comparison with an earlier examination, searched for beside the analysis.
 
 Whatever the archive does, the results are not later than the analysis and the bound of
 the route. What comes after that is thrown away: a report that changes under a reader
@@ -50,7 +50,7 @@ _IDENTITY = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class SearchOutcome:
     """The end of a search.
 
     Parameters
@@ -68,7 +68,7 @@ class Sought:
     failure: str = ""
 
 
-class Seeking:
+class PriorSearch:
     """A search that runs beside the analysis of its job."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Seeking:
         self._deadline = Deadline(self._wanted.wait_s)
         self._measured = threading.Event()
         self._ended = threading.Event()
-        self._sought = Sought(refused={}, failure=self._too_late)
+        self._outcome = SearchOutcome(refused={}, failure=self._too_late)
         self._started_s = time.monotonic()
 
     @property
@@ -103,37 +103,39 @@ class Seeking:
             thread.start()
             yield
 
-    def applied(self, analysed: Analysed) -> Analysed:
+    def compare(self, analysed: Analysed) -> Analysed:
         """Return a result with the comparison, or with why there is none.
 
         Waits for the search, but not beyond the bound of the route.
         """
         self._measured.set()
         self._ended.wait(self._deadline.left_s())
-        sought = self._sought
-        told = _told(analysed, sought, self._registry.get(self._job.analysis))
+        outcome = self._outcome
+        compared = _with_comparison(
+            analysed, outcome, self._registry.get(self._job.analysis)
+        )
         log.event(
             "prior_settled",
             job_id=self._job.id,
             peer=self._wanted.peer,
-            state=_state(sought),
-            reason=sought.failure or _listed(sought.refused) or None,
+            state=_state(outcome),
+            reason=outcome.failure or _listed(outcome.refused) or None,
             duration_ms=round((time.monotonic() - self._started_s) * 1000),
         )
-        return told
+        return compared
 
     def _run(self) -> None:
         try:
-            sought = self._search()
+            outcome = self._search()
         except NodeError as error:
             why = self._too_late if self._deadline.is_over else str(error)
-            sought = Sought(refused={}, failure=why)
+            outcome = SearchOutcome(refused={}, failure=why)
         except Exception as error:  # noqa: BLE001 - a foreign archive must not cost the result
-            sought = Sought(refused={}, failure=log.kind_and_place(error))
-        self._sought = sought
+            outcome = SearchOutcome(refused={}, failure=log.kind_and_place(error))
+        self._outcome = outcome
         self._ended.set()
 
-    def _search(self) -> Sought:
+    def _search(self) -> SearchOutcome:
         if not can_follow_up(self._registry.get(self._job.analysis)):
             why = "does not compare examinations"
             raise AnalysisUnavailableError(self._job.analysis, why=why)
@@ -151,7 +153,7 @@ class Seeking:
             found = self._found(search)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return Sought(found=found, refused=dict(search.refused))
+        return SearchOutcome(found=found, refused=dict(search.refused))
 
     def _found(self, search: Search) -> Found | None:
         studies = search.studies()
@@ -198,30 +200,32 @@ class Seeking:
             return None
 
 
-def _told(analysed: Analysed, sought: Sought, analysis: object) -> Analysed:
+def _with_comparison(
+    analysed: Analysed, outcome: SearchOutcome, analysis: object
+) -> Analysed:
     result = analysed.result
-    notices = list(_notices(sought))
+    notices = list(_notices(outcome))
     details: dict[str, Json] = {
-        "status": _state(sought),
+        "status": _state(outcome),
         "refused": [
             {"code": code, "count": count}
-            for code, count in sorted(sought.refused.items())
+            for code, count in sorted(outcome.refused.items())
         ],
     }
     reference = None
-    if sought.failure:
-        details["reason"] = sought.failure
-    elif sought.found is not None and isinstance(analysis, FollowsUp):
+    if outcome.failure:
+        details["reason"] = outcome.failure
+    elif outcome.found is not None and isinstance(analysis, FollowsUp):
         acquisition = analysed.decoded.acquisition
-        result = analysis.follow_up(result, acquisition, sought.found.prior)
-        reference = sought.found.reference
+        result = analysis.follow_up(result, acquisition, outcome.found.prior)
+        reference = outcome.found.reference
         own = result.details.get("follow_up")
         details |= dict(own) if isinstance(own, Mapping) else {}
         details["earlier"] = {
             "study_uid": reference.study_uid,
             "series_uid": reference.series_uid,
-            "analysis_version": sought.found.prior.version,
-            "measured_now": sought.found.is_measured_now,
+            "analysis_version": outcome.found.prior.version,
+            "measured_now": outcome.found.is_measured_now,
         }
     result = replace(
         result,
@@ -231,24 +235,24 @@ def _told(analysed: Analysed, sought: Sought, analysis: object) -> Analysed:
     return replace(analysed, result=result, compared_with=reference)
 
 
-def _state(sought: Sought) -> str:
-    if sought.failure:
+def _state(outcome: SearchOutcome) -> str:
+    if outcome.failure:
         return "unavailable"
-    return "no_prior" if sought.found is None else "compared"
+    return "no_prior" if outcome.found is None else "compared"
 
 
-def _notices(sought: Sought) -> Iterator[Notice]:
-    if sought.failure:
-        text = f"Not compared with an earlier examination: {sought.failure}"
+def _notices(outcome: SearchOutcome) -> Iterator[Notice]:
+    if outcome.failure:
+        text = f"Not compared with an earlier examination: {outcome.failure}"
         yield Notice(code="prior_unavailable", text=text)
-    persons = {code: n for code, n in sought.refused.items() if code in _IDENTITY}
+    persons = {code: n for code, n in outcome.refused.items() if code in _IDENTITY}
     if persons:
         text = (
             "Earlier objects under this patient ID may be another patient's and were "
             f"not compared: {_listed(persons)}"
         )
         yield Notice(code="prior_refused", text=text)
-    if sought.found is not None and sought.found.is_measured_now:
+    if outcome.found is not None and outcome.found.is_measured_now:
         text = (
             "The earlier examination had no result; one series of it was measured now, "
             "for this comparison alone"

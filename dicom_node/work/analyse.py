@@ -25,12 +25,12 @@ def analyse_job(job: Job, settings: Settings, registry: Registry) -> Analysed:
     route = route_of(job, settings)
     if route.follow_up is None:
         return _measured(job, settings, registry)
-    from dicom_node.prior.compare import Seeking
+    from dicom_node.prior.compare import PriorSearch
 
     about = measured_job(SpoolLayout(settings.spool.folder), job)
-    seeking = Seeking(settings, registry, about, route)
-    with seeking.running():
-        return seeking.applied(_measured(job, settings, registry))
+    search = PriorSearch(settings, registry, about, route)
+    with search.running():
+        return search.compare(_measured(job, settings, registry))
 
 
 def _measured(job: Job, settings: Settings, registry: Registry) -> Analysed:

@@ -1,4 +1,4 @@
-"""A comparison that is sought beside an analysis, and never costs its result."""
+"""A comparison that is searched for beside an analysis, and never costs its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dicom_node.errors import PeerUnreachableError
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.plugins.registry import Registry
 from dicom_node.prior import compare as follow_up
-from dicom_node.prior.compare import Seeking
+from dicom_node.prior.compare import PriorSearch
 from dicom_node.records import Completion, Job, ReceivedSeries, StoredInstance
 from dicom_node.settings.sections import Peer, Route, Settings, Spool
 from dicom_node.spool_layout import SpoolLayout
@@ -46,9 +46,9 @@ class Site:
         registry = Registry({})
         registry._loaded[NAME] = analysis or PhantomMri()
         (route,) = self.settings.routes
-        seeking = Seeking(self.settings, registry, self.job, route)
-        with seeking.running():
-            result = seeking.applied(self.analysed).result
+        search = PriorSearch(self.settings, registry, self.job, route)
+        with search.running():
+            result = search.compare(self.analysed).result
         codes = {notice.code for notice in result.warnings}
         told = result.details["follow_up"]
         assert isinstance(told, dict)
@@ -278,4 +278,4 @@ def test_a_route_without_a_follow_up_seeks_nothing(site: Site) -> None:
     (route,) = site.settings.routes
     plain = route.model_copy(update={"follow_up": None})
     with pytest.raises(ValueError, match="asks for no follow-up"):
-        Seeking(site.settings, Registry({}), site.job, plain)
+        PriorSearch(site.settings, Registry({}), site.job, plain)
