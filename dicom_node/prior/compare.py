@@ -111,9 +111,13 @@ class PriorSearch:
         self._measured.set()
         self._ended.wait(self._deadline.left_s())
         outcome = self._outcome
-        compared = _with_comparison(
-            analysed, outcome, self._registry.get(self._job.analysis)
-        )
+        analysis = self._registry.get(self._job.analysis)
+        try:
+            compared = _with_comparison(analysed, outcome, analysis)
+        except Exception as error:  # noqa: BLE001 - nor must an earlier examination
+            failure = log.kind_and_place(error)
+            outcome = SearchOutcome(refused=outcome.refused, failure=failure)
+            compared = _with_comparison(analysed, outcome, analysis)
         log.event(
             "prior_settled",
             job_id=self._job.id,

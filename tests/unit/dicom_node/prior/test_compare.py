@@ -265,6 +265,22 @@ def test_earlier_pictures_that_cannot_be_measured_are_counted(site: Site) -> Non
     assert told["refused"] == [{"code": "not_measurable", "count": 1}]
 
 
+class Stumbling(PhantomMri):
+    """Fails when it compares."""
+
+    def follow_up(self, *_: object) -> AnalysisResult:
+        message = "nothing in common"
+        raise ZeroDivisionError(message)
+
+
+@pytest.mark.usefixtures("with_pictures")
+def test_a_comparison_that_fails_costs_no_result(site: Site) -> None:
+    told = site.told(Stumbling())
+    assert told["status"] == "unavailable"
+    assert told["reason"].startswith("ZeroDivisionError in test_compare.py:")
+    assert told["codes"] >= {"phantom", "prior_unavailable"}
+
+
 @pytest.mark.usefixtures("with_pictures")
 def test_the_route_decides_which_earlier_pictures_it_takes(site: Site) -> None:
     (route,) = site.settings.routes
