@@ -332,20 +332,6 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
     assert settled_lines == {"bad": "failed", "good": "done"}
 
 
-def test_a_job_whose_node_is_stopped_or_killed_however_often_is_not_given_up(
-    toy: Toy,
-) -> None:
-    toy.has("slow-one")
-    toy.queue.enqueue(toy_job("one"))
-    for start in range(1, MAX_LOSSES + 3):
-        toy.start()
-        toy.wait_done("analyse one", times=start)
-        (toy.stop if start == 1 else toy.kill)()
-    toy.has_not("slow-one")
-    toy.start()
-    assert toy.settled("one").state is JobState.DONE
-
-
 def test_a_job_that_takes_too_long_fails_and_a_retry_begins_its_count_anew(
     toy: Toy,
 ) -> None:

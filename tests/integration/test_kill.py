@@ -18,6 +18,7 @@ from tests.support.peers import Archive, send, wait_until
 from tests.support.variants import Series, fresh
 
 WITHIN_S = 90
+DEATHS = 12
 
 
 @pytest.fixture(scope="module")
@@ -144,16 +145,26 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
     assert quick_node.jobs()[0]["instances"] == len(little)
 
 
-def test_the_node_dies_during_the_analysis(
-    node: Node, archive: Archive, series: Series
+def test_the_node_dies_twelve_times_during_the_analysis(
+    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
 ) -> None:
-    send(series, node.port)
-    wait_until(
-        lambda: state_of_only_job(node) == "running", within_s=30, what="job runs"
-    )
-    node.kill()
-    node.start()
-    assert_results_arrived_once(node, archive)
+    # A machine that reboots again and again: no death is the fault of the series.
+    held = tmp_path / "held"
+    held.touch()
+    send(little, quick_node.port)
+
+    def has_begun(times: int) -> bool:
+        rows = [row for row in quick_node.events() if row["event"] == "job_started"]
+        return len(rows) >= times
+
+    for death in range(1, DEATHS + 1):
+        what = f"the analysis begins, time {death}"
+        wait_until(partial(has_begun, death), within_s=WITHIN_S, what=what)
+        quick_node.kill()
+        if death == DEATHS:
+            held.unlink()
+        quick_node.start(wait=False)
+    assert_results_arrived_once(quick_node, archive)
 
 
 def test_the_node_dies_during_the_delivery(

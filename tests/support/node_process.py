@@ -150,9 +150,11 @@ class Node:
         return self.process.wait(20)
 
     def kill(self) -> None:
-        """Kill -9 every process of the node at once."""
+        """Kill -9 every process of the node at once, and wait until they are gone."""
         self._kill_group()
         self.process.wait(10)
+        # One that waits for the disk dies a little later, and holds the port so long.
+        wait_until(lambda: not self.processes_left(), within_s=20, what="all end")
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -275,9 +277,11 @@ class Node:
 
 
 def _group(process: psutil.Process) -> int:
+    """Return the process group of a process; 0 for one that has ended."""
     try:
-        return os.getpgid(process.pid)
-    except ProcessLookupError:
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE
+        return 0 if is_zombie else os.getpgid(process.pid)
+    except (ProcessLookupError, psutil.NoSuchProcess):
         return 0
 
 
