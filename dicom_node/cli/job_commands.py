@@ -27,7 +27,7 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
     with _open(settings) as queue:
         rows = queue.list(limit=arguments.limit)
     if arguments.json:
-        say_json([_plain(row) for row in rows])
+        say_json([plain(row) for row in rows])
         return ExitCode.DONE
     if not rows:
         say("no jobs")
@@ -84,7 +84,7 @@ def _retry_peer(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
             _retry(queue, row.id, settings, peer=name) for row in queue.lacking(name)
         ]
     if arguments.json:
-        say_json([_plain(row) for row in rows])
+        say_json([plain(row) for row in rows])
         return ExitCode.DONE
     for row in rows:
         say(f"{row.id[:_ID_DIGITS]}  {row.state.value}")
@@ -137,7 +137,7 @@ def _open(settings: Settings) -> JobQueue:
 
 def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        say_json(_plain(row))
+        say_json(plain(row))
         return
     settled = "-" if row.settled_at_s is None else _local(row.settled_at_s)
     for name, value in (
@@ -158,7 +158,8 @@ def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
         say(f"{name + ':':<12}{value}")
 
 
-def _plain(row: JobRow) -> dict[str, Any]:
+def plain(row: JobRow) -> dict[str, Any]:
+    """Return a job as `--json` prints it."""
     return {**asdict(row), "state": row.state.value, "deliveries": dict(row.deliveries)}
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 import yaml
 
+from dicom_node.cli.job_commands import plain
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.settings.load import load
 from tests.support.peers import Archive, echo, free_port, wait_until
@@ -219,30 +220,25 @@ class Node:
         )
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Return what `jobs list --json` says."""
-        done = self.command("jobs", "list", "--json")
-        assert done.returncode == 0, done.stderr
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return rows
+        """Return what `jobs list --json` says of all jobs.
 
-    def settled(self, count: int) -> bool:
-        """Return whether this many jobs exist and all have come to an end.
-
-        Asked in this process, for it is asked again and again, and a command takes the
-        processor from what is waited for.
+        Asked in this process, for a command takes longer than most of what is waited
+        for, and takes the processor from it.
         """
         analyses = [route["analysis"] for route in self.settings["routes"]]
         settings = load(self.config, analyses=analyses)
         with JobQueue(settings.database_url) as queue:
-            states = [row.state.value for row in queue.list()]
+            told = json.dumps([plain(row) for row in queue.list()])
+        rows: list[dict[str, Any]] = json.loads(told)
+        return rows
+
+    def settled(self, count: int) -> bool:
+        """Return whether this many jobs exist and all have come to an end."""
+        states = [row["state"] for row in self.jobs()]
         return len(states) >= count and SETTLED.issuperset(states)
 
     def settled_series(self, uids: Collection[str], *, within_s: float) -> JobsByUid:
-        """Return the jobs of these series, by series UID, once all are settled.
-
-        Waits for the log to say so, for each look at the jobs starts a process, which
-        takes the processor from what is waited for.
-        """
+        """Return the jobs of these series, by series UID, once all are settled."""
         rows: JobsByUid = {}
 
         def logged() -> bool:
