@@ -29,8 +29,8 @@ from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, PersonName
 
 UTF_8 = "ISO_IR 192"
 
-CharacterSet = str | list[str] | None
-"""A value of Specific Character Set; None where an object has none."""
+CharacterSet = str | list[str]
+"""A value of Specific Character Set."""
 
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _ESCAPE = b"\x1b"
@@ -45,8 +45,10 @@ _SPELLINGS = {
     "ISO88591": "ISO_IR 100",
 }
 """Of labels that senders write in other ways, without what is no letter or digit."""
-_LATIN_1 = frozenset({"", "ISO_IR 6", "ISO_IR 100"})
-"""Labels under which pydicom reads Latin-1."""
+_LATIN_1 = "ISO_IR 100"
+_UNLABELLED = frozenset({"", "ISO_IR 6"})
+_NO_CONTROLS = re.compile(rb"[\x80-\x9f]")
+_NOTHING = re.compile(rb"(?!)")
 _DOUBLE_BYTE_LEAD = 0xA1
 TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs to which Specific Character Set applies (PS3.5 6.1.2.2)."""
@@ -81,7 +83,7 @@ class Texts:
         if not self._holds_others or self._has_lost:
             return UTF_8
         labels = list(self._labels)
-        return labels if len(labels) > 1 else labels[0] or None
+        return labels if len(labels) > 1 else labels[0]
 
     def text(
         self, element: DataElement | RawDataElement, name: str, *, is_name: bool
@@ -116,23 +118,24 @@ class Texts:
         if self._labels == (UTF_8,) and not is_utf_8:
             self._lose(name, "is not in UTF-8 as its label says, read as Latin-1")
             return content.decode("latin-1")
+        is_held = not _forbidden(self._labels).search(content)
+        if is_utf_8 and not is_held:
+            self._lose(name, "is in UTF-8, which its label does not say")
+            return content.decode()
         text = _decoded(content, self._encodings, is_name=is_name)
         if not self._is_sound:
             self._lose(name, "has a label that is no character set, read as Latin-1")
-        elif not _writes(text, self._encodings, is_name=is_name, content=content):
+        elif not is_held and set(self._labels) <= _UNLABELLED:
+            self._lose(name, "has no label for its character set, read as Latin-1")
+        elif not is_held or not _writes(
+            text, self._encodings, is_name=is_name, content=content
+        ):
             self._lose(name, "is not in the character set of its label")
-        elif set(self._labels) <= _LATIN_1:
-            self._doubt_latin(content, name, is_utf_8=is_utf_8)
-        return text
-
-    def _doubt_latin(self, content: bytes, name: str, *, is_utf_8: bool) -> None:
-        """Tell what does not look like Latin-1; it is kept as it is."""
-        if is_utf_8:
+        elif is_utf_8 and self._labels == (_LATIN_1,):
             self._doubt(name, "looks like UTF-8, which its label does not say")
-        elif _looks_chinese(content):
+        elif self._labels == (_LATIN_1,) and _looks_chinese(content):
             self._doubt(name, "looks like GB 18030, which its label does not say")
-        elif "ISO_IR 100" not in self._labels:
-            self._doubt(name, "has no label for its character set")
+        return text
 
     def _lose(self, name: str, what: str) -> None:
         self._has_lost = True
@@ -154,11 +157,26 @@ class Texts:
             self._doubts.append(text)
 
 
+def _forbidden(labels: Sequence[str]) -> re.Pattern[bytes]:
+    """Return what must not stand in a text, whoever would read it all the same.
+
+    References
+    ----------
+    PS3.5 6.1.2: the default repertoire has 7 bits; of the sets of 8, 0x80 to 0x9F are
+    control characters that no text has.
+    """
+    if set(labels) <= _UNLABELLED:
+        return _HIGH
+    if len(labels) == 1 and labels[0].startswith("ISO_IR") and labels[0] != UTF_8:
+        return _NO_CONTROLS
+    return _NOTHING
+
+
 def has_room_for(character_set: CharacterSet, dataset: Dataset) -> bool:
     """Tell whether all texts of an object can be written in a character set."""
     if character_set == UTF_8:
         return True
-    labels = character_set if isinstance(character_set, list) else [character_set or ""]
+    labels = character_set if isinstance(character_set, list) else [character_set]
     encodings = _encodings(labels)
     return all(
         str(value).isascii()

@@ -226,10 +226,7 @@ def _finished(encoded: EncodedObject, evidence: Evidence) -> EncodedObject:
     those of a summary in another language, it stays UTF-8.
     """
     if has_room_for(evidence.character_set, encoded.dataset):
-        if evidence.character_set is None:
-            del encoded.dataset.SpecificCharacterSet
-        else:
-            encoded.dataset.SpecificCharacterSet = evidence.character_set
+        encoded.dataset.SpecificCharacterSet = evidence.character_set
     for keyword in DEIDENTIFICATION:
         if keyword in evidence.first:
             encoded.dataset[keyword] = evidence.first[keyword]
