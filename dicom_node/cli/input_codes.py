@@ -38,6 +38,11 @@ WARNINGS = (
         "correct them at the source; the warning names them",
     ),
     InputCode(
+        "delimiters_mended",
+        "delimiters of sequences were missing or astray, and were set right",
+        "correct the sender",
+    ),
+    InputCode(
         "attributes_left_out",
         "optional attributes of patient, study and scanner could not be copied at all",
         "report it to the maker, with the kind of attributes and no patient data",

@@ -24,6 +24,7 @@ from pydicom.uid import (
 )
 
 from dicom_node.decode import attribute_values
+from dicom_node.decode.delimiter_repair import repaired
 from dicom_node.decode.machine_trouble import (
     raise_for_machine,
     raising_machine_trouble,
@@ -122,11 +123,14 @@ class StoredFile:
         How many it holds, with those in sequences.
     has_pixels
         Whether Pixel Data (7FE0,0010) begins.
+    is_mended
+        Whether delimiters of its sequences were missing or astray.
     """
 
     dataset: FileDataset
     elements: int
     has_pixels: bool
+    is_mended: bool = False
 
 
 def read_file(
@@ -170,7 +174,7 @@ def read_file(
             except _BROKEN as error:
                 raise_for_machine(error)
                 # Only the kind of error: its text may quote the dataset.
-                kind = _KINDS.get(type(error), type(error).__name__)
+                kind = reader.unended or _KINDS.get(type(error), type(error).__name__)
                 message = f"{reader.instance}: {kind}"
                 raise BrokenDicomError(message) from error
 
@@ -193,6 +197,7 @@ class _Reader:
         self._file = file
         self._limits = limits
         self._uid = ""
+        self.unended = ""
 
     @property
     def instance(self) -> str:
@@ -210,11 +215,10 @@ class _Reader:
         if syntax == _DEFLATED:
             content = self._inflated()
             found = self._walk(content, syntax, stop_at_pixels=not with_pixels)
-            content.seek(0)
             dataset = FileDataset(
                 self._path,
                 read_dataset(
-                    content,
+                    _from_start(content, found),
                     is_implicit_VR=False,
                     is_little_endian=True,
                     stop_when=None if with_pixels else _begins_pixels,
@@ -230,9 +234,8 @@ class _Reader:
             if not has_preamble and _SOP_INSTANCE_UID not in found.values:
                 message = "no DICM prefix, and no SOP Instance UID"
                 raise NotDicomError(message)
-            self._file.seek(0)
             dataset = dcmread(
-                self._file,
+                _from_start(self._file, found),
                 stop_before_pixels=not with_pixels,
                 specific_tags=wanted,
                 force=not has_preamble,
@@ -243,6 +246,7 @@ class _Reader:
             dataset=dataset,
             elements=found.elements,
             has_pixels=found.pixels_at is not None,
+            is_mended=bool(found.repairs),
         )
 
     def _seek_meta(self) -> bool:
@@ -294,6 +298,9 @@ class _Reader:
             self._know(walk.found.values.get(_SOP_INSTANCE_UID, b""))
             self._refuse(str(error))
         self._know(found.values.get(_SOP_INSTANCE_UID, b""))
+        if found.unended:
+            group, element = found.unended >> 16, found.unended & 0xFFFF
+            self.unended = f"sequence ({group:04X},{element:04X}) has no end"
         return found
 
     def _know(self, value: bytes) -> None:
@@ -346,6 +353,14 @@ def _pixel_bytes(found: Walked) -> int:
     frames = found.values.get(_NUMBER_OF_FRAMES, b"").strip(b"\0 ")
     count = int(frames) if frames.isdigit() else 1
     return rows * columns * max(samples, 1) * count * bits // _BITS_PER_BYTE
+
+
+def _from_start(content: BinaryIO, found: Walked) -> BinaryIO:
+    """Return a file from its beginning, with its delimiters set right."""
+    content.seek(0)
+    if not found.repairs:
+        return content
+    return io.BytesIO(repaired(content.read(), found.repairs))
 
 
 def _begins_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:

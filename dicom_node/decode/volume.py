@@ -148,9 +148,8 @@ def read_volume(
 
 def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
     picked = pick(read_headers(paths, limits=limits))
-    instances, notices = _distinct(
-        _open_all([header.path for header in picked.headers], limits)
-    )
+    opened, mended_files = _open_all([one.path for one in picked.headers], limits)
+    instances, notices = _distinct(opened)
     complete_patients(instances)
     groups = [frame_groups(instance) for instance in instances]
     wanted = _wanted_frames(instances, picked)
@@ -184,6 +183,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
         signal_zero=signal_zero,
         warnings=(
             *picked.notices,
+            *mended_files,
             *notices,
             *mended,
             *_doubts(first, picked.headers[0]),
@@ -288,10 +288,12 @@ def _sources(
     )
 
 
-def _open_all(paths: Sequence[Path], limits: ReadLimits) -> list[Dataset]:
+def _open_all(
+    paths: Sequence[Path], limits: ReadLimits
+) -> tuple[list[Dataset], tuple[Notice, ...]]:
     """Read all instances, while together they stay within what one series may hold."""
     instances: list[Dataset] = []
-    elements = pixel_bytes = 0
+    elements = pixel_bytes = mended = 0
     for path in paths:
         try:
             stored = read_file(path, with_pixels=True, limits=limits)
@@ -303,7 +305,11 @@ def _open_all(paths: Sequence[Path], limits: ReadLimits) -> list[Dataset]:
         pixel_bytes += len(stored.dataset.PixelData)
         _check_together(elements, pixel_bytes)
         instances.append(stored.dataset)
-    return instances
+        mended += stored.is_mended
+    if not mended:
+        return instances, ()
+    text = f"in {mended} instances delimiters of sequences were missing or astray"
+    return instances, (Notice(code="delimiters_mended", text=text),)
 
 
 def _check_together(elements: int, pixel_bytes: int) -> None:

@@ -15,6 +15,9 @@ from typing import BinaryIO
 
 from pydicom.datadict import dictionary_VR
 
+from dicom_node.decode.delimiter_repair import Repair
+
+_DELIMITER_GROUP = 0xFFFE
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
@@ -74,21 +77,44 @@ class Walked:
         Where the value of Pixel Data begins; None without.
     pixels_bytes
         Its length; None where it is undefined, as that of compressed pixels.
+    repairs
+        What makes the delimiters right, in the order of the dataset.
+    unended
+        Tag of the first sequence that has no end and cannot be given one; 0 if all
+        have.
     """
 
     elements: int = 0
     values: dict[int, bytes] = field(default_factory=dict)
     pixels_at: int | None = None
     pixels_bytes: int | None = None
+    repairs: list[Repair] = field(default_factory=list)
+    unended: int = 0
 
 
 @dataclass(slots=True)
 class _Level:
-    """A dataset or a sequence that has been entered and not left."""
+    """A dataset or a sequence that has been entered and not left.
+
+    Parameters
+    ----------
+    end
+        Where it ends at the latest; None where nothing tells.
+    tag
+        Of a sequence.
+    is_bounded
+        Whether its own length says where it ends, and no delimiter.
+    """
 
     end: int | None
     implicit: bool
-    holds_items: bool = False
+    tag: int = 0
+    is_bounded: bool = False
+
+    @property
+    def holds_items(self) -> bool:
+        """Whether it is a sequence."""
+        return self.tag != 0
 
 
 class DatasetWalk:
@@ -117,6 +143,7 @@ class DatasetWalk:
         self._long = struct.Struct(f"{order}HHI")
         self._length = struct.Struct(f"{order}I")
         self._delimiter = struct.pack(f"{order}HH", 0xFFFE, 0xE0DD)
+        self._item_end = struct.pack(f"{order}HHI", 0xFFFE, 0xE00D, 0)
         self._limits = limits
         self._wanted = wanted
         self._at = file.tell()
@@ -133,10 +160,10 @@ class DatasetWalk:
         OverLimitError
             If the dataset is beyond a limit; `found` has what came before it.
         """
-        while self._levels:
+        while True:
             level = self._levels[-1]
             if level.end is not None and self._at >= level.end:
-                self._levels.pop()
+                self._leave()
                 continue
             head = self._file.read(8)
             if len(head) < 8:  # noqa: PLR2004 - the header of an element, or its half
@@ -146,8 +173,8 @@ class DatasetWalk:
                 self._item(head, level)
                 continue
             tag, vr, length = self._header(head, level)
-            if tag == _ITEM_END:
-                self._levels.pop()
+            if tag in (_ITEM_END, _SEQUENCE_END):
+                self._delimit(tag)
                 continue
             if tag == PIXEL_DATA and len(self._levels) == 1:
                 self.found.pixels_at = self._at
@@ -155,7 +182,30 @@ class DatasetWalk:
                 if stop_at_pixels:
                     break
             self._value(tag, vr, length)
+        open_ones = (one.tag for one in self._levels if one.tag and not one.is_bounded)
+        self.found.unended = next(open_ones, 0)
         return self.found
+
+    def _leave(self) -> None:
+        """Go out of a level; where its length says its end, to that."""
+        level = self._levels.pop()
+        if level.end is not None and (level.is_bounded or self._at > level.end):
+            self._at = level.end
+            self._file.seek(self._at)
+
+    def _delimit(self, tag: int) -> None:
+        """Take a delimiter in a dataset: its end, that of the sequence, or a stray."""
+        level = self._levels[-1]
+        if len(self._levels) == 1:
+            if tag == _ITEM_END:  # which ends the whole for pydicom
+                self.found.repairs.append(Repair(at=self._at - 8, surplus=8))
+        elif tag == _ITEM_END:
+            self._levels.pop()
+        elif not level.is_bounded:
+            missing = Repair(at=self._at - 8, missing=self._item_end)
+            self.found.repairs.append(missing)
+            self._levels.pop()
+            self._leave()
 
     def _count(self) -> None:
         self.found.elements += 1
@@ -165,13 +215,38 @@ class DatasetWalk:
 
     def _item(self, head: bytes, sequence: _Level) -> None:
         group, element, length = self._long.unpack(head)
-        self._at += 8
-        if group << 16 | element == _SEQUENCE_END:
-            self._levels.pop()
+        tag = group << 16 | element
+        if group != _DELIMITER_GROUP:
+            self._end_without_delimiter(sequence)
             return
-        end = None if length == _UNDEFINED else self._at + length
+        self._at += 8
+        if tag == _SEQUENCE_END:
+            self._leave()
+            return
         implicit = self._is_implicit(outer=sequence.implicit)
-        self._levels.append(_Level(end, sequence.implicit or implicit))
+        self._levels.append(
+            _Level(
+                self._end_of(length),
+                sequence.implicit or implicit,
+                is_bounded=length != _UNDEFINED,
+            )
+        )
+
+    def _end_without_delimiter(self, sequence: _Level) -> None:
+        """Leave a sequence in which something stands that is no item."""
+        if not sequence.is_bounded:
+            missing = self._delimiter + bytes(4)
+            self.found.repairs.append(Repair(at=self._at, missing=missing))
+        self._file.seek(self._at)
+        self._leave()
+
+    def _end_of(self, length: int) -> int | None:
+        """Return where a value of some length ends: not behind what it stands in."""
+        outer = self._levels[-1].end
+        if length == _UNDEFINED:
+            return outer
+        own = self._at + length
+        return own if outer is None else min(own, outer)
 
     def _is_implicit(self, *, outer: bool) -> bool:
         """Tell by its first element whether a dataset has no VRs.
@@ -204,7 +279,7 @@ class DatasetWalk:
     def _value(self, tag: int, vr: bytes, length: int) -> None:
         is_sequence = self._is_sequence(tag, vr, length)
         if is_sequence:
-            self._enter(None if length == _UNDEFINED else self._at + length)
+            self._enter(tag, length)
             return
         if length == _UNDEFINED:
             self._skip_fragments()
@@ -233,12 +308,19 @@ class DatasetWalk:
         except KeyError:
             return begins_with_item and length == _UNDEFINED
 
-    def _enter(self, end: int | None) -> None:
+    def _enter(self, tag: int, length: int) -> None:
         depth = sum(level.holds_items for level in self._levels) + 1
         if depth > self._limits.depth:
             message = f"sequences are nested more than {self._limits.depth} deep"
             raise OverLimitError(message)
-        self._levels.append(_Level(end, self._levels[-1].implicit, holds_items=True))
+        self._levels.append(
+            _Level(
+                self._end_of(length),
+                self._levels[-1].implicit,
+                tag=tag,
+                is_bounded=length != _UNDEFINED,
+            )
+        )
 
     def _check_length(self, tag: int, vr: bytes, length: int) -> None:
         group, element = tag >> 16, tag & 0xFFFF

@@ -239,12 +239,23 @@ class _Walk:
         return self._is_implicit or not (vr.isalpha() and vr.isupper())
 
     def _skip_undefined(self) -> None:
-        """Go behind the end of a sequence of undefined length."""
-        depth = 1
+        """Go behind the end of a sequence of undefined length.
+
+        What stands in a sequence and is no item ends it, and the end of a sequence ends
+        its item: some writers leave the delimiters out, and the reader sets them right.
+        """
+        depth = 1  # odd in a sequence, even in an item
         while depth > 0:
+            start = self._at
             tag, length = self._header()
-            if tag in (_SEQUENCE_END, _ITEM_END):
+            in_item = depth % 2 == 0
+            if not in_item and tag >> 16 != _DELIMITER_GROUP:
+                self._at = start
                 depth -= 1
+            elif tag == _SEQUENCE_END:
+                depth -= 1 + in_item
+            elif tag == _ITEM_END:
+                depth -= in_item
             elif length != _UNDEFINED:
                 self._at += length
             elif depth == _MAX_DEPTH:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,11 @@ from dicom_node.errors import (
     PixelDataError,
     SeriesRejectedError,
 )
+from tests.support import odd_series
 from tests.support.mr_series import build_series, write_series
+from tests.support.odd_series import Written
 from tests.support.spine_phantom import frame_of
+from tests.support.variants import Series
 
 SHAPE = (1, 8, 6)
 VOXELS = np.arange(48, dtype=np.float32).reshape(SHAPE)
@@ -303,3 +307,44 @@ def test_a_decoder_that_is_killed_is_the_machines_trouble(
     monkeypatch.setattr(pixels, "_ISOLATED_TIMEOUT_S", 0.5)
     with pytest.raises(MachineTroubleError, match="did not end"):
         read_volume([path])
+
+
+@pytest.mark.parametrize(
+    "write_odd",
+    [
+        odd_series.a_sequence_without_end,
+        odd_series.an_item_without_end,
+        odd_series.a_stray_end_of_an_item,
+    ],
+)
+def test_delimiters_are_set_right(
+    tmp_path: Path, write_odd: Callable[[Series, Path], Written]
+) -> None:
+    (straight,) = build_series(VOXELS, frame_of(SHAPE))
+    (path,) = write_odd([straight], tmp_path)
+    stored = read_file.read_file(path, with_pixels=True)
+    assert (stored.has_pixels, stored.is_mended) == (True, True)
+    assert stored.dataset.PixelData == straight.PixelData
+    assert stored.dataset.PatientID == straight.PatientID
+    for code in stored.dataset.get("ProcedureCodeSequence", ()):
+        assert (code.CodeValue, code.CodeMeaning) == ("T-1234", "words")
+
+
+def test_a_sequence_that_cannot_be_ended_is_named_with_its_instance(
+    tmp_path: Path,
+) -> None:
+    (straight,) = build_series(VOXELS, frame_of(SHAPE))
+    (path,) = odd_series.nothing_ends([straight], tmp_path)
+    what = r"instance [0-9.]+: sequence \(0040,0275\) has no end"
+    with pytest.raises(BrokenDicomError, match=what):
+        read_file.read_file(path)
+
+
+@pytest.mark.parametrize("content", [b"1234", b"12345678901234567890", b"\xfe\xff"])
+def test_a_sequence_that_is_none_hides_nothing(tmp_path: Path, content: bytes) -> None:
+    (straight,) = build_series(VOXELS, frame_of(SHAPE))
+    tag = 0x00101002  # Other Patient IDs Sequence
+    sequence = odd_series.element(tag, b"UN", content)
+    (path,) = odd_series.inserted([straight], tmp_path, tag, sequence)
+    stored = read_file.read_file(path)
+    assert (stored.has_pixels, stored.is_mended) == (True, False)

@@ -117,6 +117,16 @@ _ODD_BUT_READABLE = {
     "UN of explicit items": _element(
         0x00191010, b"UN", _EXPLICIT_ITEM + _SEQUENCE_END, _UNDEFINED
     ),
+    "a sequence without an end": _element(
+        0x00191010, b"SQ", _IMPLICIT_ITEM, _UNDEFINED
+    ),
+    "an item without an end": _element(
+        0x00191010,
+        b"SQ",
+        _implicit(0xFFFEE000, _element(0x00080119, b"UC", b"words "), _UNDEFINED)
+        + _SEQUENCE_END,
+        _UNDEFINED,
+    ),
     "a stray end of a sequence": _SEQUENCE_END,
     "a stray end of an item": _ITEM_END,
     "an implicit element": _implicit(0x00191010, b"words "),
@@ -130,7 +140,7 @@ _ODD_BUT_READABLE = {
 
 @pytest.mark.parametrize("name", _ODD_BUT_READABLE)
 def test_what_the_reader_forgives_hides_no_uid(name: str) -> None:
-    """Of scanners and anonymisers; pydicom finds the UIDs behind each of them."""
+    """Of scanners and anonymisers; our reader finds the UIDs behind each of them."""
     content = encoded(mr_instance())
     before_the_study_uid = content.index(struct.pack("<HH", 0x0020, 0x000D))
     odd = (
