@@ -51,13 +51,18 @@ def opened(
 
 
 def store_raw(
-    content: bytes, port: int, *, sop_uid: str, syntax: str = EXPLICIT_LITTLE
+    content: bytes,
+    port: int,
+    *,
+    sop_uid: str,
+    sop_class: str = MR,
+    syntax: str = EXPLICIT_LITTLE,
 ) -> int:
     """Send bytes as the dataset of one C-STORE and return the status."""
     with socket.create_connection((HOST, port), timeout=20) as connection:
-        connection.sendall(associate_request(syntax=syntax))
+        connection.sendall(associate_request(sop_class=sop_class, syntax=syntax))
         read_pdu(connection)
-        connection.sendall(store_pdus(content, sop_uid))
+        connection.sendall(store_pdus(content, sop_uid, sop_class=sop_class))
         status = status_of(read_pdu(connection))
         connection.sendall(struct.pack(">BxI", 5, 4) + bytes(4))
         read_pdu(connection)
@@ -83,7 +88,7 @@ def associate_request(
     return struct.pack(">BxI", 1, len(body)) + body
 
 
-def store_pdus(content: bytes, sop_uid: str) -> bytes:
+def store_pdus(content: bytes, sop_uid: str, *, sop_class: str = MR) -> bytes:
     """Return one C-STORE request and its dataset, each as one PDU."""
 
     def element(number: int, value: bytes) -> bytes:
@@ -92,7 +97,7 @@ def store_pdus(content: bytes, sop_uid: str) -> bytes:
 
     command = b"".join(
         (
-            element(0x0002, MR.encode()),
+            element(0x0002, sop_class.encode()),
             element(0x0100, b"\x01\0"),
             element(0x0110, b"\x07\0"),
             element(0x0700, b"\0\0"),
