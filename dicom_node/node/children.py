@@ -152,9 +152,7 @@ class Child:
         process.join()
         process.close()
         self._process = None
-        if self.pipe is not None:
-            self.pipe.close()
-            self.pipe = None
+        self._close_pipe()
         if code == 0 or now_s - self._started_s > _HEALTHY_S:
             self._pause_s = 0.0
             self._due_s = now_s
@@ -202,9 +200,14 @@ class Child:
                     return
                 yield message
         except (EOFError, OSError):
-            self.kill()  # it has died already, or nobody hears it any more
+            self._close_pipe()  # it is ending, or ends when it sees this
         except Exception as error:  # noqa: BLE001 - unpickling may raise anything
             self._reject(error)
+
+    def _close_pipe(self) -> None:
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
 
     def _reject(self, what: object) -> None:
         log.error("message_unreadable", process=self.name, reason=type(what).__name__)
