@@ -15,11 +15,13 @@ from analysis.lumbar.measure.signal_difference import SCALE
 
 MAX_RATIO = 1.5
 """Of the signal of a disc over that of CSF, which is the brightest of the spine on T2;
-the rest is left to fluid that has lost signal by flowing."""
+the rest is left to fluid that has lost signal by flowing. Of 55 series and slices of
+train the highest ratio is 1.10 and the highest delta-SI 355, both of a nucleus that is
+brighter than CSF."""
 _POSSIBLE = {
     "signal_ratio_csf": ("disc to CSF signal ratio", 0.0, MAX_RATIO),
     "nucleus_ratio_csf": ("nucleus to CSF signal ratio", 0.0, MAX_RATIO),
-    "delta_si": ("delta-SI", 0.0, SCALE),
+    "delta_si": ("delta-SI", 0.0, MAX_RATIO * SCALE),
 }
 _MIN_DISCS = 3
 """Fewer may have the same value by chance."""

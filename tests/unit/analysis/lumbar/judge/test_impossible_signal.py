@@ -41,12 +41,14 @@ def test_a_ratio_lies_between_0_and_1_5(
     assert len(impossible_signal(with_value(sound, key, value, "L4/L5"))) == doubted
 
 
-def test_delta_si_ends_at_the_top_of_its_scale(sound: SpineMeasurements) -> None:
-    assert impossible_signal(with_value(sound, "delta_si", 254.0, "L4/L5")) == ()
+def test_delta_si_ends_where_the_signal_of_a_disc_does(
+    sound: SpineMeasurements,
+) -> None:
+    assert impossible_signal(with_value(sound, "delta_si", 382.0, "L4/L5")) == ()
     (doubt,) = impossible_signal(with_value(sound, "delta_si", 467.0, "L4/L5"))
     assert (doubt.scope, doubt.effect) == (SIGNAL, Effect.WITHHOLD)
     assert doubt.code == "signal_impossible"
-    assert "delta-SI of L4/L5 467.00, possible are 0 to 255" in doubt.text
+    assert "delta-SI of L4/L5 467.00, possible are 0 to 382.5" in doubt.text
 
 
 def test_the_same_value_in_all_discs_is_none_of_theirs(
