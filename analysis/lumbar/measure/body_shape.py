@@ -189,6 +189,8 @@ def _shape(body: Field, down: Vector) -> BodyShape | None:
         _middle(rays.along_mm, surface, line)
         for surface, line in zip(surfaces, (upper, lower), strict=True)
     ]
+    if np.isnan(middles).any():
+        return None
     back = np.array([-down[1], down[0]])
 
     def plate(line: _PlateLine) -> EndPlate:
@@ -325,7 +327,8 @@ def _hull(x: Vector, y: Vector) -> tuple[Vector, Vector]:
 
 
 def _middle(along_mm: Vector, surface_mm: Vector, line: _PlateLine) -> float:
-    """Return the mean of a surface in the middle of its depth."""
+    """Return the mean of a surface in the middle of its depth; NaN: not seen there."""
     middle, half = (line.front + line.rear) / 2, (line.rear - line.front) / 2
     near = np.abs(along_mm - middle) <= max(_MIDDLE_SHARE * half, STEP_MM)
-    return float(np.nanmean(surface_mm[near]))
+    seen = surface_mm[near & np.isfinite(surface_mm)]
+    return float(seen.mean()) if seen.size else np.nan

@@ -1,10 +1,12 @@
 """End plates and heights of bodies against a spine that is known in closed form."""
 
+import numpy as np
 import pytest
 
+from analysis.lumbar.anatomy.field import OUTSIDE, Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import VERTEBRAE
-from analysis.lumbar.measure.body_shape import BodyShapes
+from analysis.lumbar.measure.body_shape import BodyShapes, shape_of
 from analysis.lumbar.name.name_levels import name_levels
 from tests.support import wedge_spine as phantom
 from tests.support.wedge_spine import Layout, WedgeSpine, rotation
@@ -58,3 +60,13 @@ def test_the_end_plates_lean_as_the_spine_is_built() -> None:
         shape = shapes.near_middle(vertebra)[0]
         assert shape.lower.lean_deg == pytest.approx(lean_deg, abs=0.5)
         assert shape.upper.lean_deg == pytest.approx(lean_deg, abs=0.5)
+
+
+@pytest.mark.parametrize(("gap_px", "is_measured"), [(0, True), (6, False)])
+def test_a_body_that_has_no_middle_has_no_shape(gap_px: int, is_measured: bool) -> None:
+    values = np.full((50, 60), OUTSIDE, np.float32)
+    values[10:40, 10:50] = -OUTSIDE
+    values[:, 30 - gap_px // 2 : 30 + gap_px // 2] = OUTSIDE
+    body = Field(values=values, corner_px=np.zeros(2), pixel_mm=0.8)
+    shape = shape_of(body, np.array([1.0, 0.0]))
+    assert (shape is not None) is is_measured
