@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,6 @@ from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
-from analysis.lumbar.name import l5_s1_disc
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
@@ -58,10 +56,10 @@ class Reading:
     warnings: tuple[str, ...]
 
 
-def read(patient: str, tissues: TissueMap) -> Reading:
+def read(patient: str, tissues: TissueMap, *, s1_is_given: bool = False) -> Reading:
     """Name and measure one tissue map."""
     volume = spider.read_volume(patient)
-    levels = name_levels(tissues)
+    levels = name_levels(tissues, s1_is_given=s1_is_given)
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
     rows = measure_spine(anatomy, volume, labels)
@@ -73,12 +71,7 @@ def drawn(patient: str) -> Reading:
     """Read the hand-drawn masks of one patient."""
     volume = spider.read_volume(patient)
     tissue = spider.read_tissue(patient)
-    # The reader has said which body is S1. Whether its disc may be S1/S2 is weighed for
-    # outlines of the networks, and moved the count of one drawn patient (018).
-    with mock.patch.object(
-        l5_s1_disc, "_weighed", side_effect=lambda _view, lowest: (lowest, None)
-    ):
-        return read(patient, spider.tissue_map(volume, tissue))
+    return read(patient, spider.tissue_map(volume, tissue), s1_is_given=True)
 
 
 def predicted(patient: str, networks: Networks) -> Reading:

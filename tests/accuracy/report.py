@@ -71,7 +71,8 @@ def drawn(patient: str) -> NDArray[np.uint8]:
     """Return the hand-drawn structures; bodies are named by the discs beneath them."""
     volume, tissue = spider.read_volume(patient), spider.read_tissue(patient)
     tissues = spider.tissue_map(volume, tissue)
-    labels = label_source(tissues, name_levels(tissues).names)
+    levels = name_levels(tissues, s1_is_given=True)
+    labels = label_source(tissues, levels.names)
     labels[np.isin(labels, [structure.number for structure in DISCS])] = 0
     instances = spider.read_disc_instances(patient)
     for position, disc in enumerate(DISCS):

@@ -54,7 +54,8 @@ def points(split: str) -> dict[str, list[Point]]:
     for patient in spider.patients(split):
         volume = spider.read_volume(patient)
         try:
-            drawn = _anatomy(spider.tissue_map(volume, spider.read_tissue(patient)))
+            outlines = spider.tissue_map(volume, spider.read_tissue(patient))
+            drawn = _anatomy(outlines, s1_is_given=True)
             seen = _anatomy(segment(examine(volume), networks))
         except Refused as outcome:
             sys.stderr.write(f"{patient}: {outcome.code}\n")
@@ -65,8 +66,9 @@ def points(split: str) -> dict[str, list[Point]]:
     return found
 
 
-def _anatomy(tissues: TissueMap) -> Anatomy:
-    return Anatomy(tissues=tissues, levels=name_levels(tissues))
+def _anatomy(tissues: TissueMap, *, s1_is_given: bool = False) -> Anatomy:
+    levels = name_levels(tissues, s1_is_given=s1_is_given)
+    return Anatomy(tissues=tissues, levels=levels)
 
 
 def _pairs(

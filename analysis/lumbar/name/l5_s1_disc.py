@@ -156,6 +156,8 @@ class Bones:
         Of the picture.
     reaches_bottom
         Whether the spine runs out of the lower edge.
+    s1_is_given
+        Whether a reader has said which body is S1.
     """
 
     s1: NDArray[np.float64]
@@ -163,6 +165,7 @@ class Bones:
     view: MiddleView
     height_mm: float
     reaches_bottom: bool
+    s1_is_given: bool = False
 
 
 def find_anchor(discs: list[DiscPlane], bones: Bones) -> Anchor:
@@ -188,7 +191,9 @@ def find_anchor(discs: list[DiscPlane], bones: Bones) -> Anchor:
     if bones.view.lowest_row_mm(slot) > bones.height_mm - _EDGE_MM:
         why = "touches the lower edge of the picture"
         raise _part_of_s1(why)
-    lowest, transitional = _weighed(bones.view, slot - 1)
+    lowest, transitional = slot - 1, None
+    if not bones.s1_is_given:
+        lowest, transitional = _weighed(bones.view, lowest)
     doubts: list[CountDoubt] = [] if transitional is None else [transitional]
     if lowest + 1 == slot:
         doubts += _doubts_of_s1(bones.view, slot)

@@ -46,8 +46,16 @@ _BEHIND_MM = (10.0, 48.0)
 are 17 to 32 mm."""
 
 
-def name_levels(tissues: TissueMap) -> Levels:
+def name_levels(tissues: TissueMap, *, s1_is_given: bool = False) -> Levels:
     """Name the vertebrae and discs of a tissue map.
+
+    Parameters
+    ----------
+    tissues
+        Of the networks, or drawn.
+    s1_is_given
+        Whether a reader has said which body is S1; else it is weighed whether that may
+        be L5 or S2.
 
     Raises
     ------
@@ -76,6 +84,7 @@ def name_levels(tissues: TissueMap) -> Levels:
         view=MiddleView(column, discs, below_mm),
         height_mm=_height_mm(tissues),
         reaches_bottom=reaches_bottom,
+        s1_is_given=s1_is_given,
     )
     anchor = find_anchor(discs, bones)
     lowest = anchor.lowest

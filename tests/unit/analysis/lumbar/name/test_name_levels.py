@@ -314,6 +314,10 @@ def test_a_disc_like_s1_s2_is_not_counted_and_both_readings_are_told() -> None:
     assert told["levels"] == ONE_UP
     assert told["probability"] == pytest.approx(reading.probability, abs=1e-4)
 
+    by_reader = name_levels(tissues, s1_is_given=True)
+    assert codes(by_reader) == []
+    assert list(by_reader.planes) == [disc.number for disc in DISCS[:6]]
+
 
 def test_a_disc_below_s1_does_not_shift_the_count(spine: TissueMap) -> None:
     levels = name_levels(spine)
