@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ PEER_PROGRAMS = (
 )  # fmt: skip
 
 _LONGEST = {"viewer": 0, "integration": 1}
+_UNTRACED = {"accuracy", "conformance", "viewer"}
+"""They measure real series for minutes, and that is twice as long under coverage; other
+tests run the same lines."""
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
@@ -43,6 +47,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest, so that no process ends alone."""
     items.sort(key=lambda item: _LONGEST.get(item.path.parent.name, len(_LONGEST)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Pause the coverage for tests that do without, and for their fixtures."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    coverage = getattr(plugin, "cov_controller", None)
+    if coverage is None or item.path.parent.name not in _UNTRACED:
+        return (yield)
+    coverage.pause()
+    try:
+        return (yield)
+    finally:
+        coverage.resume()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from tests.support import variants
 from tests.support.node_process import PROGRAM
+from tests.support.tracing import untraced
 from tests.support.variants import AXIAL, T1, Change, Series, fresh
 
 MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
@@ -43,6 +44,7 @@ def analyse(
         text=True,
         timeout=120,
         check=False,
+        env=untraced(),
     )
 
 

@@ -36,6 +36,7 @@ def phantom_node(folder: Path, *archives: Archive, **environment: str) -> Node:
         *archives,
         analysis=NAME,
         environment={**installed, **environment},
+        is_traced=True,
     )
     node.settings["jobs"] = {
         "retry_first_s": 0.5,

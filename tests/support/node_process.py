@@ -21,6 +21,7 @@ from dicom_node.cli.job_commands import plain
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.settings.load import load
 from tests.support.peers import Archive, echo, free_port, wait_until
+from tests.support.tracing import untraced
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
 SETTLED = {"done", "rejected", "failed", "cancelled"}
@@ -78,11 +79,14 @@ class Node:
         As in `node.yaml`.
     environment
         Added to that of the tests.
+    is_traced
+        Whether its processes tell the coverage what lines they ran, see `untraced`.
     """
 
     folder: Path
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    is_traced: bool = False
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -124,7 +128,7 @@ class Node:
                 [PROGRAM, "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env=self._environment(),
                 start_new_session=True,
             )
         if wait:
@@ -216,8 +220,12 @@ class Node:
             text=True,
             timeout=60,
             check=False,
-            env={**os.environ, **self.environment},
+            env=self._environment(),
         )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = os.environ if self.is_traced else untraced()
+        return {**inherited, **self.environment}
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return what `jobs list --json` says of all jobs.
@@ -286,6 +294,7 @@ def node_for(
     *archives: Archive,
     analysis: str = "lumbar-mri",
     environment: dict[str, str] | None = None,
+    is_traced: bool = False,
 ) -> Node:
     """Return a node, not started, that takes from and delivers to these archives."""
     for archive in archives:
@@ -297,4 +306,9 @@ def node_for(
     settings = settings_for(
         folder, node_port=free_port(), peers=peers, analysis=analysis
     )
-    return Node(folder=folder, settings=settings, environment=environment or {})
+    return Node(
+        folder=folder,
+        settings=settings,
+        environment=environment or {},
+        is_traced=is_traced,
+    )
