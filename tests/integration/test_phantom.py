@@ -57,7 +57,9 @@ def test_a_plugin_is_served_and_a_poison_series_is_given_up(
         rows = {
             row["series_uid"]: row for row in node.wait_settled(3, within_s=WITHIN_S)
         }
+        listed = node.command("jobs", "list", "--json")
         assert echo(node.port)
+    assert {row["series_uid"]: row for row in json.loads(listed.stdout)} == rows
     assert rows[uid]["state"] == "failed"
     assert rows[uid]["reason"].startswith("worker_crashed")
     assert rows[str(good[0].SeriesInstanceUID)]["state"] == "done"
