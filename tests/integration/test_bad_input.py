@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -28,8 +24,10 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import encode
 
+from analysis.contract.errors import UnsuitableInput
+from analysis.lumbar.plugin import LumbarMri
+from dicom_node.plugins.analyse_series import analyse_series
 from tests.support import phantom_plugin, variants
-from tests.support.dicom3tools import errors_of
 from tests.support.mr_series import transcode
 from tests.support.mr_sources import reheader_rsna
 from tests.support.node_process import Node, node_for
@@ -188,9 +186,13 @@ REJECTED = {
         lambda s: fresh(s, saying(ImageType=["DERIVED", "SECONDARY", "MPR"])), "derived"
     ),
     "CT": Case(lambda s: fresh(s, variants.as_ct), "not_mr"),
-    "blank": Case(lambda s: fresh(s, variants.blanked), "blank"),
     "one slice": Case(lambda s: fresh(s[4:5]), "too_few_slices"),
     "two slices": Case(lambda s: fresh(s[4:6]), "too_few_slices"),
+}
+UNSUITABLE = {
+    "blank": Case(lambda s: fresh(s, variants.blanked), "blank"),
+    "one slice": REJECTED["one slice"],
+    "two slices": REJECTED["two slices"],
 }
 
 
@@ -222,7 +224,10 @@ def node(
 ) -> Iterator[Node]:
     """Return the node at which everything is thrown; its analysis is the toy."""
     folder = tmp_path_factory.mktemp("node")
-    node = node_for(folder, archive, analysis=phantom_plugin.NAME, environment=phantom)
+    environment = {**phantom, "PHANTOM_MIN_SLICES": "3"}
+    node = node_for(
+        folder, archive, analysis=phantom_plugin.NAME, environment=environment
+    )
     node.settings["work"] = {"device": "cuda"}
     with node:
         yield node
@@ -271,60 +276,31 @@ def assert_still_serves(node: Node, archive: Archive, series: Series) -> None:
 
 @pytest.mark.peer
 def test_each_series_that_cannot_be_measured_is_rejected_with_its_reason(
-    tmp_path: Path, series: Series
+    tmp_path: Path, node: Node, archive: Archive, little: Series
 ) -> None:
-    """All by one dcmsend, to a node with the real analysis."""
-    made = {what: case.make(series) for what, case in REJECTED.items()}
+    """All by one dcmsend."""
+    made = {what: case.make(little) for what, case in REJECTED.items()}
     sent = {what: str(one[0].SeriesInstanceUID) for what, one in made.items()}
-    (tmp_path / "sent").mkdir()
-    with Archive() as archive:
-        node = node_for(tmp_path / "node", archive)
-        with node:
-            dcmsend(variants.write_all(tmp_path / "sent", made.values()), node.port)
-            jobs = node.settled_series(sent.values(), within_s=120)
-            assert archive.received == []
-            assert_still_serves(node, archive, series)
+    dcmsend(variants.write_all(tmp_path, made.values()), node.port)
+    jobs = node.settled_series(sent.values(), within_s=120)
     outcomes = {what: jobs[uid]["state"] for what, uid in sent.items()}
     assert outcomes == dict.fromkeys(REJECTED, "rejected")
     for what, case in REJECTED.items():
         code, _, text = jobs[sent[what]]["reason"].partition(": ")
         assert (code, bool(text)) == (case.reason, True), what
+        assert archive.results_of(made[what]) == []
+    assert_still_serves(node, archive, little)
 
 
-def test_a_series_with_a_stray_and_illegal_attributes_is_served(
-    node: Node, archive: Archive, little: Series, tmp_path: Path
+@pytest.mark.parametrize("what", UNSUITABLE)
+def test_the_real_analysis_refuses_what_does_not_show_a_spine(
+    tmp_path: Path, series: Series, what: str
 ) -> None:
-    """The stray is left out; what is only copied is mended; the results are valid."""
-    sent = fresh(little)
-    for instance in sent:
-        for keyword, content in (
-            ("PatientWeight", b"70 kg "),
-            ("ReferringPhysicianName", b"DOCTOR^ONE\\DOCTOR^TWO "),
-            ("StudyID", b"S" * 40),
-        ):
-            tag = Tag(keyword)
-            instance[tag] = RawDataElement(
-                tag, dictionary_VR(tag), len(content), content, 0,
-                is_implicit_VR=False, is_little_endian=True, is_raw=True,
-            )  # fmt: skip
-    (stray,) = fresh(little[:1])
-    stray.SeriesInstanceUID = sent[0].SeriesInstanceUID
-    stray.ImageOrientationPatient = CORONAL
-    stray.PatientName = sent[0].PatientName
-    uid = str(sent[0].SeriesInstanceUID)
-    assert send([*sent, stray], node.port) == [SUCCESS] * (len(sent) + 1)
-    assert job_of(node, uid)["state"] == "done"
-    results = archive.results_of(sent)
-    assert len(results) >= 3
-    for number, result in enumerate(results):
-        path = tmp_path / f"{number}.dcm"
-        result.save_as(path, enforce_file_format=True)
-        assert errors_of("dciodvfy", path) == []
-        assert result.ReferringPhysicianName == "DOCTOR^ONE"
-    job = job_of(node, uid)
-    (report,) = node.folder.glob(f"spool/outbox/{job['id']}*/report.json")
-    codes = {warning["code"] for warning in json.loads(report.read_text())["warnings"]}
-    assert {"instances_left_out", "attributes_mended"} <= codes
+    case = UNSUITABLE[what]
+    paths = sorted(variants.write_all(tmp_path, [case.make(series)]).iterdir())
+    with pytest.raises(UnsuitableInput) as caught:
+        analyse_series(paths, LumbarMri(), threads=1)
+    assert caught.value.code == case.reason
 
 
 def test_bytes_that_are_no_dataset_are_refused_and_make_no_job(
