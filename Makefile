@@ -64,11 +64,12 @@ conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and do
 	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md docs/inputs.md
 
 # The suite runs against the wheel, from a folder without the packages, so that the
-# checkout cannot shadow what is installed.
+# checkout cannot shadow what is installed. Many tests wait for a node, so one process
+# more than there are processors runs them.
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
 	@cd build/suite && PYTHONPATH=$(CURDIR)/build/site $(CURDIR)/$(BIN)/python -m pytest \
-	    --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
+	    --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
 	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS)
 
 test: lint suite  ## everything that CI runs
