@@ -30,6 +30,9 @@ _BODIES = [body.label for body in VERTEBRAE]
 # `mask_level` of MANIFEST.md: S1 is 1, L5/S1 is 21, then upwards.
 _LEVEL_CODES = dict(enumerate(_BODIES, 1)) | dict(enumerate(_DISCS[:5], 21))
 _DISC_CODES = dict(enumerate(_DISCS, 1))
+_NUMBERS = {body.label: body.number for body in VERTEBRAE} | {
+    level_of(disc): disc.number for disc in DISCS
+}
 _MIN_VOXELS = 15
 
 
@@ -41,11 +44,14 @@ class LabelledSeries:
     ----------
     places
         Middle of each labelled body and disc, in pixels, by `L4` or `L4/L5`.
+    drawn : ndarray, shape of the volume, uint8
+        Numbers of the structures that were drawn; None where points alone are known.
     """
 
     name: str
     volume: Volume
     places: Mapping[str, Place]
+    drawn: NDArray[np.uint8] | None = None
 
     def disc_places(self) -> dict[str, Place]:
         """Return the places of the discs; halfway between bodies where none is known.
@@ -72,15 +78,19 @@ def whole_series(split: str) -> Iterator[LabelledSeries]:
         folder = row["folder"]
         if folder.startswith("spider_t2space"):
             patient = row["case_id"].removeprefix("spider_")
-            volume = spider.read_volume(patient)
+            volume, codes = spider.read_volume(patient), _DISC_CODES
             drawn = spider.read_disc_instances(patient)
-            places = _places(drawn, _DISC_CODES)
         elif folder.startswith(_WHOLE_SERIES) and row["weighting"].startswith("T2"):
             volume, drawn = _read(spider.SHARED / folder)
-            places = _places(drawn, _LEVEL_CODES)
+            codes = _LEVEL_CODES
         else:
             continue
-        yield LabelledSeries(name=row["case_id"], volume=volume, places=places)
+        yield LabelledSeries(
+            name=row["case_id"],
+            volume=volume,
+            places=_places(drawn, codes),
+            drawn=_numbered(drawn, codes),
+        )
 
 
 def single_slices(split: str) -> Iterator[LabelledSeries]:
@@ -95,13 +105,17 @@ def single_slices(split: str) -> Iterator[LabelledSeries]:
                 np.stack([picture] * 3), np.array([_SLICE_MM, pixel_mm, pixel_mm])
             )
             case = row["case"]
-            mask = folder / "mask_disc_inst" / f"{case}.png"
-            places = (
-                _places(np.asarray(Image.open(mask)), _DISC_CODES)
-                if mask.exists()
-                else points[case]
-            )
-            yield LabelledSeries(name=f"{source} {case}", volume=volume, places=places)
+            mask, name = folder / "mask_disc_inst" / f"{case}.png", f"{source} {case}"
+            if mask.exists():
+                drawn = np.asarray(Image.open(mask))
+                yield LabelledSeries(
+                    name=name,
+                    volume=volume,
+                    places=_places(drawn, _DISC_CODES),
+                    drawn=np.stack([_numbered(drawn, _DISC_CODES)] * 3),
+                )
+            else:
+                yield LabelledSeries(name=name, volume=volume, places=points[case])
 
 
 def _rows(path: Path, split: str) -> list[dict[str, str]]:
@@ -143,3 +157,11 @@ def _places(drawn: NDArray[np.uint8], codes: Mapping[int, str]) -> dict[str, Pla
             row, column = mine.mean(axis=0).tolist()
             places[label] = (row, column)
     return places
+
+
+def _numbered(drawn: NDArray[np.uint8], codes: Mapping[int, str]) -> NDArray[np.uint8]:
+    """Turn the codes of a mask into numbers of structures; 0 for all others."""
+    numbers = np.zeros(256, np.uint8)
+    for code, label in codes.items():
+        numbers[code] = _NUMBERS[label]
+    return numbers[drawn]

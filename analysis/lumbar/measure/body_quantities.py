@@ -33,21 +33,18 @@ _HEIGHTS = (
         ANTERIOR,
         "from front rim to front rim, a tenth of the depth behind the wall",
         lambda one: one.anterior_height_mm,
-        Terms(floor=0.846, blur=0.346),
     ),
     (
         "middle",
         MIDDLE,
         "between the end plates in the middle tenth of the depth",
         lambda one: one.middle_height_mm,
-        None,
     ),
     (
         "posterior",
         POSTERIOR,
         "from rear rim to rear rim",
         lambda one: one.posterior_height_mm,
-        None,
     ),
 )
 
@@ -97,9 +94,8 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
             definition=definition,
             needs=frozenset({Need.BODY_HEIGHTS}),
             in_slices=_in_slices(read),
-            terms=terms,
         )
-        for index, (name, place, definition, read, terms) in enumerate(_HEIGHTS)
+        for index, (name, place, definition, read) in enumerate(_HEIGHTS)
     ),
     Quantity(
         key="body_height_ratio",

@@ -63,7 +63,6 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=interbody_value(lambda one: one.anterior_height_mm),
         definition="the same from front rim to front rim",
         needs=_OUTLINES,
-        terms=Terms(floor=0, share=0.0403, blur=1.14, spread=0.491),
         in_slices=interbody_in_slices(lambda one: one.anterior_height_mm),
     ),
     Quantity(
@@ -94,7 +93,6 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
         needs=_OUTLINES | {Need.BODY_HEIGHTS},
-        terms=Terms(floor=0.962, share=0.0698),
         shown=Shown(head="Lordosis", unit="deg", decimals=0),
     ),
     Quantity(
