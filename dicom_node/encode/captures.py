@@ -15,16 +15,13 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node import __version__
-from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
-    Equipment,
-    contribution,
+    ResultContext,
     set_body_part,
     settle_time,
 )
-from dicom_node.encode.source_attributes import Evidence, code_item, source_item
-from dicom_node.identifiers import MANUFACTURER
+from dicom_node.encode.source_attributes import code_item, source_item
 
 _STRIP_PX = 28
 _STRIP_MARGIN = 24
@@ -40,9 +37,7 @@ _NOTE_WHITE = (235, 235, 235)
 
 def encode_capture(
     page: tuple[int, NDArray[np.uint8]],
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
     related: Sequence[tuple[str, str]] = (),
 ) -> SOPClass:
     """Encode one page as an uncompressed RGB secondary capture.
@@ -58,6 +53,7 @@ def encode_capture(
     ----------
     PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
     """
+    evidence, request = context.evidence, context.request
     number, pixels = page
     encoded = SCImage.from_ref_dataset(
         ref_dataset=evidence.first,
@@ -65,19 +61,10 @@ def encode_capture(
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        series_instance_uid=request.series_uid("sc"),
-        series_number=request.number_of("sc"),
-        sop_instance_uid=request.instance_uid("sc", number),
-        instance_number=number,
-        manufacturer=MANUFACTURER,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[contribution(equipment)],
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,
-        device_serial_number=equipment.serial_number,
-        series_description=request.describe("sc"),
+        contributing_equipment=[context.contribution()],
         patient_orientation=("L", "F"),  # wanted by the library; emptied below
-        specific_character_set=UTF_8,
+        **context.arguments("sc", number=number),
     )
     encoded.copy_patient_and_study_information(evidence.first)
     encoded.ConversionType = "WSD"

@@ -38,9 +38,9 @@ from dicom_node.encode.measurement_items import (
     measurement,
     put_first,
 )
-from dicom_node.encode.result_context import EncodeRequest, Equipment, coded
+from dicom_node.encode.result_context import ResultContext, coded
 from dicom_node.encode.segmentation_object import segment_places, tracking_uid
-from dicom_node.encode.source_attributes import Evidence, from_corner
+from dicom_node.encode.source_attributes import from_corner
 
 Group = (
     MeasurementsAndQualitativeEvaluations
@@ -52,18 +52,12 @@ Group = (
 class GroupWriter:
     """Turns findings into measurement groups; holds what all groups share."""
 
-    def __init__(
-        self,
-        result: AnalysisResult,
-        evidence: Evidence,
-        equipment: Equipment,
-        request: EncodeRequest,
-    ) -> None:
+    def __init__(self, result: AnalysisResult, context: ResultContext) -> None:
         self._segmentation = result.segmentation
-        self._evidence = evidence
-        self._equipment = equipment
-        self._request = request
-        self._places = segment_places(result.segmentation, request.segmentation)
+        self._evidence = context.evidence
+        self._equipment = context.equipment
+        self._request = context.request
+        self._places = segment_places(result.segmentation, self._request.segmentation)
 
     def groups(self, finding: Finding) -> list[Group]:
         """Return one group with all numbers, or one for each place where there is none.

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
-    Equipment,
-    contribution,
+    ResultContext,
     settle_time,
 )
-from dicom_node.encode.source_attributes import Evidence, source_item
-from dicom_node.identifiers import MANUFACTURER
+from dicom_node.encode.source_attributes import source_item
 
 _DOTS_PER_INCH = 150.0
 _JPEG_QUALITY = 95
@@ -28,9 +25,7 @@ _JPEG_QUALITY = 95
 
 def encode_document(
     pages: Sequence[NDArray[np.uint8]],
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
 ) -> SOPClass:
     """Encode all pages as one PDF document.
 
@@ -39,27 +34,19 @@ def encode_document(
     PS3.3 A.45.1, C.24.2 Encapsulated Document. Burned In Annotation (0028,0301) NO:
     pages carry no identity.
     """
+    evidence, request = context.evidence, context.request
     source = evidence.first
     encoded = SOPClass(
         study_instance_uid=source.StudyInstanceUID,
-        series_instance_uid=request.series_uid("pdf"),
-        series_number=request.number_of("pdf"),
-        sop_instance_uid=request.instance_uid("pdf"),
         sop_class_uid=EncapsulatedPDFStorage,
-        instance_number=1,
         modality="DOC",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,  # type: ignore[arg-type]
-        device_serial_number=equipment.serial_number,
-        series_description=request.describe("pdf"),
         content_date=request.content_time.date(),
         content_time=request.content_time.time(),
-        specific_character_set=UTF_8,
+        **context.arguments("pdf"),
     )
     encoded.copy_patient_and_study_information(source)
-    encoded.ContributingEquipmentSequence = [contribution(equipment)]
+    encoded.ContributingEquipmentSequence = [context.contribution()]
     encoded.ConversionType = "WSD"
     encoded.AcquisitionDateTime = None
     encoded.BurnedInAnnotation = "NO"

@@ -24,11 +24,9 @@ from pydicom.dataset import Dataset
 from analysis.contract.measurement import Outline
 from analysis.contract.result import AnalysisResult, Finding
 from dicom_node.encode.copied_attributes import Copier
-from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
-    Equipment,
-    contribution,
+    ResultContext,
     set_body_part,
     settle_time,
 )
@@ -38,7 +36,6 @@ from dicom_node.encode.source_attributes import (
     SourceSeries,
     from_corner,
 )
-from dicom_node.identifiers import MANUFACTURER
 
 _WINDOW_PERCENTILES = (1.0, 99.5)
 _SHOWN_INVERTED = "MONOCHROME1"
@@ -48,9 +45,7 @@ _WHITE = (235, 235, 235)
 def encode_presentations(
     result: AnalysisResult,
     series: SourceSeries,
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
 ) -> Iterator[GrayscaleSoftcopyPresentationState]:
     """Encode one presentation state for each slice on which a finding is outlined.
 
@@ -62,6 +57,7 @@ def encode_presentations(
     PS3.3 A.33.1, C.10.5 (annotations count from the corner of the first pixel),
     C.10.4 (pixel spacing, so that pixels that are not square are shown as they are).
     """
+    evidence, request = context.evidence, context.request
     if series.sources[0].get("PhotometricInterpretation") == _SHOWN_INVERTED:
         return
     drawn = [
@@ -76,8 +72,7 @@ def encode_presentations(
             _Slice(series, evidence, slice_index),
             _annotations(result, here, evidence, request),
             number,
-            equipment,
-            request,
+            context,
         )
         set_body_part(state, evidence.first, request)
         settle_time(state, request)
@@ -144,19 +139,11 @@ def _state(
     shown: _Slice,
     annotations: Sequence[tuple[GraphicLayer, GraphicAnnotation]],
     number: int,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
 ) -> GrayscaleSoftcopyPresentationState:
+    request = context.request
     state = GrayscaleSoftcopyPresentationState(
         referenced_images=[shown.image],
-        series_instance_uid=request.series_uid("gsps"),
-        series_number=request.number_of("gsps"),
-        sop_instance_uid=request.instance_uid("gsps", number),
-        instance_number=number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,  # type: ignore[arg-type]
-        device_serial_number=equipment.serial_number,
         content_label=request.content_label,
         content_description=(
             "Automatic outlines, not verified"
@@ -168,9 +155,8 @@ def _state(
         content_creator_name="lumbar-node^",
         modality_lut_transformation=shown.rescale(),
         voi_lut_transformations=[shown.window()],
-        contributing_equipment=[contribution(equipment)],
-        series_description=request.describe("gsps"),
-        specific_character_set=UTF_8,
+        contributing_equipment=[context.contribution()],
+        **context.arguments("gsps", number=number),
     )
     (area,) = state.DisplayedAreaSelectionSequence
     del area.PresentationPixelAspectRatio

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
 
 from highdicom import (
     AlgorithmIdentificationSequence,
@@ -21,6 +22,8 @@ from pydicom.valuerep import DA, DT, TM
 from analysis.contract.concepts import PRIVATE_SCHEME, Concept
 from analysis.contract.result import Notice, Provenance
 from dicom_node import __version__
+from dicom_node.encode.copied_texts import UTF_8
+from dicom_node.encode.source_attributes import Evidence
 from dicom_node.identifiers import MANUFACTURER, derived_uid
 
 ROLES = ("seg", "sr", "sc", "pdf", "gsps")
@@ -226,6 +229,65 @@ def equipment_of(provenance: Provenance) -> Equipment:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultContext:
+    """What all objects of a result are made with.
+
+    Parameters
+    ----------
+    evidence
+        What they take from the source, and refer to.
+    equipment
+        Ours.
+    request
+        What the job says about them.
+    """
+
+    evidence: Evidence
+    equipment: Equipment
+    request: EncodeRequest
+
+    def arguments(
+        self, role: str, *, number: int = 1, part: int = 1, part_words: str = ""
+    ) -> dict[str, Any]:
+        """Return the arguments that the library's objects of every class take alike.
+
+        Parameters
+        ----------
+        number
+            Instance Number in the series.
+        part
+            Which of the series of one role, each of which has one instance then.
+        part_words
+            In the description of such a series.
+        """
+        return {
+            "series_instance_uid": self.request.series_uid(role, part),
+            "series_number": self.request.number_of(role),
+            "series_description": self.request.describe(role, part_words),
+            "sop_instance_uid": self.request.instance_uid(role, max(number, part)),
+            "instance_number": number,
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": self.equipment.model_name,
+            "software_versions": self.equipment.software_versions,
+            "device_serial_number": self.equipment.serial_number,
+            "specific_character_set": UTF_8,
+        }
+
+    def contribution(self) -> ContributingEquipment:
+        """Name the algorithm as contributing equipment, with its Device UID."""
+        item = ContributingEquipment(
+            manufacturer=MANUFACTURER,
+            purpose_of_reference=codes.DCM.ProcessingEquipment,
+            manufacturer_model_name=self.equipment.model_name,
+            software_versions=self.equipment.software_versions,
+            device_serial_number=self.equipment.serial_number,
+            contribution_description="Analysis that made this result",
+        )
+        item.DeviceUID = self.equipment.device_uid
+        return item
+
+
 def algorithm(equipment: Equipment) -> AlgorithmIdentificationSequence:
     """Identify the algorithm (PS3.3 10.16, CID 7162)."""
     return AlgorithmIdentificationSequence(
@@ -234,20 +296,6 @@ def algorithm(equipment: Equipment) -> AlgorithmIdentificationSequence:
         version=equipment.algorithm_version,
         source=MANUFACTURER,
     )
-
-
-def contribution(equipment: Equipment) -> ContributingEquipment:
-    """Name the algorithm as contributing equipment, with its Device UID."""
-    item = ContributingEquipment(
-        manufacturer=MANUFACTURER,
-        purpose_of_reference=codes.DCM.ProcessingEquipment,
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,
-        device_serial_number=equipment.serial_number,
-        contribution_description="Analysis that made this result",
-    )
-    item.DeviceUID = equipment.device_uid
-    return item
 
 
 @lru_cache(maxsize=_MAX_CONCEPTS)

@@ -20,7 +20,12 @@ from dicom_node.encode.copied_texts import has_room_for
 from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
 from dicom_node.encode.presentation_state import encode_presentations
-from dicom_node.encode.result_context import EncodeRequest, equipment_of, zone_of
+from dicom_node.encode.result_context import (
+    EncodeRequest,
+    ResultContext,
+    equipment_of,
+    zone_of,
+)
 from dicom_node.encode.segmentation_object import encode_segmentations
 from dicom_node.encode.source_attributes import (
     DEIDENTIFICATION,
@@ -116,14 +121,11 @@ def encode_note(
         evidence = prepare((source,))
         request = _of_source(request, evidence)
         page = stamped(draw_note(title, text), request)
-        dataset = encode_capture(
-            (1, page),
-            evidence,
-            equipment_of(
-                Provenance(name="note", version=__version__, weights_sha256="")
-            ),
-            request,
+        note = Provenance(name="note", version=__version__, weights_sha256="")
+        context = ResultContext(
+            evidence=evidence, equipment=equipment_of(note), request=request
         )
+        dataset = encode_capture((1, page), context)
         return _finished(EncodedObject(name="sc_01", dataset=dataset), evidence)
 
 
@@ -149,17 +151,19 @@ def _encode(
     evidence: Evidence,
     request: EncodeRequest,
 ) -> Iterator[EncodedObject]:
-    equipment = equipment_of(result.provenance)
     request = _of_source(request, evidence)
     request = replace(request, notices=(*request.notices, *series.warnings))
     if not result.segmentation.segments or request.edited is not None:
         wanted = tuple(role for role in request.objects if role != "seg")
         request = replace(request, objects=wanted)
+    context = ResultContext(
+        evidence=evidence,
+        equipment=equipment_of(result.provenance),
+        request=request,
+    )
     referenced: list[Dataset] = []
     if "seg" in request.objects:
-        referenced += encode_segmentations(
-            result.segmentation, evidence, equipment, request
-        )
+        referenced += encode_segmentations(result.segmentation, context)
     for number, segmentation in enumerate(referenced, start=1):
         name = "seg" if number == 1 else f"seg_{number:02d}"
         yield EncodedObject(name=name, dataset=segmentation)
@@ -170,21 +174,21 @@ def _encode(
         related.append((Comprehensive3DSRStorage, request.instance_uid("sr")))
     pages = [stamped(page.pixels, request) for page in result.pages]
     captures = [
-        encode_capture(page, evidence, equipment, request, related)
+        encode_capture(page, context, related)
         for page in enumerate(pages, start=1)
         if "sc" in request.objects
     ]
     if reports:
         referenced += captures
-        report = encode_report(result, evidence, equipment, request, referenced)
+        report = encode_report(result, context, referenced)
         yield EncodedObject(name="sr", dataset=report)
     for number, capture in enumerate(captures, start=1):
         yield EncodedObject(name=f"sc_{number:02d}", dataset=capture)
     if "pdf" in request.objects:
-        document = encode_document(pages, evidence, equipment, request)
+        document = encode_document(pages, context)
         yield EncodedObject(name="pdf", dataset=document)
     if "gsps" in request.objects:
-        states = encode_presentations(result, series, evidence, equipment, request)
+        states = encode_presentations(result, series, context)
         for number, state in enumerate(states, start=1):
             yield EncodedObject(name=f"gsps_{number:02d}", dataset=state)
 

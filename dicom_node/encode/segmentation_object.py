@@ -18,19 +18,17 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from analysis.contract.segmentation import Segment, Segmentation
-from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.result_context import (
     EncodeRequest,
-    Equipment,
+    ResultContext,
     algorithm,
     coded,
-    contribution,
     private_scheme,
     set_body_part,
     settle_time,
 )
 from dicom_node.encode.source_attributes import Evidence
-from dicom_node.identifiers import MANUFACTURER, derived_uid
+from dicom_node.identifiers import derived_uid
 
 
 def tracking_uid(request: EncodeRequest, label: str) -> str:
@@ -95,15 +93,13 @@ def _frames_of(segmentation: Segmentation) -> dict[int, int]:
 
 def encode_segmentations(
     segmentation: Segmentation,
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
 ) -> Iterator[SegmentationObject]:
     """Encode a label map on its source's own grid and frames, mostly as one SEG.
 
     Each SEG has a series of its own: OHIF 3.13 shows the last one of a series only.
     """
-    places = segment_places(segmentation, request.segmentation)
+    places = segment_places(segmentation, context.request.segmentation)
     parts = max(place.part for place in places.values())
     for part in range(1, parts + 1):
         numbers = {
@@ -112,9 +108,7 @@ def encode_segmentations(
         yield _encode_part(
             _Part(part=part, parts=parts, numbers=numbers),
             segmentation,
-            evidence,
-            equipment,
-            request,
+            context,
         )
 
 
@@ -134,9 +128,7 @@ class _Part:
 def _encode_part(
     part: _Part,
     segmentation: Segmentation,
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
 ) -> SegmentationObject:
     """Encode some segments of a label map.
 
@@ -147,6 +139,7 @@ def _encode_part(
     PS3.3 A.51, A.102, C.8.20; `docs/` of highdicom, "My viewer won't display": BINARY,
     uncompressed, source grid, derivation references.
     """
+    evidence, request = context.evidence, context.request
     table = np.zeros(_LABELS, dtype=np.uint8)
     for label, number in part.numbers.items():
         table[label] = number
@@ -158,24 +151,15 @@ def _encode_part(
         segmentation_type=_KINDS[request.segmentation],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         segment_descriptions=[
-            _description(segment, part.numbers[segment.number], equipment, request)
+            _description(segment, part.numbers[segment.number], context)
             for segment in segments
         ],
-        series_instance_uid=request.series_uid("seg", part.part),
-        series_number=request.number_of("seg"),
-        sop_instance_uid=request.instance_uid("seg", part.part),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,  # type: ignore[arg-type]
-        device_serial_number=equipment.serial_number,
         content_label=request.content_label,
         content_description="Automatic segmentation, not verified",
         content_creator_name="lumbar-node^",
-        series_description=request.describe("seg", part.told),
         omit_empty_frames=True,
-        contributing_equipment=[contribution(equipment)],
-        specific_character_set=UTF_8,
+        contributing_equipment=[context.contribution()],
+        **context.arguments("seg", part=part.part, part_words=part.told),
     )
     if any(segment.structure.scheme.startswith("99") for segment in segments):
         encoded.CodingSchemeIdentificationSequence = [private_scheme()]
@@ -213,7 +197,7 @@ def _in_source_order(
 
 
 def _description(
-    segment: Segment, number: int, equipment: Equipment, request: EncodeRequest
+    segment: Segment, number: int, context: ResultContext
 ) -> SegmentDescription:
     return SegmentDescription(
         segment_number=number,
@@ -221,9 +205,9 @@ def _description(
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=coded(segment.structure),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm(equipment),
+        algorithm_identification=algorithm(context.equipment),
         anatomic_regions=None if segment.region is None else [coded(segment.region)],
         tracking_id=segment.label,
-        tracking_uid=tracking_uid(request, segment.label),
+        tracking_uid=tracking_uid(context.request, segment.label),
         display_color=CIELabColor.from_rgb(*segment.colour),
     )

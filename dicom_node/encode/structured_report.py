@@ -20,14 +20,13 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.result import AnalysisResult, Finding
-from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.earlier_examination import acquisition_items, other_evidence
 from dicom_node.encode.measurement_groups import GroupWriter
 from dicom_node.encode.measurement_items import comment, decimal, summary
 from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
-    contribution,
+    ResultContext,
     instance_uid,
     private_scheme,
     series_uid,
@@ -42,9 +41,7 @@ _LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
 
 def encode_report(
     result: AnalysisResult,
-    evidence: Evidence,
-    equipment: Equipment,
-    request: EncodeRequest,
+    context: ResultContext,
     referenced: Sequence[Dataset] = (),
 ) -> Comprehensive3DSR:
     """Encode findings as a measurement report.
@@ -61,11 +58,12 @@ def encode_report(
     PS3.16 TID 1500, 1410, 1411, 1501; PS3.3 A.35.13. IHE AI Results: Comprehensive
     3D SR with root TID 1500.
     """
-    writer = GroupWriter(result, evidence, equipment, request)
+    evidence, request = context.evidence, context.request
+    writer = GroupWriter(result, context)
     located = [finding for finding in result.findings if is_located(finding)]
     report = MeasurementReport(
         observation_context=ObservationContext(
-            observer_device_context=_observer(equipment)
+            observer_device_context=_observer(context.equipment)
         ),
         procedure_reported=_procedure(evidence.first, request),
         imaging_measurements=[
@@ -83,22 +81,13 @@ def encode_report(
     encoded = Comprehensive3DSR(
         evidence=[*evidence.images, *referenced],
         content=report[0],
-        series_instance_uid=request.series_uid("sr"),
-        series_number=request.number_of("sr"),
-        sop_instance_uid=request.instance_uid("sr"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=equipment.model_name,
-        software_versions=equipment.software_versions,
-        device_serial_number=equipment.serial_number,
-        series_description=request.describe("sr"),
         is_complete=True,
         is_final=False,
         is_verified=False,
         previous_versions=_predecessor(evidence.first, request),
         coding_schemes=[private_scheme()],
-        contributing_equipment=[contribution(equipment)],
-        specific_character_set=UTF_8,
+        contributing_equipment=[context.contribution()],
+        **context.arguments("sr"),
     )
     encoded.ContentSequence = tree
     if request.compared_with is not None:
