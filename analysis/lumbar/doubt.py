@@ -21,7 +21,10 @@ class Need(Enum):
     BODIES = auto()
     """The outlines of the bodies beside it, by which its direction is known."""
     BODY_HEIGHTS = auto()
-    """The heights of the bodies beside it, or of its own body."""
+    """The heights of the bodies beside it, or of its own body; of a curve, those of the
+    bodies at its ends."""
+    SACRUM = auto()
+    """The upper end plate of S1 alone."""
     CANAL = auto()
     """The outline of the canal."""
     SIGNAL = auto()

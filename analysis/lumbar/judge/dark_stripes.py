@@ -82,9 +82,12 @@ def dark_stripes(
         if touch.dark_below:
             hidden.add(VERTEBRAE[place].number)
     if hidden - edited:
-        scope = Scope(structures=frozenset(hidden - edited), need=Need.BODY_HEIGHTS)
+        bodies = frozenset(hidden - edited)
         text = "the stripe may hide a part of the height"
-        found.append(_void(scope, text))
+        found.append(_void(Scope(structures=bodies, need=Need.BODY_HEIGHTS), text))
+        sacrum = bodies & {VERTEBRAE[0].number}
+        if sacrum:
+            found.append(_void(Scope(structures=sacrum, need=Need.SACRUM), text))
     return tuple(found)
 
 

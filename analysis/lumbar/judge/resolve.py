@@ -146,10 +146,12 @@ def _text(doubts: Sequence[Doubt]) -> str:
     """Return one text for all doubts of a code, with the structures they withhold."""
     named: dict[str, list[str]] = {}
     for doubt in doubts:
-        labels = [
-            level_of(one) for one in reversed(STRUCTURES) if one.number in _sites(doubt)
+        labels = named.setdefault(doubt.text, [])
+        labels += [
+            label
+            for one in reversed(STRUCTURES)
+            if one.number in _sites(doubt) and (label := level_of(one)) not in labels
         ]
-        named.setdefault(doubt.text, []).extend(labels)
     parts = [
         f"{', '.join(labels)} not measured: {text}" if labels else text
         for text, labels in named.items()

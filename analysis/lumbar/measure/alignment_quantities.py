@@ -20,7 +20,7 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         unit=DEGREE,
         read=lordosis_deg,
         definition="from the upper end plate of L1 to that of S1, by their rims; lying",
-        needs=frozenset({Need.BODIES}),
+        needs=frozenset({Need.BODIES, Need.BODY_HEIGHTS}),
         shown=Shown(head="Lordosis L1 to S1", unit="deg", decimals=0),
     ),
     Quantity(
@@ -30,7 +30,7 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         read=sacral_slope_deg,
         definition="how the upper end plate of S1 leans to the front, against the "
         "level of the table, in the plane of the slices; lying",
-        needs=frozenset({Need.BODIES}),
+        needs=frozenset({Need.BODIES, Need.SACRUM}),
         shown=Shown(head="Sacral slope", unit="deg", decimals=0),
     ),
     Quantity(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import CANAL, Structure, level_of
+from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE, Structure, level_of
 from analysis.lumbar.doubt import Need, Scope
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
@@ -19,6 +19,7 @@ from analysis.lumbar.number_or_reason import Missing
 T = TypeVar("T")
 
 _OF_BODIES = frozenset({Need.BODIES, Need.BODY_HEIGHTS})
+_SACRUM, _FIRST_LUMBAR = VERTEBRAE[0], VERTEBRAE[5]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,9 +146,13 @@ class WholeSpine(Site):
     bodies: Mapping[str, SlabMeasurement]
 
     def structures(self, need: Need) -> frozenset[int]:
-        """Return all bodies, all discs, or the canal."""
+        """Return all bodies, those at the ends, all discs, or the canal."""
         if need is Need.DISC:
             return frozenset(level.disc.number for level in self.levels)
-        if need in _OF_BODIES:
+        if need is Need.BODY_HEIGHTS:
+            return frozenset({_FIRST_LUMBAR.number, _SACRUM.number})
+        if need is Need.SACRUM:
+            return frozenset({_SACRUM.number})
+        if need is Need.BODIES:
             return frozenset(body.structure.number for body in self.bodies.values())
         return Site.structures(self, need)

@@ -10,7 +10,7 @@ import pytest
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
-from analysis.lumbar.doubt import Doubt, Effect, Need, of_disc
+from analysis.lumbar.doubt import Doubt, Effect, Need, Scope, of_disc
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.name.name_levels import name_levels
 from tests.support.wedge_spine import Layout, WedgeSpine
@@ -98,6 +98,15 @@ def test_the_height_of_a_body_that_a_stripe_reaches_into_is_doubted(
     assert hidden(case, high_mm, down_mm) == bodies
     edited = frozenset(body.number for body in VERTEBRAE)
     assert hidden(case, high_mm, down_mm, edited) == set()
+
+
+def test_a_stripe_over_l5_s1_may_hide_the_end_plate_of_s1(case: Case) -> None:
+    anatomy, _ = case
+    (low, middle) = (anatomy.levels.planes[NUMBERS[one]] for one in ("L5/S1", "L3/L4"))
+    down_mm = float(low.centre_mm[1] - middle.centre_mm[1])
+    scopes = {doubt.scope for doubt in doubted(case, 26.0, 0.0, down_mm)}
+    sacrum = frozenset({VERTEBRAE[0].number})
+    assert Scope(structures=sacrum, need=Need.SACRUM) in scopes
 
 
 def test_no_stripe_is_seen_where_there_is_none(case: Case) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.doubt import (
     SERIES,
     SIGNAL,
     Doubt,
     Effect,
+    Need,
     Refused,
     Scope,
     of_body_height,
@@ -156,6 +157,24 @@ def test_a_doubt_about_a_body_goes_before_its_loss_of_height() -> None:
         assert str(row.values[key]).startswith("signal_void")
     assert height_losses(crushed)
     assert height_losses(after) == ()
+
+
+@pytest.mark.parametrize(
+    ("need", "body", "gone"),
+    [
+        (Need.BODY_HEIGHTS, VERTEBRAE[0], {"lordosis_l1_s1_deg"}),
+        (Need.BODY_HEIGHTS, VERTEBRAE[3], set()),
+        (Need.BODY_HEIGHTS, VERTEBRAE[5], {"lordosis_l1_s1_deg"}),
+        (Need.SACRUM, VERTEBRAE[0], {"sacral_slope_deg"}),
+    ],
+)
+def test_angles_of_the_spine_rest_on_the_end_plates_that_they_run_between(
+    measured: SpineMeasurements, need: Need, body: Structure, gone: set[str]
+) -> None:
+    scope = Scope(structures=frozenset({body.number}), need=need)
+    after = withheld(measured, [doubt(scope)]).spine
+    keys = {"lordosis_l1_s1_deg", "sacral_slope_deg"}
+    assert {key for key in keys if after.number(key) is None} == gone
 
 
 def test_a_refusal_is_the_outcome_that_the_node_knows(
