@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.acquisition import Acquisition
 from dicom_node.decode import attribute_values
-from dicom_node.decode.headers import frame_groups
+from dicom_node.decode.headers import echo_time_of, frame_groups
 
 _ECHO_PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("GR", "SE")}
 """What Enhanced MR calls in (0018,9008) what MR calls in (0018,0020)."""
@@ -26,7 +26,6 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
     """
     frame = frame_groups(dataset)[0]
     timing = attribute_values.item(frame, "MRTimingAndRelatedParametersSequence")
-    echo = attribute_values.item(frame, "MREchoSequence")
     pulses = attribute_values.text(dataset, "EchoPulseSequence").upper()
     return Acquisition(
         manufacturer=attribute_values.text(dataset, "Manufacturer"),
@@ -37,8 +36,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         dimensions=attribute_values.text(dataset, "MRAcquisitionType").upper(),
         repetition_time_ms=attribute_values.number(timing, "RepetitionTime")
         or attribute_values.number(dataset, "RepetitionTime"),
-        echo_time_ms=attribute_values.number(echo, "EffectiveEchoTime")
-        or attribute_values.number(dataset, "EchoTime"),
+        echo_time_ms=echo_time_of(frame, dataset),
     )
 
 

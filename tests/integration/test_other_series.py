@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from dicom_node.plugins.analyse_series import analyse_series
 from dicom_node.work.encode import encode_series
 from tests.support import regrid, variants
 from tests.support.encoded import REQUEST, by_name
-from tests.support.returned import drawn_in, heights_mm, numbers_of
+from tests.support.returned import Drawn, drawn_in, heights_mm, numbers_of
 from tests.support.variants import Series, fresh, saying, without
 from tests.support.wedge_spine import rotation
 
@@ -140,10 +141,15 @@ class Answer:
         """The SR."""
         return self.results["sr"]
 
-    @property
-    def segmentation(self) -> Dataset:
-        """The SEG."""
-        return self.results["seg"]
+    @cached_property
+    def heights_mm(self) -> dict[str, float]:
+        """Of each structure, by the SR."""
+        return heights_mm(self.report)
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """What the SEG shows."""
+        return drawn_in(self.results["seg"])
 
 
 class Remembering:
@@ -197,10 +203,9 @@ def answers(
 def test_the_numbers_in_the_sr_are_those_of_the_straight_series(
     answers: dict[str, Answer], what: str
 ) -> None:
-    straight, other = answers["straight"], answers[what]
-    expected = heights_mm(straight.report)
+    expected = answers["straight"].heights_mm
     assert set(expected) >= set(DISCS)
-    found = heights_mm(other.report)
+    found = answers[what].heights_mm
     names = DISCS if what in RESAMPLED else expected
     assert {name: found[name] for name in names} == pytest.approx(
         {name: expected[name] for name in names}, abs=MEASURED[what].tolerance_mm
@@ -211,8 +216,7 @@ def test_the_numbers_in_the_sr_are_those_of_the_straight_series(
 def test_the_segments_lie_at_the_same_places_in_the_patient(
     answers: dict[str, Answer], what: str
 ) -> None:
-    straight = drawn_in(answers["straight"].segmentation)
-    other = drawn_in(answers[what].segmentation)
+    straight, other = answers["straight"].drawn, answers[what].drawn
     overlap = straight.agreement(other, MEASURED[what].turn, [*DISCS, "Spinal canal"])
     assert min(overlap.values()) > MEASURED[what].overlap, overlap
 
