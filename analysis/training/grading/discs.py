@@ -151,8 +151,9 @@ def _patient_discs(
         "drawn": _drawn(folder, volume),
         "predicted": segment(examine(volume), networks),
     }
+    # The labels are counted from the body that their readers took for S1.
     anatomies = {
-        outline: Anatomy(tissues=map_, levels=name_levels(map_))
+        outline: Anatomy(tissues=map_, levels=name_levels(map_, s1_is_given=True))
         for outline, map_ in tissues.items()
     }
     features = {
