@@ -18,7 +18,9 @@ from tests.support.peers import Archive, send, wait_until
 from tests.support.variants import Series, fresh
 
 WITHIN_S = 90
-DEATHS = 12
+DEATHS = 6
+"""More than the three times that a series is begun anew whose worker alone dies; twelve
+take a minute and are told of in `docs/reliability.md`."""
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +147,7 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
     assert quick_node.jobs()[0]["instances"] == len(little)
 
 
-def test_the_node_dies_twelve_times_during_the_analysis(
+def test_the_node_dies_again_and_again_during_the_analysis(
     quick_node: Node, archive: Archive, little: Series, tmp_path: Path
 ) -> None:
     # A machine that reboots again and again: no death is the fault of the series.
