@@ -18,6 +18,7 @@ from dicom_node.corrections.match import (
     place,
 )
 from dicom_node.decode.read_file import limits_of
+from dicom_node.errors import JobStateError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
@@ -85,15 +86,25 @@ class Triage:
         # A correction is of the content that was there when it came, also if this was
         # sent once more since then.
         content_since_s = job.content_time_s or series.accepted_at_s
-        for row in rows:
-            if row.state in _UNSETTLED and (
-                not row.corrects or row.accepted_at_s < content_since_s
-            ):
-                self._queue.cancel(row.id)
-                log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
+        rows = tuple(
+            self._given_up(row)
+            if row.state in _UNSETTLED
+            and (not row.corrects or row.accepted_at_s < content_since_s)
+            else row
+            for row in rows
+        )
         older = (row for row in rows if is_with_a_peer(row))
         supersedes = next((row.result_id for row in older), None)
         return self._owe(replace(job, supersedes=supersedes))
+
+    def _given_up(self, row: JobRow) -> JobRow:
+        """Cancel the job of former content, and return it as it is then."""
+        try:
+            row = self._queue.cancel(row.id)
+        except JobStateError:
+            return self._queue.show(row.id)  # it was settled meanwhile
+        log.event("job_superseded", job_id=row.id, series_uid=row.series_uid)
+        return row
 
     def _correction(self, order: TriageOrder, drawn: Drawn) -> TriageOutcome | None:
         """Owe the job that measures from a reader's outlines; None if it is none."""

@@ -217,7 +217,12 @@ class _GoodSeries:
             self._outcome.unserved.append(text)
 
     def _missing(self) -> dict[str, int]:
-        found = Counter(str(one.StudyInstanceUID) for one in self._archive.received)
+        # A sender whose answer came too late sends an instance again.
+        held = {
+            (str(one.StudyInstanceUID), str(one.SOPInstanceUID))
+            for one in self._archive.received
+        }
+        found = Counter(study for study, _ in held)
         return {
             study: found[study] for study in self._studies if found[study] != _OBJECTS
         }

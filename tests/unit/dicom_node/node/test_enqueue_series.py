@@ -27,7 +27,7 @@ from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.plugins.registry import GROUP, Registry
 from dicom_node.receive.events import InstanceStored
 from dicom_node.receive.file_meta import encode_meta, read_meta
-from dicom_node.records import JobState, StoredInstance
+from dicom_node.records import JobRow, JobState, StoredInstance
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout, instance_name
@@ -148,6 +148,27 @@ def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
     latest, older = queue.list()
     assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
     assert queue.job(latest.id).series.revision == 2
+
+
+def test_a_later_revision_is_owed_though_the_older_job_settles_meanwhile(
+    settings: Settings, events: list[InstanceStored]
+) -> None:
+    class LateQueue(TriagingQueue):
+        """Cancels a job that was settled since the caller looked at it."""
+
+        def cancel(self, job_id: str) -> JobRow:
+            super().cancel(job_id)
+            return super().cancel(job_id)
+
+    with LateQueue(settings, Registry({NAME: PLUGIN})) as queue:
+        intake = intake_for(settings, queue)
+        for event in events[:-1]:
+            intake.apply(event, 0.0)
+        intake.tick(QUIET_S)
+        intake.apply(events[-1], 100.0)
+        intake.tick(100.0 + QUIET_S)
+        latest, older = queue.list()
+    assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
 
 
 def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
