@@ -177,7 +177,8 @@ def judge(
         # What is sent can be analysed; only a part of it may not.
         tally.losses.append(f"{where}: rejected, {latest['reason']}")
     if latest["state"] in _FAILED:
-        tally.named[str(latest["reason"]).split(":")[0]] += 1
+        # Of a peer, and why it lacks them; no UIDs and no times.
+        tally.named[": ".join(str(latest["reason"]).split(": ")[:2])] += 1
     for peer, found in held.items():
         _judge_twins(f"{where} at {peer}", found, len(jobs), tally)
         if latest["state"] in _FAILED:
