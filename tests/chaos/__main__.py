@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
-    """Run all batches; the folders of those in which something went wrong are kept.
+    """Run all batches; the folders of those with a fault or a failure are kept.
 
     After each, `table.md` in the folder says how it stands.
     """
@@ -63,11 +63,12 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
                 folder=folder / f"batch-{first // _BATCH}",
                 clock_library=clock_library,
             )
-            before = len(tally.losses) + len(tally.twins) + len(tally.ends)
+            before = tally.gone_wrong + tally.named.total()
             Batch(plan, peers, tally).run()
-            after = len(tally.losses) + len(tally.twins) + len(tally.ends)
+            after = tally.gone_wrong + tally.named.total()
             _say(
-                f"{tally.rounds} rounds, {tally.series} series, {after} faults of ours"
+                f"{tally.rounds} rounds, {tally.series} series, {tally.gone_wrong} "
+                f"faults of ours, {tally.named.total()} named failures"
             )
             so_far = table(tally, duration_s=time.monotonic() - started_s)
             (folder / "table.md").write_text(so_far)

@@ -50,9 +50,14 @@ class Tally:
     ends: list[str] = field(default_factory=list)
 
     @property
+    def gone_wrong(self) -> int:
+        """How often something was lost, came twice, or a node ended by itself."""
+        return len(self.losses) + len(self.twins) + len(self.ends)
+
+    @property
     def is_clean(self) -> bool:
-        """Whether nothing was lost, nothing came twice and no node ended by itself."""
-        return not (self.losses or self.twins or self.ends)
+        """Whether there was no fault."""
+        return self.gone_wrong == 0
 
 
 @dataclass(frozen=True)
