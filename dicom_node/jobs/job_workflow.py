@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
-from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
@@ -33,6 +32,7 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.jobs.unrecorded_end import reporting_unrecorded, unless_database_fails
 from dicom_node.record_codec import Record, from_record, to_record
 from dicom_node.records import Job
 
@@ -100,19 +100,6 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
     )(delivery)
 
 
-@contextmanager
-def reporting_unrecorded(unrecorded: Callable[[], None]) -> Iterator[None]:
-    """Tell of a database that is full, broken or away, which ends the workflow within.
-
-    Only of that: a record that no database would take must not end worker after worker.
-    """
-    try:
-        yield
-    except OperationalError:
-        unrecorded()
-        raise
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Earlier:
     """What came before an attempt to deliver.
@@ -173,6 +160,7 @@ class _Workflows:
                 DBOS.sleep(pause_s)
         return Outcome(verdict=Verdict.FAILED, code=outcome.code, text=outcome.text)
 
+    @unless_database_fails()
     def _analyse(self, job: Job, attempt: int) -> Record:
         log.event("job_started", stage="analyse", attempt=attempt, **_fields(job))
         started = time.monotonic()
@@ -180,6 +168,7 @@ class _Workflows:
         _log_stage(job, "analyse", outcome, started)
         return to_record(outcome)
 
+    @unless_database_fails()
     def _encode(self, job: Job, analysed: Outcome) -> Record:
         started = time.monotonic()
         outcome = given_up() or self._work.encode(job, analysed)
@@ -204,6 +193,7 @@ class _Workflows:
             DBOS.run_step({"name": "settle"}, self._settle, job, peer, outcome)
         return to_record(outcome)
 
+    @unless_database_fails()
     def _send(self, job: Job, peer: str, earlier: _Earlier) -> Record:
         started = time.monotonic()
         lost = given_up()
@@ -243,6 +233,7 @@ class _Workflows:
         )
         return replace(outcome, verdict=Verdict.FAILED, text=text)
 
+    @unless_database_fails()
     def _settle(self, job: Job, peer: str, outcome: DeliveryOutcome) -> None:
         log.event(
             "delivery_settled",
@@ -315,6 +306,7 @@ class _Workflows:
             )
 
 
+@unless_database_fails()
 def _make_way() -> None:
     """Let a job wait where it holds no place among the analyses."""
     job_id = str(DBOS.workflow_id)

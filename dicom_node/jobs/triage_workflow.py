@@ -21,9 +21,10 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.dead_worker import given_up
-from dicom_node.jobs.job_workflow import Work, reporting_unrecorded
+from dicom_node.jobs.job_workflow import Work
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.jobs.unrecorded_end import reporting_unrecorded, unless_database_fails
 from dicom_node.record_codec import Record, from_record, to_record
 
 
@@ -53,6 +54,7 @@ def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
     )(triage)
 
 
+@unless_database_fails()
 def _run_triage(work: Work, order: TriageOrder) -> Record:
     started = time.monotonic()
     lost = given_up()

@@ -243,6 +243,16 @@ def test_another_job_is_done_while_the_machine_is_short_of_something_for_one(
     assert running.done()["analyse starved"] == 1
 
 
+@pytest.mark.parametrize("step", ["analyse", "deliver"])
+def test_a_database_that_is_full_within_a_step_fails_no_job(
+    running: Toy, step: str
+) -> None:
+    job_id = f"full-{step}"
+    running.has(f"full-{step}-{job_id}")
+    running.queue.enqueue(toy_job(job_id))
+    assert running.tended_until_settled(job_id).state is JobState.DONE
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: cannot mount a small disk")
 def test_a_job_whose_step_cannot_be_recorded_goes_on_when_there_is_room(
     tmp_path: Path,

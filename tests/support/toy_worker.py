@@ -4,8 +4,9 @@ Its behaviour follows from files in its folder, so that a test changes it at any
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
 `poison-JOB` kills the process, `short-JOB` lets the machine be short of something,
-`broken-JOB` fails the job, `early-JOB` lets its triage wait, and `late-PEER` begins
-each delivery to a peer a second later, as on a machine that has no time for it.
+`full-STEP-JOB` fills the database once, `broken-JOB` fails the job, `early-JOB` lets
+its triage wait, and `late-PEER` begins each delivery to a peer a second later, as on a
+machine that has no time for it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from dbos import DBOS
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
 from dicom_node.jobs import job_workflow as workflow
@@ -125,6 +127,7 @@ class ToyWork:
 
     def analyse(self, job: Job) -> Outcome:
         self._note(f"analyse {job.id}")
+        self._lose_database(f"analyse-{job.id}")
         if self._has(f"poison-{job.id}"):
             os.kill(os.getpid(), signal.SIGKILL)
         self._hold(job)
@@ -142,6 +145,7 @@ class ToyWork:
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
         self._note(f"deliver {job.id} {peer}")
+        self._lose_database(f"deliver-{job.id}")
         if self._has(f"down-{peer}-{job.id}"):
             return DeliveryOutcome(verdict=Verdict.AGAIN, code="down", text="is down")
         if self._has(f"refusing-{peer}-{job.id}"):
@@ -156,6 +160,14 @@ class ToyWork:
 
     def _has(self, name: str) -> bool:
         return (self._folder / name).exists()
+
+    def _lose_database(self, step: str) -> None:
+        """Fail as a step does that asks a database which is full for a moment."""
+        full = self._folder / f"full-{step}"
+        if full.exists():
+            full.unlink()
+            statement, cause = "INSERT", OSError("disk is full")
+            raise OperationalError(statement, {}, cause)
 
     def _hold(self, job: Job) -> None:
         while self._has(f"slow-{job.id}"):
