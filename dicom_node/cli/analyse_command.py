@@ -50,7 +50,7 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
         corrected=arguments.corrected,
     )
     progress("")
-    _tell(ended)
+    _print_ending(ended)
     if ended.chosen is None:
         complain(f"unsuitable: {ended.report['reason']}: {ended.report['reason_text']}")
         return ExitCode.UNSUITABLE
@@ -86,7 +86,7 @@ def _made(out: Path, folder: Path) -> str:
     return ""
 
 
-def _tell(ended: FolderResult) -> None:
+def _print_ending(ended: FolderResult) -> None:
     for passed in ended.passed_over:
         code, text = passed.reason
         say(f"passed over: series {passed.series_uid}: {code}: {text}")

@@ -38,16 +38,16 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except NodeError as error:
-        return _told(error, str(error), _code(error))
+        return _reported(error, str(error), _code(error))
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except KeyboardInterrupt as error:
-        return _told(error, "interrupted", ExitCode.FAILED)
+        return _reported(error, "interrupted", ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - nobody sees a traceback unasked
         text = f"internal error: {type(error).__name__} (set {_DEBUG}=1 to see where)"
-        return _told(error, text, ExitCode.FAILED)
+        return _reported(error, text, ExitCode.FAILED)
 
 
 def _code(error: NodeError) -> ExitCode:
@@ -58,7 +58,7 @@ def _code(error: NodeError) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _told(error: BaseException, text: str, code: ExitCode) -> ExitCode:
+def _reported(error: BaseException, text: str, code: ExitCode) -> ExitCode:
     if os.environ.get(_DEBUG):
         traceback.print_exception(error)
     complain(text if isinstance(error, SettingsError) else f"lumbar-node: {text}")

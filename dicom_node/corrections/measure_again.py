@@ -186,9 +186,9 @@ def _elsewhere(
     """Return the structures of those parts of our SEG that were not corrected."""
     if first is None:
         return ()
-    told = set(read_segmentation_header(outlines).labels)
+    labels = set(read_segmentation_header(outlines).labels)
     parts = [
         read_segmentation_header(path).labels
         for path in sorted(layout.job_outbox(first).glob("seg*.dcm"))
     ]
-    return tuple(label for part in parts if told.isdisjoint(part) for label in part)
+    return tuple(label for part in parts if labels.isdisjoint(part) for label in part)

@@ -72,11 +72,11 @@ class Canvas:
         """
         if not self.shared:
             return
-        told = (
+        pairs = (
             f"{self.names[one - 1]} and {self.names[two - 1]} share {count} voxels"
             for (one, two), count in sorted(self.shared.items())
         )
-        text = f"segments overlap: {'; '.join(told)}"
+        text = f"segments overlap: {'; '.join(pairs)}"
         raise OutlinesRefusedError(reason="overlapping_segments", text=text)
 
     def _place(

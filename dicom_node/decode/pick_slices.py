@@ -119,13 +119,13 @@ def _without(
     left_out: list[LeftOut],
 ) -> tuple[InstanceHeader, ...]:
     """Return the headers of which nothing else is said; all, if there is none."""
-    told = [(header, what_else(header)) for header in headers]
-    kept = tuple(header for header, what in told if not what)
+    others = [(header, what_else(header)) for header in headers]
+    kept = tuple(header for header, what in others if not what)
     if not kept:
         return tuple(headers)
     left_out += [
         LeftOut(sop_instance_uid=header.sop_instance_uid, what=what)
-        for header, what in told
+        for header, what in others
         if what
     ]
     return kept

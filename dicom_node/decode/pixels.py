@@ -201,12 +201,12 @@ def _check_complete(instance: Dataset, syntax: UID) -> None:
 
 def _check_size(instance: Dataset, codestream: bytes, syntax: UID) -> None:
     """Refuse a code stream of another size before a decoder makes room for it."""
-    told = codestream_size(codestream)
+    stated = codestream_size(codestream)
     rows, columns = (
         attribute_values.whole(instance, key) or 0 for key in ("Rows", "Columns")
     )
-    if told is not None and told != (rows, columns):
-        why = f"the code stream is of {told[0]} x {told[1]}"
+    if stated is not None and stated != (rows, columns):
+        why = f"the code stream is of {stated[0]} x {stated[1]}"
         raise _unreadable(syntax, f"{why}, the header tells {rows} x {columns}")
 
 

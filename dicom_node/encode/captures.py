@@ -36,16 +36,19 @@ _NOTE_WHITE = (235, 235, 235)
 
 
 def encode_capture(
-    page: tuple[int, NDArray[np.uint8]],
+    pixels: NDArray[np.uint8],
     context: ResultContext,
+    number: int = 1,
     related: Sequence[tuple[str, str]] = (),
 ) -> SOPClass:
     """Encode one page as an uncompressed RGB secondary capture.
 
     Parameters
     ----------
-    page
-        Instance number, from 1, and the picture: ndarray, shape (H, W, 3), uint8.
+    pixels : ndarray, shape (H, W, 3), uint8
+        The page.
+    number
+        Instance number, from 1.
     related
         SOP class and instance UIDs of the results that say the same in other forms.
 
@@ -54,7 +57,6 @@ def encode_capture(
     PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
     """
     evidence, request = context.evidence, context.request
-    number, pixels = page
     encoded = SCImage.from_ref_dataset(
         ref_dataset=evidence.first,
         pixel_array=np.ascontiguousarray(pixels),

@@ -91,7 +91,7 @@ class GroupWriter:
             elif "ContentSequence" not in number:
                 put_first(number, SourceImageForMeasurement(*self._image(finding)))
             append(group[0], number)
-        _tell_rest(group[0], finding)
+        _add_rest(group[0], finding)
         return [group]
 
     def _without_numbers(
@@ -101,7 +101,7 @@ class GroupWriter:
             **self._named(finding),
             referenced_region=ImageRegion(**self._drawn(finding)),
         )
-        _tell_rest(planar[0], finding)
+        _add_rest(planar[0], finding)
         if segment is None:
             return [planar]
         volumetric = VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -191,7 +191,7 @@ class GroupWriter:
         return slice_index, centre[np.newaxis, :]
 
 
-def _tell_rest(group: Dataset, finding: Finding) -> None:
+def _add_rest(group: Dataset, finding: Finding) -> None:
     append_grades(group, finding.grades)
     append_unmeasured(group, finding.unmeasured)
     append_changes(group, finding.changes)

@@ -125,7 +125,7 @@ def encode_note(
         context = ResultContext(
             evidence=evidence, equipment=equipment_of(note), request=request
         )
-        dataset = encode_capture((1, page), context)
+        dataset = encode_capture(page, context)
         return _finished(EncodedObject(name="sc_01", dataset=dataset), evidence)
 
 
@@ -174,8 +174,8 @@ def _encode(
         related.append((Comprehensive3DSRStorage, request.instance_uid("sr")))
     pages = [stamped(page.pixels, request) for page in result.pages]
     captures = [
-        encode_capture(page, context, related)
-        for page in enumerate(pages, start=1)
+        encode_capture(page, context, number, related)
+        for number, page in enumerate(pages, start=1)
         if "sc" in request.objects
     ]
     if reports:

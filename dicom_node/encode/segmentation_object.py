@@ -121,7 +121,7 @@ class _Part:
     numbers: Mapping[int, int]
 
     @property
-    def told(self) -> str:
+    def words(self) -> str:
         return f"{self.part}/{self.parts}" if self.parts > 1 else ""
 
 
@@ -159,12 +159,12 @@ def _encode_part(
         content_creator_name="lumbar-node^",
         omit_empty_frames=True,
         contributing_equipment=[context.contribution()],
-        **context.arguments("seg", part=part.part, part_words=part.told),
+        **context.arguments("seg", part=part.part, part_words=part.words),
     )
     if any(segment.structure.scheme.startswith("99") for segment in segments):
         encoded.CodingSchemeIdentificationSequence = [private_scheme()]
     organisation = derived_uid(
-        "dimension organisation", request.job_id, *filter(None, [part.told])
+        "dimension organisation", request.job_id, *filter(None, [part.words])
     )
     for item in (
         *encoded.DimensionOrganizationSequence,

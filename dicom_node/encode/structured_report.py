@@ -73,7 +73,7 @@ def encode_report(
     )
     said = [*summary(result, request), *map(comment, _sentences(result, request))]
     _insert_before_library(report[0].ContentSequence, said)
-    _tell_acquisition(report[0].ContentSequence, evidence)
+    _insert_acquisition(report[0].ContentSequence, evidence)
     # The document copies its content and searches it, three times over: half a second
     # for nothing, as every image that we refer to stands in the evidence. So it is
     # given an empty tree first.
@@ -106,7 +106,7 @@ def _insert_before_library(
         content.insert(place, item)
 
 
-def _tell_acquisition(content: ContentSequence, evidence: Evidence) -> None:
+def _insert_acquisition(content: ContentSequence, evidence: Evidence) -> None:
     """Say first in the group of images what is true of all of them."""
     (library,) = (
         item

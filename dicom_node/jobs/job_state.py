@@ -53,10 +53,10 @@ def digests_needed(status: WorkflowStatus) -> Mapping[str, str]:
         return {order.id: order.series.digest}
     job = job_of(status)
     needed = {job.id: job.series.digest}
-    told = job.correction
-    if told is not None:
-        corrected = [one for one in (told.former, told.first) if one]
-        needed.update(dict.fromkeys(corrected, told.first_digest))
+    correction = job.correction
+    if correction is not None:
+        corrected = [one for one in (correction.former, correction.first) if one]
+        needed.update(dict.fromkeys(corrected, correction.first_digest))
     return needed
 
 
@@ -174,13 +174,13 @@ def lacking_peers(row: JobRow) -> tuple[str, ...]:
     if row.state not in _MAY_LACK:
         return ()
     return tuple(
-        peer for peer, told in row.deliveries if told.partition(" ")[0] in _GIVEN_UP
+        peer for peer, state in row.deliveries if state.partition(" ")[0] in _GIVEN_UP
     )
 
 
 def is_delivering(row: JobRow) -> bool:
     """Tell whether results are being delivered, or wait for the next attempt."""
-    return any(told in _WAITING.values() for _, told in row.deliveries)
+    return any(state in _WAITING.values() for _, state in row.deliveries)
 
 
 def is_discarded(status: WorkflowStatus) -> bool:

@@ -161,7 +161,7 @@ def _repeated(series: ReceivedSeries) -> TriageOrder:
 
 def _log_not_enqueued(order: TriageOrder, error: NodeError) -> None:
     log.error(
-        "series_not_owed",
+        "series_not_enqueued",
         series_uid=order.series.series_uid,
         error_code=error.code,
         reason=str(error),

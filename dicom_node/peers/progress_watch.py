@@ -88,12 +88,12 @@ class ProgressWatch:
             self._end_s = min(self._end_s, time.monotonic() + _ABORT_S)
 
     def _run(self) -> None:
-        is_told = False
+        is_logged = False
         while not self._closed.wait(max(self._left_s(), _SHUT_AGAIN_S)):
             if self._left_s() > 0:
                 continue
-            if not (is_told or self._is_aborted):
-                is_told = True
+            if not (is_logged or self._is_aborted):
+                is_logged = True
                 log.warning(
                     "association_cut_off",
                     peer=self._peer,

@@ -129,7 +129,7 @@ def analyse_folder(
         series = candidate.series
         tell(f"analysing {len(series.paths)} instances of {series.series_uid}")
         try:
-            with _failure_told(out, series):
+            with _failure_reported(out, series):
                 analysed = (
                     analyse_series(series.paths, plugin, threads=threads)
                     if corrected is None
@@ -143,7 +143,7 @@ def analyse_folder(
         tell("writing the results")
         notices = (*_unreadable(found), *_left_out(candidates[tried:]))
         passed_over += _not_needed(candidates[tried:])
-        with _failure_told(out, series):
+        with _failure_reported(out, series):
             report = _write(out, (series, corrected), analysed, notices)
         return FolderResult(
             report=report,
@@ -338,7 +338,7 @@ def _disk_errors(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _failure_told(out: Path, series: FolderSeries) -> Iterator[None]:
+def _failure_reported(out: Path, series: FolderSeries) -> Iterator[None]:
     """Leave a report that says `failed` if the series is not to blame."""
     try:
         with _our_errors():
