@@ -1,4 +1,7 @@
-"""The report where an archive shows it as text: DCMTK's dsrdump and dsr2html."""
+"""The report where an archive shows it as text: DCMTK's dsrdump and dsr2html.
+
+It is in the character set of its source, and they write UTF-8.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ READ_IN_ORDER = (
 
 
 def test_a_dump_tells_the_summary_first_then_every_disc(report: Path) -> None:
-    done = run_dcmtk("dsrdump", "+Pl", str(report))
+    done = run_dcmtk("dsrdump", "+U8", "+Pl", str(report))
     assert done.returncode == 0, done.stderr
     assert in_order(done.stdout, READ_IN_ORDER)
     assert "王^小东" in done.stdout
@@ -58,7 +61,7 @@ def test_a_page_of_html_tells_the_summary_first_then_every_disc(
     report: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "sr.html"
-    done = run_dcmtk("dsr2html", str(report), str(page))
+    done = run_dcmtk("dsr2html", "+U8", str(report), str(page))
     assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
     assert in_order(text, READ_IN_ORDER)
