@@ -79,11 +79,13 @@ class ArrivingSeries:
 
     def add(self, instance: StoredInstance) -> bool:
         """Take an instance; tell whether what the series now holds has changed."""
-        versions = self.versions.setdefault(instance.sop_instance_uid, {})
-        was_last = bool(versions) and next(reversed(versions)) == instance.sha256
-        versions.pop(instance.sha256, None)
-        versions[instance.sha256] = instance
-        return not was_last
+        versions = self.versions.get(instance.sop_instance_uid, {})
+        was_last = next(reversed(versions), None)
+        others = [one for one in versions.values() if one.sha256 != instance.sha256]
+        # What an acceptor that died left unsaid is older than what another has told of.
+        in_order = sorted((*others, instance), key=order_of_arrival)
+        self.versions[instance.sop_instance_uid] = {one.sha256: one for one in in_order}
+        return in_order[-1].sha256 != was_last
 
     def arrive(self, now_s: float) -> _Round:
         """Note that an instance came, which opens a round if none is open."""

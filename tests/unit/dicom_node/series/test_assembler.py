@@ -346,6 +346,18 @@ def test_what_a_dead_acceptor_stored_a_second_time_and_left_unsaid_is_told() -> 
     assert desk.assembler.sent_again(105) == [replace(complete, instances=(again,))]
 
 
+def test_what_a_dead_acceptor_left_unsaid_is_no_later_than_what_another_stored() -> (
+    None
+):
+    desk = Desk()
+    later = instance("1", content="later", generation=2)
+    desk.sent(0, later)
+    earlier = instance("1", content="earlier", generation=1)
+    desk.assembler.restore([earlier], (), 1)
+    (complete,) = desk.tick(120)
+    assert complete.instances == (later,)
+
+
 def test_what_brings_new_content_is_not_told_as_sent_again() -> None:
     desk = Desk()
     desk.sent(0, instance("1"), instance("2"))
@@ -470,7 +482,7 @@ def test_a_restart_gives_content_that_comes_back_the_same_digest_and_number() ->
     killed_after_it = Desk()
     killed_after_it.assembler.restore([second, back], completed, 300)
     assert killed_after_it.tick(360) == []
-    killed_after_it.sent(400, second)
+    killed_after_it.sent(400, instance("1", content="b", at_s=3))
     (fourth,) = killed_after_it.tick(405)
     assert fourth.revision == 4
 
