@@ -81,11 +81,13 @@ class ArrivingSeries:
         """Take an instance; tell whether what the series now holds has changed."""
         versions = self.versions.get(instance.sop_instance_uid, {})
         was_last = next(reversed(versions), None)
-        others = [one for one in versions.values() if one.sha256 != instance.sha256]
-        # What an acceptor that died left unsaid is older than what another has told of.
-        in_order = sorted((*others, instance), key=order_of_arrival)
-        self.versions[instance.sop_instance_uid] = {one.sha256: one for one in in_order}
-        return in_order[-1].sha256 != was_last
+        # Acceptors report on their own: what one stored first may be known last.
+        latest: dict[str, StoredInstance] = {}
+        for one in sorted((*versions.values(), instance), key=order_of_arrival):
+            latest.pop(one.sha256, None)
+            latest[one.sha256] = one
+        self.versions[instance.sop_instance_uid] = latest
+        return next(reversed(latest)) != was_last
 
     def arrive(self, now_s: float) -> _Round:
         """Note that an instance came, which opens a round if none is open."""

@@ -136,16 +136,23 @@ def test_a_series_is_owed_once_it_was_quiet(
     assert not intake.is_collecting
 
 
-def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
+def revised(
     settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
-) -> None:
+) -> tuple[JobRow, ...]:
+    """Let a series be complete, and once more with one instance more."""
     intake = intake_for(settings, queue)
     for event in events[:-1]:
         intake.apply(event, 0.0)
     intake.tick(QUIET_S)
     intake.apply(events[-1], 100.0)
     intake.tick(100.0 + QUIET_S)
-    latest, older = queue.list()
+    return queue.list()
+
+
+def test_a_later_revision_gives_up_the_older_job_that_is_not_settled(
+    settings: Settings, queue: TriagingQueue, events: list[InstanceStored]
+) -> None:
+    latest, older = revised(settings, queue, events)
     assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
     assert queue.job(latest.id).series.revision == 2
 
@@ -161,13 +168,7 @@ def test_a_later_revision_is_owed_though_the_older_job_settles_meanwhile(
             return super().cancel(job_id)
 
     with LateQueue(settings, Registry({NAME: PLUGIN})) as queue:
-        intake = intake_for(settings, queue)
-        for event in events[:-1]:
-            intake.apply(event, 0.0)
-        intake.tick(QUIET_S)
-        intake.apply(events[-1], 100.0)
-        intake.tick(100.0 + QUIET_S)
-        latest, older = queue.list()
+        latest, older = revised(settings, queue, events)
     assert (older.state, latest.state) == (JobState.CANCELLED, JobState.WAITING)
 
 

@@ -358,6 +358,16 @@ def test_what_a_dead_acceptor_left_unsaid_is_no_later_than_what_another_stored()
     assert complete.instances == (later,)
 
 
+def test_content_that_came_last_stays_the_last_whoever_reports_its_first_copy() -> None:
+    desk = Desk()
+    last = instance("1", content="a", generation=3)
+    desk.sent(0, instance("1", content="b", generation=2))
+    desk.sent(0, last)
+    desk.sent(0, instance("1", content="a", generation=1))
+    (complete,) = desk.tick(5)
+    assert complete.instances == (last,)
+
+
 def test_what_brings_new_content_is_not_told_as_sent_again() -> None:
     desk = Desk()
     desk.sent(0, instance("1"), instance("2"))
