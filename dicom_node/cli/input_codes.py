@@ -223,8 +223,8 @@ REFUSALS = (
     InputCode("mixed_spacing", "different Pixel Spacing", "separate them"),
     InputCode(
         "several_volumes",
-        "several pictures at each place; the text says in what they differ, as echo "
-        "time",
+        "several pictures at each place, or slices closer than their headers state; "
+        "the text says in what they differ, as echo time",
         "send one volume as a series",
     ),
     InputCode("doubled_position", "some places have two pictures", "send it again"),

@@ -1,9 +1,10 @@
-"""Decode files in a process of its own: `python -I decoder_process.py FILE …`.
+"""Decode pixels in a process of its own: `python -I decoder_process.py < PIXELS`.
 
 GDCM, the only decoder for lossless JPEG under a licence that we can ship, dies of
-broken data with the process that it runs in. The arrays follow each other on standard
-output in NumPy's format. This file imports nothing of the node, so that it runs as a
-script.
+broken data with the process that it runs in. On standard input DICOM files follow each
+other, each behind its length in 8 bytes, little endian; the arrays follow each other on
+standard output in NumPy's format. This file imports nothing of the node, so that it
+runs as a script.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ MACHINE_TROUBLE = 75
 
 
 def main() -> None:
-    """Write the stored values of every file named."""
+    """Write the stored values of every file."""
     warnings.simplefilter("ignore")
-    for path in sys.argv[1:]:
-        dataset = dcmread(path)
+    files = sys.stdin.buffer
+    while length := files.read(8):
+        file = io.BytesIO(files.read(int.from_bytes(length, "little")))
+        dataset = dcmread(file, force=True)  # it has no preamble
         dataset.pixel_array_options(decoding_plugin=PLUGIN, correct_unused_bits=False)
         content = (
             io.BytesIO()

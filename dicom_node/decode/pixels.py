@@ -8,11 +8,10 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
     HTJ2K,
@@ -84,6 +83,8 @@ _NEEDED = {
     "PhotometricInterpretation": "Photometric Interpretation",
     "SamplesPerPixel": "Samples per Pixel",
 }
+_OF_PIXELS = (*_NEEDED, "Rows", "Columns", "HighBit", "NumberOfFrames", "PixelData")
+"""What a decoder needs."""
 _BITS_PER_BYTE = 8
 
 
@@ -132,7 +133,7 @@ def decode(instances: Sequence[Dataset]) -> Iterator[NDArray[np.generic]]:
     Parameters
     ----------
     instances
-        As read from their files, which must still be there.
+        As read from their files.
 
     Yields
     ------
@@ -232,11 +233,9 @@ def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
     try:
         for instance in instances:
             _check_complete(instance, _syntax(instance))
-        child = subprocess.run(  # noqa: S603 - our own script; paths, no shell
-            [
-                *(sys.executable, "-I", decoder_process.__file__),
-                *(str(Path(str(each.filename)).absolute()) for each in instances),
-            ],
+        child = subprocess.run(  # noqa: S603 - our own script, no shell
+            [sys.executable, "-I", decoder_process.__file__],
+            input=b"".join(map(_pixel_file, instances)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=_ISOLATED_TIMEOUT_S,
@@ -255,6 +254,22 @@ def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
     except _UNDECODABLE as error:
         raise_for_machine(error)
         raise _unreadable(syntax, type(error).__name__) from error
+
+
+def _pixel_file(instance: Dataset) -> bytes:
+    """Return a file of the pixels alone, behind its length.
+
+    Not the file that came: its delimiters may have been set right in memory.
+    """
+    pixels = Dataset()
+    for keyword in _OF_PIXELS:
+        if keyword in instance:
+            pixels[keyword] = instance[keyword]
+    pixels.file_meta = FileMetaDataset()
+    pixels.file_meta.TransferSyntaxUID = _syntax(instance)
+    content = io.BytesIO()
+    pixels.save_as(content)
+    return len(content.getbuffer()).to_bytes(8, "little") + content.getvalue()
 
 
 def rescale(

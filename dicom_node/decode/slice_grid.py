@@ -23,6 +23,9 @@ _SAME_POSITION_MM = 0.01
 _UNEVEN_TOLERANCE = 0.05
 """Largest deviation of a gap from the usual one, as a part of it: a missing slice makes
 1.0, positions rounded to 0.1 mm at 2 mm spacing make 0.05."""
+_WOVEN = 1.5
+"""Stated distance of two slices, as a part of the measured one, from which on the
+slices cannot be of one stack: between those of one lie those of another."""
 _SHEAR_TOLERANCE_PIXELS = 0.5
 """Largest offset in the plane of a slice from where the grid puts it."""
 
@@ -43,6 +46,9 @@ class Slice:
         Rows, columns.
     thickness_mm
         Stated distance to the next slice, else thickness; used for a lone slice only.
+    stated_spacing_mm
+        Distance to the next slice as stated, or at least the thickness of a slice that
+        was excited alone; None where nothing tells.
     """
 
     instance: int
@@ -52,6 +58,7 @@ class Slice:
     pixel_spacing_mm: tuple[float, float] | None
     shape: tuple[int, int]
     thickness_mm: float | None = None
+    stated_spacing_mm: float | None = None
 
 
 def arrange(slices: Sequence[Slice]) -> tuple[tuple[int, ...], Frame]:
@@ -190,7 +197,20 @@ def _slice_spacing(slices: Sequence[Slice], depths_mm: NDArray[np.float64]) -> f
             f"(tolerance {_UNEVEN_TOLERANCE:.0%})"
         )
         raise GeometryError(reason="uneven_spacing", text=text)
+    _refuse_woven(slices, usual)
     return float(depths_mm[-1] - depths_mm[0]) / (len(slices) - 1)
+
+
+def _refuse_woven(slices: Sequence[Slice], spacing_mm: float) -> None:
+    """Refuse several stacks of which the slices of one lie between those of another."""
+    stated_mm = min((each.stated_spacing_mm or 0.0 for each in slices), default=0.0)
+    if stated_mm < _WOVEN * spacing_mm:
+        return
+    text = (
+        f"slices lie {spacing_mm:.2f} mm apart where {stated_mm:.2f} mm are stated, as "
+        "if several series were woven into one"
+    )
+    raise GeometryError(reason="several_volumes", text=text)
 
 
 def _refuse_doubled(count: int, *, positions: int) -> None:

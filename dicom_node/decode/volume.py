@@ -356,6 +356,10 @@ def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
     if rows < 1 or columns < 1:
         text = f"{rows} rows, {columns} columns; expected at least 1"
         raise PixelDataError(reason="unsupported_pixels", text=text)
+    between_mm = attribute_values.number(measures, "SpacingBetweenSlices")
+    thickness_mm = attribute_values.number(measures, "SliceThickness")
+    # Slices of a 3D acquisition may be made to overlap by half.
+    is_planar = attribute_values.text(instance, "MRAcquisitionType") == "2D"
     return Slice(
         instance=index,
         frame=number,
@@ -363,8 +367,8 @@ def _slice(instance: Dataset, index: int, frame: Dataset, number: int) -> Slice:
         orientation=orientation_of(frame),
         pixel_spacing_mm=spacing_of(frame),
         shape=(rows, columns),
-        thickness_mm=attribute_values.number(measures, "SpacingBetweenSlices")
-        or attribute_values.number(measures, "SliceThickness"),
+        thickness_mm=between_mm or thickness_mm,
+        stated_spacing_mm=between_mm or (thickness_mm if is_planar else None),
     )
 
 

@@ -237,6 +237,36 @@ def test_two_series_woven_into_one_stack_are_refused_by_their_echo_times(
     assert caught.value.reason == "mixed_weighting"
 
 
+@pytest.mark.parametrize(
+    ("stated", "is_refused"),
+    [
+        ({"SpacingBetweenSlices": 8}, True),
+        ({"SpacingBetweenSlices": None, "SliceThickness": 7}, True),
+        ({"SpacingBetweenSlices": None, "SliceThickness": 4.4}, False),
+        (
+            {
+                "SpacingBetweenSlices": None,
+                "SliceThickness": 8,
+                "MRAcquisitionType": "3D",
+            },
+            False,
+        ),
+        ({"SpacingBetweenSlices": 4, "SliceThickness": 8}, False),
+    ],
+)
+def test_slices_closer_than_their_headers_state_are_of_two_series(
+    tmp_path: Path, stated: dict[str, Any], is_refused: bool
+) -> None:
+    """Of a 3D acquisition they may be made to overlap, and a stated spacing rules."""
+    datasets = series(**{"MRAcquisitionType": "2D", **stated})
+    if not is_refused:
+        read(tmp_path, datasets)
+        return
+    with pytest.raises(GeometryError, match=r"4\.00 mm apart") as caught:
+        read_volume(write_series(tmp_path, datasets))
+    assert caught.value.reason == "several_volumes"
+
+
 def test_frames_of_two_echo_times_are_refused(tmp_path: Path) -> None:
     dataset = build_enhanced(VOXELS, frame_of(SHAPE))
     for number, groups in enumerate(dataset.PerFrameFunctionalGroupsSequence):

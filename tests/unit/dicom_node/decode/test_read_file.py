@@ -330,6 +330,18 @@ def test_delimiters_are_set_right(
         assert (code.CodeValue, code.CodeMeaning) == ("T-1234", "words")
 
 
+def test_lossless_jpeg_behind_mended_delimiters_is_decoded(tmp_path: Path) -> None:
+    """Its decoder runs in another process, and gets what was mended here."""
+    straight = build_series(VOXELS, frame_of(SHAPE))
+    paths = write_series(tmp_path, straight, syntax="1.2.840.10008.1.2.4.70")
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    written = odd_series.a_stray_end_of_an_item([*map(dcmread, paths)], odd)
+    decoded = read_volume(written)
+    assert [warning.code for warning in decoded.warnings] == ["delimiters_mended"]
+    assert np.array_equal(decoded.volume.voxels, read_volume(paths).volume.voxels)
+
+
 def test_a_sequence_that_cannot_be_ended_is_named_with_its_instance(
     tmp_path: Path,
 ) -> None:
