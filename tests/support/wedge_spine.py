@@ -38,7 +38,9 @@ _S1_HEIGHT_MM, _S1_DEPTH_MM = 24.0, 32.0
 _BONE = (Tissue.BODY, Tissue.S1)
 _HOLLOW_SHARES = (0.12, 0.65, 0.88)
 """Of the depth of an end plate: where a hollow begins, is deepest and ends."""
-_SUBPIXELS = 5
+_FIFTHS = (np.arange(5) + 0.5) / 5 - 0.5
+_SUBPIXELS_AT = np.array([(row, column) for row in _FIFTHS for column in _FIFTHS])
+"""Row and column from the centre of a pixel."""
 _NOISE = 2.0
 
 
@@ -146,29 +148,12 @@ class WedgeSpine:
     ) -> NDArray[np.float64]:
         """Return the share of each tissue in the pixels of one slice (6, R, C)."""
         shares = np.zeros((len(Tissue), *shape[1:]))
-        rows, columns = np.mgrid[0 : shape[1], 0 : shape[2]]
-        pixels = np.stack([np.full(rows.shape, index), rows, columns], axis=-1)
-        centres = frame.to_mm(pixels) @ self.turn
-        reach = float(frame.spacing_mm[1:].max())
-        steps = (np.arange(_SUBPIXELS) + 0.5) / _SUBPIXELS - 0.5
-        offsets = [(0.0, row, column) for row in steps for column in steps]
+        cut = _Slice(frame=frame, shape=shape, index=index, turn=self.turn)
         for kind, corners, side_mm in self.polygons():
-            low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
-            yz = centres[..., 1:]
-            near = ((yz > low) & (yz < high)).all(axis=-1)
-            near &= np.abs(centres[..., 0]) <= side_mm
-            depth_mm = _depth(yz[near], corners)
-            share = (depth_mm > 0).astype(np.float64)
-            edge = np.abs(depth_mm) < reach
-            points = [frame.to_mm(pixels[near][edge] + o) @ self.turn for o in offsets]
-            share[edge] = (_depth(np.stack(points)[..., 1:], corners) > 0).mean(axis=0)
+            near, share = cut.share(corners, side_mm)
             shares[kind][near] += share
         for corners in self.hollows():
-            low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
-            near = ((centres[..., 1:] > low) & (centres[..., 1:] < high)).all(axis=-1)
-            near &= np.abs(centres[..., 0]) <= _BODY_SIDE_MM
-            points = [frame.to_mm(pixels[near] + o) @ self.turn for o in offsets]
-            share = (_depth(np.stack(points)[..., 1:], corners) > 0).mean(axis=0)
+            near, share = cut.share(corners, _BODY_SIDE_MM)
             for kind in _BONE:
                 shares[kind][near] *= 1 - share
             shares[Tissue.DISC][near] += share
@@ -198,6 +183,49 @@ class WedgeSpine:
             for index in range(grid.shape[0])
         ]
         return np.stack(slices).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Slice:
+    """One slice of a series, seen from the frame of the spine."""
+
+    frame: Frame
+    shape: tuple[int, int, int]
+    index: int
+    turn: Vector
+
+    def share(
+        self, corners: Vector, side_mm: float
+    ) -> tuple[tuple[slice, slice], Vector]:
+        """Return a window around a convex polygon, and its share in each pixel there.
+
+        The pixels on its edge are sampled at 25 points each.
+        """
+        steps = self.turn.T @ (self.frame.directions * self.frame.spacing_mm)
+        first = self.turn.T @ self.frame.origin_mm + steps[:, 0] * self.index
+        reach = float(self.frame.spacing_mm[1:].max())
+        near = self._window(corners, reach, first[1:], steps[1:, 1:])
+        row, column = (axis[..., None] for axis in np.ogrid[near])
+        centres = first + row * steps[:, 1] + column * steps[:, 2]
+        normals = _inward(corners)
+        depths = centres[..., 1:] @ normals.T - (corners * normals).sum(axis=1)
+        depth_mm = depths.min(axis=-1)
+        share = (depth_mm > 0).astype(np.float64)
+        edge = np.abs(depth_mm) < reach
+        moves = _SUBPIXELS_AT @ steps[1:, 1:].T @ normals.T
+        share[edge] = ((depths[edge][:, None] + moves).min(axis=-1) > 0).mean(axis=-1)
+        share[np.abs(centres[..., 0]) > side_mm] = 0.0
+        return near, share
+
+    def _window(
+        self, corners: Vector, reach: float, first: Vector, steps: Vector
+    ) -> tuple[slice, slice]:
+        low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
+        box = np.array([low, high, (low[0], high[1]), (high[0], low[1])])
+        places = np.linalg.solve(steps, (box - first).T)
+        start = np.clip(np.floor(places.min(axis=1)), 0, self.shape[1:]).astype(int)
+        stop = np.clip(np.ceil(places.max(axis=1)) + 1, 0, self.shape[1:]).astype(int)
+        return slice(start[0], stop[0]), slice(start[1], stop[1])
 
 
 def map_of(grid: SagittalGrid, planes: NDArray[np.uint8]) -> TissueMap:
@@ -241,16 +269,13 @@ def _behind(spot: Vector, up: Vector) -> tuple[Vector, Vector]:
     return spot + _back(up) * near, spot + _back(up) * far
 
 
-def _depth(points: Vector, corners: Vector) -> Vector:
-    """Return how deep points (y, z) lie in a convex polygon; negative outside (mm)."""
-    middle = corners.mean(axis=0)
-    depths = []
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        along = (end - start) / np.linalg.norm(end - start)
-        across = np.array([-along[1], along[0]])
-        inward = across if (middle - start) @ across > 0 else -across
-        depths.append((points - start) @ inward)
-    return np.asarray(np.min(depths, axis=0))
+def _inward(corners: Vector) -> Vector:
+    """Return the normals (y, z) of the edges of a convex polygon, to the inside."""
+    along = np.roll(corners, -1, axis=0) - corners
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    inside = ((corners.mean(axis=0) - corners) * across).sum(axis=1, keepdims=True) > 0
+    return np.where(inside, across, -across)
 
 
 HEAD, FEET = np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0])
