@@ -38,7 +38,7 @@ class Peer(ABC):
 
     def wait(self) -> None:
         """Return once it listens."""
-        wait_until(lambda: listens(self.port), within_s=60, what=f"{self.name} listens")
+        wait_until(lambda: listens(self.port), what=f"{self.name} listens")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes."""

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from tests.support import variants
 from tests.support.node_process import PROGRAM
+from tests.support.peers import WITHIN_S
 from tests.support.tracing import untraced
 from tests.support.variants import AXIAL, T1, Change, Series, fresh
 
@@ -42,7 +43,7 @@ def analyse(
         [PROGRAM, "analyse", str(folder), "--out", str(out), *map(str, options)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WITHIN_S,
         check=False,
         env=untraced(),
     )
@@ -191,7 +192,7 @@ def test_a_series_called_t1_is_measured_alone_and_without_its_signal(
 @pytest.mark.parametrize("words", [[], ["analyse"], ["analyse", "/nowhere", "--out"]])
 def test_wrong_usage_exits_with_2_and_no_traceback(words: list[str]) -> None:
     done = subprocess.run(
-        [PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False
+        [PROGRAM, *words], capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     assert done.returncode == WRONG_USAGE
     assert "Traceback" not in done.stderr

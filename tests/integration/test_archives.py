@@ -159,7 +159,7 @@ def qrscp(tmp_path: Path) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: listens(port), within_s=20, what="dcmqrscp listens")
+        wait_until(lambda: listens(port), what="dcmqrscp listens")
         yield port
     finally:
         process.terminate()

@@ -242,11 +242,9 @@ def test_a_gpu_that_is_not_there_is_a_warning_and_no_dead_worker(
     assert "computes on the CPU" in warned["reason"]
 
 
-def jobs_of(
-    node: Node, series_uids: Sequence[str], *, within_s: float = 60
-) -> list[dict[str, Any]]:
+def jobs_of(node: Node, series_uids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the jobs of these series once all are settled."""
-    rows = node.settled_series(series_uids, within_s=within_s)
+    rows = node.settled_series(series_uids)
     return [rows[uid] for uid in series_uids]
 
 
@@ -282,7 +280,7 @@ def test_each_series_that_cannot_be_measured_is_rejected_with_its_reason(
     made = {what: case.make(little) for what, case in REJECTED.items()}
     sent = {what: str(one[0].SeriesInstanceUID) for what, one in made.items()}
     dcmsend(variants.write_all(tmp_path, made.values()), node.port)
-    jobs = node.settled_series(sent.values(), within_s=120)
+    jobs = node.settled_series(sent.values())
     outcomes = {what: jobs[uid]["state"] for what, uid in sent.items()}
     assert outcomes == dict.fromkeys(REJECTED, "rejected")
     for what, case in REJECTED.items():

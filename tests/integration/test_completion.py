@@ -52,13 +52,13 @@ def test_an_aborted_transfer_is_waited_for_and_the_count_of_an_old_study_is_beli
         node.settings["series"] = {"quiet_s": 0.5, "max_wait_s": 3}
         with node:
             send(series[:half], node.port, release=False)
-            wait_until(partial(has_settled, node, 1), within_s=90, what="job 1")
+            wait_until(partial(has_settled, node, 1), what="job 1")
             # Now nothing is complete because it was quiet.
             node.stop()
             node.settings["series"] = {"quiet_s": 600, "max_wait_s": 600}
             node.start()
             send(series[half:], node.port)
-            wait_until(partial(has_settled, node, 2), within_s=90, what="job 2")
+            wait_until(partial(has_settled, node, 2), what="job 2")
             first, second = completions(node)
             job_ids = jobs_named(node)
     assert (first["completion"], first["level"]) == ("max-wait", "warning")

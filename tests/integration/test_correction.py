@@ -28,8 +28,6 @@ from tests.support.peers import (
 from tests.support.returned import heights_mm, numbers_of
 from tests.support.variants import Series, fresh
 
-WITHIN_S = 120
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Orthanc, Node]]:
@@ -61,7 +59,7 @@ def store(orthanc: Orthanc, path: Path) -> None:
 
 def job_of(node: Node, series_uid: str) -> dict[str, Any]:
     """Return the job of a series once it is settled."""
-    return node.settled_series([series_uid], within_s=WITHIN_S)[series_uid]
+    return node.settled_series([series_uid])[series_uid]
 
 
 def objects_in(orthanc: Orthanc, folder: Path) -> dict[str, list[Dataset]]:
@@ -175,7 +173,7 @@ def assert_no_loop(node: Node, objects: dict[str, list[Dataset]]) -> None:
         for one in found
         if one.Manufacturer == "lumbar-node"
     }
-    jobs = node.settled_series(own, within_s=WITHIN_S)
+    jobs = node.settled_series(own)
     assert {job["state"] for job in jobs.values()} == {"rejected"}
     assert sum(job["state"] == "done" for job in node.jobs()) == 2
 
@@ -268,7 +266,6 @@ def test_each_correction_replaces_the_last_report_and_new_content_all_of_them(
     send(series, node.port)
     wait_until(
         lambda: len(reports_about(archive, series)) >= 4,
-        within_s=WITHIN_S,
         what="the report of the new content",
     )
     first, second, third, fourth = reports_about(archive, series)
@@ -297,7 +294,7 @@ def test_what_is_no_correction_of_ours_is_refused_with_the_reason(
     }
     send(sent.values(), node.port)
     uids = {str(one.SeriesInstanceUID): code for code, one in sent.items()}
-    jobs = node.settled_series(uids, within_s=WITHIN_S)
+    jobs = node.settled_series(uids)
     assert {job["state"] for job in jobs.values()} == {"rejected"}
     reasons = {code: jobs[uid]["reason"] for uid, code in uids.items()}
     for code, reason in reasons.items():
@@ -326,7 +323,7 @@ def test_a_series_that_left_the_spool_is_asked_for_and_the_job_can_be_retried(
         found = [length_in(report) for report in reports_about(archive, series)]
         return 7.0 in found
 
-    wait_until(edited, within_s=WITHIN_S, what="the corrected report")
+    wait_until(edited, what="the corrected report")
 
 
 def test_the_node_dies_while_it_measures_a_correction(
@@ -345,7 +342,7 @@ def test_the_node_dies_while_it_measures_a_correction(
             for row in node.events()
         )
 
-    wait_until(runs, within_s=WITHIN_S, what="the correction begins")
+    wait_until(runs, what="the correction begins")
     node.kill()
     held.unlink()
     node.start()

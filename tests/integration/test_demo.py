@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
+from tests.support.peers import WITHIN_S
 from tests.support.tracing import untraced
-
-WITHIN_S = 180
 
 
 def demo(root: Path) -> subprocess.CompletedProcess[str]:
@@ -46,7 +44,6 @@ def assert_shown(done: subprocess.CompletedProcess[str], root: Path) -> None:
     assert left_running(root) == []
 
 
-@pytest.mark.timeout(2 * WITHIN_S)
 def test_the_demo_passes_after_one_that_was_killed(root: Path) -> None:
     first = subprocess.Popen(
         [sys.executable, str(root / "deploy" / "demo" / "demo.py")],

@@ -28,7 +28,6 @@ from tests.support.variants import Series, fresh, saying
 pytestmark = pytest.mark.peer
 
 DCIODVFY = str(Path(sys.executable).with_name("dciodvfy"))
-WITHIN_S = 140
 THEN, NOW, DAYS = "20240101", "20250201", 397
 SHRUNK = 0.8
 
@@ -82,7 +81,7 @@ class Site:
                     rows[row["series_uid"]] = row
             return rows.keys() >= set(uids.values())
 
-        wait_until(settled, within_s=WITHIN_S, what="the jobs settle", every_s=0.3)
+        wait_until(settled, what="the jobs settle", every_s=0.3)
         assert {rows[uid]["state"] for uid in uids.values()} == {"done"}
         outbox = Path(self.node.settings["spool"]["folder"]) / "outbox"
         return {
@@ -368,7 +367,7 @@ def test_a_worker_that_is_killed_while_it_asks_asks_again(
         )
 
     _send(series, site.node.port, "TESTPACS", "LUMBAR_AI")
-    wait_until(lambda: begun() == 1, within_s=WITHIN_S, what="the job begins")
+    wait_until(lambda: begun() == 1, what="the job begins")
     for worker in site.node.workers():
         worker.send_signal(signal.SIGKILL)
     told = site.examine({"killed": series})["killed"]["follow_up"]

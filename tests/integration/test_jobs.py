@@ -98,7 +98,6 @@ def test_a_worker_killed_during_the_delivery_does_not_analyse_again(toy: Toy) ->
     toy.has_not("down-beta-one")
     wait_until(
         lambda: toy.queue.show("one").state is JobState.DELIVERING,
-        within_s=10,
         what="delivery",
     )
     toy.kill()
@@ -203,7 +202,6 @@ def test_a_peer_that_refused_is_retried_while_another_is_waited_for(
     running.wait_done("deliver halved alpha")
     wait_until(
         lambda: "halved" in {row.id for row in running.queue.lacking("alpha")},
-        within_s=10,
         what="alpha lacks it",
     )
     assert running.queue.show("halved").state is JobState.DELIVERING
@@ -267,9 +265,7 @@ def test_a_job_whose_step_cannot_be_recorded_goes_on_when_there_is_room(
             fill(disk)
             pid = toy.worker.child.pid
             toy.has_not("slow-one")
-            wait_until(
-                lambda: not toy.worker.child.is_alive, within_s=60, what="it gives way"
-            )
+            wait_until(lambda: not toy.worker.child.is_alive, what="it gives way")
             (disk / "filler").unlink()
             assert toy.tended_until_settled("one").state is JobState.DONE
             assert toy.worker.child.pid != pid
@@ -332,7 +328,7 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_go_on(
         toy.tend()
         return {toy.queue.show("bad").state, toy.queue.show("good").state} <= settled
 
-    wait_until(both_settled, within_s=90, what="both jobs settle")
+    wait_until(both_settled, what="both jobs settle")
     bad = toy.queue.show("bad")
     assert bad.state is JobState.FAILED
     assert bad.reason.startswith(f"worker_crashed: the worker ended {MAX_LOSSES + 1} ")
@@ -378,7 +374,7 @@ def test_a_running_analysis_ends_when_its_job_is_cancelled_and_the_next_one_runs
         toy.tend()
         return toy.worker.child.pid not in {pid, None}
 
-    wait_until(is_replaced, within_s=30, what="the worker is replaced")
+    wait_until(is_replaced, what="the worker is replaced")
     assert time.monotonic() - started_s < 10 + 5  # and a loaded machine is slow
     assert toy.tended_until_settled("next").state is JobState.DONE
     assert toy.queue.show("unwanted").state is JobState.CANCELLED

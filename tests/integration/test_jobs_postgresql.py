@@ -11,7 +11,7 @@ from dicom_node.jobs.dbos_setup import executor_id
 from dicom_node.records import JobState
 from tests.support import phantom_plugin
 from tests.support.node_process import node_for
-from tests.support.peers import Archive, echo
+from tests.support.peers import WITHIN_S, Archive, echo
 from tests.support.postgresql import programs, server
 from tests.support.toy_worker import Toy, toy_job
 
@@ -96,7 +96,7 @@ def test_a_second_node_on_the_database_is_refused_with_both_names(
             node.settings["database"] = url
         with first:
             second.start(wait=False)
-            assert second.process.wait(30) == 1
+            assert second.process.wait(WITHIN_S) == 1
             refusal = second.log.read_text()
             assert str(tmp_path / "first" / "spool") in refusal
             assert str(tmp_path / "second" / "spool") in refusal

@@ -14,10 +14,9 @@ import pytest
 
 from tests.support import phantom_plugin, variants
 from tests.support.node_process import Node, node_for
-from tests.support.peers import Archive, send, wait_until
+from tests.support.peers import WITHIN_S, Archive, send, wait_until
 from tests.support.variants import Series, fresh
 
-WITHIN_S = 90
 DEATHS = 6
 """More than the three times that a series is begun anew whose worker alone dies; twelve
 take a minute and are told of in `docs/reliability.md`."""
@@ -82,7 +81,7 @@ def has_settled(node: Node, count: int) -> bool:
 
 def assert_results_arrived_once(node: Node, archive: Archive) -> None:
     """Check that one job is done and that no object came as two."""
-    (job,) = node.wait_settled(1, within_s=WITHIN_S)
+    (job,) = node.wait_settled(1)
     assert job["state"] == "done"
     kinds = Counter(str(found.SOPClassUID.name) for found in archive.received)
     assert {"Segmentation Storage", "Comprehensive 3D SR Storage"} <= set(kinds)
@@ -100,9 +99,7 @@ def test_the_worker_dies_during_the_analysis(
     node: Node, archive: Archive, series: Series
 ) -> None:
     send(series, node.port)
-    wait_until(
-        lambda: state_of_only_job(node) == "running", within_s=30, what="job runs"
-    )
+    wait_until(lambda: state_of_only_job(node) == "running", what="job runs")
     for worker in node.workers():
         worker.send_signal(signal.SIGKILL)
     assert_results_arrived_once(node, archive)
@@ -116,7 +113,7 @@ def test_the_node_dies_while_it_receives(
     quick_node.kill()
     quick_node.start()
     send(little[5:], quick_node.port)
-    jobs = quick_node.wait_settled(1, within_s=WITHIN_S)
+    jobs = quick_node.wait_settled(1)
     # Whole, or in two revisions when the first half was called complete meanwhile.
     latest = max(jobs, key=lambda job: job["instances"])
     assert (latest["instances"], latest["state"]) == (len(little), "done")
@@ -134,10 +131,9 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
         if process.pid in started:
             process.suspend()
     quick_node.process.kill()
-    quick_node.process.wait(10)
+    quick_node.process.wait(WITHIN_S)
     wait_until(
         lambda: quick_node.processes_left() == [],
-        within_s=10,
         what="no process is left",
     )
     # Nobody knows whether the sender would have sent more.
@@ -161,7 +157,7 @@ def test_the_node_dies_again_and_again_during_the_analysis(
 
     for death in range(1, DEATHS + 1):
         what = f"the analysis begins, time {death}"
-        wait_until(partial(has_begun, death), within_s=WITHIN_S, what=what)
+        wait_until(partial(has_begun, death), what=what)
         quick_node.kill()
         if death == DEATHS:
             held.unlink()
@@ -174,7 +170,7 @@ def test_the_node_dies_during_the_delivery(
 ) -> None:
     archive.abort_at = 2
     send(little, quick_node.port)
-    wait_until(lambda: archive.requests >= 2, within_s=60, what="delivery begins")
+    wait_until(lambda: archive.requests >= 2, what="delivery begins")
     quick_node.kill()
     archive.abort_at = None
     quick_node.start()
@@ -188,7 +184,6 @@ def test_a_peer_that_is_down_gets_its_results_when_it_comes_up(
     send(little, quick_node.port)
     wait_until(
         lambda: state_of_only_job(quick_node) == "delivering",
-        within_s=60,
         what="delivery begins",
     )
     archive.start()
@@ -199,10 +194,10 @@ def test_late_instances_make_a_second_job_that_says_its_revision(
     quick_node: Node, archive: Archive, little: Series
 ) -> None:
     send(little[:7], quick_node.port)
-    quick_node.wait_settled(1, within_s=WITHIN_S)
+    quick_node.wait_settled(1)
     send(little[7:], quick_node.port)
-    wait_until(lambda: len(quick_node.jobs()) == 2, within_s=30, what="a second job")
-    jobs = quick_node.wait_settled(2, within_s=WITHIN_S)
+    wait_until(lambda: len(quick_node.jobs()) == 2, what="a second job")
+    jobs = quick_node.wait_settled(2)
     assert {job["instances"] for job in jobs} == {7, len(little)}
     reports = [found for found in archive.received if found.Modality == "SR"]
     assert len({str(found.SOPInstanceUID) for found in reports}) == 2
@@ -217,9 +212,7 @@ def test_content_that_comes_back_after_another_supersedes_it(
         dataset.ImageComments = "the same instances with other content"
     for count, content in enumerate((little, other, little), start=1):
         send(content, quick_node.port)
-        wait_until(
-            partial(has_settled, quick_node, count), within_s=30, what=f"job {count}"
-        )
+        wait_until(partial(has_settled, quick_node, count), what=f"job {count}")
     latest, second, first = quick_node.jobs()
     assert [job["revision"] for job in (first, second, latest)] == [1, 2, 3]
     reports = [found for found in archive.received if found.Modality == "SR"]
@@ -239,7 +232,6 @@ def test_a_node_stopped_during_an_analysis_ends_in_time_and_goes_on_later(
     send(little, quick_node.port)
     wait_until(
         lambda: any(row["event"] == "job_started" for row in quick_node.events()),
-        within_s=30,
         what="the analysis begins",
     )
     start = time.monotonic()
@@ -266,12 +258,12 @@ def test_one_worker_ends_what_two_had_begun_when_the_node_was_killed(
         rows = [row for row in quick_node.events() if row["event"] == "job_started"]
         return len({row["job_id"] for row in rows}) == 2
 
-    wait_until(both_run, within_s=60, what="both analyses begin")
+    wait_until(both_run, what="both analyses begin")
     quick_node.kill()
     held.unlink()
     quick_node.settings["work"] = {"processes": 1}
     quick_node.start()
-    jobs = quick_node.wait_settled(2, within_s=WITHIN_S)
+    jobs = quick_node.wait_settled(2)
     assert [job["state"] for job in jobs] == ["done", "done"]
     for series in (little, other):
         assert len(archive.results_of(series)) == len(archive.received) / 2
@@ -283,6 +275,4 @@ def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:
     # A promise of the command line, not a measurement.
     assert time.monotonic() - start < 10
     # Python's own resource tracker ends by itself, once it sees that the node has.
-    wait_until(
-        lambda: quick_node.processes_left() == [], within_s=5, what="no process is left"
-    )
+    wait_until(lambda: quick_node.processes_left() == [], what="no process is left")

@@ -112,7 +112,7 @@ def test_what_others_made_is_kept_out_with_a_reason_and_the_series_is_measured(
             every = [one for made in others.values() for one in made]
             both = [*every, *good]
             assert send(both, node.port) == [SUCCESS] * len(both)
-            jobs = node.settled_series([measured, *sent.values()], within_s=120)
+            jobs = node.settled_series([measured, *sent.values()])
     assert jobs[measured]["state"] == "done"
     assert len(archive.received) == len(archive.results_of(good)) == 3
     for what, uid in sent.items():

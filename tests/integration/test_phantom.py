@@ -15,7 +15,6 @@ from tests.support.phantom_plugin import NAME, make_installed
 from tests.support.variants import AXIAL, SEGMENTATION, Series, fresh
 
 GIVE_UP_AFTER_S = 1.0
-WITHIN_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +53,7 @@ def test_a_plugin_is_served_and_a_poison_series_is_given_up(
     uid = str(poison[0].SeriesInstanceUID)
     with phantom_node(tmp_path, archive, PHANTOM_POISON=uid) as node:
         send([*poison, *good, *axial], node.port)
-        rows = {
-            row["series_uid"]: row for row in node.wait_settled(3, within_s=WITHIN_S)
-        }
+        rows = {row["series_uid"]: row for row in node.wait_settled(3)}
         listed = node.command("jobs", "list", "--json")
         assert echo(node.port)
     assert {row["series_uid"]: row for row in json.loads(listed.stdout)} == rows
@@ -79,7 +76,7 @@ def test_one_peer_refuses_seg_and_aborts_and_the_other_has_it_all(
         phantom_node(tmp_path, archive, picky) as node,
     ):
         send(series, node.port)
-        (row,) = node.wait_settled(1, within_s=WITHIN_S)
+        (row,) = node.wait_settled(1)
         assert row["state"] == "failed"
         assert row["deliveries"]["pacs"] == "stored"
         assert "seg.dcm: the peer accepts no such SOP class" in row["reason"]
@@ -92,11 +89,11 @@ def test_one_peer_refuses_seg_and_aborts_and_the_other_has_it_all(
         picky.start()
         shown = node.command("jobs", "retry", row["id"][:8], "--json")
         assert json.loads(shown.stdout)["state"] == "delivering"
-        node.wait_settled(1, within_s=WITHIN_S)
+        node.wait_settled(1)
         picky.abort_at = None
         retried = node.command("jobs", "retry", row["id"])
         assert retried.returncode in {0, 1}, retried.stderr
-        (row,) = node.wait_settled(1, within_s=WITHIN_S)
+        (row,) = node.wait_settled(1)
     assert row["state"] == "done"
     assert sorted(picky.classes()) == sorted(archive.classes())
     assert len(archive.received) == 3
@@ -109,7 +106,7 @@ def test_an_unsuitable_series_brings_a_note_where_the_route_asks_for_one(
     node.settings["routes"][0]["when_unsuitable"] = "note"
     with node:
         send(fresh(bundled), node.port)
-        (row,) = node.wait_settled(1, within_s=WITHIN_S)
+        (row,) = node.wait_settled(1)
         done = node.command("jobs", "show", row["id"])
     assert (row["state"], row["deliveries"]) == ("rejected", {"pacs": "stored"})
     assert "too_few_slices: 9 slices, 100 are needed" in done.stdout
@@ -127,7 +124,7 @@ def test_a_broken_plugin_fails_its_jobs_and_stops_nobody(
     node = node_for(tmp_path / "node", archive, analysis=NAME, environment=environment)
     with node:
         send(fresh(bundled), node.port)
-        (row,) = node.wait_settled(1, within_s=WITHIN_S)
+        (row,) = node.wait_settled(1)
         checked = node.command("check")
         assert echo(node.port)
     assert row["state"] == "failed"

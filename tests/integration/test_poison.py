@@ -114,7 +114,7 @@ def of_slices(series: Series, count: int) -> Series:
 
 
 def rows_by_series(node: Node, count: int) -> dict[str, dict[str, object]]:
-    rows = node.wait_settled(count, within_s=240)
+    rows = node.wait_settled(count)
     assert len(rows) == count
     return {row["series_uid"]: row for row in rows}
 
@@ -125,7 +125,6 @@ def modules_of(node: Node, folder: Path) -> set[str]:
     path = folder / str(node.process.pid)
     wait_until(
         lambda: path.exists() and path.read_text().endswith("all\n"),
-        within_s=10,
         what="the supervisor tells its modules",
     )
     return set(path.read_text().splitlines())

@@ -231,14 +231,13 @@ def test_one_association_too_many_is_rejected_for_now(tmp_path: Path) -> None:
     with Acceptors(tmp_path, options=options, processes=2) as node:
         wait_until(
             lambda: sum(isinstance(e, AssociationClosed) for e in node.events) >= 1,
-            within_s=5,
         )
         with opened(node.port, sop_class=MR), opened(node.port, sop_class=MR) as second:
             with opened(node.port, sop_class=MR) as third:
                 assert _rejection(third) == (2, 3, 2)
             assert echo(node.port)
             second.release()
-            wait_until(lambda: _stores(node), within_s=5, what="a slot is free")
+            wait_until(lambda: _stores(node), what="a slot is free")
 
 
 def _stores(node: Acceptors) -> bool:
@@ -346,9 +345,7 @@ def test_a_uid_with_path_characters_harms_nothing(node: Acceptors) -> None:
     own = str(dataset.SOPInstanceUID).encode()
     content = encoded(dataset).replace(own, uid.encode().ljust(len(own), b"\0"))
     assert store_raw(content, node.port, sop_uid=uid) == 0x0000
-    wait_until(
-        lambda: any(item.sop_instance_uid == uid for item in node.stored), within_s=5
-    )
+    wait_until(lambda: any(item.sop_instance_uid == uid for item in node.stored))
     assert all(path.is_relative_to(node.layout.inbox) for path in node.files())
 
 
@@ -570,7 +567,7 @@ def test_silent_clients_give_their_descriptors_to_a_sender(tmp_path: Path) -> No
         for _ in range(20):
             silent = socket.create_connection((HOST, node.port), timeout=5)
             clients.enter_context(silent)
-        wait_until(lambda: echo(node.port), within_s=20, what="C-ECHO is answered")
+        wait_until(lambda: echo(node.port), what="C-ECHO is answered")
         assert node.running[0].is_alive()
 
 
@@ -598,7 +595,7 @@ def test_a_killed_acceptor_has_acknowledged_nothing_that_is_not_there(
             assert status_of(read_pdu(connection)) == 0x0000
             acknowledged.add(uid)
         connection.sendall(store_pdus(encoded(found), uid)[:-100])
-        wait_until(lambda: any(node.layout.tmp.iterdir()), within_s=5)
+        wait_until(lambda: any(node.layout.tmp.iterdir()))
         os.kill(node.running[0].pid or 0, signal.SIGKILL)
         with pytest.raises((EOFError, ConnectionError)):
             read_pdu(connection)
@@ -634,7 +631,6 @@ def test_events_come_in_the_order_in_which_things_happened(tmp_path: Path) -> No
                 isinstance(node.events[-1], AssociationClosed)
                 and len(node.events) >= before + 4
             ),
-            within_s=5,
         )
         opened, first, second, closed = node.events[-4:]
         assert isinstance(opened, AssociationOpened)
@@ -687,7 +683,7 @@ def test_an_association_that_was_not_released_is_told_as_such(
             if isinstance(event, AssociationClosed) and event.association_id in own
         ]
 
-    wait_until(lambda: bool(endings()), within_s=5)
+    wait_until(lambda: bool(endings()))
     assert endings() == [ending]
     assert not ending.is_release
 
@@ -703,5 +699,4 @@ def test_a_sender_that_falls_silent_is_told_as_silent(tmp_path: Path) -> None:
                 isinstance(node.events[-1], AssociationClosed)
                 and node.events[-1].ending is AssociationEnding.SILENT
             ),
-            within_s=5,
         )

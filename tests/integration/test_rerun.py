@@ -36,10 +36,8 @@ def sent_again(node: Node, series: Series, jobs: int) -> list[dict[str, Any]]:
     """Send a series once more, and return the jobs once it was looked at."""
     before = triages(node)
     send(series, node.port)
-    wait_until(
-        lambda: triages(node) > before, within_s=60, what="the series is triaged"
-    )
-    return node.wait_settled(jobs, within_s=60)
+    wait_until(lambda: triages(node) > before, what="the series is triaged")
+    return node.wait_settled(jobs)
 
 
 def by_uid(results: Sequence[Dataset]) -> dict[str, Dataset]:
@@ -76,7 +74,7 @@ def forget_all(node: Node) -> None:
     assert node.stop() == 0
     node.settings["spool"]["keep_days"] = 1e-6
     node.start()
-    wait_until(lambda: node.jobs() == [], within_s=60, what="all is forgotten")
+    wait_until(lambda: node.jobs() == [], what="all is forgotten")
     assert node.stop() == 0
     node.settings["spool"]["keep_days"] = 3
     node.start()
@@ -90,7 +88,7 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
     node: Node, archive: Archive, series: Series
 ) -> None:
     send(series, node.port)
-    (rejected,) = node.wait_settled(1, within_s=60)
+    (rejected,) = node.wait_settled(1)
     assert rejected["state"] == "rejected"
     assert len(sent_again(node, series, 1)) == 1
 
@@ -103,7 +101,7 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
     sent_again(node, series, 2)
     asked = node.command("jobs", "rerun", rows[0]["id"])
     assert asked.returncode == 0, asked.stderr
-    wait_until(lambda: triages(node) == 5, within_s=60, what="the re-run is triaged")
+    wait_until(lambda: triages(node) == 5, what="the re-run is triaged")
     assert {row["id"] for row in node.wait_settled(2)} == {row["id"] for row in rows}
     assert len(archive.received) == RESULTS
 
@@ -111,7 +109,7 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
     restart(node, segmentation="labelmap")
     asked = node.command("jobs", "rerun", rows[0]["id"][:8])
     assert asked.returncode == 0, asked.stderr
-    node.wait_settled(3, within_s=60)
+    node.wait_settled(3)
     other = by_uid(archive.received[RESULTS:])
     assert len(other) == RESULTS
     assert first.keys().isdisjoint(other)
@@ -126,12 +124,12 @@ def test_a_series_that_comes_back_after_retention_gets_the_same_results(
 ) -> None:
     restart(node, accept={"body_part": []})
     send(series, node.port)
-    node.wait_settled(1, within_s=60)
+    node.wait_settled(1)
     first = by_uid(archive.received)
     assert len(first) == RESULTS
     forget_all(node)
     send(series, node.port)
-    (row,) = node.wait_settled(1, within_s=60)
+    (row,) = node.wait_settled(1)
     assert row["state"] == "done"
     assert by_uid(archive.received[RESULTS:]) == first
     assert all(one.TimezoneOffsetFromUTC for one in first.values())

@@ -39,9 +39,9 @@ def test_what_a_peer_lacks_is_kept_and_the_rest_goes_also_early_when_the_disk_fi
             outbox = spool / "outbox" / owed["id"]
 
             restart(node, keep_days=SHORTEST_DAYS)
-            wait_until(lambda: not any((spool / "inbox").iterdir()), within_s=60)
+            wait_until(lambda: not any((spool / "inbox").iterdir()))
             assert outbox.is_dir()
-            wait_until(lambda: bool(told(node, "results_undelivered")), within_s=60)
+            wait_until(lambda: bool(told(node, "results_undelivered")))
             (*_, last) = told(node, "results_undelivered")
             assert last["peer"] == "pacs"
             assert last["bytes"] > 0
@@ -54,13 +54,13 @@ def test_what_a_peer_lacks_is_kept_and_the_rest_goes_also_early_when_the_disk_fi
             assert row["state"] == "done"
 
             send(fresh(bundled), node.port)
-            wait_until(lambda: any((spool / "inbox").iterdir()), within_s=60)
+            wait_until(lambda: any((spool / "inbox").iterdir()))
             node.wait_settled(2)
             # A disk that is never free enough, and nothing is too old.
             restart(node, keep_days=3, free_early_below_gb=1e9)
-            wait_until(lambda: not any((spool / "inbox").iterdir()), within_s=60)
-            wait_until(lambda: not any((spool / "outbox").iterdir()), within_s=60)
-            wait_until(lambda: bool(told(node, "disk_not_freed")), within_s=60)
+            wait_until(lambda: not any((spool / "inbox").iterdir()))
+            wait_until(lambda: not any((spool / "outbox").iterdir()))
+            wait_until(lambda: bool(told(node, "disk_not_freed")))
             assert told(node, "disk_filling")
 
 

@@ -33,7 +33,7 @@ def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
         )
         with node:
             send(series, node.port)
-            (row,) = node.wait_settled(1, within_s=90)
+            (row,) = node.wait_settled(1)
     assert row["state"] == "done", row["reason"]
     received = {found.Modality: found for found in archive.received}
     assert [

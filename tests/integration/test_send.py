@@ -158,7 +158,7 @@ def _storescp(folder: Path, *options: str) -> Iterator[int]:
         ["storescp", *options, "-od", str(folder), str(port)], env=DCMTK_ENVIRONMENT
     )
     try:
-        wait_until(lambda: _answers(port), within_s=10, what="storescp listens")
+        wait_until(lambda: _answers(port), what="storescp listens")
         yield port
     finally:
         process.terminate()

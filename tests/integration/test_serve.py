@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import variants
 from tests.support.node_process import Node, node_for
-from tests.support.peers import HOST, Archive, echo, send, wait_until
+from tests.support.peers import HOST, WITHIN_S, Archive, echo, send, wait_until
 from tests.support.phantom_plugin import NAME, make_installed
 from tests.support.variants import Series, fresh
 
@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_told_and_ends_the_start(tmp_path: Path) -> None
         other.bind((HOST, node.port))
         other.listen()
         node.start(wait=False)
-        assert node.process.wait(30) == FAILED
+        assert node.process.wait(WITHIN_S) == FAILED
     said = node.log.read_text()
     assert f"lumbar-node: {HOST} port {node.port}: Address already in use" in said
     assert "Traceback" not in said
@@ -67,7 +67,7 @@ def test_a_second_node_on_the_same_spool_does_not_start(
     second.environment = node.environment
     second.settings["spool"] = node.settings["spool"]
     second.start(wait=False)
-    assert second.process.wait(30) == FAILED
+    assert second.process.wait(WITHIN_S) == FAILED
     assert "the spool is in use by LUMBAR_AI on " in second.log.read_text()
     assert echo(node.port)
 
@@ -79,12 +79,11 @@ def test_a_second_sigterm_ends_the_node_at_once_with_its_processes(node: Node) -
     node.process.send_signal(signal.SIGTERM)
     wait_until(
         lambda: any(row["event"] == "node_stopping" for row in node.events()),
-        within_s=10,
         what="the node stops",
     )
     node.process.send_signal(signal.SIGTERM)
-    assert node.process.wait(3) == FAILED
-    gone, alive = psutil.wait_procs(left, timeout=3)
+    assert node.process.wait(7) == FAILED
+    gone, alive = psutil.wait_procs(left, timeout=WITHIN_S)
     assert (len(gone), alive) == (len(left), [])
 
 
@@ -99,12 +98,11 @@ def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
         psutil.Process(pid).kill()
     wait_until(
         lambda: all(pid_of(node, name) != pid for name, pid in before.items()),
-        within_s=20,
         what="both are replaced",
     )
-    wait_until(lambda: echo(node.port), within_s=20, what="C-ECHO is answered")
+    wait_until(lambda: echo(node.port), what="C-ECHO is answered")
     send(series[half:], node.port)
-    rows = node.wait_settled(1, within_s=60)
+    rows = node.wait_settled(1)
     # Whole, or in two revisions when the first half was called complete meanwhile.
     latest = max(rows, key=lambda row: row["instances"])
     assert (latest["instances"], latest["state"]) == (len(series), "done")
@@ -113,5 +111,5 @@ def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
 def test_a_node_that_loses_its_supervisor_leaves_no_process_behind(node: Node) -> None:
     everyone = node.processes()
     node.process.kill()
-    _, alive = psutil.wait_procs(everyone, timeout=10)
+    _, alive = psutil.wait_procs(everyone, timeout=WITHIN_S)
     assert alive == []

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.support.node_process import node_for
-from tests.support.peers import Archive
+from tests.support.peers import WITHIN_S, Archive
 
 WRONG_SETTINGS = 2
 UNREACHABLE = 3
@@ -40,7 +40,7 @@ def test_the_manager_hears_from_the_node_and_the_node_answers_itself(
         }
         node = node_for(tmp_path / "node", archive, environment=environment)
         with node:
-            assert heard(manager, b"READY=1", within_s=30)
+            assert heard(manager, b"READY=1", within_s=WITHIN_S)
             assert heard(manager, b"WATCHDOG=1", within_s=10)
             healthy = node.command("echo")
             assert healthy.returncode == 0, healthy.stderr
@@ -55,11 +55,11 @@ def test_the_manager_hears_from_the_node_and_the_node_answers_itself(
             assert heard(manager, b"WATCHDOG=1", within_s=10)
 
             node.process.send_signal(signal.SIGTERM)
-            assert heard(manager, b"STOPPING=1", within_s=10)
-            assert node.process.wait(20) == 0
+            assert heard(manager, b"STOPPING=1", within_s=WITHIN_S)
+            assert node.process.wait(WITHIN_S) == 0
         assert node.command("echo").returncode == UNREACHABLE
 
         # Wrong settings are no reason to start again and again.
         node.settings["node"]["port"] = "many"
         node.start(wait=False)
-        assert node.process.wait(30) == WRONG_SETTINGS
+        assert node.process.wait(WITHIN_S) == WRONG_SETTINGS

@@ -21,6 +21,7 @@ from tests.support.certificates import Identity, authority, signed
 from tests.support.node_process import Node, node_for
 from tests.support.peers import (
     HOST,
+    WITHIN_S,
     Archive,
     free_port,
     listens,
@@ -81,7 +82,7 @@ def storescp(folder: Path, port: int, who: Identity, ca: Path) -> Iterator[None]
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_until(lambda: listens(port), within_s=30, what="storescp listens")
+        wait_until(lambda: listens(port), what="storescp listens")
         yield
     finally:
         process.terminate()
@@ -124,7 +125,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         try:
             wait_until(
                 lambda: made.dcmtk("echoscu", who=pacs),
-                within_s=60,
                 what="the node answers C-ECHO",
             )
             yield made
@@ -139,10 +139,9 @@ def test_a_series_comes_and_its_results_go_over_tls(
     assert site.dcmtk("storescu", "+sd", "-R", str(demo_series), who=site.trusted)
     wait_until(
         lambda: len(list(site.archived.iterdir())) == RESULTS,
-        within_s=90,
         what="results in the archive",
     )
-    (row,) = site.node.wait_settled(1, within_s=60)
+    (row,) = site.node.wait_settled(1)
     assert row["state"] == "done"
 
 
@@ -248,7 +247,7 @@ def test_files_that_make_no_identity_are_told_before_the_start(
     node.settings["node"]["port"] = free_port()
     tmp_path.mkdir(exist_ok=True)
     node.start(wait=False)
-    assert node.process.wait(60) == 2
+    assert node.process.wait(WITHIN_S) == 2
     said = node.log.read_text()
     assert "node.tls: the files make no TLS identity: key values mismatch" in said
     assert "peers.pacs.tls.ca_file: " in said

@@ -51,7 +51,6 @@ def test_a_series_is_looked_at_once_and_its_job_takes_its_place(
     running.queue.enqueue_triage(asked)
     wait_until(
         lambda: [row.state for row in rows_of(running, "plain")] == [JobState.DONE],
-        within_s=30,
         what="the job is done, and the only row of its series",
     )
     done = running.done()
@@ -72,7 +71,7 @@ def test_a_series_that_kills_its_worker_fails_and_the_others_go_on(
         toy.tend()
         return toy.queue.show(poison.id).state is JobState.FAILED
 
-    wait_until(given_up, within_s=120, what="the series is given up")
+    wait_until(given_up, what="the series is given up")
     row = toy.queue.show(poison.id)
     assert row.reason.startswith("worker_crashed: ")
     assert row.series_uid == poison.series.series_uid

@@ -32,7 +32,7 @@ def test_jobs_of_a_former_version_are_finished_and_delivered_once(
         # The one that was arriving is waited for, as nobody will repeat it.
         node.settings["series"]["max_wait_s"] = 3
         with node:
-            jobs = node.wait_settled(len(SEEDS), within_s=60)
+            jobs = node.wait_settled(len(SEEDS))
         assert [job["state"] for job in jobs] == ["done"] * len(SEEDS)
         assert list((spool / "unreadable").iterdir()) == []
         uids = {str(series(seed)[0].SeriesInstanceUID) for seed in SEEDS}

@@ -73,9 +73,9 @@ class Acceptors:
         """Return every instance that lies in the inbox."""
         return sorted(self.layout.inbox.glob("*/*.dcm"))
 
-    def wait_for(self, count: int, *, within_s: float = 20) -> None:
+    def wait_for(self, count: int) -> None:
         """Return once so many instances were told of."""
-        wait_until(lambda: len(self.stored) >= count, within_s=within_s, what="stored")
+        wait_until(lambda: len(self.stored) >= count, what="stored")
 
     def stop(self, *, within_s: float = 10) -> None:
         """Stop as the supervisor does, and wait for the end."""
@@ -85,7 +85,7 @@ class Acceptors:
             process.join(within_s)
 
     def __enter__(self) -> Self:
-        wait_until(lambda: echo(self.port), within_s=20, what="an acceptor answers")
+        wait_until(lambda: echo(self.port), what="an acceptor answers")
         return self
 
     def __exit__(

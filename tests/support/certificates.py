@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.peers import WITHIN_S
+
 _DAYS = "2"
 _KEY = ("-newkey", "rsa:2048", "-nodes", "-days", _DAYS)
 
@@ -46,7 +48,7 @@ def _openssl(*arguments: str | Path) -> None:
         ["openssl", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from tests.support.encoded import reread
+from tests.support.peers import WITHIN_S
 
 _ALGORITHM = AlgorithmIdentificationSequence(
     name="by hand",
@@ -162,6 +163,6 @@ def edited_in_slicer(
 def _dcmqi(program: str, *options: str | Path) -> None:
     path = Path(sys.executable).with_name(program)
     run = subprocess.run(
-        [path, *options], capture_output=True, text=True, timeout=120, check=False
+        [path, *options], capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr

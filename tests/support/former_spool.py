@@ -117,11 +117,9 @@ def _node(folder: Path, worktree: Path) -> Node:
 
 def _work_and_die(node: Node) -> None:
     send(series("waiting"), node.port)
-    wait_until(
-        lambda: _told(node, "delivery_attempted") == 1, within_s=60, what="delivery"
-    )
+    wait_until(lambda: _told(node, "delivery_attempted") == 1, what="delivery")
     send(series("running"), node.port)
-    wait_until(lambda: _told(node, "job_started") == 2, within_s=60, what="analysis")
+    wait_until(lambda: _told(node, "job_started") == 2, what="analysis")
     send(series("arriving"), node.port)
     node.kill()
 

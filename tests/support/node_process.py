@@ -20,7 +20,7 @@ import yaml
 from dicom_node.cli.job_commands import plain
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.settings.load import load
-from tests.support.peers import Archive, echo, free_port, wait_until
+from tests.support.peers import WITHIN_S, Archive, echo, free_port, wait_until
 from tests.support.tracing import untraced
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
@@ -136,7 +136,7 @@ class Node:
 
     def _wait_for_echo(self) -> None:
         try:
-            wait_until(self._answers, within_s=60, what="the node answers C-ECHO")
+            wait_until(self._answers, what="the node answers C-ECHO")
         except (TimeoutError, RuntimeError):
             self.kill()
             raise
@@ -152,14 +152,14 @@ class Node:
         """Send SIGTERM, wait for the end, and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(WITHIN_S)
 
     def kill(self) -> None:
         """Kill -9 every process of the node at once, and wait until they are gone."""
         self._kill_group()
-        self.process.wait(10)
+        self.process.wait(WITHIN_S)
         # One that waits for the disk dies a little later, and holds the port so long.
-        wait_until(lambda: not self.processes_left(), within_s=20, what="all end")
+        wait_until(lambda: not self.processes_left(), what="all end")
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -218,7 +218,7 @@ class Node:
             [PROGRAM, *words, "--config", str(self.config)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=WITHIN_S,
             check=False,
             env=self._environment(),
         )
@@ -245,7 +245,7 @@ class Node:
         states = [row["state"] for row in self.jobs()]
         return len(states) >= count and SETTLED.issuperset(states)
 
-    def settled_series(self, uids: Collection[str], *, within_s: float) -> JobsByUid:
+    def settled_series(self, uids: Collection[str]) -> JobsByUid:
         """Return the jobs of these series, by series UID, once all are settled."""
         rows: JobsByUid = {}
 
@@ -265,15 +265,14 @@ class Node:
             )
 
         what = f"the jobs of {len(uids)} series settle"
-        wait_until(logged, within_s=within_s, what=what, every_s=0.3)
-        wait_until(settled, within_s=within_s, what=what)
+        wait_until(logged, what=what, every_s=0.3)
+        wait_until(settled, what=what)
         return rows
 
-    def wait_settled(self, count: int, *, within_s: float = 60) -> list[dict[str, Any]]:
+    def wait_settled(self, count: int) -> list[dict[str, Any]]:
         """Return the jobs once this many exist and all have come to an end."""
         wait_until(
             lambda: self.settled(count),
-            within_s=within_s,
             what=f"{count} jobs settle",
             every_s=0.7,
         )

@@ -86,7 +86,7 @@ class Orthanc:
                 stderr=log,
                 env={**os.environ, "TCP_NODELAY": "1"},
             )
-        wait_until(self._answers, within_s=30, what="Orthanc answers")
+        wait_until(self._answers, what="Orthanc answers")
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Orthanc:
     def get(self, path: str) -> Any:
         """Return what the REST interface answers."""
         url = f"http://{HOST}:{self.http_port}{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return json.loads(answer.read())
 
     def instances(self) -> list[dict[str, str]]:
@@ -143,13 +143,13 @@ class Orthanc:
             data=path.read_bytes(),
             method="POST",
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.loads(answer.read())["ID"])
 
     def file_of(self, instance: str, path: Path) -> Path:
         """Write the Part 10 file of one instance to `path`, and return the path."""
         url = f"http://{HOST}:{self.http_port}/instances/{instance}/file"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             path.write_bytes(answer.read())
         return path
 

@@ -33,6 +33,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 HOST = "127.0.0.1"
+WITHIN_S = 240.0
+"""How long a test waits before it fails. A slow machine takes long, and a wait that
+succeeds costs nothing."""
 VERIFICATION = "1.2.840.10008.1.1"
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 RESULT_CLASSES = (
@@ -77,7 +80,7 @@ def listens(port: int) -> bool:
 def wait_until(
     condition: Callable[[], bool],
     *,
-    within_s: float,
+    within_s: float = WITHIN_S,
     what: str = "condition",
     every_s: float = 0.1,
 ) -> None:
@@ -85,6 +88,8 @@ def wait_until(
 
     Parameters
     ----------
+    within_s
+        Less only where a promise of the node says so.
     every_s
         Pause between two looks; longer where a look starts a process, which would
         take the processor from what is waited for.
@@ -281,7 +286,7 @@ def read_series(folder: Path) -> list[Dataset]:
 
 
 def echo(
-    port: int, *, calling: str = "PACS", called: str = "LUMBAR_AI", within_s: float = 5
+    port: int, *, calling: str = "PACS", called: str = "LUMBAR_AI", within_s: float = 20
 ) -> bool:
     """Return whether a C-ECHO is answered with success."""
     # pynetdicom forgets its socket when the connection is refused.
@@ -299,7 +304,9 @@ def echo(
     return bool(status.get("Status") == 0x0000)
 
 
-def run_dcmtk(*command: str, within_s: float = 60) -> subprocess.CompletedProcess[str]:
+def run_dcmtk(
+    *command: str, within_s: float = WITHIN_S
+) -> subprocess.CompletedProcess[str]:
     """Run one DCMTK program and return what it said."""
     return subprocess.run(
         command,

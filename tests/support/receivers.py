@@ -87,7 +87,7 @@ def pynetdicom(folder: Path) -> Iterator[int]:
     for process in processes:
         process.start()
     try:
-        wait_until(lambda: _echoes(port), within_s=30, what="pynetdicom answers")
+        wait_until(lambda: _echoes(port), what="pynetdicom answers")
         yield port
     finally:
         for process in processes:
@@ -142,7 +142,7 @@ def _running(command: list[str], port: int) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: _echoes(port), within_s=30, what=f"{command[0]} answers")
+        wait_until(lambda: _echoes(port), what=f"{command[0]} answers")
         yield
     finally:
         process.terminate()

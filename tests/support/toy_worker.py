@@ -256,7 +256,7 @@ class Toy:
 
     def wait_done(self, line: str, *, times: int = 1) -> None:
         """Return once something was done so many times."""
-        wait_until(lambda: self.done()[line] >= times, within_s=30, what=line)
+        wait_until(lambda: self.done()[line] >= times, what=line)
 
     def settled(self, job_id: str) -> JobRow:
         """Return a job once it has come to an end."""
@@ -269,14 +269,13 @@ class Toy:
             self.tend()
             return self.queue.show(job_id).state in SETTLED
 
-        wait_until(is_settled, within_s=30, what=f"{job_id} settles")
+        wait_until(is_settled, what=f"{job_id} settles")
         return self.queue.show(job_id)
 
     def reaches(self, job_id: str, *states: JobState) -> JobRow:
         """Return a job once it is in one of the states."""
         wait_until(
             lambda: self.queue.show(job_id).state in states,
-            within_s=30,
             what=f"{job_id} reaches {[state.value for state in states]}",
         )
         return self.queue.show(job_id)
