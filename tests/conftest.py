@@ -16,9 +16,9 @@ PEER_PROGRAMS = (
 )  # fmt: skip
 
 _LONGEST = {"viewer": 0, "integration": 1}
-_UNTRACED = {"accuracy", "conformance", "viewer"}
-"""They measure real series for minutes, and that is twice as long under coverage; other
-tests run the same lines."""
+_UNTRACED = {"accuracy", "conformance", "viewer", "test_other_series.py"}
+"""Folders and modules that measure real series for minutes, and that is twice as long
+under coverage; other tests run the same lines."""
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
@@ -54,7 +54,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Pause the coverage for tests that do without, and for their fixtures."""
     plugin = item.config.pluginmanager.getplugin("_cov")
     coverage = getattr(plugin, "cov_controller", None)
-    if coverage is None or item.path.parent.name not in _UNTRACED:
+    if coverage is None or _UNTRACED.isdisjoint(
+        (item.path.parent.name, item.path.name)
+    ):
         return (yield)
     coverage.pause()
     try:

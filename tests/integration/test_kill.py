@@ -7,19 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydicom import Dataset
 
+from dicom_node.jobs.dead_worker import MAX_LOSSES
 from tests.support import phantom_plugin, variants
-from tests.support.node_process import Node, node_for
+from tests.support.node_process import SETTLED, Node, node_for
 from tests.support.peers import WITHIN_S, Archive, send, wait_until
 from tests.support.variants import Series, fresh
 
-DEATHS = 6
-"""More than the three times that a series is begun anew whose worker alone dies; twelve
-take a minute and are told of in `docs/reliability.md`."""
+DEATHS = MAX_LOSSES + 1
+"""So often a series is given up whose worker alone dies. Twelve deaths are told of in
+`docs/reliability.md`."""
+STOPS_WITHIN_S = 10
+"""A promise of the command line."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def little(bundled: Series) -> Series:
     return variants.small(bundled)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def archive() -> Iterator[Archive]:
     with Archive() as archive:
         yield archive
@@ -52,70 +56,126 @@ def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
         yield node
 
 
-@pytest.fixture
-def quick_node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
-    """Return a node whose analysis is the toy."""
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that holds every analysis of the toy while it exists."""
+    return tmp_path_factory.mktemp("held") / "held"
+
+
+@pytest.fixture(scope="module")
+def toy_node(
+    tmp_path_factory: pytest.TempPathFactory, archive: Archive, held: Path
+) -> Iterator[Node]:
+    """Return a node whose analysis is the toy; each test sends series of its own."""
+    folder = tmp_path_factory.mktemp("toy")
+    installed = phantom_plugin.make_installed(folder / "installed")
     node = node_for(
-        tmp_path,
+        folder,
         archive,
         analysis=phantom_plugin.NAME,
-        environment={
-            **phantom_plugin.make_installed(tmp_path / "installed"),
-            "PHANTOM_HELD": str(tmp_path / "held"),
-        },
+        environment={**installed, "PHANTOM_HELD": str(held)},
     )
     with node:
         yield node
 
 
-def state_of_only_job(node: Node) -> str:
-    rows = node.jobs()
-    return str(rows[0]["state"]) if rows else ""
+@pytest.fixture
+def quick_node(toy_node: Node, archive: Archive, held: Path) -> Node:
+    """Return the node as if no test had been before, but for what it has done."""
+    held.unlink(missing_ok=True)
+    archive.abort_at, archive.requests = None, 0
+    toy_node.settings["series"]["max_wait_s"] = 60
+    if toy_node.process.poll() is not None:
+        toy_node.start()
+    return toy_node
 
 
-def has_settled(node: Node, count: int) -> bool:
-    """Return whether the log calls this many jobs settled."""
-    settled = [row for row in node.events() if row["event"] == "job_settled"]
-    return len(settled) >= count
+def events_of(node: Node, event: str, series: Series) -> list[dict[str, Any]]:
+    """Return what the node logged under a name about a series."""
+    uid = str(series[0].SeriesInstanceUID)
+    return [
+        row
+        for row in node.events()
+        if row["event"] == event and row.get("series_uid") == uid
+    ]
 
 
-def assert_results_arrived_once(node: Node, archive: Archive) -> None:
-    """Check that one job is done and that no object came as two."""
-    (job,) = node.wait_settled(1)
-    assert job["state"] == "done"
-    kinds = Counter(str(found.SOPClassUID.name) for found in archive.received)
-    assert {"Segmentation Storage", "Comprehensive 3D SR Storage"} <= set(kinds)
-    # A delivery that was cut off is repeated with the same objects: the archive may
-    # see an instance again, but never a second one of its kind.
-    distinct = Counter(
-        {(str(f.SOPClassUID), str(f.SOPInstanceUID)) for f in archive.received}
+def jobs_of(node: Node, series: Series, *, settled: int) -> list[dict[str, Any]]:
+    """Return the jobs of a series, the latest first, once so many are settled."""
+
+    def rows() -> list[dict[str, Any]]:
+        uid = str(series[0].SeriesInstanceUID)
+        return [row for row in node.jobs() if row["series_uid"] == uid]
+
+    def are_settled() -> bool:
+        states = [row["state"] for row in rows()]
+        return len(states) >= settled and SETTLED.issuperset(states)
+
+    wait_until(are_settled, what=f"{settled} jobs of the series settle", every_s=0.5)
+    return rows()
+
+
+def wait_begun(node: Node, *many: Series, times: int = 1) -> None:
+    """Return once the analysis of each series has begun so many times."""
+    wait_until(
+        lambda: all(len(events_of(node, "job_started", one)) >= times for one in many),
+        what=f"the analysis begins, time {times}",
     )
-    assert Counter(kind for kind, _ in distinct)[variants.SEGMENTATION] == 1
-    series = {(str(f.Modality), str(f.SeriesInstanceUID)) for f in archive.received}
-    assert len(series) == len({modality for modality, _ in series})
+
+
+def results_of(archive: Archive, series: Series) -> list[Dataset]:
+    """Return each result of a series that the archive has seen, in order, once.
+
+    A delivery that was cut off is repeated with the same objects.
+    """
+    found = {str(one.SOPInstanceUID): one for one in archive.results_of(series)}
+    return list(found.values())
+
+
+def assert_results_arrived_once(
+    node: Node, archive: Archive, series: Series
+) -> dict[str, Any]:
+    """Check that one job is done and that no object came as two."""
+    (job,) = jobs_of(node, series, settled=1)
+    assert (job["state"], job["instances"]) == ("done", len(series))
+    results = results_of(archive, series)
+    kinds = Counter(str(found.SOPClassUID.name) for found in results)
+    assert {"Segmentation Storage", "Comprehensive 3D SR Storage"} <= set(kinds)
+    assert kinds["Segmentation Storage"] == kinds["Comprehensive 3D SR Storage"] == 1
+    distinct = {(str(f.Modality), str(f.SeriesInstanceUID)) for f in results}
+    assert len(distinct) == len({modality for modality, _ in distinct})
+    return job
+
+
+def assert_stops_in_time(node: Node) -> None:
+    """Check that SIGTERM ends the node as the command line promises, and all of it."""
+    start = time.monotonic()
+    assert node.stop() == 0
+    assert time.monotonic() - start < STOPS_WITHIN_S
+    # Python's own resource tracker ends by itself, once it sees that the node has.
+    wait_until(lambda: node.processes_left() == [], what="no process is left")
 
 
 def test_the_worker_dies_during_the_analysis(
     node: Node, archive: Archive, series: Series
 ) -> None:
     send(series, node.port)
-    wait_until(lambda: state_of_only_job(node) == "running", what="job runs")
+    wait_begun(node, series)
     for worker in node.workers():
         worker.send_signal(signal.SIGKILL)
-    assert_results_arrived_once(node, archive)
+    assert_results_arrived_once(node, archive, series)
+    assert len(events_of(node, "job_started", series)) == 2
     assert node.process.poll() is None
 
 
-def test_the_node_dies_while_it_receives(
-    quick_node: Node, archive: Archive, little: Series
-) -> None:
+def test_the_node_dies_while_it_receives(quick_node: Node, little: Series) -> None:
     send(little[:5], quick_node.port, release=False)
     quick_node.kill()
     quick_node.start()
     send(little[5:], quick_node.port)
-    jobs = quick_node.wait_settled(1)
+    jobs = jobs_of(quick_node, little, settled=1)
     # Whole, or in two revisions when the first half was called complete meanwhile.
-    latest = max(jobs, key=lambda job: job["instances"])
+    latest = max(jobs, key=lambda job: int(job["instances"]))
     assert (latest["instances"], latest["state"]) == (len(little), "done")
 
 
@@ -132,37 +192,26 @@ def test_the_node_dies_before_the_series_is_complete_and_nothing_more_comes(
             process.suspend()
     quick_node.process.kill()
     quick_node.process.wait(WITHIN_S)
-    wait_until(
-        lambda: quick_node.processes_left() == [],
-        what="no process is left",
-    )
+    wait_until(lambda: quick_node.processes_left() == [], what="no process is left")
     # Nobody knows whether the sender would have sent more.
     quick_node.settings["series"]["max_wait_s"] = 3
     quick_node.start()
-    assert_results_arrived_once(quick_node, archive)
-    assert quick_node.jobs()[0]["instances"] == len(little)
+    assert_results_arrived_once(quick_node, archive, little)
 
 
 def test_the_node_dies_again_and_again_during_the_analysis(
-    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
+    quick_node: Node, archive: Archive, little: Series, held: Path
 ) -> None:
     # A machine that reboots again and again: no death is the fault of the series.
-    held = tmp_path / "held"
     held.touch()
     send(little, quick_node.port)
-
-    def has_begun(times: int) -> bool:
-        rows = [row for row in quick_node.events() if row["event"] == "job_started"]
-        return len(rows) >= times
-
     for death in range(1, DEATHS + 1):
-        what = f"the analysis begins, time {death}"
-        wait_until(partial(has_begun, death), what=what)
+        wait_begun(quick_node, little, times=death)
         quick_node.kill()
         if death == DEATHS:
             held.unlink()
         quick_node.start(wait=False)
-    assert_results_arrived_once(quick_node, archive)
+    assert_results_arrived_once(quick_node, archive, little)
 
 
 def test_the_node_dies_during_the_delivery(
@@ -174,7 +223,7 @@ def test_the_node_dies_during_the_delivery(
     quick_node.kill()
     archive.abort_at = None
     quick_node.start()
-    assert_results_arrived_once(quick_node, archive)
+    assert_results_arrived_once(quick_node, archive, little)
 
 
 def test_a_peer_that_is_down_gets_its_results_when_it_comes_up(
@@ -182,26 +231,28 @@ def test_a_peer_that_is_down_gets_its_results_when_it_comes_up(
 ) -> None:
     archive.stop()
     send(little, quick_node.port)
-    wait_until(
-        lambda: state_of_only_job(quick_node) == "delivering",
-        what="delivery begins",
-    )
+
+    def is_delivering() -> bool:
+        uid = str(little[0].SeriesInstanceUID)
+        states = {row["series_uid"]: row["state"] for row in quick_node.jobs()}
+        return states.get(uid) == "delivering"
+
+    wait_until(is_delivering, what="delivery begins")
     archive.start()
-    assert_results_arrived_once(quick_node, archive)
+    assert_results_arrived_once(quick_node, archive, little)
 
 
 def test_late_instances_make_a_second_job_that_says_its_revision(
     quick_node: Node, archive: Archive, little: Series
 ) -> None:
     send(little[:7], quick_node.port)
-    quick_node.wait_settled(1)
+    jobs_of(quick_node, little, settled=1)
     send(little[7:], quick_node.port)
-    wait_until(lambda: len(quick_node.jobs()) == 2, what="a second job")
-    jobs = quick_node.wait_settled(2)
-    assert {job["instances"] for job in jobs} == {7, len(little)}
-    reports = [found for found in archive.received if found.Modality == "SR"]
-    assert len({str(found.SOPInstanceUID) for found in reports}) == 2
-    assert any("rev 2" in str(found.SeriesDescription) for found in reports)
+    jobs = jobs_of(quick_node, little, settled=2)
+    assert [job["instances"] for job in jobs] == [len(little), 7]
+    reports = [found for found in results_of(archive, little) if found.Modality == "SR"]
+    assert len(reports) == 2
+    assert "rev 2" in str(reports[1].SeriesDescription)
 
 
 def test_content_that_comes_back_after_another_supersedes_it(
@@ -212,11 +263,11 @@ def test_content_that_comes_back_after_another_supersedes_it(
         dataset.ImageComments = "the same instances with other content"
     for count, content in enumerate((little, other, little), start=1):
         send(content, quick_node.port)
-        wait_until(partial(has_settled, quick_node, count), what=f"job {count}")
-    latest, second, first = quick_node.jobs()
+        jobs_of(quick_node, little, settled=count)
+    latest, second, first = jobs_of(quick_node, little, settled=3)
     assert [job["revision"] for job in (first, second, latest)] == [1, 2, 3]
-    reports = [found for found in archive.received if found.Modality == "SR"]
-    assert len({str(found.SOPInstanceUID) for found in reports}) == 3
+    reports = [found for found in results_of(archive, little) if found.Modality == "SR"]
+    assert len(reports) == 3
     (predecessor,) = reports[2].PredecessorDocumentsSequence
     (series,) = predecessor.ReferencedSeriesSequence
     (replaced,) = series.ReferencedSOPSequence
@@ -225,54 +276,33 @@ def test_content_that_comes_back_after_another_supersedes_it(
 
 
 def test_a_node_stopped_during_an_analysis_ends_in_time_and_goes_on_later(
-    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
+    quick_node: Node, archive: Archive, little: Series, held: Path
 ) -> None:
-    held = tmp_path / "held"
     held.touch()
     send(little, quick_node.port)
-    wait_until(
-        lambda: any(row["event"] == "job_started" for row in quick_node.events()),
-        what="the analysis begins",
-    )
-    start = time.monotonic()
-    assert quick_node.stop() == 0
-    assert time.monotonic() - start < 10  # the promise of the command line again
-    assert "process_killed" not in {row["event"] for row in quick_node.events()}
+    wait_begun(quick_node, little)
+    told = len(quick_node.events())
+    assert_stops_in_time(quick_node)
+    assert "process_killed" not in {row["event"] for row in quick_node.events()[told:]}
     held.unlink()
     quick_node.start()
-    assert_results_arrived_once(quick_node, archive)
+    assert_results_arrived_once(quick_node, archive, little)
 
 
 def test_one_worker_ends_what_two_had_begun_when_the_node_was_killed(
-    quick_node: Node, archive: Archive, little: Series, tmp_path: Path
+    quick_node: Node, archive: Archive, little: Series, held: Path
 ) -> None:
-    held = tmp_path / "held"
+    assert_stops_in_time(quick_node)  # idle
     held.touch()
-    quick_node.stop()
     quick_node.settings["work"] = {"processes": 2}
     quick_node.start()
     other = fresh(little)
     send([*little, *other], quick_node.port)
-
-    def both_run() -> bool:
-        rows = [row for row in quick_node.events() if row["event"] == "job_started"]
-        return len({row["job_id"] for row in rows}) == 2
-
-    wait_until(both_run, what="both analyses begin")
+    wait_begun(quick_node, little, other)
     quick_node.kill()
     held.unlink()
     quick_node.settings["work"] = {"processes": 1}
     quick_node.start()
-    jobs = quick_node.wait_settled(2)
-    assert [job["state"] for job in jobs] == ["done", "done"]
-    for series in (little, other):
-        assert len(archive.results_of(series)) == len(archive.received) / 2
-
-
-def test_sigterm_ends_the_node_within_ten_seconds(quick_node: Node) -> None:
-    start = time.monotonic()
-    assert quick_node.stop() == 0
-    # A promise of the command line, not a measurement.
-    assert time.monotonic() - start < 10
-    # Python's own resource tracker ends by itself, once it sees that the node has.
-    wait_until(lambda: quick_node.processes_left() == [], what="no process is left")
+    jobs = [assert_results_arrived_once(quick_node, archive, little)]
+    jobs.append(assert_results_arrived_once(quick_node, archive, other))
+    assert len({job["id"] for job in jobs}) == 2
