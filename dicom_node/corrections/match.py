@@ -12,6 +12,7 @@ from dicom_node.corrections.read_seg import (
     read_segmentation_header,
     refuse_unknown,
 )
+from dicom_node.decode.read_file import ReadLimits
 from dicom_node.errors import AnalysisUnavailableError, OutlinesRefusedError
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, JobRow, JobState, Reason, ReceivedSeries
@@ -58,7 +59,7 @@ class Placed:
     supersedes: str | None
 
 
-def drawn_in(series: ReceivedSeries) -> Drawn | None:
+def drawn_in(series: ReceivedSeries, limits: ReadLimits) -> Drawn | None:
     """Return the newest SEG of a series that refers to another and is not our own.
 
     None if there is none; what cannot be read is left to the choice of a route, which
@@ -69,7 +70,7 @@ def drawn_in(series: ReceivedSeries) -> Drawn | None:
         if instance.sop_class_uid not in SEGMENTATION_CLASSES:
             continue
         try:
-            header = read_segmentation_header(instance.path)
+            header = read_segmentation_header(instance.path, limits=limits)
         except OutlinesRefusedError:
             continue
         if header.source_uids and not header.is_own:

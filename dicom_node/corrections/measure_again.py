@@ -71,6 +71,7 @@ def analyse_correction(
         message = f"job {job.id} corrects nothing"
         raise ValueError(message)
     source = measured_job(layout, job).series
+    limits = limits_of(work.max_inflated_mb)
     (outlines,) = (
         one.path
         for one in job.series.instances
@@ -82,11 +83,11 @@ def analyse_correction(
         analysis,
         Correcting(
             kept=_kept(layout, job.correction.former),
-            elsewhere=_elsewhere(layout, job.correction.first, outlines),
+            elsewhere=_elsewhere(layout, job.correction.first, outlines, limits),
             number=job.correction.number,
             threads=work.threads,
             device=work.device,
-            limits=limits_of(work.max_inflated_mb),
+            limits=limits,
         ),
     )
 
@@ -141,7 +142,9 @@ def measure_outlines(
     decoded = read_volume(paths, limits=how.limits)
     doubts = doubts_about(decoded.sources[0])
     decoded = replace(decoded, warnings=(*decoded.warnings, *doubts))
-    drawn = read_outlines(outlines, decoded, known=analysis.segment_labels)
+    drawn = read_outlines(
+        outlines, decoded, known=analysis.segment_labels, limits=how.limits
+    )
     (role,) = analysis.inputs
     context = Context(
         subject=decoded.subject,
@@ -181,12 +184,12 @@ def _kept(layout: SpoolLayout, former: str | None) -> bytes:
 
 
 def _elsewhere(
-    layout: SpoolLayout, first: str | None, outlines: Path
+    layout: SpoolLayout, first: str | None, outlines: Path, limits: ReadLimits
 ) -> tuple[str, ...]:
     """Return the structures of those parts of our SEG that were not corrected."""
     if first is None:
         return ()
-    labels = set(read_segmentation_header(outlines).labels)
+    labels = set(read_segmentation_header(outlines, limits=limits).labels)
     parts = [
         read_segmentation_header(path).labels
         for path in sorted(layout.job_outbox(first).glob("seg*.dcm"))

@@ -21,7 +21,12 @@ from dicom_node.corrections.source_grid import Canvas
 from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.headers import frame_groups
 from dicom_node.decode.machine_trouble import raising_machine_trouble
-from dicom_node.decode.read_file import NotDicomError, read_file
+from dicom_node.decode.read_file import (
+    DEFAULT_LIMITS,
+    NotDicomError,
+    ReadLimits,
+    read_file,
+)
 from dicom_node.decode.volume import MAX_BYTES, DecodedSeries
 from dicom_node.errors import InstanceMissingError, OutlinesRefusedError
 from dicom_node.identifiers import MANUFACTURER, is_derived
@@ -94,7 +99,9 @@ class DecodedOutlines:
     tracking: Mapping[str, str]
 
 
-def read_segmentation_header(path: Path) -> SegmentationHeader:
+def read_segmentation_header(
+    path: Path, *, limits: ReadLimits = DEFAULT_LIMITS
+) -> SegmentationHeader:
     """Read what a SEG refers to and what its segments are called.
 
     Raises
@@ -102,7 +109,7 @@ def read_segmentation_header(path: Path) -> SegmentationHeader:
     OutlinesRefusedError
         `unreadable_segmentation`.
     """
-    dataset = _open(path, tags=_HEADER)
+    dataset = _open(path, limits, tags=_HEADER)
     uid = attribute_values.text(dataset, "SOPInstanceUID")
     sources = (
         attribute_values.text(item, "SeriesInstanceUID")
@@ -124,7 +131,11 @@ def read_segmentation_header(path: Path) -> SegmentationHeader:
 
 
 def read_outlines(
-    path: Path, series: DecodedSeries, *, known: Collection[str]
+    path: Path,
+    series: DecodedSeries,
+    *,
+    known: Collection[str],
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> DecodedOutlines:
     """Read the outlines that a SEG holds of a series.
 
@@ -147,7 +158,7 @@ def read_outlines(
         If its pixels cannot be decoded.
     """
     with config.disable_value_validation():
-        dataset = _open(path)
+        dataset = _open(path, limits)
         names = _names(dataset, known)
         _check_source(dataset, series)
         frames = frame_groups(dataset)
@@ -189,14 +200,18 @@ def _decoded(
     )
 
 
-def _open(path: Path, *, tags: Sequence[str] | None = None) -> Dataset:
+def _open(
+    path: Path, limits: ReadLimits, *, tags: Sequence[str] | None = None
+) -> Dataset:
     try:
         with raising_machine_trouble():
             size = path.stat().st_size
         if size > MAX_BYTES:
             text = f"{size} bytes; the limit is {MAX_BYTES}"
             raise OutlinesRefusedError(reason="too_large", text=text)
-        return read_file(path, tags=tags, with_pixels=tags is None).dataset
+        return read_file(
+            path, tags=tags, with_pixels=tags is None, limits=limits
+        ).dataset
     except (NotDicomError, InstanceMissingError) as error:
         text = f"the SEG cannot be read as DICOM: {error}"
         raise OutlinesRefusedError(

@@ -150,9 +150,10 @@ class PriorSearch:
             archive = PeerArchive(self._settings, self._wanted, folder, self._deadline)
             search = Search(
                 archive,
-                current_of(self._job.series.instances[0].path),
+                current_of(self._job.series.instances[0].path, limits=self._limits),
                 analysis=self._job.analysis,
                 max_studies=self._wanted.max_studies,
+                limits=self._limits,
             )
             found = self._found(search)
         finally:

@@ -18,7 +18,12 @@ from dicom_node.decode import attribute_values
 from dicom_node.decode.acquisition import acquisition_of
 from dicom_node.decode.patient_identity import Identity, identity_of
 from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
-from dicom_node.decode.read_file import NotDicomError, read_file
+from dicom_node.decode.read_file import (
+    DEFAULT_LIMITS,
+    NotDicomError,
+    ReadLimits,
+    read_file,
+)
 from dicom_node.encode.result_context import Reference
 from dicom_node.errors import NotSearchableError, SeriesRejectedError
 from dicom_node.plugins.analyse_series import Analysed
@@ -96,7 +101,7 @@ class EarlierStudy:
     day: date
 
 
-def current_of(path: Path) -> Current:
+def current_of(path: Path, *, limits: ReadLimits = DEFAULT_LIMITS) -> Current:
     """Read from one instance whose examination it is, and of when.
 
     Raises
@@ -104,7 +109,7 @@ def current_of(path: Path) -> Current:
     SeriesRejectedError
         If it cannot be read as DICOM.
     """
-    header = _header(path)
+    header = _header(path, limits)
     if header is None:
         text = "an instance cannot be read as DICOM"
         raise SeriesRejectedError(reason="unreadable_instance", text=text)
@@ -123,6 +128,8 @@ class Search:
     ----------
     analysis
         Name of the analysis whose results are wanted.
+    limits
+        How much one file may hold.
 
     Attributes
     ----------
@@ -132,12 +139,19 @@ class Search:
     """
 
     def __init__(
-        self, archive: Archive, current: Current, *, analysis: str, max_studies: int
+        self,
+        archive: Archive,
+        current: Current,
+        *,
+        analysis: str,
+        max_studies: int,
+        limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         self._archive = archive
         self._current = current
         self._analysis = analysis
         self._max_studies = max_studies
+        self._limits = limits
         self.refused: Counter[str] = Counter()
 
     def studies(self) -> tuple[EarlierStudy, ...]:
@@ -231,7 +245,7 @@ class Search:
 
     def _report(self, path: Path, study: EarlierStudy) -> EarlierReport | None:
         try:
-            report = read_report(_header(path) or Dataset())
+            report = read_report(_header(path, self._limits) or Dataset())
         except ForeignReportError as error:
             self.refused[error.reason] += 1
             return None
@@ -277,7 +291,7 @@ class Search:
 
     def _is_of_patient(self, paths: Sequence[Path], study: EarlierStudy) -> bool:
         for path in paths:
-            header = _header(path)
+            header = _header(path, self._limits)
             if header is None:
                 self.refused["unreadable_image"] += 1
                 return False
@@ -328,9 +342,9 @@ def _unlikeliness(series: Dataset) -> tuple[int, int]:
     return unlikely - likely, attribute_values.whole(series, "SeriesNumber") or 0
 
 
-def _header(path: Path) -> Dataset | None:
+def _header(path: Path, limits: ReadLimits) -> Dataset | None:
     try:
-        return read_file(path).dataset
+        return read_file(path, limits=limits).dataset
     except (NotDicomError, SeriesRejectedError):
         return None
 

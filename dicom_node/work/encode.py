@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.contract.result import AnalysisResult, Json
 from dicom_node.corrections.measure_again import measured_job
-from dicom_node.decode.read_file import NotDicomError, read_file
+from dicom_node.decode.read_file import NotDicomError, limits_of, read_file
 from dicom_node.encode.result_context import EncodeRequest
 from dicom_node.encode.result_objects import EncodedObject, encode_note, encode_result
 from dicom_node.errors import SeriesRejectedError
@@ -109,7 +109,10 @@ class ResultEncoder:
         job = measured_job(self._layout, job)
         reason = Reason(rejected.code, rejected.text)
         try:
-            source = read_file(job.series.instances[0].path).dataset
+            source = read_file(
+                job.series.instances[0].path,
+                limits=limits_of(self._settings.work.max_inflated_mb),
+            ).dataset
         except (NotDicomError, SeriesRejectedError):
             return rejected  # without a header to copy from there is no page
         note = encode_note(

@@ -48,6 +48,7 @@ class Triage:
         self._layout = SpoolLayout(settings.spool.folder)
         self._registry = registry
         self._queue = queue
+        self._limits = limits_of(settings.work.max_inflated_mb)
         # Of two contents of one series the second has to see the job of the first.
         self._one_at_a_time = threading.Lock()
 
@@ -65,7 +66,7 @@ class Triage:
         """
         with self._one_at_a_time:
             verify_files(order.series)
-            drawn = drawn_in(order.series)
+            drawn = drawn_in(order.series, self._limits)
             corrected = None if drawn is None else self._correction(order, drawn)
             return corrected or self._analysis(order)
 
@@ -77,7 +78,7 @@ class Triage:
             series,
             self._settings.routes,
             self._registry,
-            limits=limits_of(self._settings.work.max_inflated_mb),
+            limits=self._limits,
         )
         job = self._shaped(series, choice)
         known = _known(job, rows, order)

@@ -11,18 +11,20 @@ import pytest
 from highdicom.seg import Segmentation, SegmentationTypeValues
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
 
 from dicom_node.corrections.read_seg import (
     DecodedOutlines,
     read_outlines,
     read_segmentation_header,
 )
+from dicom_node.decode.read_file import ReadLimits
 from dicom_node.decode.volume import DecodedSeries
 from dicom_node.encode.result_objects import encode_result
 from dicom_node.errors import SeriesRejectedError
 from tests.support.corrected import redrawn, with_frames
 from tests.support.encoded import REQUEST, decoded_phantom
+from tests.support.mr_series import transcode
 from tests.support.phantom_result import LABELS, phantom_result
 
 KNOWN = tuple(LABELS.values())
@@ -163,6 +165,23 @@ def test_the_header_tells_source_and_labels_and_that_it_is_not_ours(
     assert header.source_uids == (series.volume.series_uid,)
     assert header.labels == KNOWN
     assert not header.is_own
+
+
+def test_the_setting_for_deflated_files_holds_for_a_seg(
+    draw: Draw, phantom: tuple[DecodedSeries, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    path = tmp_path / "seg.dcm"
+    draw().save_as(path, enforce_file_format=True)
+    transcode(path, DeflatedExplicitVRLittleEndian)
+    read_outlines(path, phantom[0], known=KNOWN)
+    limits = ReadLimits(inflated_bytes=600)
+    for read in (
+        lambda: read_segmentation_header(path, limits=limits),
+        lambda: read_outlines(path, phantom[0], known=KNOWN, limits=limits),
+    ):
+        with pytest.raises(SeriesRejectedError, match="600") as outcome:
+            read()
+        assert outcome.value.reason == "over_limit"
 
 
 def test_our_own_seg_is_known_as_such_until_it_is_saved_anew(
