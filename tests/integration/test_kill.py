@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from dicom_node.jobs.dead_worker import MAX_LOSSES
 from tests.support import phantom_plugin, variants
-from tests.support.node_process import SETTLED, Node, node_for
+from tests.support.node_process import Node, node_for
 from tests.support.peers import WITHIN_S, Archive, send, wait_until
 from tests.support.variants import Series, fresh
 
@@ -102,17 +102,7 @@ def events_of(node: Node, event: str, series: Series) -> list[dict[str, Any]]:
 
 def jobs_of(node: Node, series: Series, *, settled: int) -> list[dict[str, Any]]:
     """Return the jobs of a series, the latest first, once so many are settled."""
-
-    def rows() -> list[dict[str, Any]]:
-        uid = str(series[0].SeriesInstanceUID)
-        return [row for row in node.jobs() if row["series_uid"] == uid]
-
-    def are_settled() -> bool:
-        states = [row["state"] for row in rows()]
-        return len(states) >= settled and SETTLED.issuperset(states)
-
-    wait_until(are_settled, what=f"{settled} jobs of the series settle", every_s=0.5)
-    return rows()
+    return node.settled_jobs_of(str(series[0].SeriesInstanceUID), settled)
 
 
 def wait_begun(node: Node, *many: Series, times: int = 1) -> None:

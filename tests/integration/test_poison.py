@@ -43,8 +43,8 @@ signal.signal(signal.SIGUSR2, tell)
 
 
 @pytest.fixture(scope="module")
-def bundled(demo_series: Path) -> Series:
-    return variants.read_bundled(demo_series)
+def little(demo_series: Path) -> Series:
+    return variants.small(variants.read_bundled(demo_series))
 
 
 @pytest.fixture
@@ -131,15 +131,16 @@ def modules_of(node: Node, folder: Path) -> set[str]:
 
 
 def test_what_breaks_its_reader_fails_and_the_node_goes_on_also_after_kill_9(
-    node: Node, archive: Archive, bundled: Series, tmp_path: Path
+    node: Node, archive: Archive, little: Series, tmp_path: Path
 ) -> None:
-    cut_off, nested = alone(bundled), alone(bundled)
-    ends, raises = of_slices(bundled, ENDS_AT), of_slices(bundled, RAISES_AT)
-    good = fresh(bundled)
+    cut_off, nested = alone(little), alone(little)
+    ends, raises = of_slices(little, ENDS_AT), of_slices(little, RAISES_AT)
+    good = fresh(little)
     assert store_cut_off(cut_off, node.port) == SUCCESS
     assert store_nested(nested, node.port) == SUCCESS
     for series in (ends, raises, good):
         send(series, node.port)
+    node.hasten_giving_up(str(ends[0].SeriesInstanceUID))
     before = rows_by_series(node, 5)
     assert before[str(good[0].SeriesInstanceUID)]["state"] == "done"
     for poison in (cut_off, nested):
@@ -170,7 +171,7 @@ def test_what_breaks_its_reader_fails_and_the_node_goes_on_also_after_kill_9(
     node.kill()
     node.start()
     assert echo(node.port)
-    after = fresh(bundled)
+    after = fresh(little)
     send(after, node.port)
     rows = rows_by_series(node, 6)
     assert rows[str(after[0].SeriesInstanceUID)]["state"] == "done"
@@ -181,19 +182,20 @@ def test_what_breaks_its_reader_fails_and_the_node_goes_on_also_after_kill_9(
 
 
 def test_a_plugin_that_ends_its_process_on_import_costs_its_own_series_only(
-    tmp_path: Path, archive: Archive, bundled: Series
+    tmp_path: Path, archive: Archive, little: Series
 ) -> None:
     site = tmp_path / "site"
     environment = make_installed(site, target="ends:Nothing")
     (site / "ends.py").write_text("import os\nos._exit(4)\n")
     node = node_for(tmp_path / "node", archive, analysis=NAME, environment=environment)
-    computed = fresh(bundled)
+    computed = fresh(little)
     for instance in computed:
         instance.Modality = "CT"
     with node:
-        sagittal = fresh(bundled)
+        sagittal = fresh(little)
         send(sagittal, node.port)
         send(computed, node.port)
+        node.hasten_giving_up(str(sagittal[0].SeriesInstanceUID))
         rows = rows_by_series(node, 2)
         assert echo(node.port)
     assert str(rows[str(sagittal[0].SeriesInstanceUID)]["reason"]).startswith(

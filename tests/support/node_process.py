@@ -18,8 +18,11 @@ import psutil
 import yaml
 
 from dicom_node.cli.job_commands import plain
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.triage_order import order_id
 from dicom_node.settings.load import load
+from dicom_node.settings.sections import Settings
 from tests.support.peers import WITHIN_S, Archive, echo, free_port, wait_until
 from tests.support.tracing import untraced
 
@@ -233,12 +236,14 @@ class Node:
         Asked in this process, for a command takes longer than most of what is waited
         for, and takes the processor from it.
         """
-        analyses = [route["analysis"] for route in self.settings["routes"]]
-        settings = load(self.config, analyses=analyses)
-        with JobQueue(settings.database_url) as queue:
+        with JobQueue(self._loaded().database_url) as queue:
             told = json.dumps([plain(row) for row in queue.list()])
         rows: list[dict[str, Any]] = json.loads(told)
         return rows
+
+    def _loaded(self) -> Settings:
+        analyses = [route["analysis"] for route in self.settings["routes"]]
+        return load(self.config, analyses=analyses)
 
     def settled(self, count: int) -> bool:
         """Return whether this many jobs exist and all have come to an end."""
@@ -268,6 +273,43 @@ class Node:
         wait_until(logged, what=what, every_s=0.3)
         wait_until(settled, what=what)
         return rows
+
+    def settled_jobs_of(self, uid: str, count: int = 1) -> list[dict[str, Any]]:
+        """Return the jobs of a series, the latest first, once so many are settled."""
+        rows: list[dict[str, Any]] = []
+
+        def are_settled() -> bool:
+            rows[:] = [row for row in self.jobs() if row["series_uid"] == uid]
+            states = [row["state"] for row in rows]
+            return len(states) >= count and SETTLED.issuperset(states)
+
+        what = f"{count} jobs of the series settle"
+        wait_until(are_settled, what=what, every_s=0.5)
+        return rows
+
+    def hasten_giving_up(self, uid: str) -> None:
+        """Count deaths of the worker in a series: all but the first and the last.
+
+        Both are real; each one costs the start of a worker.
+        """
+
+        def lost() -> list[str]:
+            return [
+                str(row["job_id"])
+                for row in self.events()
+                if row["event"] == "job_lost_its_worker"
+            ]
+
+        def id_of_series() -> str:
+            named = {row["id"]: row["series_uid"] for row in self.jobs()}
+            ids = (one for one in lost() if named.get(order_id(one)) == uid)
+            return next(ids, "")
+
+        wait_until(lambda: bool(lost() and id_of_series()), what="a worker dies in it")
+        settings = self._loaded()
+        with JobQueue(settings.database_url) as queue:
+            for _ in range(MAX_LOSSES - 1):
+                queue.lost_work.count(id_of_series(), Cause.WORKER_CRASHED)
 
     def wait_settled(self, count: int) -> list[dict[str, Any]]:
         """Return the jobs once this many exist and all have come to an end."""
