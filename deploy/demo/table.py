@@ -61,7 +61,7 @@ def _number(item: Dataset) -> str:
     if not measured:
         return "-"
     unit = str(measured[0].MeasurementUnitsCodeSequence[0].CodeValue)
-    text = f"{float(measured[0].NumericValue):.2f}"
+    text = f"{float(measured[0].NumericValue):z.2f}"  # z: no minus before a zero
     return text if unit in {"1", "{ratio}"} else f"{text} {unit}"
 
 
