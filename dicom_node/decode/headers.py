@@ -37,7 +37,7 @@ _READ = (
     "PixelPresentation", "IssuerOfPatientID", "PatientName", "PatientBirthDate",
     "PatientSex", "PatientSpeciesDescription", "PatientSpeciesCodeSequence",
     "PatientBreedDescription", "PatientSexNeutered", "StationName",
-    "DeviceSerialNumber",
+    "DeviceSerialNumber", "ResponsiblePersonRole", "RealWorldValueMappingSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _ORIENTATION_NUMBERS = 6
@@ -51,6 +51,11 @@ _STATION = (
 )
 _HUMAN = re.compile(r"\bhuman\b|homo sapiens", re.IGNORECASE)
 _HUMAN_CODES = frozenset({"337915000", "L-85B00"})
+_UNITS_OF_MAPS = frozenset(
+    {"ms", "s", "/s", "/ms", "s-1", "ms-1", "Hz", "ppm", "[ppm]", "%", "mm2/s",
+     "um2/s", "10-6.mm2/s", "10*-6.mm2/s", "10*-3.mm2/s", "rad", "deg", "cm/s"}
+)  # fmt: skip
+"""Of times, rates, shifts, fractions, diffusion, phase, flow; a magnitude has none."""
 _GE_CREATOR = "GEMS_PARM_01"
 _GE_CREATOR_TAG = 0x00430010
 _GE_IMAGE_KIND = 0x0043102F
@@ -314,8 +319,8 @@ def _species(dataset: Dataset) -> str:
 
     References
     ----------
-    PS3.3 C.7.1.1: species, breed and neutering are stated of animals; a human is
-    337915000 of SNOMED CT, L-85B00 of its predecessor.
+    PS3.3 C.7.1.1: species, breed, neutering and an owner are stated of animals; a human
+    is 337915000 of SNOMED CT, L-85B00 of its predecessor.
     """
     code = attribute_values.item(dataset, "PatientSpeciesCodeSequence")
     described = (
@@ -328,7 +333,8 @@ def _species(dataset: Dataset) -> str:
     for text in (*described, attribute_values.text(dataset, "PatientBreedDescription")):
         if text:
             return text[:64]
-    if value or attribute_values.text(dataset, "PatientSexNeutered"):
+    has_owner = attribute_values.text(dataset, "ResponsiblePersonRole") == "OWNER"
+    if value or has_owner or attribute_values.text(dataset, "PatientSexNeutered"):
         return "animal"
     return ""
 
@@ -352,8 +358,24 @@ def _kind(dataset: Dataset, frame: Dataset) -> PictureKind:
             attribute_values.whole_private(dataset, _GE_CREATOR, _GE_IMAGE_KIND) or 0,
             PictureKind.MAGNITUDE,
         ),
+        _kind_by_unit(dataset, frame),
     )
     return next((kind for kind in kinds if kind is not PictureKind.MAGNITUDE), kinds[0])
+
+
+def _kind_by_unit(dataset: Dataset, frame: Dataset) -> PictureKind:
+    """Return whether the values of a frame stand for a physical quantity.
+
+    References
+    ----------
+    PS3.3 C.7.6.16.2.11 Real World Value Mapping; units are of UCUM.
+    """
+    for holder in (frame, dataset):
+        for mapping in attribute_values.items(holder, "RealWorldValueMappingSequence"):
+            unit = attribute_values.item(mapping, "MeasurementUnitsCodeSequence")
+            if attribute_values.text(unit, "CodeValue") in _UNITS_OF_MAPS:
+                return PictureKind.MAP
+    return PictureKind.MAGNITUDE
 
 
 def _body_part(dataset: Dataset, frame: Dataset) -> str:

@@ -73,14 +73,14 @@ def identity_of(dataset: Dataset) -> Identity:
     References
     ----------
     PS3.3 C.7.1.1 Patient. PS3.5 6.2: spaces around an LO mean nothing, the case of its
-    letters and its leading zeros do.
+    letters and its leading zeros do; a date was once written with full stops.
     """
     sex = attribute_values.text(dataset, "PatientSex").upper()
     return Identity(
         patient_id=_id(dataset),
         issuer=attribute_values.text(dataset, "IssuerOfPatientID"),
         name=_name(attribute_values.text(dataset, "PatientName")),
-        birth_date=attribute_values.text(dataset, "PatientBirthDate"),
+        birth_date=attribute_values.text(dataset, "PatientBirthDate").replace(".", ""),
         sex=sex if sex in _SEXES else "",
     )
 

@@ -68,7 +68,7 @@ _WORDS = {
         ("ADC", "EADC", "FA", "TRACEW", "TTP", "MTT", "CBV", "CBF", "VELOCITY",
          "R2STAR", "R2_STAR", "T2STAR", "T2_STAR", "R1", "R2", "R2*", "T2*",
          "PARAMETRIC MAP", "METABOLITE_MAP", "STD_DEVIATION", "T_TEST",
-         "Z_SCORE", "DIVISION", "MAP"),
+         "Z_SCORE", "DIVISION", "MAP", "QMAP"),
         PictureKind.MAP,
     ),
 }  # fmt: skip
@@ -81,7 +81,7 @@ _MAP_WORD = re.compile(
 
 _MAP_DESCRIPTIONS = re.compile(
     r"(?<![A-Z0-9])(?:T1|T2|R1|R2)(?:\*|[ _]?STAR)?[ _-]?MAP(?:S|PING)?(?![A-Z])"
-    r"|(?<![A-Z0-9])R2\*|(?<![A-Z])ADC(?![A-Z])|PARAMETRIC"
+    r"|(?<![A-Z0-9])R2\*|(?<![A-Z0-9])Q-?(?:T1|T2|R1|R2|PD)(?![A-Z0-9])|(?<![A-Z])ADC(?![A-Z])|PARAMETRIC"
 )
 _DIXON_BEFORE = re.compile(
     r"^\W*(?P<kind>WATER|FAT|IN[ _-]?PHASE|OUT[ _-]?PHASE|OPP?[ _-]?PHASE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydicom import config
 from pydicom.dataset import Dataset
 
 from dicom_node.decode.patient_identity import Identity, identity_of
@@ -63,6 +64,12 @@ def test_the_same_patient_written_otherwise_is_taken(
     attributes: dict[str, Any],
 ) -> None:
     assert identity().refusal(identity(**attributes), is_whole=True) == ""
+
+
+def test_a_date_as_it_was_once_written_is_that_date() -> None:
+    with config.disable_value_validation():
+        former = identity(PatientBirthDate="1980.06.15")
+    assert identity().refusal(former, is_whole=True) == ""
 
 
 def test_an_answer_to_a_query_may_leave_out_all_but_the_id() -> None:

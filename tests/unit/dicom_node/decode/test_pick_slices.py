@@ -47,6 +47,16 @@ def stray(**attributes: Any) -> FileDataset:
     return made
 
 
+def in_unit(unit: str) -> Dataset:
+    """Return a mapping of stored values to real ones in a unit."""
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = unit, "UCUM", unit
+    mapping = Dataset()
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 1.0, 0.0
+    mapping.MeasurementUnitsCodeSequence = [code]
+    return mapping
+
+
 def read(folder: Path, datasets: list[FileDataset]) -> DecodedSeries:
     paths = write_series(folder, datasets)
     headers = read_headers(paths)
@@ -132,6 +142,8 @@ def test_frames_of_another_kind_are_left_out_of_an_enhanced_instance(
         ({"PixelPresentation": "TRUE_COLOR"}, "not_grey"),
         ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "not_human"),
         ({"PatientBreedDescription": "Dachshund"}, "not_human"),
+        ({"ResponsiblePersonRole": "OWNER"}, "not_human"),
+        ({"RealWorldValueMappingSequence": [in_unit("ms")]}, "parametric_map"),
     ],
 )
 def test_what_is_not_anatomy_of_a_human_is_refused_by_name(
@@ -142,8 +154,16 @@ def test_what_is_not_anatomy_of_a_human_is_refused_by_name(
     assert refusal[0] == code
 
 
-def test_a_stated_human_is_measured(tmp_path: Path) -> None:
-    datasets = series(PatientSpeciesDescription="Homo sapiens")
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"PatientSpeciesDescription": "Homo sapiens"},
+        {"ResponsiblePersonRole": "PARENT"},
+        {"RealWorldValueMappingSequence": [in_unit("1")]},
+    ],
+)
+def test_a_stated_human_is_measured(tmp_path: Path, attributes: dict[str, Any]) -> None:
+    datasets = series(**attributes)
     assert reject(read_headers(write_series(tmp_path, datasets))) is None
 
 
