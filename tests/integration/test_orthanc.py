@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from tests.support import variants
+from tests.support import regrid, variants
 from tests.support.node_process import Node, settings_for
 from tests.support.orthanc import Orthanc
 from tests.support.peers import dcmsend, free_port, run_dcmtk, storescu, wait_until
@@ -120,7 +120,8 @@ def test_dcmtk_sends_and_the_results_reach_the_pacs(
 ) -> None:
     orthanc, node = site
     study = generate_uid()
-    made = fresh(variants.read_bundled(demo_series), saying(StudyInstanceUID=study))
+    three = regrid.blocks(variants.read_bundled(demo_series)[3:6], rows=2, columns=2)
+    made = fresh(three, saying(StudyInstanceUID=study))
     for number, instance in enumerate(made):
         instance.save_as(tmp_path / f"{number:02d}.dcm")
     program(tmp_path, node.port, options=["-aet", "TESTPACS"])

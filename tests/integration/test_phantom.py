@@ -109,6 +109,7 @@ def test_a_plugin_is_served_and_a_poison_series_is_given_up(
     good = of(little, "SPINE")
     axial = of(little, "SPINE", variants.turned(AXIAL, axis=2))
     send([*poison, *good, *axial], site.node.port)
+    site.node.hasten_giving_up(POISON)
     uids = [str(series[0].SeriesInstanceUID) for series in (poison, good, axial)]
     rows = site.node.settled_series(uids)
     listed = site.node.command("jobs", "list", "--json")

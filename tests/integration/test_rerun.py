@@ -33,40 +33,50 @@ def triages(node: Node) -> int:
 
 
 def sent_again(node: Node, series: Series, jobs: int) -> list[dict[str, Any]]:
-    """Send a series once more, and return the jobs once it was looked at."""
+    """Send a series once more, and return its jobs once it was looked at."""
     before = triages(node)
     send(series, node.port)
     wait_until(lambda: triages(node) > before, what="the series is triaged")
-    return node.wait_settled(jobs)
+    return settled(node, series, jobs)
+
+
+def settled(node: Node, series: Series, jobs: int = 1) -> list[dict[str, Any]]:
+    """Return the jobs of a series, the latest first, once so many are settled."""
+    return node.settled_jobs_of(str(series[0].SeriesInstanceUID), jobs)
 
 
 def by_uid(results: Sequence[Dataset]) -> dict[str, Dataset]:
     return {str(one.SOPInstanceUID): one for one in results}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def archive() -> Iterator[Archive]:
     with Archive() as archive:
         yield archive
 
 
-@pytest.fixture
-def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator[Node]:
+    """Return a node whose first route wants another body part than its second."""
+    folder = tmp_path_factory.mktemp("node")
     node = node_for(
-        tmp_path / "node",
+        folder / "node",
         archive,
         analysis=NAME,
-        environment=make_installed(tmp_path / "site"),
+        environment=make_installed(folder / "site"),
     )
-    node.settings["routes"][0]["accept"] = {"body_part": ["KNEE"]}
+    (route,) = node.settings["routes"]
+    node.settings["routes"] = [
+        {**route, "name": name, "accept": {"body_part": [body_part]}}
+        for name, body_part in (("mended", "KNEE"), ("returned", "HIP"))
+    ]
     with node:
         yield node
 
 
-@pytest.fixture
-def series(demo_series: Path) -> Series:
-    small = variants.small(variants.read_bundled(demo_series))
-    return fresh(small, saying(BodyPartExamined="LSPINE"))
+@pytest.fixture(scope="module")
+def little(demo_series: Path) -> Series:
+    return variants.small(variants.read_bundled(demo_series))
 
 
 def forget_all(node: Node) -> None:
@@ -85,10 +95,11 @@ def kinds_of_segmentation(results: Mapping[str, Dataset]) -> set[str]:
 
 
 def test_the_same_settings_owe_nothing_and_others_new_results(
-    node: Node, archive: Archive, series: Series
+    node: Node, archive: Archive, little: Series
 ) -> None:
+    series = fresh(little, saying(BodyPartExamined="LSPINE"))
     send(series, node.port)
-    (rejected,) = node.wait_settled(1)
+    (rejected,) = settled(node, series)
     assert rejected["state"] == "rejected"
     assert len(sent_again(node, series, 1)) == 1
 
@@ -96,21 +107,23 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
     restart(node, accept={"body_part": ["LSPINE"]})
     rows = sent_again(node, series, 2)
     assert [row["state"] for row in rows] == ["done", "rejected"]
-    first = by_uid(archive.received)
+    first = by_uid(archive.results_of(series))
     assert len(first) == RESULTS
     sent_again(node, series, 2)
+    looked = triages(node)
     asked = node.command("jobs", "rerun", rows[0]["id"])
     assert asked.returncode == 0, asked.stderr
-    wait_until(lambda: triages(node) == 5, what="the re-run is triaged")
-    assert {row["id"] for row in node.wait_settled(2)} == {row["id"] for row in rows}
-    assert len(archive.received) == RESULTS
+    wait_until(lambda: triages(node) > looked, what="the re-run is triaged")
+    again = settled(node, series, 2)
+    assert {row["id"] for row in again} == {row["id"] for row in rows}
+    assert len(archive.results_of(series)) == RESULTS
 
     # Another kind of segmentation is another result, under other UIDs.
     restart(node, segmentation="labelmap")
     asked = node.command("jobs", "rerun", rows[0]["id"][:8])
     assert asked.returncode == 0, asked.stderr
-    node.wait_settled(3)
-    other = by_uid(archive.received[RESULTS:])
+    settled(node, series, 3)
+    other = by_uid(archive.results_of(series)[RESULTS:])
     assert len(other) == RESULTS
     assert first.keys().isdisjoint(other)
     assert kinds_of_segmentation(first) == {SegmentationStorage}
@@ -120,16 +133,18 @@ def test_the_same_settings_owe_nothing_and_others_new_results(
 
 
 def test_a_series_that_comes_back_after_retention_gets_the_same_results(
-    node: Node, archive: Archive, series: Series
+    node: Node, archive: Archive, little: Series
 ) -> None:
-    restart(node, accept={"body_part": []})
+    series = fresh(little, saying(BodyPartExamined="HIP"))
     send(series, node.port)
-    node.wait_settled(1)
-    first = by_uid(archive.received)
+    settled(node, series)
+    first = by_uid(archive.results_of(series))
     assert len(first) == RESULTS
     forget_all(node)
     send(series, node.port)
-    (row,) = node.wait_settled(1)
+    (row,) = settled(node, series)
     assert row["state"] == "done"
-    assert by_uid(archive.received[RESULTS:]) == first
+    again = archive.results_of(series)[RESULTS:]
+    assert len(again) == RESULTS
+    assert by_uid(again) == first
     assert all(one.TimezoneOffsetFromUTC for one in first.values())

@@ -20,22 +20,33 @@ FAILED = 1
 
 
 @pytest.fixture(scope="module")
-def bundled(demo_series: Path) -> Series:
-    return variants.read_bundled(demo_series)
+def little(demo_series: Path) -> Series:
+    return variants.small(variants.read_bundled(demo_series))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def archive() -> Iterator[Archive]:
     with Archive() as archive:
         yield archive
 
 
-@pytest.fixture
-def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
-    environment = make_installed(tmp_path / "site")
-    node = node_for(tmp_path / "node", archive, analysis=NAME, environment=environment)
+@pytest.fixture(scope="module")
+def shared_node(
+    tmp_path_factory: pytest.TempPathFactory, archive: Archive
+) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("site")
+    environment = make_installed(folder / "installed")
+    node = node_for(folder / "node", archive, analysis=NAME, environment=environment)
     with node:
         yield node
+
+
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """Return the node, started again if a test has ended it."""
+    if shared_node.process.poll() is not None:
+        shared_node.start()
+    return shared_node
 
 
 def pid_of(node: Node, name: str) -> int:
@@ -73,12 +84,12 @@ def test_a_second_node_on_the_same_spool_does_not_start(
 
 
 def test_a_second_sigterm_ends_the_node_at_once_with_its_processes(node: Node) -> None:
-    left = node.processes()
+    left, told = node.processes(), len(node.events())
     # Suspended, it cannot drain, so the first signal alone would take 9 s.
     psutil.Process(pid_of(node, "worker-0")).suspend()
     node.process.send_signal(signal.SIGTERM)
     wait_until(
-        lambda: any(row["event"] == "node_stopping" for row in node.events()),
+        lambda: any(row["event"] == "node_stopping" for row in node.events()[told:]),
         what="the node stops",
     )
     node.process.send_signal(signal.SIGTERM)
@@ -88,9 +99,9 @@ def test_a_second_sigterm_ends_the_node_at_once_with_its_processes(node: Node) -
 
 
 def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
-    node: Node, archive: Archive, bundled: Series
+    node: Node, archive: Archive, little: Series
 ) -> None:
-    series = fresh(bundled)
+    series = fresh(little)
     half = len(series) // 2
     assert set(send(series[:half], node.port, release=False)) == {0x0000}
     before = {name: pid_of(node, name) for name in ("acceptor-0", "worker-0")}
@@ -102,7 +113,7 @@ def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
     )
     wait_until(lambda: echo(node.port), what="C-ECHO is answered")
     send(series[half:], node.port)
-    rows = node.wait_settled(1)
+    rows = node.settled_jobs_of(str(series[0].SeriesInstanceUID))
     # Whole, or in two revisions when the first half was called complete meanwhile.
     latest = max(rows, key=lambda row: row["instances"])
     assert (latest["instances"], latest["state"]) == (len(series), "done")

@@ -294,22 +294,22 @@ class Node:
         """
 
         def lost() -> list[str]:
-            return [
+            ids = {
                 str(row["job_id"])
                 for row in self.events()
                 if row["event"] == "job_lost_its_worker"
-            ]
+            }
+            own = {row["id"] for row in self.jobs() if row["series_uid"] == uid}
+            return [one for one in ids if order_id(one) in own]
 
-        def id_of_series() -> str:
-            named = {row["id"]: row["series_uid"] for row in self.jobs()}
-            ids = (one for one in lost() if named.get(order_id(one)) == uid)
-            return next(ids, "")
+        wait_until(lambda: bool(lost()), what="a worker dies in it", every_s=0.3)
+        self.count_deaths(lost()[0], MAX_LOSSES - 1)
 
-        wait_until(lambda: bool(lost() and id_of_series()), what="a worker dies in it")
-        settings = self._loaded()
-        with JobQueue(settings.database_url) as queue:
-            for _ in range(MAX_LOSSES - 1):
-                queue.lost_work.count(id_of_series(), Cause.WORKER_CRASHED)
+    def count_deaths(self, workflow_id: str, times: int) -> None:
+        """Count deaths of the worker in a workflow that did not happen."""
+        with JobQueue(self._loaded().database_url) as queue:
+            for _ in range(times):
+                queue.lost_work.count(workflow_id, Cause.WORKER_CRASHED)
 
     def wait_settled(self, count: int) -> list[dict[str, Any]]:
         """Return the jobs once this many exist and all have come to an end."""
