@@ -16,9 +16,14 @@ PEER_PROGRAMS = (
 )  # fmt: skip
 
 _LONGEST = {"viewer": 0, "integration": 1}
-_UNTRACED = {"accuracy", "conformance", "viewer", "test_other_series.py"}
-"""Folders and modules that measure real series for minutes, and that is twice as long
-under coverage; other tests run the same lines."""
+_UNTRACED = {"accuracy", "conformance", "integration", "viewer"}
+"""They measure real series for minutes, or wait for nodes, and that is longer under
+coverage; other tests run the same lines."""
+_TRACED = {
+    "test_archives.py", "test_receive.py", "test_send.py", "test_slow_archive.py",
+    "test_stalled_peer.py", "test_jobs.py", "test_triage_workflow.py", "test_tls.py",
+}  # fmt: skip
+"""Integration tests that run lines of the node in their own process."""
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
@@ -54,9 +59,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Pause the coverage for tests that do without, and for their fixtures."""
     plugin = item.config.pluginmanager.getplugin("_cov")
     coverage = getattr(plugin, "cov_controller", None)
-    if coverage is None or _UNTRACED.isdisjoint(
-        (item.path.parent.name, item.path.name)
-    ):
+    is_traced = item.path.parent.name not in _UNTRACED or item.path.name in _TRACED
+    if coverage is None or is_traced:
         return (yield)
     coverage.pause()
     try:

@@ -494,9 +494,11 @@ def test_silent_clients_and_a_port_scan_keep_nobody_waiting(
 
 
 def test_a_full_disk_is_told_to_the_sender(
-    tmp_path: Path, archive: Archive, little: Series
+    tmp_path: Path, archive: Archive, phantom: dict[str, str], little: Series
 ) -> None:
-    full = node_for(tmp_path, archive)
+    full = node_for(
+        tmp_path, archive, analysis=phantom_plugin.NAME, environment=phantom
+    )
     full.settings["spool"]["min_free_gb"] = 10_000_000
     with full:
         assert send(little[:1], full.port) == [OUT_OF_RESOURCES]

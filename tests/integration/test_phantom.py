@@ -12,8 +12,9 @@ import pytest
 from pydicom.uid import generate_uid
 
 from tests.support import variants
+from tests.support.encoded import named
 from tests.support.node_process import Node, node_for
-from tests.support.peers import Archive, echo, send, wait_until
+from tests.support.peers import LABEL_MAP_STORAGE, Archive, echo, send, wait_until
 from tests.support.phantom_plugin import NAME, make_installed
 from tests.support.variants import AXIAL, SEGMENTATION, Series, fresh, saying
 
@@ -25,6 +26,14 @@ BROKEN = {
     "strange-mri": ("HIP", "tests.support.peers:Archive"),
 }
 """By the name of an analysis that cannot be had, its route and what it names."""
+
+ASKED: dict[str, Any] = {
+    "objects": ["gsps", "pdf", "seg", "sr", "sc"],
+    "segmentation": "labelmap",
+    "language": "zh-CN",
+    "result_series": {"number": 700, "per_source": 0, "description": "Phantom"},
+}
+SUMMARY, COMMENT = "121111", "121106"
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             route("SPINE", "pacs"),
             route("KNEE", "pacs", "picky"),
             route("SSPINE", "pacs", when_unsuitable="note"),
+            route("HAND", "pacs", **ASKED),
             *(route(part, "pacs", analysis=name) for name, (part, _) in BROKEN.items()),
         ]
         node.settings["jobs"] = {
@@ -172,6 +182,33 @@ def test_an_unsuitable_series_brings_a_note_where_the_route_asks_for_one(
         if one.StudyInstanceUID == series[0].StudyInstanceUID
     )
     assert note.SOPClassUID.name == "Secondary Capture Image Storage"
+
+
+def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
+    site: Site, little: Series
+) -> None:
+    series = of(little, "HAND")
+    send(series, site.node.port)
+    row = site.settled(series)
+    assert row["state"] == "done", row["reason"]
+    received = {
+        str(found.Modality): found
+        for found in site.archive.received
+        if found.StudyInstanceUID == series[0].StudyInstanceUID
+    }
+    assert [
+        (name, found.SeriesNumber, found.SeriesDescription)
+        for name, found in received.items()
+    ] == [
+        ("SEG", 700, "SEG of series 4, Phantom"),
+        ("SR", 701, "SR of series 4, Phantom"),
+        ("OT", 702, "SC of series 4, Phantom"),
+        ("DOC", 703, "PDF of series 4, Phantom"),
+        ("PR", 704, "GSPS of series 4, Phantom"),
+    ]
+    assert received["SEG"].SOPClassUID == LABEL_MAP_STORAGE
+    (summary,) = named(received["SR"], SUMMARY)
+    assert [item.TextValue for item in named(summary, COMMENT)] == ["一个体模。"]
 
 
 @pytest.mark.parametrize("name", BROKEN)
