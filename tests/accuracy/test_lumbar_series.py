@@ -84,8 +84,6 @@ def heights(result: AnalysisResult) -> NDArray[np.float64]:
     [
         ((0, 1, 2), {0, 2}),  # slices to the left, columns to the front
         ((0, 1, 2), {0, 1}),  # slices to the left, rows to the head
-        ((0, 1, 2), {1, 2}),  # rows to the head, columns to the front
-        ((0, 2, 1), {0}),  # rows to the back, columns to the feet
         ((0, 2, 1), {0, 1, 2}),  # rows to the front, columns to the head
     ],
 )

@@ -27,6 +27,8 @@ pytestmark = [
 
 T1, T2 = "fcs_vb1/10_DzZ_T1", "fcs_vb1/11_DzZ_T2"
 STIR = "fcs_vb1/03_AKa4"
+MIDDLE = slice(2, 10)
+"""The slices of the spine; those beside it would take a third of the time."""
 SAME_MM = 0.6
 """Two acquisitions with pixels of 1 mm and slices 4.5 mm apart."""
 SUMMARY = SeriesSummary(
@@ -51,6 +53,8 @@ class Read:
     @classmethod
     def of(cls, plugin: LumbarMri, name: str, weighting: Weighting) -> Read:
         volume, drawn = read(spider.SHARED / name)
+        volume = dataclasses.replace(volume, voxels=volume.voxels[MIDDLE])
+        drawn = drawn[MIDDLE]
         summary = dataclasses.replace(SUMMARY, weighting=weighting)
         context = Context(subject=Subject(), summaries={ROLE: summary})
         return cls(volume, drawn, plugin.analyse({ROLE: volume}, context))

@@ -66,20 +66,21 @@ def read(folder: Path, datasets: list[FileDataset]) -> DecodedSeries:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "what"),
+    ("place", "attributes", "what"),
     [
-        ({}, "another orientation"),
+        (0, {}, "another orientation"),
+        (SHAPE[0], {}, "another orientation"),
         (
+            0,
             {"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage},
             "Presentation State",
         ),
-        ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture"),
-        ({"SamplesPerPixel": 3}, "3 samples per pixel"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "phase"),
+        (0, {"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture"),
+        (SHAPE[0], {"SamplesPerPixel": 3}, "3 samples per pixel"),
+        (0, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
+        (SHAPE[0], {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "phase"),
     ],
 )
-@pytest.mark.parametrize("place", [0, SHAPE[0]])
 def test_one_stray_object_is_left_out_by_name(
     tmp_path: Path, attributes: dict[str, Any], what: str, place: int
 ) -> None:

@@ -19,8 +19,8 @@ from tests.support.dicom3tools import errors_of
 from tests.support.encoded import REQUEST, by_name, decoded_phantom, named
 from tests.support.phantom_result import phantom_result
 
-SPACE = (120, 64, 40)
-"""Slices, rows, columns; 13 structures would be 1560 frames."""
+SPACE = (52, 64, 40)
+"""Slices, rows, columns; 12 structures lie in 49 slices each."""
 SPACE_MM = (0.9, 4.0, 4.0)
 
 
