@@ -14,17 +14,52 @@ const OPTIONS = [
   "--use-angle=swiftshader", // WebGL without a graphics card
   "--enable-unsafe-swiftshader",
   "--ignore-gpu-blocklist",
+  "--disable-gpu-compositing", // it would be in software, and two thirds of the time
 ];
-let browser, page;
+const LOOK_MS = 250; // between two looks; every frame, the default, makes the page draw
+const DRAW_AGAIN_MS = 3_000;
+const CLICK_AGAIN_MS = 20_000; // longer, for a second click may undo a slow first one
+let browser, page, within;
 const asked = new Set();
 const complaints = [];
 const run = (code) => eval(`(${code})`);
+
+const holds = (code, given, timeout) =>
+  page.waitForFunction(run(code), given, { timeout, polling: LOOK_MS }).then(
+    () => true,
+    (error) => {
+      if (error.name === "TimeoutError") return false;
+      throw error;
+    }
+  );
+
+// A busy page loses what is done to it: it is done again until its effect shows.
+async function until(code, given, what, againMs, act) {
+  const end = Date.now() + within;
+  let held = await page.evaluate(run(code), given);
+  for (let times = 0; !held; times++) {
+    if (Date.now() >= end) throw new Error(`${what}: ${times} times without effect`);
+    await act();
+    held = await holds(code, given, againMs);
+  }
+  return null;
+}
+
+async function onElement(action, selector, code, given) {
+  const there = page.locator(selector);
+  if (!(await page.evaluate(run(code), given))) await there.waitFor();
+  const act = async () => {
+    if (await there.isVisible()) await there[action]();
+  };
+  return until(code, given, `${action} ${selector}`, CLICK_AGAIN_MS, act);
+}
 
 const commands = {
   async start(width, height, timeout) {
     browser = await chromium.launch({ executablePath, headless: true, args: OPTIONS });
     page = await browser.newPage({ viewport: { width, height } });
-    page.setDefaultTimeout(timeout);
+    within = timeout;
+    page.setDefaultTimeout(within);
     page.on("request", (request) => {
       const { protocol, host } = new URL(request.url());
       if (protocol.startsWith("http")) asked.add(host);
@@ -37,10 +72,15 @@ const commands = {
       [key, value]
     ),
   open: (url) => page.goto(url, { waitUntil: "domcontentloaded" }).then(() => null),
-  wait: (code, given) => page.waitForFunction(run(code), given).then(() => null),
+  async wait(code, given) {
+    if (await holds(code, given, within)) return;
+    throw new Error(`not within ${within} ms: ${code} (${JSON.stringify(given)})`);
+  },
   evaluate: (code, given) => page.evaluate(run(code), given),
-  click: (selector) => page.locator(selector).click(),
-  doubleClick: (selector) => page.locator(selector).dblclick(),
+  evaluateUntil: (act, code, given) =>
+    until(code, given, act, DRAW_AGAIN_MS, () => page.evaluate(run(act))),
+  clickUntil: (...given) => onElement("click", ...given),
+  doubleClickUntil: (...given) => onElement("dblclick", ...given),
   picture: (path) => page.screenshot({ path }).then(() => null),
   hosts: () => [...asked],
   complaints: () => complaints,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import Any, NoReturn, Self
 import pytest
 
 SCRIPT = Path(__file__).with_name("browse.cjs")
-WITHIN_S = 300.0
+WITHIN_S = 120.0
 """Longest wait for anything on a page; a loaded machine is slow."""
 
 
@@ -58,11 +59,14 @@ class Browser:
     ----------
     modules
         Where npm put playwright-core.
+    failures
+        Folder for pictures of the page at which something failed.
     size
         Width and height of the page (px).
     """
 
     modules: Path
+    failures: Path
     size: tuple[int, int] = (1600, 1000)
     _driver: subprocess.Popen[str] | None = None
 
@@ -97,15 +101,28 @@ class Browser:
         Raises
         ------
         BrowserError
-            If it failed, or did not come about in time.
+            If it failed, or did not come about in time; names a picture of the page.
         """
+        answer = self._answer(command, *arguments)
+        if "error" in answer:
+            message = f"{answer['error']}\n{self.seen()}"
+            raise BrowserError(message)
+        return answer["value"]
+
+    def seen(self) -> str:
+        """Keep what the page shows at a failure, and return where."""
+        self.failures.mkdir(parents=True, exist_ok=True)
+        path = self.failures / f"failure-{time.time_ns()}.png"
+        answer = self._answer("picture", str(path))
+        return f"the page then: {answer.get('error', path)}"
+
+    def _answer(self, command: str, *arguments: Any) -> dict[str, Any]:
         driver = self._driver
         if driver is None or driver.stdin is None or driver.stdout is None:
             message = "the browser has not been started"
             raise BrowserError(message)
         driver.stdin.write(json.dumps([command, *arguments]) + "\n")
         driver.stdin.flush()
-        answer = json.loads(driver.stdout.readline() or '{"error": "the driver ended"}')
-        if "error" in answer:
-            raise BrowserError(answer["error"])
-        return answer["value"]
+        line = driver.stdout.readline()
+        answer: dict[str, Any] = json.loads(line or '{"error": "the driver ended"}')
+        return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.browser import Browser
+from tests.support.browser import WITHIN_S, Browser
+from tests.support.peers import wait_until
 
 _VIEWPORT = "cornerstone.getRenderingEngines()[0].getViewports()[0]"
 _SERIES = "[data-series]"
+_SHOWN = """(number) =>
+  [...services.viewportGridService.getState().viewports.values()]
+    .flatMap((viewport) => viewport.displaySetInstanceUIDs)
+    .some((uid) => services.displaySetService.getDisplaySetByUID(uid)?.SeriesNumber
+      == number)"""
+_NOTIFICATION = "[data-cy=viewport-notification]"
 _SEGMENTATIONS = "cornerstoneTools.segmentation.state.getSegmentations()"
 
 
@@ -72,16 +79,29 @@ _COLOURS = f"""
   const {{ data }} = canvas.getContext("2d")
     .getImageData(0, 0, canvas.width, canvas.height);
   const scale = window.devicePixelRatio;
+  const onCanvas = (row, column) => {{
+    const place = grid.origin.map(
+      (x, i) => x + row * grid.rowStep[i] + column * grid.columnStep[i]
+    );
+    return viewport.worldToCanvas(
+      grid.inImage
+        ? cornerstone.utilities.imageToWorldCoords(
+            viewport.getCurrentImageId(), [place[0], place[1]])
+        : place
+    );
+  }};
+  // All of it is affine: three places give the others.
+  const first = onCanvas(0, 0);
+  const below = onCanvas(grid.rows, 0);
+  const beside = onCanvas(0, grid.columns);
+  const between = (row, column) => first.map(
+    (x, i) => x + (row / grid.rows) * (below[i] - x)
+      + (column / grid.columns) * (beside[i] - x)
+  );
   let seen = "";
   for (let row = 0; row < grid.rows; row++) {{
     for (let column = 0; column < grid.columns; column++) {{
-      const place = grid.origin.map(
-        (x, i) => x + row * grid.rowStep[i] + column * grid.columnStep[i]
-      );
-      const [x, y] = grid.inImage
-        ? viewport.worldToCanvas(cornerstone.utilities.imageToWorldCoords(
-            viewport.getCurrentImageId(), [place[0], place[1]]))
-        : viewport.worldToCanvas(place);
+      const [x, y] = between(row, column);
       const inside =
         x >= 0 && y >= 0 && x * scale < canvas.width && y * scale < canvas.height;
       const at =
@@ -107,18 +127,36 @@ class OhifPage:
     def __init__(self, browser: Browser, origin: str) -> None:
         self._browser = browser
         self._origin = origin
+        self._study_uid = ""
+        self._opened: set[int] = set()
         # The tour for newcomers lies over everything.
         browser.ask("remember", "shownTours", '["basicViewerTour"]')
 
     def list_studies(self, patient_id: str) -> str:
         """Open the list of studies, and return its text once it names a patient."""
+        self._study_uid = ""
         self._browser.ask("open", f"{self._origin}/")
         self._wait("(name) => document.body.innerText.includes(name)", patient_id)
         text: str = self._look("() => document.body.innerText")
         return text
 
-    def open_study(self, study_uid: str, series: int) -> None:
-        """Open a study, and return once its series are listed and an image is shown."""
+    def open_study(
+        self, study_uid: str, series: int, *, after: Collection[int] = ()
+    ) -> None:
+        """Open a study, and return once its series are listed and an image is shown.
+
+        A page is kept that is at the study already.
+
+        Parameters
+        ----------
+        series
+            How many there are.
+        after
+            Series that may have been opened since in a page that is kept.
+        """
+        if self._study_uid == study_uid and self._opened <= set(after):
+            return
+        self._opened.clear()
         url = f"{self._origin}/viewer?StudyInstanceUIDs={study_uid}"
         self._browser.ask("open", url)
         self._wait(
@@ -128,6 +166,7 @@ class OhifPage:
             "() => window.cornerstone?.getRenderingEngines()?.[0]?.getViewports()?.[0]"
             "?.getImageData?.() != null"
         )
+        self._study_uid = study_uid
 
     def thumbnails(self) -> list[Thumbnail]:
         """Return the series of the study, by number."""
@@ -151,24 +190,34 @@ class OhifPage:
 
     def open_series(self, number: int) -> None:
         """Open a series in the viewport, as by hand."""
-        self._browser.ask("doubleClick", f'[data-series="{number}"]')
+        self._opened.add(number)
+        thumbnail = f'[data-series="{number}"]'
+        self._browser.ask("doubleClickUntil", thumbnail, _SHOWN, number)
 
     def open_segmentation(self, number: int) -> None:
         """Open a SEG on its images."""
         self.open_series(number)
-        self._browser.ask("click", "[data-cy=viewport-notification] >> text=Yes")
-        self._wait(f"() => {_SEGMENTATIONS}.length > 0")
+        self._browser.ask(
+            "clickUntil",
+            f"{_NOTIFICATION} >> text=Yes",
+            f"() => {_SEGMENTATIONS}.length > 0 && !({_SHOWN})({number})"
+            f" && document.querySelector('{_NOTIFICATION}') === null",
+        )
 
-    def close_segmentations(self) -> None:
-        """Take every SEG off its images."""
-        self._look(
-            f"""() => {_SEGMENTATIONS}.map((one) => one.segmentationId)
-                .forEach((id) => services.segmentationService.remove(id))"""
+    def open_segment_list(self) -> None:
+        """Open the list of segments.
+
+        It makes the viewport smaller, in steps: cheap before a SEG is drawn there.
+        """
+        self._browser.ask(
+            "clickUntil",
+            "[data-cy=panelSegmentation-btn]",
+            "() => document.querySelector('[data-cy=segmentation-config-toggle]')"
+            " !== null",
         )
 
     def segments(self) -> list[tuple[str, tuple[int, ...]]]:
         """Return name and colour (red, green, blue) of each segment in the list."""
-        self._browser.ask("click", "[data-cy=panelSegmentation-btn]")
         self._wait("() => document.querySelector('[data-cy=data-row]') !== null")
         rows = self._look(
             """() => [...document.querySelectorAll('[data-cy=data-row]')].map((row) => {
@@ -188,8 +237,8 @@ class OhifPage:
                 const viewport = {_VIEWPORT};
                 const place = viewport.getImageIds().findIndex(
                     (id) => id.includes(`/instances/${{uid}}/`));
-                await viewport.setImageIdIndex(place);
-                viewport.render();
+                if (viewport.getCurrentImageIdIndex() === place) viewport.render();
+                else await viewport.setImageIdIndex(place);
             }}""",
             sop_uid,
         )
@@ -243,8 +292,17 @@ class OhifPage:
         return address
 
     def labels(self) -> list[Label]:
-        """Return the blocks of text in the viewport, once there are any."""
-        self._wait("() => document.querySelector('svg text tspan') !== null")
+        """Return the blocks of text in the viewport, once there are any.
+
+        OHIF learns which outlines belong to a report after it has asked for the image,
+        and does not draw again: on a slow machine they stay away until the reader
+        scrolls or zooms. Here the viewport is asked to draw.
+        """
+        self._browser.ask(
+            "evaluateUntil",
+            "() => cornerstone.getRenderingEngines()[0]?.getViewports()[0]?.render()",
+            "() => document.querySelector('svg text tspan') !== null",
+        )
         blocks = self._look(
             """() => [...document.querySelectorAll('svg text')].map((text) => {
                 const { top, bottom } = text.getBoundingClientRect();
@@ -281,6 +339,20 @@ class OhifPage:
         """Keep what the page looks like."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._browser.ask("picture", str(path))
+
+    def until(self, condition: Callable[[], bool], *, what: str) -> None:
+        """Look again and again until the condition holds.
+
+        Raises
+        ------
+        TimeoutError
+            If it does not within the time; names a picture of the page.
+        """
+        try:
+            wait_until(condition, within_s=WITHIN_S, every_s=0.5, what=what)
+        except TimeoutError as error:
+            message = f"{error}\n{self._browser.seen()}"
+            raise TimeoutError(message) from error
 
     def complaints(self) -> list[str]:
         """Return the errors that the page did not catch."""
