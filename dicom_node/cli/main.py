@@ -96,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(check)
     check.set_defaults(run=_check)
 
+    status = commands.add_parser(
+        "status", help="tell whether the node is ready, and what each check says"
+    )
+    _add_config(status)
+    _add_json(status)
+    status.set_defaults(run=_status)
+
     echo = commands.add_parser("echo", help="send a C-ECHO to a peer, or to the node")
     echo.add_argument(
         "peer",
@@ -185,6 +192,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.setup_commands import run_check
 
     return run_check(arguments)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.status_command import run_status
+
+    return run_status(arguments)
 
 
 def _echo(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,7 @@
 """Protocol data units of the upper layer as bytes (PS3.8 9.3), the acceptor's side.
 
+Of the requestor's side there is what a C-ECHO to this node itself needs.
+
 Our own and not pynetdicom's, because acceptors must be small (55 MB less each), must
 not trust a byte, and must be as fast as the disk: `docs/adr` has the figures.
 """
@@ -33,6 +35,8 @@ ones as well."""
 
 _CONTEXT_FIXED_BYTES = 4
 _LENGTH_BYTES = 4
+_TITLE_BYTES = 16
+_OWN_MAX_LENGTH = 16384
 _FIXED_BYTES = 68
 """Protocol version, reserved, two AE titles, 32 reserved (PS3.8 table 9-11)."""
 
@@ -178,6 +182,42 @@ def accept_pdu(
         )
     )
     return HEADER.pack(A_ASSOCIATE_AC, len(body)) + body
+
+
+def associate_request_pdu(
+    *, called_ae: str, calling_ae: str, abstract_syntax: str, transfer_syntax: str
+) -> bytes:
+    """Return an A-ASSOCIATE-RQ PDU with one presentation context, 1 (PS3.8 9.3.2)."""
+    context = struct.pack("BBBB", 1, 0, 0, 0) + b"".join(
+        (
+            _item(_ABSTRACT_ITEM, abstract_syntax.encode()),
+            _item(_TRANSFER_ITEM, transfer_syntax.encode()),
+        )
+    )
+    user = b"".join(
+        (
+            _item(_MAXIMUM_LENGTH_ITEM, struct.pack(">I", _OWN_MAX_LENGTH)),
+            _item(_IMPLEMENTATION_UID_ITEM, IMPLEMENTATION_UID.encode()),
+            _item(_IMPLEMENTATION_NAME_ITEM, IMPLEMENTATION_NAME.encode()),
+        )
+    )
+    body = b"".join(
+        (
+            struct.pack(">Hxx", 1),
+            called_ae.encode("latin-1").ljust(_TITLE_BYTES),
+            calling_ae.encode("latin-1").ljust(_TITLE_BYTES),
+            bytes(32),
+            _item(_APPLICATION_ITEM, _APPLICATION_CONTEXT.encode()),
+            _item(_CONTEXT_RQ_ITEM, context),
+            _item(_USER_ITEM, user),
+        )
+    )
+    return HEADER.pack(A_ASSOCIATE_RQ, len(body)) + body
+
+
+def release_request_pdu() -> bytes:
+    """Return an A-RELEASE-RQ PDU."""
+    return HEADER.pack(A_RELEASE_RQ, 4) + bytes(4)
 
 
 def reject_pdu(*, result: int, source: int, reason: int) -> bytes:

@@ -34,9 +34,6 @@ WAITING = "waiting"
 hold no place there while they wait."""
 DELIVERIES = "deliveries"
 """Partitioned by peer: one that is down or slow delays no other."""
-TRIAGE = "triage"
-JOB = "job"
-DELIVERY = "delivery"
 
 POLL_S = 0.25
 """How long an enqueued workflow waits at most before a worker sees it."""

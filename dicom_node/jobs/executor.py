@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 from dbos import DBOS
 from dbos import error as dbos_error
@@ -85,6 +86,19 @@ class Executor:
         return self._watched.idle_s()
 
 
+_Ended = TypeVar("_Ended", Outcome, TriageOutcome, DeliveryOutcome)
+
+
+class _End:
+    """How a step ends; without a verdict unless it says so."""
+
+    verdict = ""
+
+    def noted(self, outcome: _Ended) -> _Ended:
+        self.verdict = outcome.verdict.value
+        return outcome
+
+
 class _Watched:
     """Passes work on, reports its steps, and knows when some was last running.
 
@@ -101,39 +115,40 @@ class _Watched:
         self._last_s = time.monotonic()
 
     def triage(self, order: TriageOrder) -> TriageOutcome:
-        with self._one_at_a_time, self._step(StepKind.TRIAGE):
-            return self._work.triage(order)
+        with self._one_at_a_time, self._step(StepKind.TRIAGE) as end:
+            return end.noted(self._work.triage(order))
 
     def analyse(self, job: Job) -> Outcome:
-        with self._one_at_a_time, self._step(StepKind.ANALYSE):
+        with self._one_at_a_time, self._step(StepKind.ANALYSE) as end:
             _set_pace(dbos_setup.POLL_S)
-            return self._work.analyse(job)
+            return end.noted(self._work.analyse(job))
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
         # A rejection reads nothing, or one header, and need not wait for an analysis.
         is_light = analysed.verdict is Verdict.REJECTED
         alone = nullcontext() if is_light else self._one_at_a_time
-        with alone, self._step(StepKind.ENCODE):
-            return self._work.encode(job, analysed)
+        with alone, self._step(StepKind.ENCODE) as end:
+            return end.noted(self._work.encode(job, analysed))
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
-        with self._step(StepKind.DELIVER):
-            return self._work.deliver(job, peer, stored)
+        with self._step(StepKind.DELIVER) as end:
+            return end.noted(self._work.deliver(job, peer, stored))
 
     def idle_s(self) -> float:
         with self._lock:
             return 0.0 if self._running else time.monotonic() - self._last_s
 
     @contextmanager
-    def _step(self, kind: StepKind) -> Iterator[None]:
+    def _step(self, kind: StepKind) -> Iterator[_End]:
         workflow_id, now_s = str(DBOS.workflow_id), time.monotonic()
         with self._lock:
             self._running += 1
         self._report(StepBegun(workflow_id=workflow_id, kind=kind, at_s=now_s))
+        end = _End()
         try:
-            yield
+            yield end
         finally:
-            self._report(StepEnded(workflow_id=workflow_id))
+            self._report(StepEnded(workflow_id=workflow_id, verdict=end.verdict))
             with self._lock:
                 self._running -= 1
                 self._last_s = time.monotonic()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dbos import WorkflowStatus
-
-from dicom_node.jobs.dbos_setup import JOB, TRIAGE
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.jobs.triage_order import TriageOrder, attempt_of
+from dicom_node.jobs.workflow_names import JOB, TRIAGE
 from dicom_node.record_codec import from_record
 from dicom_node.records import Job, JobRow, JobState
+
+if TYPE_CHECKING:
+    from dbos import WorkflowStatus
 
 ACTIVE = ("DELAYED", "ENQUEUED", "PENDING")
 DISCARDED = "discarded"
@@ -29,6 +30,33 @@ _WAITING = {"DELAYED": "waiting", "ENQUEUED": "waiting", "PENDING": "sending"}
 _GIVEN_UP = frozenset({"failed", "cancelled"})
 _MAY_LACK = frozenset({JobState.FAILED, JobState.REJECTED, JobState.DELIVERING})
 """A rejected job may owe a page, and a peer may refuse what another still waits for."""
+
+
+class WorkflowEnd(Protocol):
+    """How a workflow stands: a `WorkflowStatus` of DBOS, or a row read without it."""
+
+    @property
+    def workflow_id(self) -> str:
+        """Its id."""
+
+    @property
+    def status(self) -> str:
+        """The word of DBOS for it."""
+
+    @property
+    def output(self) -> Any:
+        """What it returned, if it has ended."""
+
+    @property
+    def error(self) -> object:
+        """What it raised, if anything."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any] | None:
+        """What was noted of it from outside."""
+
+
+_End = TypeVar("_End", bound=WorkflowEnd)
 
 
 def job_of(status: WorkflowStatus) -> Job:
@@ -112,11 +140,9 @@ def triage_row(status: WorkflowStatus) -> JobRow:
     )
 
 
-def latest_attempts(
-    deliveries: Iterable[WorkflowStatus],
-) -> dict[DeliveryId, WorkflowStatus]:
+def latest_attempts(deliveries: Iterable[_End]) -> dict[DeliveryId, _End]:
     """Return the last attempt for each peer, in the order of the peers' names."""
-    latest: dict[str, tuple[DeliveryId, WorkflowStatus]] = {}
+    latest: dict[str, tuple[DeliveryId, _End]] = {}
     for status in deliveries:
         which = DeliveryId.parse(status.workflow_id)
         if which.peer not in latest or which.number > latest[which.peer][0].number:
@@ -183,7 +209,12 @@ def is_delivering(row: JobRow) -> bool:
     return any(state in _WAITING.values() for _, state in row.deliveries)
 
 
-def is_discarded(status: WorkflowStatus) -> bool:
+def is_owed(state: JobState, word: str) -> bool:
+    """Tell whether a peer lacks results of a job, by the word for its delivery."""
+    return word in _WAITING.values() or (state in _MAY_LACK and word in _GIVEN_UP)
+
+
+def is_discarded(status: WorkflowEnd) -> bool:
     """Tell whether an operator has given up results that could not be delivered."""
     return bool((status.attributes or {}).get(DISCARDED))
 
@@ -195,8 +226,30 @@ def _result_id(status: WorkflowStatus, job: Job) -> str:
     return str(_output(status).get("result_id") or job.id)
 
 
+def state_and_reason(
+    status: WorkflowEnd, attempts: Mapping[DeliveryId, WorkflowEnd]
+) -> tuple[JobState, str]:
+    """Return where a job or a triage stands, and why.
+
+    Parameters
+    ----------
+    attempts
+        The last one for each peer; none for a triage.
+    """
+    if is_discarded(status):
+        return JobState.CANCELLED, ""
+    return _state(status, attempts)
+
+
+def delivery_words(
+    attempts: Mapping[DeliveryId, WorkflowEnd],
+) -> dict[str, tuple[str, str]]:
+    """Return one word for the state of each delivery and why, by peer."""
+    return {which.peer: _delivery(attempt) for which, attempt in attempts.items()}
+
+
 def _state(
-    status: WorkflowStatus, attempts: dict[DeliveryId, WorkflowStatus]
+    status: WorkflowEnd, attempts: Mapping[DeliveryId, WorkflowEnd]
 ) -> tuple[JobState, str]:
     if status.status in _UNFINISHED:
         return _UNFINISHED[status.status], ""
@@ -210,8 +263,10 @@ def _state(
     return _delivery_state(attempts)
 
 
-def _delivery_state(attempts: dict[DeliveryId, WorkflowStatus]) -> tuple[JobState, str]:
-    states = {which.peer: _delivery(attempt) for which, attempt in attempts.items()}
+def _delivery_state(
+    attempts: Mapping[DeliveryId, WorkflowEnd],
+) -> tuple[JobState, str]:
+    states = delivery_words(attempts)
     words = {word for word, _ in states.values()}
     reasons = "; ".join(
         f"{peer}: {text}" for peer, (word, text) in states.items() if word == "failed"
@@ -225,7 +280,7 @@ def _delivery_state(attempts: dict[DeliveryId, WorkflowStatus]) -> tuple[JobStat
     return JobState.DONE, ""
 
 
-def _delivery(attempt: WorkflowStatus) -> tuple[str, str]:
+def _delivery(attempt: WorkflowEnd) -> tuple[str, str]:
     """Return one word for the state of a delivery, and why."""
     if attempt.status in _WAITING:
         return _WAITING[attempt.status], ""
@@ -239,7 +294,7 @@ def _delivery(attempt: WorkflowStatus) -> tuple[str, str]:
     return "failed", _reason(outcome)
 
 
-def _output(status: WorkflowStatus) -> dict[str, Any]:
+def _output(status: WorkflowEnd) -> dict[str, Any]:
     output = status.output
     if not isinstance(output, dict):
         return {"verdict": Verdict.FAILED, "code": "unknown", "text": "no outcome"}
@@ -250,7 +305,7 @@ def _reason(outcome: dict[str, Any]) -> str:
     return f"{outcome['code']}: {outcome['text']}"
 
 
-def _error(status: WorkflowStatus) -> str:
+def _error(status: WorkflowEnd) -> str:
     if status.error is None:
         return f"internal_error: {status.status}"
     return f"internal_error: {type(status.error).__name__}"

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
-from dicom_node.jobs import dbos_setup
+from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.delivery_retry import RetryRule, age_text
@@ -92,11 +92,11 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
 
     # A step itself gives up a workflow that has lost too many workers, so that its job
     # is settled and logged as any other; DBOS' own limit is for all other starts.
-    DBOS.workflow(name=dbos_setup.JOB, max_recovery_attempts=dbos_setup.LAST_RESORT)(
-        job
-    )
+    DBOS.workflow(
+        name=workflow_names.JOB, max_recovery_attempts=dbos_setup.LAST_RESORT
+    )(job)
     workflows.delivery_workflow = DBOS.workflow(
-        name=dbos_setup.DELIVERY, max_recovery_attempts=dbos_setup.LAST_RESORT
+        name=workflow_names.DELIVERY, max_recovery_attempts=dbos_setup.LAST_RESORT
     )(delivery)
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from dbos import DBOSClient, WorkflowStatus
 
 from dicom_node import log
-from dicom_node.jobs.dbos_setup import DELIVERY, JOB, TRIAGE
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
@@ -20,6 +19,7 @@ from dicom_node.jobs.job_state import (
     triage_row,
     visible_triages,
 )
+from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
 from dicom_node.records import JobRow
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.identifiers import digest
-from dicom_node.jobs import dbos_setup
+from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.delivery_id import DeliveryId
@@ -100,7 +100,7 @@ class JobQueue:
     def enqueue_triage(self, order: TriageOrder) -> None:
         """Queue the triage of a series; an order that is known changes nothing."""
         options: EnqueueOptions = {
-            "workflow_name": dbos_setup.TRIAGE,
+            "workflow_name": workflow_names.TRIAGE,
             "queue_name": dbos_setup.TRIAGES,
             "workflow_id": order.workflow_id,
             "authenticated_user": _series_key(
@@ -113,7 +113,7 @@ class JobQueue:
     def enqueue(self, job: Job) -> None:
         """Owe a job; an id that is known, in whatever state, changes nothing."""
         options: EnqueueOptions = {
-            "workflow_name": dbos_setup.JOB,
+            "workflow_name": workflow_names.JOB,
             "queue_name": dbos_setup.REJECTIONS
             if job.rejection
             else dbos_setup.ANALYSES,
@@ -131,10 +131,10 @@ class JobQueue:
         which it could not.
         """
         jobs = self._client.list_workflows(
-            name=dbos_setup.JOB, limit=limit, sort_desc=True
+            name=workflow_names.JOB, limit=limit, sort_desc=True
         )
         triages = self._client.list_workflows(
-            name=dbos_setup.TRIAGE, limit=limit, sort_desc=True
+            name=workflow_names.TRIAGE, limit=limit, sort_desc=True
         )
         deliveries = self._deliveries([status.workflow_id for status in jobs])
         rows = [
@@ -156,7 +156,7 @@ class JobQueue:
             If none or more than one begins so.
         """
         status = self._find(job_id)
-        if status.name == dbos_setup.TRIAGE:
+        if status.name == workflow_names.TRIAGE:
             return triage_row(status)
         full_id = status.workflow_id
         return job_row(status, self._deliveries([full_id])[full_id])
@@ -180,14 +180,16 @@ class JobQueue:
         own: it measures another series.
         """
         jobs = self._client.list_workflows(
-            name=dbos_setup.JOB, user=_series_key(study_uid, series_uid), sort_desc=True
+            name=workflow_names.JOB,
+            user=_series_key(study_uid, series_uid),
+            sort_desc=True,
         )
         if not jobs:
             # A SEG; and version 0.1.0 enqueued without the key.
             jobs = [
                 status
                 for status in self._client.list_workflows(
-                    name=dbos_setup.JOB, limit=_SEARCHED, sort_desc=True
+                    name=workflow_names.JOB, limit=_SEARCHED, sort_desc=True
                 )
                 if _series_of(status) == (study_uid, series_uid)
             ]
@@ -223,7 +225,7 @@ class JobQueue:
             If it neither failed nor was cancelled.
         """
         status = self._find(job_id)
-        if status.name == dbos_setup.TRIAGE:
+        if status.name == workflow_names.TRIAGE:
             return self._triage_again(status)
         job_id = status.workflow_id
         deliveries = self._deliveries([job_id])[job_id]
@@ -287,7 +289,7 @@ class JobQueue:
         if row.state not in _SETTLED:
             raise JobStateError(row.id, state=row.state, wanted="re-run")
         series = (
-            order_of(status) if status.name == dbos_setup.TRIAGE else job_of(status)
+            order_of(status) if status.name == workflow_names.TRIAGE else job_of(status)
         ).series
         order = TriageOrder(series=series, occasion=uuid4().hex, is_rerun=True)
         self.enqueue_triage(order)
@@ -299,7 +301,7 @@ class JobQueue:
         return any(
             order_of(status).attempt == 1
             for status in self._client.list_workflows(
-                name=dbos_setup.TRIAGE,
+                name=workflow_names.TRIAGE,
                 user=_series_key(study_uid, series_uid),
                 status=list(ACTIVE),
                 load_output=False,
@@ -331,7 +333,7 @@ class JobQueue:
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(
-            name=[dbos_setup.TRIAGE, dbos_setup.JOB],
+            name=[workflow_names.TRIAGE, workflow_names.JOB],
             workflow_id_prefix=job_id,
             limit=_FOUND,
         )
@@ -358,7 +360,7 @@ class JobQueue:
         prefixes = [f"{job_id}:" for job_id in job_ids]
         for start in range(0, len(prefixes), _JOBS_A_QUERY):
             for status in self._client.list_workflows(
-                name=dbos_setup.DELIVERY,
+                name=workflow_names.DELIVERY,
                 workflow_id_prefix=prefixes[start : start + _JOBS_A_QUERY],
                 load_input=False,
             ):
@@ -368,7 +370,7 @@ class JobQueue:
     def _parts(self, job_id: str) -> Sequence[str]:
         """Return deliveries of a job, or attempts of a triage, that are not settled."""
         made = self._client.list_workflows(
-            name=[dbos_setup.TRIAGE, dbos_setup.DELIVERY],
+            name=[workflow_names.TRIAGE, workflow_names.DELIVERY],
             workflow_id_prefix=[f"{job_id}:", f"{job_id}-"],
             status=list(ACTIVE),
             load_input=False,

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
-from dicom_node.jobs import dbos_setup
+from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import DISCARDED, latest_attempts, verdict_of
@@ -39,7 +39,7 @@ def deliver_again(client: DBOSClient, job: Job, attempt: WorkflowStatus) -> None
     which = DeliveryId.parse(attempt.workflow_id)
     stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
     options: EnqueueOptions = {
-        "workflow_name": dbos_setup.DELIVERY,
+        "workflow_name": workflow_names.DELIVERY,
         "queue_name": dbos_setup.DELIVERIES,
         "queue_partition_key": which.peer,
         "workflow_id": str(which.next()),

@@ -32,14 +32,29 @@ class StepBegun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
-    """A step has ended, however it did."""
+    """A step has ended, however it did.
+
+    Parameters
+    ----------
+    verdict
+        With which it ended; empty if it was broken off.
+    """
 
     workflow_id: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The worker's threads run."""
+    """The worker's threads run.
+
+    Parameters
+    ----------
+    analyses
+        Names and versions of the analyses that it has loaded.
+    """
+
+    analyses: tuple[tuple[str, str], ...] = ()
 
 
 WorkerMessage = StepBegun | StepEnded | Heartbeat

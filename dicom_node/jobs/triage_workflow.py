@@ -19,7 +19,7 @@ from typing import Any
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
-from dicom_node.jobs import dbos_setup
+from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.job_workflow import Work
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
@@ -50,7 +50,7 @@ def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
 
     # The step itself gives up what has lost too many workers, as those of a job do.
     workflow = DBOS.workflow(
-        name=dbos_setup.TRIAGE, max_recovery_attempts=dbos_setup.LAST_RESORT
+        name=workflow_names.TRIAGE, max_recovery_attempts=dbos_setup.LAST_RESORT
     )(triage)
 
 

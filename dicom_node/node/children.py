@@ -52,6 +52,7 @@ class Child:
     ) -> None:
         self.name = name
         self.starts = 0
+        self.deaths = 0
         self.pipe: Connection | None = None
         self.exit_code: int | None = None
         self._entry = entry
@@ -158,6 +159,8 @@ class Child:
             self._due_s = now_s
         else:
             self._lengthen_pause(now_s)
+        if code != 0:
+            self.deaths += 1
         log.event(
             "process_ended",
             level=logging.INFO if code == 0 else logging.ERROR,

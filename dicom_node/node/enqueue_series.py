@@ -10,6 +10,8 @@ from dicom_node.errors import JobDatabaseError, NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node.instance_count_questions import PeerCounts
+from dicom_node.node.tally import Tally
+from dicom_node.node_report import Counted
 from dicom_node.receive.events import InstanceStored, SpoolEvent
 from dicom_node.records import Completion, ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
@@ -33,11 +35,16 @@ class Intake:
     """
 
     def __init__(
-        self, settings: Settings, queue: JobQueue, counts: PeerCounts | None
+        self,
+        settings: Settings,
+        queue: JobQueue,
+        counts: PeerCounts | None,
+        tally: Tally | None = None,
     ) -> None:
         self._layout = SpoolLayout(settings.spool.folder)
         self._queue = queue
         self._counts = counts
+        self._tally = tally or Tally()
         self._assembler = Assembler(
             CompletionRules(
                 quiet_s=settings.series.quiet_s, max_wait_s=settings.series.max_wait_s
@@ -68,10 +75,12 @@ class Intake:
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
         """Take note of an event; return whether a worker should load the analysis."""
         self._assembler.apply(event, now_s)
-        return (
-            isinstance(event, InstanceStored)
-            and event.instance.sop_class_uid in _MR_CLASSES
-        )
+        if not isinstance(event, InstanceStored):
+            return False
+        instance = event.instance
+        self._tally.count(Counted.INSTANCES, instance.calling_ae)
+        self._tally.count(Counted.BYTES, instance.calling_ae, by=instance.size_bytes)
+        return instance.sop_class_uid in _MR_CLASSES
 
     def acceptor_lost(self, name: str, now_s: float) -> None:
         """Take up, at the next tick, what a dead acceptor left unreported."""
@@ -135,6 +144,8 @@ class Intake:
         write_pending(self._layout, series)
         self._queue.enqueue_triage(order)
         mark_owed(self._layout, series)
+        evidence = "sent-again" if order.occasion else series.completion.value
+        self._tally.count(Counted.SERIES, evidence)
         is_doubtful = series.completion is Completion.MAX_WAIT and not order.occasion
         log.event(
             "series_sent_again" if order.occasion else "series_complete",

@@ -24,16 +24,21 @@ from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.guarded_part import run_guarded
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.instance_count_questions import peer_counts
+from dicom_node.node.ops_child import OpsChild, report_of
 from dicom_node.node.ownership import spool_lock
 from dicom_node.node.service_manager import ServiceManager
+from dicom_node.node.tally import Tally
 from dicom_node.node.worker_slot import WorkerSlot
+from dicom_node.node_report import ChildReport, Counted, Timed
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.arrival_number import Generations
-from dicom_node.receive.association_slots import association_table
-from dicom_node.receive.events import SPOOL_EVENTS
+from dicom_node.receive.association_slots import SlotRefusal, association_table
+from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
+from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
+from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.supervisor_messages import STOP, WARM
@@ -104,7 +109,13 @@ class _Service:
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
         self._counts = peer_counts(settings)
-        self._intake = Intake(settings, queue, self._counts)
+        self._tally = Tally()
+        for peer in settings.peers.values():
+            self._tally.expect(Counted.INSTANCES, peer.ae_title)
+            self._tally.expect(Counted.BYTES, peer.ae_title)
+        for reason in (*REJECTIONS.values(), SlotRefusal.TITLE_FULL.value):
+            self._tally.expect(Counted.REJECTED_ASSOCIATIONS, reason)
+        self._intake = Intake(settings, queue, self._counts, self._tally)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         table = association_table(settings.node.acceptors)
         settings_json = settings.model_dump_json()
@@ -127,12 +138,19 @@ class _Service:
                 executor_id=executor_id(slot),
                 work=self._lost_work,
                 time_limit_s=settings.jobs.time_limit_s,
+                tally=self._tally,
             )
             for slot in range(settings.work.processes)
         ]
         self._counters = [] if self._counts is None else [self._counts.child]
         workers = [slot.child for slot in self._slots]
-        self._children = (*self._acceptors, *workers, *self._counters)
+        self._ops = (
+            None
+            if settings.ops is None
+            else OpsChild(ops_plan(settings), self._tally, self._reports)
+        )
+        watching = [] if self._ops is None else [self._ops.child]
+        self._children = (*self._acceptors, *workers, *self._counters, *watching)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
 
@@ -175,6 +193,7 @@ class _Service:
         now_s = time.monotonic()
         for part in self._parts():
             run_guarded(part, now_s)
+        self._tally.time(Timed.TURN, time.monotonic() - now_s)
         self._manager.alive(now_s)
 
     def _parts(self) -> Iterator[Callable[[float], None]]:
@@ -188,6 +207,8 @@ class _Service:
         for acceptor in self._acceptors:
             yield partial(self._tend_acceptor, acceptor)
         yield self._housekeeping.turn
+        if self._ops is not None:
+            yield self._ops.turn
 
     def _tend_acceptor(self, acceptor: Child, now_s: float) -> None:
         if acceptor.tend(now_s):
@@ -198,12 +219,22 @@ class _Service:
         """Take note of what the acceptors report."""
         is_needed = False
         for acceptor in self._acceptors:
-            for event in acceptor.messages(*SPOOL_EVENTS):
-                is_needed |= self._intake.apply(event, now_s)
+            for event in acceptor.messages(*ACCEPTOR_EVENTS):
+                if isinstance(event, AssociationRejected):
+                    self._tally.count(Counted.REJECTED_ASSOCIATIONS, event.reason)
+                else:
+                    is_needed |= self._intake.apply(event, now_s)
         if is_needed and now_s - self._warmed_at_s > _WARM_AGAIN_S:
             self._warmed_at_s = now_s
             for slot in self._slots:
                 slot.child.send(WARM)
+
+    def _reports(self) -> Iterator[ChildReport]:
+        """Yield how every process of the node stands."""
+        yield ChildReport(name="supervisor", pid=os.getpid(), starts=1, deaths=0)
+        heard_at_s = {slot.child.name: slot.heard_at_s for slot in self._slots}
+        for child in self._children:
+            yield report_of(child, heard_at_s=heard_at_s.get(child.name))
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1

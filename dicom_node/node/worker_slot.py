@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
+from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.running_step import (
     Heartbeat,
     StepBegun,
@@ -15,6 +16,8 @@ from dicom_node.jobs.running_step import (
     StepKind,
     WorkerMessage,
 )
+from dicom_node.node.tally import Tally
+from dicom_node.node_report import Counted, Timed
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 _SILENT_S = 60.0
 """A worker sends a heartbeat every few seconds; one that was stopped does not."""
 _LOOK_S = 1.0
+BROKEN_OFF = "broken-off"
+"""Stands for the verdict of a step that had none."""
 _CANCEL_GRACE_S = 4.0
 """A step that was cancelled may end by itself; the worker need not be loaded anew."""
 
@@ -42,15 +47,31 @@ class WorkerSlot:
         By which the job database knows the worker of this slot.
     time_limit_s
         For each of triage, analysis and encoding. Deliveries have limits of their own.
+    tally
+        Is told of steps that have ended.
+
+    Attributes
+    ----------
+    heard_at_s
+        When any worker of this slot last gave a sign of life, on the monotonic clock;
+        at first the time at which the slot was made.
     """
 
     def __init__(
-        self, child: Child, *, executor_id: str, work: LostWork, time_limit_s: float
+        self,
+        child: Child,
+        *,
+        executor_id: str,
+        work: LostWork,
+        time_limit_s: float,
+        tally: Tally | None = None,
     ) -> None:
         self.child = child
         self._executor_id = executor_id
         self._work = work
         self._time_limit_s = time_limit_s
+        self._tally = tally or Tally()
+        self.heard_at_s = time.monotonic()
         self._steps: dict[str, StepBegun] = {}
         self._last_message_s: float | None = None
         self._look_at_s = 0.0
@@ -85,12 +106,24 @@ class WorkerSlot:
             self._settle()
 
     def _apply(self, message: WorkerMessage) -> None:
-        self._last_message_s = time.monotonic()
+        self._last_message_s = self.heard_at_s = time.monotonic()
         if isinstance(message, StepBegun):
             self._steps[message.workflow_id] = message
         elif isinstance(message, StepEnded):
-            self._steps.pop(message.workflow_id, None)
+            begun = self._steps.pop(message.workflow_id, None)
             self._cancelled_at_s.pop(message.workflow_id, None)
+            if begun is not None:
+                self._count_end(begun, message)
+        else:
+            self._tally.loaded(message.analyses)
+
+    def _count_end(self, begun: StepBegun, ended: StepEnded) -> None:
+        tally, kind = self._tally, begun.kind.value
+        tally.time(Timed.STEP, time.monotonic() - begun.at_s, kind)
+        tally.count(Counted.STEPS, kind, ended.verdict or BROKEN_OFF)
+        if begun.kind is StepKind.DELIVER:
+            peer = DeliveryId.parse(begun.workflow_id).peer
+            tally.count(Counted.DELIVERIES, peer, ended.verdict or BROKEN_OFF)
 
     def _analysing(self) -> list[StepBegun]:
         return [

@@ -59,8 +59,27 @@ class AssociationClosed:
     ending: AssociationEnding
 
 
+@dataclass(frozen=True, slots=True)
+class AssociationRejected:
+    """An association was rejected; nothing of it is in the spool.
+
+    Parameters
+    ----------
+    reason
+        One of the few that `receive.negotiation` and `receive.association_slots` name.
+    """
+
+    reason: str
+
+
 SpoolEvent = AssociationOpened | InstanceStored | AssociationClosed
-SPOOL_EVENTS = (AssociationOpened, InstanceStored, AssociationClosed)
+AcceptorEvent = SpoolEvent | AssociationRejected
+ACCEPTOR_EVENTS = (
+    AssociationOpened,
+    InstanceStored,
+    AssociationClosed,
+    AssociationRejected,
+)
 """The same, for those who check what they are sent."""
 
 
@@ -75,9 +94,13 @@ class EventPipe:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._queue: queue.SimpleQueue[SpoolEvent | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[AcceptorEvent | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._send, daemon=True)
         self._thread.start()
+
+    def association_rejected(self, reason: str) -> None:
+        """Tell that an association was rejected, and why."""
+        self._queue.put(AssociationRejected(reason))
 
     def association_opened(self, association_id: str, calling_ae: str) -> None:
         """Tell that an association was accepted."""

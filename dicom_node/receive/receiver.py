@@ -39,6 +39,9 @@ _ACCEPT_PAUSE_S = 0.1
 _ACCEPT_LOG_S = 10.0
 """Least time between two lines of the log that say so."""
 
+_Refusal = tuple[Rejection, str]
+"""What is answered, and why, for people."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverOptions:
@@ -71,6 +74,9 @@ class ReceiverOptions:
 
 class AssociationWatch(Protocol):
     """Who wants to know when associations open and close."""
+
+    def association_rejected(self, reason: str) -> None:
+        """Hear why an association was rejected."""
 
     def association_opened(self, association_id: str, calling_ae: str) -> None:
         """Hear of an association before its first request is read."""
@@ -231,8 +237,8 @@ class Receiver:
     def _answer(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
         rejection = self._rejection(agreement)
         if rejection is not None:
-            _log_rejected(client, agreement, REJECTIONS[rejection])
-            _reject(stream, rejection)
+            refusal = rejection, REJECTIONS[rejection]
+            self._reject(client, stream, agreement, refusal)
             return
         if agreement.only_verifies:
             self._clients.add(client, Stage.VERIFYING)
@@ -240,8 +246,7 @@ class Receiver:
             return
         slot = self._slots.take(agreement.request.calling_ae)
         if isinstance(slot, SlotRefusal):
-            _log_rejected(client, agreement, slot.value)
-            _reject(stream, TOO_MANY)
+            self._reject(client, stream, agreement, (TOO_MANY, slot.value))
             return
         try:
             self._clients.add(client, Stage.SENDING)
@@ -259,6 +264,17 @@ class Receiver:
         ):
             return CALLING_UNKNOWN
         return None if agreement.contexts else NO_CONTEXT
+
+    def _reject(
+        self, client: Client, stream: PduStream, agreement: Agreement, refusal: _Refusal
+    ) -> None:
+        rejection, why = refusal
+        self._watch.association_rejected(why)
+        _log_rejected(client, agreement, why)
+        answer = pdu.reject_pdu(
+            result=rejection.result, source=rejection.source, reason=rejection.reason
+        )
+        _send(stream, answer)
 
     def _serve(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
         request = agreement.request
@@ -309,13 +325,6 @@ def _log_rejected(client: Client, agreement: Agreement, why: str) -> None:
         address=client.address,
         reason=why,
     )
-
-
-def _reject(stream: PduStream, rejection: Rejection) -> None:
-    answer = pdu.reject_pdu(
-        result=rejection.result, source=rejection.source, reason=rejection.reason
-    )
-    _send(stream, answer)
 
 
 def _send(stream: PduStream, data: bytes) -> bool:

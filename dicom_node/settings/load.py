@@ -49,6 +49,8 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
     except ValidationError as error:
         problems.extend(explain(error, document))
     problems.extend(_disagreements(document, analyses))
+    if settings is not None:
+        problems.extend(_shared_port(settings, document))
     folder = _spool_folder(document, path)
     if folder is not None and (obstacle := _cannot_hold_spool(folder)):
         at = ("spool", "folder")
@@ -118,6 +120,13 @@ def _disagreements(
             yield Problem(line=line, path=(*at, "analysis"), text=text)
         yield from _unknown_peers(document, at, route.get("deliver_to"), peer_names)
         yield from _unknown_prior_peer(document, at, route.get("follow_up"), peer_names)
+
+
+def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    if settings.ops is not None and settings.ops.port == settings.node.port:
+        at = ("ops", "port")
+        text = f"{settings.ops.port} is also node.port"
+        yield Problem(line=document.line(at), path=at, text=text)
 
 
 def _unknown_peers(

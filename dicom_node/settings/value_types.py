@@ -53,6 +53,15 @@ Name = Annotated[
 """Names of peers and routes: lower case, digits, `-`, `_`; safe in files and logs."""
 
 
+HostName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$"),
+    Field(
+        json_schema_extra={"x-expected": "a host name or an IPv4 address, without port"}
+    ),
+]
+
+
 def _known_zone(text: str) -> str:
     try:
         ZoneInfo(text)

@@ -46,6 +46,12 @@ class JobSteps:
         self._held: tuple[str, Analysed] | None = None
         self._imports = registry.importing
         self._missed = ""
+        self._analyses: dict[str, str] = {}
+
+    @property
+    def analyses(self) -> tuple[tuple[str, str], ...]:
+        """Names and versions of the analyses that are in memory."""
+        return tuple(self._analyses.copy().items())
 
     @property
     def is_warm(self) -> bool:
@@ -70,12 +76,13 @@ class JobSteps:
     def _prepare(self, name: str) -> None:
         work = self._settings.work
         try:
-            _, why = self._registry.prepared(
+            analysis, why = self._registry.prepared(
                 name, threads=work.threads, device=work.device
             )
         except AnalysisUnavailableError as error:
             log.error("analysis_unavailable", analysis=name, reason=str(error))
             return
+        self._analyses[name] = str(analysis.version)
         missed = missed_device(work.device, why)
         if missed and missed != self._missed:
             log.warning("device_missed", analysis=name, reason=missed)

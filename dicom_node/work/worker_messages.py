@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicom_node.jobs.running_step import Heartbeat, WorkerMessage
@@ -14,10 +15,21 @@ _BEAT_S = 5.0
 
 
 class Reports:
-    """Sends messages, and a heartbeat from `start` to the end of the process."""
+    """Sends messages, and a heartbeat from `start` to the end of the process.
 
-    def __init__(self, pipe: Connection) -> None:
+    Parameters
+    ----------
+    analyses
+        Tells what goes with each heartbeat.
+    """
+
+    def __init__(
+        self,
+        pipe: Connection,
+        analyses: Callable[[], tuple[tuple[str, str], ...]] = tuple,
+    ) -> None:
         self._pipe = pipe
+        self._analyses = analyses
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -35,5 +47,5 @@ class Reports:
     def _beat(self) -> None:
         pause = threading.Event()
         while True:
-            self.send(Heartbeat())
+            self.send(Heartbeat(self._analyses()))
             pause.wait(_BEAT_S)

@@ -64,7 +64,7 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
     steps = JobSteps(settings, Registry(installed()))
-    reports = Reports(pipe)
+    reports = Reports(pipe, lambda: steps.analyses)
     executor = Executor(
         settings.database_url,
         slot=slot,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobDatabaseError
-from dicom_node.jobs import dbos_setup
+from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
@@ -55,9 +55,9 @@ def test_a_record_that_cannot_be_read_hides_no_other_and_loses_no_result(
         client = dbos_setup.open_client(url)
         try:
             for name, workflow_id in (
-                (dbos_setup.JOB, "odd"),
-                (dbos_setup.DELIVERY, "odd:pacs:1"),
-                (dbos_setup.TRIAGE, "odder"),
+                (workflow_names.JOB, "odd"),
+                (workflow_names.DELIVERY, "odd:pacs:1"),
+                (workflow_names.TRIAGE, "odder"),
             ):
                 client.enqueue(
                     {

@@ -11,6 +11,7 @@ import yaml
 
 from dicom_node.errors import SettingsError
 from dicom_node.settings.load import load
+from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.schema import schema_text
 from dicom_node.settings.sections import Settings
 
@@ -59,6 +60,20 @@ def test_nobody_is_asked_for_earlier_examinations_unless_a_route_says_so(
     assert follow_up is not None
     assert (follow_up.retrieve, follow_up.wait_s) == ("c-get", 20)
     assert not follow_up.analyse_earlier
+
+
+def test_no_port_is_opened_for_health_unless_the_settings_say_so_and_then_on_loopback(
+    tmp_path: Path,
+) -> None:
+    assert loaded(tmp_path, GOOD).ops is None
+    assert loaded(tmp_path, GOOD + "ops:\n").ops is None
+    settings = loaded(tmp_path, GOOD + "ops: {hosts: [Node1]}\n")
+    assert settings.ops is not None
+    assert settings.ops.bind == "127.0.0.1"
+    plan = ops_plan(settings)
+    assert plan.hosts == {"localhost", "127.0.0.1", "[::1]", "node1"}
+    assert (plan.node_host, plan.node_port) == ("127.0.0.1", 11112)
+    assert plan.oldest_job_s == 4 * 3600
 
 
 def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
@@ -163,6 +178,22 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "version: 1\n",
             "version: 2\n",
             "1 version: 2 is not 1, the only value that is known",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nops: {port: 11112}\n",
+            "2 ops.port: 11112 is also node.port",
+        ),
+        (
+            "version: 1\n",
+            'version: 1\nops: {hosts: ["node:80"]}\n',
+            "2 ops.hosts.0: node:80 is not a host name or an IPv4 address, without "
+            "port",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nops: {oldest_job_h: 0}\n",
+            "2 ops.oldest_job_h: 0 is not a number (above 0)",
         ),
         (
             "pacs: {",

@@ -1,0 +1,71 @@
+"""`lumbar-node status`: whether the node is ready, for people and for scripts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from dicom_node.cli.console import complain, say, say_json, say_table
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.load_settings import read
+
+
+def run_status(arguments: argparse.Namespace) -> ExitCode:
+    """Tell what `/ready` says; where `ops` is off, what can be seen from here.
+
+    Returns
+    -------
+    ExitCode
+        `DONE` if the node is ready, `UNREACHABLE` if it answers no C-ECHO, `FAILED` if
+        any other check failed.
+    """
+    from dicom_node.ops.ask import NoAnswerError, ask_ready, look_from_here
+    from dicom_node.settings.ops_plan import ops_plan
+
+    settings = read(arguments.config)
+    plan = ops_plan(settings)
+    told: dict[str, Any] | None = None
+    if settings.ops is not None:
+        try:
+            told = ask_ready(plan)
+        except NoAnswerError as error:
+            complain(
+                f"lumbar-node: ops at {plan.bind} port {plan.port} does not answer: "
+                f"{error}"
+            )
+    told = told or look_from_here(plan)
+    if arguments.json:
+        say_json(told)
+    else:
+        say_table(
+            ("STATE", "CHECK", "VALUE", "LIMIT", "WHAT"),
+            [
+                (
+                    check["state"],
+                    check["name"],
+                    _amount(check, "value"),
+                    _amount(check, "limit"),
+                    check["text"],
+                )
+                for check in told["checks"]
+            ],
+        )
+        say("ready" if told["ready"] else "NOT READY")
+    return _code(told)
+
+
+def _code(told: dict[str, Any]) -> ExitCode:
+    states = {check["name"]: check["state"] for check in told["checks"]}
+    if told["ready"]:
+        return ExitCode.DONE
+    is_silent = states.get("acceptors") == "failed"
+    return ExitCode.UNREACHABLE if is_silent else ExitCode.FAILED
+
+
+def _amount(check: dict[str, Any], key: str) -> str:
+    amount, unit = check[key], check["unit"]
+    if amount is None:
+        return "-"
+    if unit == "bytes":
+        return f"{amount / 2**30:.1f} GiB"
+    return f"{amount:g} {unit}".strip()

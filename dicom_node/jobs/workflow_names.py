@@ -1,0 +1,5 @@
+"""The names of our workflows in the job database, for whoever reads it without DBOS."""
+
+TRIAGE = "triage"
+JOB = "job"
+DELIVERY = "delivery"

@@ -1,0 +1,137 @@
+"""What the supervisor tells the process of `ops`: its plan once, and then numbers.
+
+Plain data of bounded size, so that a report always fits into the pipe, and the
+supervisor never waits for a process that does not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from dicom_node.tls import TlsFiles
+
+Labels = tuple[str, ...]
+
+
+class Counted(StrEnum):
+    """What the supervisor counts, from its start on."""
+
+    INSTANCES = "instances"
+    """By calling AE title."""
+    BYTES = "bytes"
+    """By calling AE title."""
+    REJECTED_ASSOCIATIONS = "rejected_associations"
+    """By reason."""
+    SERIES = "series"
+    """By evidence that they are complete."""
+    STEPS = "steps"
+    """By kind and verdict."""
+    DELIVERIES = "deliveries"
+    """Attempts, by peer and verdict."""
+
+
+class Timed(StrEnum):
+    """What the supervisor measures the time of, in seconds."""
+
+    STEP = "step"
+    """By kind."""
+    TURN = "turn"
+    """Of the supervisor, without its waiting for events."""
+
+
+BOUNDS_S: Mapping[Timed, tuple[float, ...]] = {
+    Timed.STEP: (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
+    Timed.TURN: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+}
+"""Upper bounds of the buckets of each histogram."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How often what took how long.
+
+    Parameters
+    ----------
+    counts
+        One a bucket, not cumulated, and one for what is beyond the last bound.
+    sum_s
+        Of all.
+    """
+
+    counts: tuple[int, ...]
+    sum_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildReport:
+    """How one process of the node stands.
+
+    Parameters
+    ----------
+    pid
+        None while there is none.
+    deaths
+        How often it ended with another exit code than 0.
+    heard_at_s
+        When a worker last gave a sign of life, on the monotonic clock; None of others.
+    """
+
+    name: str
+    pid: int | None
+    starts: int
+    deaths: int
+    heard_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """The supervisor's numbers at one moment.
+
+    Parameters
+    ----------
+    turned_at_s
+        On the monotonic clock, which all processes of a machine share.
+    analyses
+        Names and versions of the analyses that workers have loaded.
+    """
+
+    turned_at_s: float
+    children: tuple[ChildReport, ...]
+    counts: Mapping[Counted, Mapping[Labels, int]]
+    times: Mapping[Timed, Mapping[Labels, Histogram]]
+    analyses: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpsPlan:
+    """What `ops` needs to know of the settings.
+
+    Parameters
+    ----------
+    bind, port
+        Where it answers.
+    hosts
+        Host names that a request may name.
+    ae_title, node_host, node_port, node_tls
+        How the node itself is reached for a C-ECHO.
+    oldest_job_s
+        A job that is older and not settled makes the node not ready.
+    """
+
+    bind: str
+    port: int
+    hosts: frozenset[str]
+    ae_title: str
+    node_host: str
+    node_port: int
+    node_tls: TlsFiles | None
+    spool_folder: Path
+    min_free_bytes: int
+    database_url: str
+    oldest_job_s: float
+    log_level: str = "info"
+    log_uids: Literal["plain", "hashed"] = "plain"

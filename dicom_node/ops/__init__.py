@@ -1,0 +1,1 @@
+"""Health and metrics over HTTP, in a process that watches and holds nothing up."""

@@ -1,0 +1,77 @@
+"""Looks at the node from outside, and keeps what its supervisor reports."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
+from dicom_node.node_report import NodeReport, OpsPlan
+from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
+from dicom_node.ops.probe import Probe, Trouble
+from dicom_node.ops.self_echo import echo
+
+_EVERY_S = 5.0
+_WITHIN_S = 6.0
+"""A little longer than the C-ECHO and a lock of the database may take."""
+_PROBES = 3
+_NOT_ASKED = Trouble("not asked")
+
+
+class Watch:
+    """What can be told of the node now.
+
+    Parameters
+    ----------
+    is_told
+        Whether the supervisor reports, by setting `report`.
+    """
+
+    def __init__(self, plan: OpsPlan, *, is_told: bool) -> None:
+        self.plan = plan
+        self.report: NodeReport | None = None
+        self._is_told = is_told
+        # One for each probe, of which each asks one question at a time.
+        threads = ThreadPoolExecutor(_PROBES, thread_name_prefix="probe")
+        self._echo = Probe(
+            lambda: echo(plan, ECHO_LIMIT_S),
+            threads,
+            every_s=_EVERY_S,
+            within_s=_WITHIN_S,
+        )
+        reader = JobNumbersReader(plan.database_url)
+        self._numbers: Probe[JobNumbers] = Probe(
+            reader.read, threads, every_s=_EVERY_S, within_s=_WITHIN_S
+        )
+        self._disk = Probe(self._read_disk, threads, every_s=1.0, within_s=_WITHIN_S)
+
+    async def look(self, *, with_echo: bool) -> Seen:
+        """Look at everything; a C-ECHO leaves a line in the log of the node."""
+        echo_s, numbers, disk = await asyncio.gather(
+            self._echo.answer() if with_echo else _not_asked(),
+            self._numbers.answer(),
+            self._disk.answer(),
+        )
+        return Seen(
+            report=self.report,
+            is_told=self._is_told,
+            monotonic_s=time.monotonic(),
+            posix_s=time.time(),
+            echo_s=echo_s,
+            numbers=numbers,
+            disk=disk,
+        )
+
+    async def checks(self) -> tuple[Check, ...]:
+        """Return every check of `/ready`."""
+        return checks_of(await self.look(with_echo=True), self.plan)
+
+    def _read_disk(self) -> tuple[int, int]:
+        usage = shutil.disk_usage(self.plan.spool_folder)
+        return usage.free, usage.total
+
+
+async def _not_asked() -> Trouble:
+    return _NOT_ASKED

@@ -1,0 +1,40 @@
+"""What `ops` needs of the settings, without the library that reads them."""
+
+from __future__ import annotations
+
+from dicom_node.node_report import OpsPlan
+from dicom_node.settings.sections import Ops, Settings
+from dicom_node.tls import TlsFiles
+
+_GIB = 2**30
+_HOUR_S = 3600.0
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def ops_plan(settings: Settings) -> OpsPlan:
+    """Return the plan; of settings without `ops`, for whoever watches without it."""
+    ops, node = settings.ops or Ops(), settings.node
+    bind = f"[{ops.bind}]" if ":" in ops.bind else ops.bind
+    return OpsPlan(
+        bind=ops.bind,
+        port=ops.port,
+        hosts=_LOOPBACK | {bind.lower()} | {host.lower() for host in ops.hosts},
+        ae_title=node.ae_title,
+        node_host=_ANY_ADDRESS.get(node.bind, node.bind),
+        node_port=node.port,
+        node_tls=None
+        if node.tls is None
+        else TlsFiles(
+            certificate=node.tls.certificate_file,
+            key=node.tls.key_file,
+            authorities=node.tls.ca_file,
+            checks_name=False,
+        ),
+        spool_folder=settings.spool.folder,
+        min_free_bytes=round(settings.spool.min_free_gb * _GIB),
+        database_url=settings.database_url,
+        oldest_job_s=ops.oldest_job_h * _HOUR_S,
+        log_level=settings.log.level,
+        log_uids=settings.log.uids,
+    )
