@@ -360,7 +360,7 @@ def same_line(expected: NDArray[np.float64], drawn: NDArray[np.float64]) -> bool
     )
 
 
-def test_the_captured_pages_and_the_document_are_shown_as_they_were_drawn(
+def test_the_captured_pages_are_shown_as_drawn_and_the_viewer_gets_the_document_whole(
     site: Site, root: Path
 ) -> None:
     page = site.page
