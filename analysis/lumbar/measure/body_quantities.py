@@ -114,8 +114,8 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         concept=Concept("CANAL-DEPTH", PRIVATE_SCHEME, "Canal AP diameter"),
         unit=MILLIMETRE,
         read=diameter_at_body,
-        definition="the canal across its own direction, mean of 4 mm behind the middle "
-        "of the body",
+        definition="the dural sac and the fat behind it, not the bony canal, across "
+        "its own direction, mean of 4 mm behind the middle of the body",
         needs=frozenset({Need.CANAL}),
         terms=Terms(floor=0.818),
     ),

@@ -123,8 +123,9 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         concept=_CANAL,
         unit=MILLIMETRE,
         read=lambda level: level.once(diameter_at_disc),
-        definition="the canal across its own direction, mean of 4 mm behind the middle "
-        "of the disc; slices within 3 mm of the middle",
+        definition="the dural sac and the fat behind it, not the bony canal, across "
+        "its own direction, mean of 4 mm behind the middle of the disc; "
+        "slices within 3 mm of the middle",
         needs=frozenset({Need.CANAL}),
         terms=Terms(floor=0.702),
         shown=Shown(head="Canal", unit="AP, mm", decimals=1, is_first=True),

@@ -59,6 +59,10 @@ _BAND_HALF_PX, _DOT_PX = 9, 6
 _RULER_SHARE = 0.62
 """Of the width of a column; the percentile stands beside it."""
 _GAP_PX = 26
+_ABOUT_UNCERTAINTY = (
+    "\u00b1: typical difference from the outlines of one reader (SPIDER). Another "
+    "reader may set the edges of all discs otherwise, by 1\u00a0mm in height."
+)
 _NOTES = (
     "Dark band: 5th to 95th percentile, lighter: 25th to 75th, line: median of people "
     "of the same level, sex and age; P: percentile, n: discs in that age band.",
@@ -87,7 +91,8 @@ def draw_second_page(sheet: Sheet) -> Image:
         for row in sheet.rows.discs
     ]
     top = draw_table(draw, (MARGIN_PX, TOP_PX, width), columns, rows, _ROW_PX)
-    lines = [(text, DIM) for text in _of_bodies_and_spine(sheet)]
+    texts = (_ABOUT_UNCERTAINTY, *_of_bodies_and_spine(sheet))
+    lines = [(text, DIM) for text in texts]
     top = draw_lines(draw, (MARGIN_PX, top + LINE_PX // 2, width), lines)
     end = _draw_norms(draw, (MARGIN_PX, top + LINE_PX, width), sheet)
     page = page.crop((0, 0, HEIGHT_PX, min(end + TOP_PX, HEIGHT_PX)))
