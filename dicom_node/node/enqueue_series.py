@@ -9,6 +9,7 @@ from dicom_node import log
 from dicom_node.errors import JobDatabaseError, NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.node.first_counts import SENT_AGAIN
 from dicom_node.node.instance_count_questions import PeerCounts
 from dicom_node.node.tally import Tally
 from dicom_node.node_report import Counted
@@ -144,7 +145,7 @@ class Intake:
         write_pending(self._layout, series)
         self._queue.enqueue_triage(order)
         mark_owed(self._layout, series)
-        evidence = "sent-again" if order.occasion else series.completion.value
+        evidence = SENT_AGAIN if order.occasion else series.completion.value
         self._tally.count(Counted.SERIES, evidence)
         is_doubtful = series.completion is Completion.MAX_WAIT and not order.occasion
         log.event(

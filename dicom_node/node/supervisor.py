@@ -21,20 +21,19 @@ from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
+from dicom_node.node.first_counts import first_counts
 from dicom_node.node.guarded_part import run_guarded
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.instance_count_questions import peer_counts
 from dicom_node.node.ops_child import OpsChild, report_of
 from dicom_node.node.ownership import spool_lock
 from dicom_node.node.service_manager import ServiceManager
-from dicom_node.node.tally import Tally
 from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.node_report import ChildReport, Counted, Timed
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.arrival_number import Generations
-from dicom_node.receive.association_slots import SlotRefusal, association_table
+from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
-from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.receiver import ReceiverOptions, open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -109,12 +108,7 @@ class _Service:
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
         self._counts = peer_counts(settings)
-        self._tally = Tally()
-        for peer in settings.peers.values():
-            self._tally.expect(Counted.INSTANCES, peer.ae_title)
-            self._tally.expect(Counted.BYTES, peer.ae_title)
-        for reason in (*REJECTIONS.values(), SlotRefusal.TITLE_FULL.value):
-            self._tally.expect(Counted.REJECTED_ASSOCIATIONS, reason)
+        self._tally = first_counts(settings)
         self._intake = Intake(settings, queue, self._counts, self._tally)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         table = association_table(settings.node.acceptors)

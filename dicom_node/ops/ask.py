@@ -12,8 +12,8 @@ from dicom_node.ops.checks import plain
 from dicom_node.ops.watch import Watch
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
-TIMEOUT_S = 15.0
-"""Longer than a connection lasts at the server."""
+TIMEOUT_S = 8.0
+"""Longer than `ops` waits for the answers that it needs."""
 _CODES = frozenset({200, 503})
 
 

@@ -100,7 +100,7 @@ def test_the_image_asks_the_node_whether_it_is_well(root: Path) -> None:
     check = re.search(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", recipe, re.M)
     assert check is not None
     words = json.loads(check[1])
-    assert words == ["lumbar-node", "echo", "--config", "/etc/lumbar-node/node.yaml"]
+    assert words == ["lumbar-node", "status", "--config", "/etc/lumbar-node/node.yaml"]
 
 
 def test_the_image_copies_what_there_is(root: Path) -> None:
@@ -134,3 +134,62 @@ def test_a_document_points_only_to_what_there_is(root: Path, name: str) -> None:
         if not (path.parent / link).exists() and not link.startswith(packages)
     ]
     assert missing == []
+
+
+def promtool(*words: str, told: str | None = None) -> str:
+    program = shutil.which("promtool")
+    if program is None:
+        missing = "PEER MISSING: promtool; run `make peers`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    run = subprocess.run(
+        [program, *words], capture_output=True, text=True, check=False, input=told
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_prometheus_takes_its_settings_and_each_alert_is_raised(root: Path) -> None:
+    folder = root / "deploy" / "prometheus"
+    promtool("check", "config", str(folder / "prometheus.yaml"))
+    promtool("test", "rules", str(folder / "alerts_test.yaml"))
+    rules = yaml.safe_load((folder / "alerts.yaml").read_text())["groups"][0]["rules"]
+    tests = (folder / "alerts_test.yaml").read_text()
+    for rule in rules:
+        assert f'alertname="{rule["alert"]}"' in tests
+        assert rule["annotations"]["what_to_do"]
+    assert len(rules) == 11
+
+
+def test_a_wrong_rule_is_noticed(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "prometheus"
+    shutil.copytree(root / "deploy" / "prometheus", folder)
+    alerts = folder / "alerts.yaml"
+    alerts.write_text(
+        alerts.read_text().replace("age_seconds > 30", "age_seconds > 99")
+    )
+    with pytest.raises(AssertionError, match="LumbarNodeStandsStill"):
+        promtool("test", "rules", str(folder / "alerts_test.yaml"))
+
+
+def test_image_and_composition_ask_the_same(root: Path) -> None:
+    recipe = (root / "deploy" / "Dockerfile").read_text()
+    check = re.search(r"^HEALTHCHECK (.*) \\\n\s+CMD (\[.*\])$", recipe, re.M)
+    assert check is not None
+    text = (root / "deploy" / "compose.yaml").read_text()
+    composed = yaml.safe_load(text)["services"]["lumbar-node"]["healthcheck"]
+    assert composed["test"] == ["CMD", *json.loads(check[2])]
+    options = dict(re.findall(r"--([\w-]+)=(\w+)", check[1]))
+    assert {key.replace("-", "_"): value for key, value in options.items()} == {
+        key: value for key, value in composed.items() if key != "test"
+    }
+
+
+def test_image_and_unit_tell_their_health_on_loopback_alone(root: Path) -> None:
+    settings = load(root / "deploy" / "node.yaml", analyses=["lumbar-mri"])
+    assert settings.ops is not None
+    assert settings.ops.bind == "127.0.0.1"
+    scrape = yaml.safe_load((root / "deploy/prometheus/prometheus.yaml").read_text())
+    (target,) = scrape["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert target == f"{settings.ops.bind}:{settings.ops.port}"
