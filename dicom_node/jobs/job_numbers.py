@@ -40,19 +40,31 @@ _OUTCOME_KEYS = {"verdict", "code", "text"}
 _USERS_A_QUERY = 200
 """Each is a term of the condition."""
 
-_STATUS = sa.table(
+_METADATA = sa.MetaData()
+_STATUS = sa.Table(
     "workflow_status",
-    *map(
-        sa.column,
-        (
-            "workflow_uuid", "name", "status", "authenticated_user", "created_at",
-            "output", "inputs",
-        ),
-    ),
-    sa.column("attributes", sa.JSON),
-)  # fmt: skip
-_OUTPUT = sa.table("workflow_output", sa.column("workflow_uuid"), sa.column("output"))
-_INPUT = sa.table("workflow_input", sa.column("workflow_uuid"), sa.column("inputs"))
+    _METADATA,
+    sa.Column("workflow_uuid", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("authenticated_user", sa.Text),
+    sa.Column("created_at", sa.BigInteger),
+    sa.Column("output", sa.Text),
+    sa.Column("inputs", sa.Text),
+    sa.Column("attributes", sa.JSON),
+)
+_OUTPUT = sa.Table(
+    "workflow_output",
+    _METADATA,
+    sa.Column("workflow_uuid", sa.Text),
+    sa.Column("output", sa.Text),
+)
+_INPUT = sa.Table(
+    "workflow_input",
+    _METADATA,
+    sa.Column("workflow_uuid", sa.Text),
+    sa.Column("inputs", sa.Text),
+)
 """Tables of DBOS 3.4; a test compares what is read here with `JobQueue.all_rows`."""
 
 

@@ -52,6 +52,8 @@ _BUSY_TICK_S = 0.05
 _IDLE_TICK_S = 1.0
 _STOP_WITHIN_S = 9.0
 """Whoever stops us waits 10 s before SIGKILL."""
+_OPS_WITHIN_S = 0.5
+"""It has nothing to end; if it is frozen, nobody waits for it."""
 _WARM_AGAIN_S = 60.0
 
 
@@ -255,6 +257,8 @@ class _Service:
             time.sleep(_BUSY_TICK_S)
         for part in (self._receive, self._intake.tick):
             run_guarded(part, time.monotonic())
+        if self._ops is not None:
+            self._ops.child.end(_OPS_WITHIN_S)
         for child in self._children:
             child.end(deadline_s - time.monotonic())
         duration_ms = round((time.monotonic() - started_s) * 1000)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.jobs.dbos_setup import executor_id
+from dicom_node.jobs.job_numbers import JobNumbersReader
 from dicom_node.records import JobState
 from tests.support import phantom_plugin
 from tests.support.node_process import node_for
@@ -50,6 +51,11 @@ def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(
         assert first.settled("left").state is JobState.DONE
         done = first.done()
         assert (done["analyse left"], done["stored left beta"]) == (2, 1)
+        with JobNumbersReader(url) as reader:
+            numbers = reader.read()
+        rows = first.queue.all_rows()
+        assert numbers.states == {("done", ""): len(rows)}
+        assert numbers.deliveries["beta", "stored"] == len(rows) == 3
     finally:
         first.close()
         second.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -31,6 +33,8 @@ from tests.support.raw_association import opened
 from tests.support.variants import Series, fresh
 
 NOT_READY, UNREACHABLE = 1, 3
+STOP_WITHIN_S = 7.0
+"""Two seconds less than the node gives a process that still has something to end."""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -376,3 +380,29 @@ def test_a_supervisor_that_hangs_is_told(node: Node) -> None:
         assert checks(node)["supervisor"]["value"] > 2
     finally:
         node.process.send_signal(signal.SIGCONT)
+
+
+def test_requests_with_bytes_changed_at_random_break_nothing(node: Node) -> None:
+    whole = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
+    chance = random.Random(15)
+    for _ in range(300):
+        request = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            request[chance.randrange(len(request))] = chance.randrange(256)
+        with socket.create_connection((HOST, ops_port(node)), timeout=20) as one:
+            one.sendall(request)
+            one.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                told = one.recv(12)
+                assert not told or told.startswith(b"HTTP/1.1 ")
+    assert answer(node, "/ready")[0] == 200
+    assert not [row for row in node.events() if row["event"] == "ops_fault"]
+
+
+def test_zz_a_frozen_process_does_not_hold_up_the_end_of_the_node(node: Node) -> None:
+    process = ops_process(node)
+    process.send_signal(signal.SIGSTOP)
+    started_s = time.monotonic()
+    assert node.stop() == 0
+    assert time.monotonic() - started_s < STOP_WITHIN_S
+    assert not process.is_running()

@@ -9,11 +9,14 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from dicom_node.ops.self_echo import echo
+from dicom_node.settings.load import load
+from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.sections import AcceptorTls
 from dicom_node.tls import acceptor_context
 from tests.support import phantom_plugin
@@ -157,6 +160,21 @@ def test_who_speaks_plainly_or_has_a_strangers_certificate_is_not_served(
         if row["event"] == "protocol_violated"
     ]
     assert any(reason.startswith("TLS: ") for reason in told)
+
+
+def test_the_node_is_ready_over_tls_and_not_for_whom_nobody_vouches(
+    site: Site,
+) -> None:
+    plan = ops_plan(load(site.node.config, analyses=[phantom_plugin.NAME]))
+    assert plan.node_tls is not None
+    assert 0 < echo(plan, 20) < 20
+    nobody = replace(
+        plan.node_tls, certificate=site.stranger.certificate, key=site.stranger.key
+    )
+    with pytest.raises(OSError, match=r"."):
+        echo(replace(plan, node_tls=nobody), 20)
+    with pytest.raises(OSError, match=r"."):
+        echo(replace(plan, node_tls=None), 20)
 
 
 def test_silent_clients_keep_nobody_waiting(site: Site) -> None:
