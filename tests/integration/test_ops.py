@@ -197,18 +197,70 @@ def test_what_a_series_leaves_in_the_metrics(node: Node, bundled: Series) -> Non
     assert not re.search(r"\d+\.\d+\.\d+\.\d+\.\d+", text)
 
 
-def test_prometheus_reads_the_metrics_and_the_alerts_name_no_other(
-    node: Node, root: Path
-) -> None:
-    _, text = answer(node, "/metrics")
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        missing = "PEER MISSING: promtool; run `make peers`"
+def program(name: str) -> str:
+    """Return where a program of the Debian package prometheus lies."""
+    found = shutil.which(name)
+    if found is None:
+        missing = f"PEER MISSING: {name}; run `make peers`"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
+    return found
+
+
+def test_prometheus_scrapes_the_node_and_takes_the_rules(
+    node: Node, root: Path, tmp_path: Path
+) -> None:
+    prometheus = program("prometheus")
+    folder, port = root / "deploy" / "prometheus", free_port()
+    shutil.copy(folder / "alerts.yaml", tmp_path)
+    text = (folder / "prometheus.yaml").read_text()
+    for old, new in (("11180", str(ops_port(node))), ("15s", "1s")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "prometheus.yaml").write_text(text)
+
+    def asked(path: str) -> Any:
+        connection = http.client.HTTPConnection(HOST, port, timeout=5)
+        try:
+            connection.request("GET", f"/api/v1/{path}")
+            return json.loads(connection.getresponse().read())["data"]
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            connection.close()
+
+    def scrape() -> list[Any]:
+        found = asked("query?query=up%3D%3D1%20and%20on()%20lumbar_node_database_up")
+        return found["result"] if found else []
+
+    with subprocess.Popen(
+        [
+            prometheus,
+            "--config.file=prometheus.yaml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address={HOST}:{port}",
+            "--log.level=error",
+        ],
+        cwd=tmp_path,
+    ) as process:
+        try:
+            wait_until(lambda: len(scrape()) == 1, what="it scrapes", every_s=0.5)
+            (target,) = asked("targets")["activeTargets"]
+            assert (target["health"], target["lastError"]) == ("up", "")
+            (group,) = asked("rules")["groups"]
+            assert len(group["rules"]) == 11
+            assert all(rule["health"] != "err" for rule in group["rules"])
+        finally:
+            process.terminate()
+
+
+def test_promtool_reads_the_metrics_and_the_alerts_name_no_other(
+    node: Node, root: Path
+) -> None:
+    _, text = answer(node, "/metrics")
     lint = subprocess.run(
-        [promtool, "check", "metrics"],
+        [program("promtool"), "check", "metrics"],
         input=text,
         capture_output=True,
         text=True,
@@ -399,10 +451,12 @@ def test_requests_with_bytes_changed_at_random_break_nothing(node: Node) -> None
     assert not [row for row in node.events() if row["event"] == "ops_fault"]
 
 
-def test_zz_a_frozen_process_does_not_hold_up_the_end_of_the_node(node: Node) -> None:
+def test_a_frozen_process_does_not_hold_up_the_end_of_the_node(node: Node) -> None:
     process = ops_process(node)
     process.send_signal(signal.SIGSTOP)
     started_s = time.monotonic()
     assert node.stop() == 0
     assert time.monotonic() - started_s < STOP_WITHIN_S
     assert not process.is_running()
+    node.start()  # for the tests that come after this one
+    wait_until(lambda: answer(node, "/ready")[0] == 200, what="ready anew")
