@@ -47,6 +47,35 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_status_says_what_it_sees_of_a_node_that_does_not_run(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    path = Path(config_with_jobs)
+    path.write_text(
+        path.read_text().replace("11112", str(free_port()))
+        + f"ops: {{port: {free_port()}}}\n"
+    )
+    assert main(["status", "--config", config_with_jobs]) == UNREACHABLE
+    told = capsys.readouterr()
+    assert "does not answer: " in told.err
+    states = {
+        words[1]: words[0]
+        for line in told.out.splitlines()[1:-1]
+        if (words := line.split())
+    }
+    assert states == {
+        "supervisor": "unknown",
+        "acceptors": "failed",
+        "workers": "unknown",
+        "database": "ok",
+        "disk": "ok",
+        "jobs": "ok",
+    }
+    assert told.out.endswith("NOT READY\n")
+    assert main(["status", "--json", "--config", config_with_jobs]) == UNREACHABLE
+    assert json.loads(capsys.readouterr().out)["ready"] is False
+
+
 @pytest.fixture
 def config_with_jobs(config: str) -> str:
     folder = Path(config).parent / "spool"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.job_numbers import JobNumbers
 from dicom_node.node.ops_child import OpsChild
 from dicom_node.node.tally import Tally
+from dicom_node.node_report import ChildReport, Counted, NodeReport, Timed
+from dicom_node.ops.ask import NoAnswerError, ask_ready
 from dicom_node.ops.checks import Seen
 from dicom_node.ops.exposition import exposition
 from dicom_node.ops.probe import Probe, Trouble
@@ -155,6 +158,81 @@ def test_a_thousand_codes_of_reasons_make_a_hundred_labels() -> None:
     assert len(jobs) == 101
     assert samples["lumbar_node_jobs", "other"] == 900
     assert samples["lumbar_node_oldest_undelivered_seconds", None] == 100
+
+
+def test_counters_and_buckets_are_told_as_prometheus_expects_them(
+    tmp_path: Path,
+) -> None:
+    tally = Tally()
+    tally.count(Counted.INSTANCES, 'A "q" \\ one', by=3)
+    for seconds in (0.2, 0.2, 7.0):
+        tally.time(Timed.STEP, seconds, "analyse")
+    children = (
+        ChildReport(
+            name="worker-0", pid=os.getpid(), starts=3, deaths=1, heard_at_s=90.0
+        ),
+        ChildReport(name="acceptor-0", pid=None, starts=1, deaths=0),
+    )
+    report = NodeReport(
+        turned_at_s=99.0,
+        children=children,
+        counts=tally.counts(),
+        times=tally.times(),
+        analyses=(("lumbar-mri", "1.2"),),
+    )
+    seen = Seen(
+        report=report,
+        is_told=True,
+        monotonic_s=100.0,
+        posix_s=1000.0,
+        echo_s=Trouble(""),
+        numbers=Trouble("locked"),
+        disk=(5, 9),
+    )
+    text = exposition(seen, plan_for(spool_folder=tmp_path)).decode()
+    for line in (
+        'lumbar_node_instances_received_total{calling_ae="A \\"q\\" \\\\ one"} 3.0',
+        'lumbar_node_step_seconds_bucket{le="0.1",step="analyse"} 0.0',
+        'lumbar_node_step_seconds_bucket{le="0.25",step="analyse"} 2.0',
+        'lumbar_node_step_seconds_bucket{le="10.0",step="analyse"} 3.0',
+        'lumbar_node_step_seconds_bucket{le="+Inf",step="analyse"} 3.0',
+        'lumbar_node_step_seconds_count{step="analyse"} 3.0',
+        'lumbar_node_process_starts_total{process="worker-0"} 3.0',
+        'lumbar_node_process_deaths_total{process="worker-0"} 1.0',
+        'lumbar_node_worker_heartbeat_age_seconds{process="worker-0"} 10.0',
+        'lumbar_node_analysis_info{analysis="lumbar-mri",version="1.2"} 1.0',
+        "lumbar_node_supervisor_turn_age_seconds 1.0",
+        "lumbar_node_database_up 0.0",
+        "lumbar_node_disk_free_bytes 5.0",
+        "lumbar_node_disk_limit_bytes 1000.0",
+    ):
+        assert f"{line}\n" in text
+    assert 'lumbar_node_process_resident_bytes{process="worker-0"}' in text
+    assert 'lumbar_node_process_resident_bytes{process="acceptor-0"}' not in text
+    assert "lumbar_node_jobs" not in text
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "told"),
+    [
+        ("200 OK", b'{"ready": true}', {"ready": True}),
+        ("503 Service Unavailable", b'{"ready": false}', {"ready": False}),
+        ("400 Bad Request", b'{"ready": true}', None),
+        ("200 OK", b"[]", None),
+        ("200 OK", b"<html>", None),
+        ("200 OK", b"", None),
+        ("200 OK", b'{"ready": ' + b"\xff" * 9, None),
+    ],
+)
+def test_only_an_answer_of_ready_counts(
+    head: str, body: bytes, told: dict[str, bool] | None
+) -> None:
+    answer = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with answering(answer + body) as port:
+        try:
+            assert ask_ready(plan_for(port=port)) == told
+        except NoAnswerError:
+            assert told is None
 
 
 def test_a_port_that_is_taken_is_tried_again_and_holds_up_nobody(
