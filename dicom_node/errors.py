@@ -186,6 +186,12 @@ class JobStateError(NodeError):
         self.state = state
 
 
+class NothingToSendError(NodeError):
+    """Results that were removed cannot be sent again."""
+
+    code = "nothing-to-send"
+
+
 class AnalysisUnavailableError(NodeError):
     """An analysis that a route names cannot be imported or has another contract."""
 

@@ -1,17 +1,21 @@
-"""`lumbar-node jobs list | show | retry | rerun | cancel`."""
+"""`lumbar-node jobs list | show | retry | resend | rerun | cancel | export`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.job_filter import JobFilter
 from dicom_node.cli.load_settings import read
-from dicom_node.errors import StartError
-from dicom_node.records import JobRow
+from dicom_node.errors import NothingToSendError, StartError
+from dicom_node.records import JobRow, JobState
 
 if TYPE_CHECKING:
     from dicom_node.jobs.queue import JobQueue
@@ -19,13 +23,24 @@ if TYPE_CHECKING:
 
 _ID_DIGITS = 12
 _REASON_CHARS = 60
+EXPORT_KEY = "export.key"
+"""In the spool; who has it can tell which pseudonym stands for which UID."""
 
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:
     """Tell the jobs accepted last, the latest first."""
     settings = read(arguments.config)
+    wanted = JobFilter(
+        states=tuple(arguments.state),
+        peer=arguments.peer or "",
+        since_s=arguments.since,
+    )
     with _open(settings) as queue:
-        rows = queue.list(limit=arguments.limit)
+        rows = (
+            queue.list(limit=arguments.limit)
+            if wanted.asks_for_all
+            else wanted.of(queue.all_rows())[: arguments.limit]
+        )
     if arguments.json:
         say_json([plain(row) for row in rows])
         return ExitCode.DONE
@@ -60,46 +75,105 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run_retry(arguments: argparse.Namespace) -> ExitCode:
-    """Begin again what failed: one job, or all that a peer lacks."""
+    """Begin again what failed: one job, all that failed, or all that a peer lacks."""
     settings = read(arguments.config)
-    if (arguments.id is None) == (arguments.peer is None):
-        complain("lumbar-node: retry takes the ID of a job, or --peer NAME")
+    is_of_many = arguments.failed or arguments.peer is not None
+    if (arguments.id is None) != is_of_many:
+        complain("lumbar-node: retry takes the ID of a job, or --failed, --peer NAME")
         return ExitCode.WRONG_USAGE
-    if arguments.peer is not None:
-        return _retry_peer(settings, arguments)
+    if is_of_many:
+        return _retry_many(settings, arguments)
     with _open(settings) as queue:
         row = _retry(queue, queue.show(arguments.id).id, settings)
     _say_row(row, arguments)
     return ExitCode.DONE
 
 
-def _retry_peer(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
-    name = arguments.peer
-    if name not in settings.peers:
-        names = ", ".join(sorted(settings.peers)) or "none"
-        complain(f"lumbar-node: no peer is named {name} (peers: {names})")
+def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
+    peer = arguments.peer
+    if peer is not None and not _is_known(peer, settings):
         return ExitCode.WRONG_USAGE
     with _open(settings) as queue:
-        rows = [
-            _retry(queue, row.id, settings, peer=name) for row in queue.lacking(name)
-        ]
-    if arguments.json:
-        say_json([plain(row) for row in rows])
-        return ExitCode.DONE
-    for row in rows:
-        say(f"{row.id[:_ID_DIGITS]}  {row.state.value}")
-    say(f"{len(rows)} jobs are delivered to {name} again")
+        rows = queue.all_rows() if peer is None else queue.lacking(peer)
+        if arguments.failed:
+            rows = tuple(row for row in rows if row.state is JobState.FAILED)
+        rows = tuple(_retry(queue, row.id, settings, peer=peer) for row in rows)
+    what = "begin" if peer is None else f"are delivered to {peer}"
+    _say_rows(rows, arguments, f"{len(rows)} jobs {what} again")
+    return ExitCode.DONE
+
+
+def _is_known(peer: str, settings: Settings) -> bool:
+    """Tell whether a peer is set up; say so if it is not."""
+    if peer not in settings.peers:
+        names = ", ".join(sorted(settings.peers)) or "none"
+        complain(f"lumbar-node: no peer is named {peer} (peers: {names})")
+    return peer in settings.peers
+
+
+def run_resend(arguments: argparse.Namespace) -> ExitCode:
+    """Deliver the results of a job, or of a study, once more."""
+    settings = read(arguments.config)
+    if (arguments.id is None) == (arguments.study is None):
+        complain("lumbar-node: resend takes the ID of a job, or --study UID")
+        return ExitCode.WRONG_USAGE
+    if arguments.peer is not None and not _is_known(arguments.peer, settings):
+        return ExitCode.WRONG_USAGE
+    with _open(settings) as queue:
+        if arguments.study is None:
+            jobs = [queue.show(arguments.id)]
+        else:
+            wanted = JobFilter(study_uid=arguments.study)
+            jobs = [row for row in wanted.of(queue.all_rows()) if row.deliveries]
+        for row in jobs:
+            if not _has_results(settings, row.id):
+                text = (
+                    f"the results of job {row.id} are no longer in the outbox; "
+                    f"`jobs rerun {row.id[:_ID_DIGITS]}` makes them anew"
+                )
+                raise NothingToSendError(text)
+        rows = [queue.resend(row.id, peer=arguments.peer) for row in jobs]
+    _say_rows(rows, arguments, f"the results of {len(rows)} jobs are sent again")
+    return ExitCode.DONE
+
+
+def run_export(arguments: argparse.Namespace) -> ExitCode:
+    """Write the measurements of a period as CSV."""
+    from dicom_node.cli.export_measurements import Pseudonyms, export
+    from dicom_node.spool_layout import SpoolLayout
+
+    settings = read(arguments.config)
+    layout = SpoolLayout(settings.spool.folder)
+    wanted = JobFilter(since_s=arguments.since, until_s=arguments.until)
+    with _open(settings) as queue:
+        rows = wanted.of(queue.all_rows())
+    secret = settings.spool.folder / EXPORT_KEY
+    pseudonyms = Pseudonyms(secret) if arguments.pseudonymise else None
+    with (
+        nullcontext(sys.stdout)
+        if arguments.out is None
+        else arguments.out.open("w", newline="", encoding="utf-8")
+    ) as out:
+        done = export(rows, layout, out, pseudonyms=pseudonyms)
+    text = f"{done.rows} discs of {done.series} series"
+    if done.without_report:
+        text += f"; {done.without_report} jobs have no measurements, or none any more"
+    complain(text)  # beside the table, which may go to standard output
     return ExitCode.DONE
 
 
 def _retry(
     queue: JobQueue, job_id: str, settings: Settings, *, peer: str | None = None
 ) -> JobRow:
+    is_kept = _has_results(settings, job_id)
+    return queue.retry(job_id, results_kept=is_kept, peer=peer)
+
+
+def _has_results(settings: Settings, job_id: str) -> bool:
     from dicom_node.spool_layout import SpoolLayout
     from dicom_node.work.result_files import deliverable
 
-    outbox = SpoolLayout(settings.spool.folder).job_outbox(job_id)
-    return queue.retry(job_id, results_kept=bool(deliverable(outbox)), peer=peer)
+    return bool(deliverable(SpoolLayout(settings.spool.folder).job_outbox(job_id)))
 
 
 def run_rerun(arguments: argparse.Namespace) -> ExitCode:
@@ -133,6 +207,17 @@ def _open(settings: Settings) -> JobQueue:
         text = "there are no jobs yet: the node has never run with these settings"
         raise StartError(text)
     return JobQueue(url)
+
+
+def _say_rows(
+    rows: Sequence[JobRow], arguments: argparse.Namespace, summary: str
+) -> None:
+    if arguments.json:
+        say_json([plain(row) for row in rows])
+        return
+    for row in rows:
+        say(f"{row.id[:_ID_DIGITS]}  {row.state.value}")
+    say(summary)
 
 
 def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from dicom_node import __version__
 from dicom_node.cli.console import complain
 from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.job_filter import moment
 from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
+from dicom_node.records import JobState
 
 _DEFAULT_CONFIG = Path("config/node.yaml")
 _DEBUG = "LUMBAR_NODE_DEBUG"
@@ -130,22 +132,63 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
         ("list", "the jobs accepted last"),
         ("show", "everything about one job"),
         ("retry", "begin again what failed"),
+        ("resend", "deliver results once more"),
         ("rerun", "process a series again, as the settings are now"),
         ("cancel", "give up a job"),
+        ("export", "the measurements as CSV, a row a disc"),
     ):
         command = commands.add_parser(verb, help=text)
-        if verb == "list":
-            command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
-        elif verb == "retry":
-            command.add_argument("id", metavar="ID", nargs="?", help="or how it begins")
-            command.add_argument(
-                "--peer", metavar="NAME", help="all results that it lacks, instead"
-            )
-        else:
-            command.add_argument("id", metavar="ID", help="or how it begins")
+        _add_what(verb, command)
         _add_config(command)
-        _add_json(command)
+        if verb != "export":
+            _add_json(command)
         command.set_defaults(run=_jobs)
+
+
+def _add_what(verb: str, command: argparse.ArgumentParser) -> None:
+    """Add the arguments by which a command of `jobs` knows which jobs are meant."""
+    when = "a date, a time, or a span such as 36h or 7d"
+    if verb in {"show", "rerun", "cancel"}:
+        command.add_argument("id", metavar="ID", help="or how it begins")
+        return
+    if verb in {"retry", "resend"}:
+        command.add_argument("id", metavar="ID", nargs="?", help="or how it begins")
+    else:
+        command.add_argument(
+            "--since", type=moment, metavar="WHEN", help=f"accepted since then: {when}"
+        )
+    if verb == "list":
+        command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
+        command.add_argument(
+            "--state",
+            action="append",
+            default=[],
+            choices=[state.value for state in JobState],
+            help="may be given more than once",
+        )
+        command.add_argument("--peer", metavar="NAME", help="jobs that it gets")
+    elif verb == "retry":
+        command.add_argument(
+            "--failed", action="store_true", help="all jobs that failed, instead"
+        )
+        command.add_argument(
+            "--peer", metavar="NAME", help="all results that it lacks, instead"
+        )
+    elif verb == "resend":
+        command.add_argument("--study", metavar="UID", help="all of a study, instead")
+        command.add_argument("--peer", metavar="NAME", help="to this one alone")
+    else:
+        command.add_argument(
+            "--until", type=moment, metavar="WHEN", help="accepted before then"
+        )
+        command.add_argument(
+            "--out", type=Path, metavar="FILE", help="(standard output)"
+        )
+        command.add_argument(
+            "--pseudonymise",
+            action="store_true",
+            help="pseudonyms in place of UIDs, and no times",
+        )
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -219,7 +262,9 @@ def _jobs(arguments: argparse.Namespace) -> int:
         "list": jobs.run_list,
         "show": jobs.run_show,
         "retry": jobs.run_retry,
+        "resend": jobs.run_resend,
         "rerun": jobs.run_rerun,
         "cancel": jobs.run_cancel,
+        "export": jobs.run_export,
     }
     return verbs[arguments.verb](arguments)

@@ -22,6 +22,38 @@ from dicom_node.jobs.job_state import (
 from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
 from dicom_node.records import JobRow
 
+_JOBS_A_QUERY = 200
+"""Each is a term of the condition, and SQLite takes no more than 1,000 of these."""
+
+
+def deliveries_of(
+    client: DBOSClient, job_ids: Sequence[str]
+) -> Mapping[str, Sequence[WorkflowStatus]]:
+    """Return all attempts to deliver the results of some jobs, by job."""
+    by_job = defaultdict(list)
+    prefixes = [f"{job_id}:" for job_id in job_ids]
+    for start in range(0, len(prefixes), _JOBS_A_QUERY):
+        for status in client.list_workflows(
+            name=DELIVERY,
+            workflow_id_prefix=prefixes[start : start + _JOBS_A_QUERY],
+            load_input=False,
+        ):
+            by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
+    return by_job
+
+
+def latest_rows(client: DBOSClient, *, limit: int) -> tuple[JobRow, ...]:
+    """Return the jobs accepted last, and series of which triage has made none."""
+    jobs = client.list_workflows(name=JOB, limit=limit, sort_desc=True)
+    triages = client.list_workflows(name=TRIAGE, limit=limit, sort_desc=True)
+    deliveries = deliveries_of(client, [status.workflow_id for status in jobs])
+    rows = [
+        *((one, triage_row(one)) for one in visible_triages(triages)),
+        *((one, job_row(one, deliveries[one.workflow_id])) for one in jobs),
+    ]
+    rows.sort(key=lambda row: row[0].created_at or 0, reverse=True)
+    return tuple(row for _, row in rows[:limit])
+
 
 def all_rows(client: DBOSClient) -> tuple[JobRow, ...]:
     """Return every job, and every series of which triage has made none.

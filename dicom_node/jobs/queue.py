@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,6 @@ from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
-from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
     age_of,
@@ -29,12 +27,19 @@ from dicom_node.jobs.job_state import (
     lacking_peers,
     order_of,
     triage_row,
-    visible_triages,
 )
-from dicom_node.jobs.known_jobs import all_rows, forget_triages, prune, unsettled
+from dicom_node.jobs.known_jobs import (
+    all_rows,
+    deliveries_of,
+    forget_triages,
+    latest_rows,
+    prune,
+    unsettled,
+)
 from dicom_node.jobs.retry_job import (
     begin_anew,
     deliver_again,
+    delivered,
     discard,
     undelivered,
 )
@@ -48,8 +53,6 @@ _FOUND = 50
 """Workflows that are looked at to find one: triage that waits makes several."""
 _SEARCHED = 200
 """Jobs that are looked through for those of a series that were enqueued without key."""
-_JOBS_A_QUERY = 200
-"""Each is a term of the condition, and SQLite takes no more than 1,000 of these."""
 _CANCEL_ROUNDS = 20
 _CANCEL_PAUSE_S = 0.1
 """Two seconds for a worker to put into the queue what it was about to."""
@@ -130,19 +133,7 @@ class JobQueue:
         Series of which triage has not yet made a job are among them, and those of
         which it could not.
         """
-        jobs = self._client.list_workflows(
-            name=workflow_names.JOB, limit=limit, sort_desc=True
-        )
-        triages = self._client.list_workflows(
-            name=workflow_names.TRIAGE, limit=limit, sort_desc=True
-        )
-        deliveries = self._deliveries([status.workflow_id for status in jobs])
-        rows = [
-            *((one, triage_row(one)) for one in visible_triages(triages)),
-            *((one, job_row(one, deliveries[one.workflow_id])) for one in jobs),
-        ]
-        rows.sort(key=lambda row: row[0].created_at or 0, reverse=True)
-        return tuple(row for _, row in rows[:limit])
+        return latest_rows(self._client, limit=limit)
 
     @asks_database
     def show(self, job_id: str) -> JobRow:
@@ -159,7 +150,7 @@ class JobQueue:
         if status.name == workflow_names.TRIAGE:
             return triage_row(status)
         full_id = status.workflow_id
-        return job_row(status, self._deliveries([full_id])[full_id])
+        return job_row(status, deliveries_of(self._client, [full_id])[full_id])
 
     @asks_database
     def job(self, job_id: str) -> Job:
@@ -193,7 +184,9 @@ class JobQueue:
                 )
                 if _series_of(status) == (study_uid, series_uid)
             ]
-        deliveries = self._deliveries([status.workflow_id for status in jobs])
+        deliveries = deliveries_of(
+            self._client, [status.workflow_id for status in jobs]
+        )
         return tuple(job_row(job, deliveries[job.workflow_id]) for job in jobs)
 
     @asks_database
@@ -228,7 +221,7 @@ class JobQueue:
         if status.name == workflow_names.TRIAGE:
             return self._triage_again(status)
         job_id = status.workflow_id
-        deliveries = self._deliveries([job_id])[job_id]
+        deliveries = deliveries_of(self._client, [job_id])[job_id]
         row = job_row(status, deliveries)
         if row.state not in _RETRYABLE and not lacking_peers(row):
             raise JobStateError(job_id, state=row.state, wanted="retry")
@@ -240,6 +233,32 @@ class JobQueue:
         else:
             begin_anew(self._client, job_id, deliveries, owed)
         return self.show(job_id)
+
+    @asks_database
+    def resend(self, job_id: str, *, peer: str | None = None) -> JobRow:
+        """Deliver all results of a settled job once more, whatever peers hold.
+
+        Parameters
+        ----------
+        peer
+            The only one that gets them; None for all that were to get them.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is no such job.
+        JobStateError
+            If it is not settled, or has delivered nothing to that peer.
+        """
+        status = self._find(job_id)
+        row = self.show(status.workflow_id)
+        attempts = delivered(deliveries_of(self._client, [row.id])[row.id], peer)
+        if not _is_over(row) or not attempts:
+            raise JobStateError(row.id, state=row.state, wanted="resend")
+        discard(self._client, row.id, is_discarded=False)
+        for attempt in attempts:
+            deliver_again(self._client, job_of(status), attempt, is_whole=True)
+        return self.show(row.id)
 
     @asks_database
     def lacking(self, peer: str) -> tuple[JobRow, ...]:
@@ -352,20 +371,6 @@ class JobQueue:
         self.lost_work.forgive(status.workflow_id)
         self._client.rewind_workflow(status.workflow_id, queue_name=dbos_setup.TRIAGES)
         return self.show(row.id)
-
-    def _deliveries(
-        self, job_ids: Sequence[str]
-    ) -> Mapping[str, Sequence[WorkflowStatus]]:
-        by_job = defaultdict(list)
-        prefixes = [f"{job_id}:" for job_id in job_ids]
-        for start in range(0, len(prefixes), _JOBS_A_QUERY):
-            for status in self._client.list_workflows(
-                name=workflow_names.DELIVERY,
-                workflow_id_prefix=prefixes[start : start + _JOBS_A_QUERY],
-                load_input=False,
-            ):
-                by_job[DeliveryId.parse(status.workflow_id).job_id].append(status)
-        return by_job
 
     def _parts(self, job_id: str) -> Sequence[str]:
         """Return deliveries of a job, or attempts of a triage, that are not settled."""

@@ -34,10 +34,31 @@ def undelivered(
     }
 
 
-def deliver_again(client: DBOSClient, job: Job, attempt: WorkflowStatus) -> None:
-    """Enqueue another delivery to the peer of an attempt, of what it does not hold."""
+def delivered(
+    deliveries: Sequence[WorkflowStatus], peer: str | None
+) -> Sequence[WorkflowStatus]:
+    """Return the last attempt for each peer, or for the only one that counts."""
+    return [
+        attempt
+        for which, attempt in latest_attempts(deliveries).items()
+        if peer in {None, which.peer}
+    ]
+
+
+def deliver_again(
+    client: DBOSClient, job: Job, attempt: WorkflowStatus, *, is_whole: bool = False
+) -> None:
+    """Enqueue another delivery to the peer of an attempt.
+
+    Parameters
+    ----------
+    is_whole
+        Whether the peer gets all once more, and not what it does not hold alone.
+    """
     which = DeliveryId.parse(attempt.workflow_id)
     stored = attempt.output["stored"] if isinstance(attempt.output, dict) else []
+    if is_whole:
+        stored = []
     options: EnqueueOptions = {
         "workflow_name": workflow_names.DELIVERY,
         "queue_name": dbos_setup.DELIVERIES,

@@ -63,6 +63,21 @@ def test_a_job_is_analysed_encoded_and_delivered_to_each_peer_once(
     assert running.queue.show("plain").state is JobState.DONE
 
 
+def test_results_are_sent_once_more_to_one_peer_or_to_all(running: Toy) -> None:
+    running.queue.enqueue(toy_job("once"))
+    running.settled("once")
+    for peer, sent in (("beta", (1, 2)), (None, (2, 3))):
+        assert running.queue.resend("once", peer=peer).state is JobState.DELIVERING
+        row = running.settled("once")
+        assert row.state is JobState.DONE
+        done = running.done()
+        # Those who hold the results already are sent all of them again.
+        assert (done["stored once alpha"], done["stored once beta"]) == sent
+    assert done["analyse once"] == 1
+    with pytest.raises(JobStateError, match="is done: nothing to resend"):
+        running.queue.resend("once", peer="gamma")
+
+
 def test_a_rejected_job_ends_at_once_beside_one_that_runs(running: Toy) -> None:
     running.has("slow-long")
     running.queue.enqueue(toy_job("long"))

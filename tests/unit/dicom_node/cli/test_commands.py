@@ -169,6 +169,55 @@ def test_a_retry_takes_a_job_or_a_peer(config_with_jobs: str, capsys: Captured) 
     assert "0 jobs are delivered to pacs again" in capsys.readouterr().out
 
 
+def test_jobs_are_listed_by_state_peer_and_time(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    configured = ["--config", config_with_jobs]
+    for words, is_listed in (
+        (["--state", "waiting"], True),
+        (["--state", "failed", "--state", "waiting"], True),
+        (["--state", "failed"], False),
+        (["--peer", "pacs"], False),  # none of its results is on its way yet
+        (["--since", "1970-01-01"], True),
+        (["--since", "1h"], True),
+        (["--since", "2999-01-01T00:00"], False),
+    ):
+        assert main(["jobs", "list", *words, *configured]) == DONE
+        said = capsys.readouterr().out
+        assert ("0123456789ab  waiting" in said) == is_listed
+        assert ("no jobs" in said) != is_listed
+
+
+@pytest.mark.parametrize("when", ["yesterday", "7", "2026-13-01", "999999w", "-1d"])
+def test_a_time_that_is_none_is_wrong_usage(when: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", "list", f"--since={when}"])
+    assert ended.value.code == WRONG_USAGE
+    assert "is no date (2026-11-28)" in capsys.readouterr().err
+
+
+def test_all_that_failed_begins_again(config_with_jobs: str, capsys: Captured) -> None:
+    configured = ["--config", config_with_jobs]
+    assert main(["jobs", "retry", "--failed", *configured]) == DONE
+    assert "0 jobs begin again" in capsys.readouterr().out
+    assert main(["jobs", "retry", "--failed", "--peer", "pacs", *configured]) == DONE
+    assert "0 jobs are delivered to pacs again" in capsys.readouterr().out
+    assert main(["jobs", "retry", "0123", "--failed", *configured]) == WRONG_USAGE
+
+
+def test_a_resend_takes_a_job_with_results_or_a_study(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    configured = ["--config", config_with_jobs]
+    for words in ([], ["0123", "--study", "1.2"], ["0123", "--peer", "nobody"]):
+        assert main(["jobs", "resend", *words, *configured]) == WRONG_USAGE
+    capsys.readouterr()
+    assert main(["jobs", "resend", "--study", "1.2.3", *configured]) == DONE
+    assert "the results of 0 jobs are sent again" in capsys.readouterr().out
+    assert main(["jobs", "resend", "0123", *configured]) == FAILED
+    assert "`jobs rerun 0123456789ab` makes them anew" in capsys.readouterr().err
+
+
 def test_a_job_that_is_not_there_is_told(
     config_with_jobs: str, capsys: Captured
 ) -> None:
