@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -15,7 +15,6 @@ from dicom_node.jobs.job_state import (
     ACTIVE,
     digests_needed,
     job_row,
-    order_of,
     triage_row,
     visible_triages,
 )
@@ -43,14 +42,14 @@ def deliveries_of(
 
 
 def latest_rows(client: DBOSClient, *, limit: int) -> tuple[JobRow, ...]:
-    """Return the jobs accepted last, and series of which triage has made none."""
+    """Return the jobs accepted last, and series of which triage has made none.
+
+    A record that cannot be read is told in the log and left out.
+    """
     jobs = client.list_workflows(name=JOB, limit=limit, sort_desc=True)
     triages = client.list_workflows(name=TRIAGE, limit=limit, sort_desc=True)
-    deliveries = deliveries_of(client, [status.workflow_id for status in jobs])
-    rows = [
-        *((one, triage_row(one)) for one in visible_triages(triages)),
-        *((one, job_row(one, deliveries[one.workflow_id])) for one in jobs),
-    ]
+    attempts = deliveries_of(client, [status.workflow_id for status in jobs])
+    rows = [*_readable_triages(triages), *_readable_jobs(jobs, attempts)]
     rows.sort(key=lambda row: row[0].created_at or 0, reverse=True)
     return tuple(row for _, row in rows[:limit])
 
@@ -60,15 +59,10 @@ def all_rows(client: DBOSClient) -> tuple[JobRow, ...]:
 
     A record that cannot be read is told in the log and left out.
     """
-    triages = []
-    for status in client.list_workflows(name=TRIAGE):
-        with _left_out_if_unreadable(status):
-            order_of(status)
-            triages.append(status)
-    rows = [triage_row(status) for status in visible_triages(triages)]
-    attempts = _attempts(client)
-    rows += [row for _, row in _readable(client, attempts, end_time=None)]
-    return tuple(rows)
+    triages = client.list_workflows(name=TRIAGE)
+    jobs = client.list_workflows(name=JOB)
+    found = (*_readable_triages(triages), *_readable_jobs(jobs, _attempts(client)))
+    return tuple(row for _, row in found)
 
 
 def unsettled(client: DBOSClient) -> Mapping[str, str]:
@@ -105,7 +99,8 @@ def prune(
         client.delete_workflows([one.workflow_id for one in old_triages])
     attempts = _attempts(client)
     old = []
-    for status, row in _readable(client, attempts, end_time=until):
+    jobs = client.list_workflows(name=JOB, end_time=until)
+    for status, row in _readable_jobs(jobs, attempts):
         if row.id in keep:
             continue
         if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
@@ -136,13 +131,22 @@ def _attempts(client: DBOSClient) -> Mapping[str, Sequence[WorkflowStatus]]:
     return by_job
 
 
-def _readable(
-    client: DBOSClient,
-    attempts: Mapping[str, Sequence[WorkflowStatus]],
-    *,
-    end_time: str | None,
+def _readable_triages(
+    triages: Iterable[WorkflowStatus],
 ) -> Iterator[tuple[WorkflowStatus, JobRow]]:
-    for status in client.list_workflows(name=JOB, end_time=end_time):
+    """Yield what an operator has to see of triages, as far as they can be read."""
+    rows = {}
+    for status in triages:
+        with _left_out_if_unreadable(status):
+            rows[status.workflow_id] = (status, triage_row(status))
+    for status in visible_triages(status for status, _ in rows.values()):
+        yield rows[status.workflow_id]
+
+
+def _readable_jobs(
+    jobs: Iterable[WorkflowStatus], attempts: Mapping[str, Sequence[WorkflowStatus]]
+) -> Iterator[tuple[WorkflowStatus, JobRow]]:
+    for status in jobs:
         row = None
         with _left_out_if_unreadable(status):
             row = job_row(status, attempts[status.workflow_id])
