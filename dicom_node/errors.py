@@ -209,6 +209,12 @@ class StartError(NodeError):
     code = "cannot-start"
 
 
+class BackupError(NodeError):
+    """A backup cannot be made, or is not restored; nothing that runs is changed."""
+
+    code = "backup-failed"
+
+
 class JobDatabaseError(NodeError):
     """The database of the jobs cannot be read or written."""
 

@@ -15,6 +15,11 @@ _DIGEST_DIGITS = 32
 KEPT = "kept.bin"
 """Beside the results of a job; never delivered."""
 
+NODE_ID = "node-id"
+"""What tells this spool from every other one."""
+EXPORT_KEY = "export.key"
+"""The secret of exports: who has it can tell which UID a pseudonym stands for."""
+
 PENDING = "pending-"
 """Begins the name of a manifest whose job is not yet durable."""
 OWED = "owed-"
@@ -91,6 +96,13 @@ class SpoolLayout:
         makes them, must never mix two patients.
         """
         return self.inbox / digest(study_uid, series_uid)[:_DIGEST_DIGITS]
+
+    def instance_here(self, path: Path) -> Path:
+        """Return where an instance lies whose path was written in another spool.
+
+        Only the last two names count, which are the same in every spool.
+        """
+        return self.inbox / path.parent.name / path.name
 
     def fetched_folder(self, study_uid: str, series_uid: str) -> Path:
         """Return the folder of one series that we asked for."""

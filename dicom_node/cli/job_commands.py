@@ -16,6 +16,7 @@ from dicom_node.cli.job_filter import JobFilter
 from dicom_node.cli.load_settings import read
 from dicom_node.errors import NothingToSendError, StartError
 from dicom_node.records import JobRow, JobState
+from dicom_node.spool_layout import EXPORT_KEY
 
 if TYPE_CHECKING:
     from dicom_node.jobs.queue import JobQueue
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _ID_DIGITS = 12
 _REASON_CHARS = 60
-EXPORT_KEY = "export.key"
-"""In the spool; who has it can tell which pseudonym stands for which UID."""
 
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:

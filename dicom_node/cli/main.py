@@ -120,10 +120,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(describe)
     describe.set_defaults(run=_describe)
 
+    _add_backup(commands)
     _add_jobs(
         commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
     )
     return parser
+
+
+def _add_backup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for verb, text, run in (
+        ("backup", "save all that the node owes, while it runs", _backup),
+        ("restore", "lay a backup into an empty spool", _restore),
+    ):
+        command = commands.add_parser(verb, help=text)
+        command.add_argument("folder", type=_folder, metavar="DIR")
+        _add_config(command)
+        command.set_defaults(run=run)
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
@@ -253,6 +265,18 @@ def _describe(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.setup_commands import run_describe
 
     return run_describe(arguments)
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.backup_commands import run_backup
+
+    return run_backup(arguments)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.backup_commands import run_restore
+
+    return run_restore(arguments)
 
 
 def _jobs(arguments: argparse.Namespace) -> int:

@@ -12,14 +12,15 @@ from uuid import uuid4
 
 from dicom_node.errors import StartError
 from dicom_node.jobs.node_lease import NodeIdentity
-from dicom_node.spool_layout import write_durable
+from dicom_node.spool_layout import NODE_ID, write_durable
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
     from dicom_node.spool_layout import SpoolLayout
 
-_LOCK = "lock"
-_ID = "node-id"
+LOCK = "lock"
+RESTORING = "restoring"
+"""Lies in a spool while a backup is restored into it; nobody runs on half of one."""
 
 
 @contextmanager
@@ -34,11 +35,12 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
     Raises
     ------
     StartError
-        If another node holds it, or the disk does not take our name.
+        If another node holds it, the disk does not take our name, or the restore of
+        a backup into it was cut off.
     """
     title, host = settings.node.ae_title, socket.gethostname()
     name = f"{title} on {host} with the spool {layout.folder}"
-    with (layout.folder / _LOCK).open("a+", encoding="utf-8") as lock:
+    with (layout.folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -53,12 +55,18 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
         except OSError as error:
             text = f"spool folder {layout.folder}: {error.strerror}"
             raise StartError(text) from error
+        if (layout.folder / RESTORING).exists():
+            text = (
+                f"the spool folder {layout.folder} holds a restore that was cut off: "
+                "remove what is in it, and restore again"
+            )
+            raise StartError(text)
         yield identity
 
 
 def _spool_id(layout: SpoolLayout) -> str:
     """Return what tells this spool from every other one, on whatever host it is."""
-    path = layout.folder / _ID
+    path = layout.folder / NODE_ID
     try:
         known = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:

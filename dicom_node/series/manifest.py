@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dicom_node.errors import SpoolFailedError
-from dicom_node.record_codec import from_record, to_record
+from dicom_node.record_codec import from_record, moved, to_record
 from dicom_node.records import ReceivedSeries
 from dicom_node.spool_layout import (
     SpoolLayout,
@@ -64,6 +64,20 @@ def mark_owed(layout: SpoolLayout, series: ReceivedSeries) -> None:
     with _disk_errors():
         pending.replace(folder / owed_name(series.digest))
         sync_folder(folder)
+
+
+def move_manifest(path: Path, layout: SpoolLayout) -> None:
+    """Write into a manifest of another spool where its instances lie in this one.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON.
+    OSError
+        If it cannot be read or written.
+    """
+    record = json.loads(path.read_bytes())
+    write_durable(path, json.dumps(moved(record, layout.instance_here)).encode())
 
 
 def latest_series(
