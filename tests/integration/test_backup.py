@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,36 @@ def test_whoever_restores_owes_exactly_what_was_owed(
     for one in arriving:
         if uid_of(one) in whole:
             assert kinds_of(pacs, one) == kinds_of(down, one) == KINDS
+
+
+def test_what_a_former_version_owed_is_restored_elsewhere_and_finished(
+    tmp_path: Path,
+) -> None:
+    here, kept, there = tmp_path / "here", tmp_path / "kept", tmp_path / "there"
+    with Archive() as pacs:
+        node = node_for(
+            here, pacs, analysis=NAME, environment=make_installed(tmp_path / "site")
+        )
+        spool = former_spool.unpack("0.1.0", here)
+        node.settings["spool"]["folder"] = str(spool)
+        node.config.write_text(yaml.safe_dump(node.settings))
+        schema = schema_of(spool / "node.sqlite")
+        assert node.command("backup", str(kept)).returncode == 0
+        shutil.rmtree(here)
+        other = moved(node, there)
+        there.mkdir()
+        other.config.write_text(yaml.safe_dump(other.settings))
+        done = other.command("restore", str(kept))
+        assert "; 2 jobs are owed" in done.stdout, done.stderr
+        assert schema_of(there / "elsewhere" / "jobs.sqlite") == schema
+        with other:
+            jobs = other.wait_settled(len(former_spool.SEEDS))
+        assert [job["state"] for job in jobs] == ["done"] * len(jobs)
+        for seed in former_spool.SEEDS:
+            assert kinds_of(pacs, former_spool.series(seed)) == KINDS, seed
+
+
+def schema_of(database: Path) -> list[tuple[str]]:
+    """Return how the tables were made, which an upgrade of the database changes."""
+    with closing(sqlite3.connect(database)) as opened:
+        return opened.execute("SELECT sql FROM sqlite_master ORDER BY sql").fetchall()
