@@ -41,6 +41,8 @@ _NAME_PARTS = 5
 _NAME_GROUPS = 3
 _DECIMAL_CHARS = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+"""ST, LT and UT may hold tabs, line and page feeds (PS3.5 6.2)."""
 _MOST_VALUES = re.compile(r"(?:\d+-)?(\d+)$")
 
 _WORDS: Mapping[str, re.Pattern[str]] = {
@@ -142,14 +144,15 @@ class Copier:
                 return self._sequence(dataset, tag)
             values = self._values(dataset, tag, vr)
         except _UNREADABLE:
-            self._doubt(tag, "unreadable", _LEFT_OUT)
+            self.doubt(tag, "unreadable", _LEFT_OUT)
             return None
         if values is None:
             return None
         value = values[0] if len(values) == 1 else values or ""
         return DataElement(tag, vr, value)
 
-    def _doubt(self, tag: BaseTag, what: str, done: str) -> None:
+    def doubt(self, tag: BaseTag, what: str, done: str) -> None:
+        """Take note of what is wrong with an attribute, and what was done with it."""
         text = f"{dictionary_description(tag)} ({what}, {done})"
         if text not in self.doubts:
             self.doubts.append(text)
@@ -160,13 +163,13 @@ class Copier:
         parts = [part for part in found if part != ""] or found[:1]
         most = _MOST_VALUES.fullmatch(dictionary_VM(tag))
         if most is not None and len(parts) > int(most[1]):
-            self._doubt(tag, f"{len(parts)} values", f"the first {most[1]} kept")
+            self.doubt(tag, f"{len(parts)} values", f"the first {most[1]} kept")
             parts = parts[: int(most[1])]
         values: list[object] = []
         for part in parts:
             value = self._valid(part, tag, vr) if part != "" else ""
             if value is None:
-                self._doubt(tag, f"no valid {vr}", _LEFT_OUT)
+                self.doubt(tag, f"no valid {vr}", _LEFT_OUT)
                 return None
             values.append(value)
         return values
@@ -210,22 +213,23 @@ class Copier:
         if not form.fullmatch(mended) or not _is_meant(mended, tag, vr):
             return None
         if mended != text:
-            self._doubt(tag, f"no valid {vr}", "mended")
+            self.doubt(tag, f"no valid {vr}", "mended")
         if vr == "DS" and len(mended) > _DECIMAL_CHARS:
             return DSfloat(float(mended), auto_format=True)
         return mended
 
     def _valid_text(self, text: str, tag: BaseTag, vr: str) -> object:
-        if vr not in _ONE_TEXT_VRS and _CONTROL.search(text):
-            self._doubt(tag, "control characters", _LEFT_OUT)
-            text = _CONTROL.sub("", text)
+        forbidden = _CONTROL_IN_TEXT if vr in _ONE_TEXT_VRS else _CONTROL
+        if forbidden.search(text):
+            self.doubt(tag, "control characters", _LEFT_OUT)
+            text = forbidden.sub("", text)
         if vr == "PN":
             return self._valid_name(text, tag)
         if keyword_for_tag(tag) == _OFFSET and not _OFFSET_FORM.fullmatch(text):
             return None
         limit = _TEXT_CHARS[vr]
         if len(text) > limit:
-            self._doubt(tag, f"more than {limit} characters", "shortened")
+            self.doubt(tag, f"more than {limit} characters", "shortened")
             text = text[:limit].rstrip()
         return text
 
@@ -236,16 +240,14 @@ class Copier:
         ]
         name = "=".join(groups)
         if name != text:
-            self._doubt(
-                tag, f"more than {_NAME_CHARS} characters or parts", "shortened"
-            )
+            self.doubt(tag, f"more than {_NAME_CHARS} characters or parts", "shortened")
         return PersonName(name)
 
     def _sequence(self, dataset: Dataset, tag: BaseTag) -> DataElement | None:
         keyword = keyword_for_tag(tag)
         value = dataset[tag].value
         if dataset[tag].VR != "SQ":
-            self._doubt(tag, "no sequence", _LEFT_OUT)
+            self.doubt(tag, "no sequence", _LEFT_OUT)
             return None
         items = []
         for item in value:
@@ -259,7 +261,7 @@ class Copier:
             if _says_something(copied, keyword):
                 items.append(copied)
         if len(items) < len(value):
-            self._doubt(tag, "items without what they must have", _LEFT_OUT)
+            self.doubt(tag, "items without what they must have", _LEFT_OUT)
         if keyword in _ONE_ITEM:
             items = items[:1]
         return DataElement(tag, "SQ", items) if items else None

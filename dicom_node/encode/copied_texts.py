@@ -80,7 +80,7 @@ class Texts:
 
         UTF-8 if there is none, or if they are ASCII.
         """
-        if not self._holds_others or self._has_lost:
+        if not self._holds_others or self._has_lost or not any(self._labels):
             return UTF_8
         labels = list(self._labels)
         return labels if len(labels) > 1 else labels[0]

@@ -14,6 +14,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.tag import Tag
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.result import Notice
@@ -63,6 +64,7 @@ DEIDENTIFICATION = (
     "DeidentificationMethodCodeSequence",
 )
 """What is made of a series without identity has none (PS3.3 C.7.1.1)."""
+_UNKNOWN_METHOD = "Not stated by the source"
 STUDY_KEYWORDS = frozenset(
     {
         "StudyDescription",
@@ -288,8 +290,25 @@ def _patient_study(copier: Copier, source: Dataset, *, is_bare: bool) -> Dataset
     for keyword in MUST_BE_THERE:
         if keyword not in result or result[keyword].value is None:
             setattr(result, keyword, "")
+    _settle_deidentification(copier, result)
     result.SpecificCharacterSet = UTF_8  # until the results are finished
     return result
+
+
+def _settle_deidentification(copier: Copier, patient: Dataset) -> None:
+    """Leave out what is empty of the method, and say so where none is left.
+
+    References
+    ----------
+    PS3.3 C.7.1.1: where the identity was removed, one of both is of type 1.
+    """
+    removed, *methods = DEIDENTIFICATION
+    for keyword in DEIDENTIFICATION:
+        if keyword in patient and not patient[keyword].value:
+            del patient[keyword]
+    if patient.get(removed) == "YES" and not any(name in patient for name in methods):
+        patient.DeidentificationMethod = _UNKNOWN_METHOD
+        copier.doubt(Tag("DeidentificationMethod"), "missing", "told as not stated")
 
 
 def _image(

@@ -27,6 +27,7 @@ from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
     ResultContext,
+    body_part_of,
     instance_uid,
     private_scheme,
     series_uid,
@@ -36,7 +37,7 @@ from dicom_node.encode.source_attributes import Evidence
 from dicom_node.identifiers import MANUFACTURER
 
 _LUMBAR_MR = Code("24968-0", "LN", "MR Lumbar spine")
-_LUMBAR_PARTS = frozenset({"LSPINE", "LUMBAR"})
+_LUMBAR_PARTS = frozenset({"LSPINE"})
 
 
 def encode_report(
@@ -163,7 +164,7 @@ def _procedure(source: Dataset, request: EncodeRequest) -> CodedConcept | Code:
                 scheme_designator=item.CodingSchemeDesignator,
                 meaning=item.CodeMeaning,
             )
-    part = source.get("BodyPartExamined") or request.body_part
+    part = body_part_of(source, request)
     return _LUMBAR_MR if part in _LUMBAR_PARTS else codes.LN.MRIUnspecifiedBodyRegion
 
 

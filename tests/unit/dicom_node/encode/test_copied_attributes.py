@@ -207,6 +207,53 @@ def test_a_source_that_is_wrong_throughout_gives_valid_results(tmp_path: Path) -
         assert "PatientWeight" not in dataset
 
 
+@pytest.mark.parametrize(
+    ("attributes", "part", "method", "doubts"),
+    [
+        ({"BodyPartExamined": b"LUMBAR SPINE"}, "LSPINE", None, 0),
+        ({"BodyPartExamined": b"RUECKEN "}, "LSPINE", None, 0),
+        ({"BodyPartExamined": b"TLSPINE "}, "TLSPINE", None, 0),
+        (
+            {"PatientIdentityRemoved": b"YES "},
+            "LSPINE",
+            "Not stated by the source",
+            1,
+        ),
+        (
+            {"PatientIdentityRemoved": b"YES ", "DeidentificationMethod": b"\0\0"},
+            "LSPINE",
+            "Not stated by the source",
+            1,
+        ),
+        (
+            {"PatientIdentityRemoved": b"NO", "DeidentificationMethod": b"  "},
+            "LSPINE",
+            None,
+            0,
+        ),
+    ],
+)
+def test_what_the_source_lacks_makes_no_result_invalid(
+    tmp_path: Path,
+    attributes: dict[str, bytes],
+    part: str,
+    method: str | None,
+    doubts: int,
+) -> None:
+    series, labels = decoded_phantom(tmp_path / "source")
+    for source in series.sources:
+        for keyword, content in attributes.items():
+            put(source, keyword, content)
+    assert len(doubts_about(series.sources[0])) == doubts
+    request = replace(REQUEST, objects=("seg", "sc", "gsps"))
+    for one in encode_result(phantom_result(labels), series, request):
+        path = tmp_path / f"{one.name}.dcm"
+        path.write_bytes(encode_file(one.dataset))
+        assert errors_of("dciodvfy", path) == [], one.name
+        assert one.dataset.BodyPartExamined == part
+        assert one.dataset.get("DeidentificationMethod") == method
+
+
 def with_commas(dataset: Dataset) -> None:
     """Write every decimal, of all levels, with a comma for the point."""
     for element in list(dataset):
@@ -313,6 +360,19 @@ def test_text_that_its_label_cannot_hold_is_written_in_utf_8_with_a_warning(
     assert copier.character_set == UTF_8
     assert str(result.PatientName) == result.StudyDescription == copied
     assert any(doubt in said for said in copier.doubts)
+
+
+def test_control_characters_are_left_out_but_line_feeds_of_long_texts() -> None:
+    dataset = Dataset()
+    put(dataset, "SpecificCharacterSet", b"")
+    put(dataset, "AdditionalPatientHistory", b"a\tb\r\nc\x00\x01d")
+    put(dataset, "InstitutionName", b"\x1b$B0l")
+    copier = Copier(dataset)
+    result = copier.take(["AdditionalPatientHistory", "InstitutionName"])
+    assert result.AdditionalPatientHistory == "a\tb\r\ncd"
+    assert result.InstitutionName.isprintable()
+    assert copier.character_set == UTF_8  # an empty label is none
+    assert sum("control characters" in said for said in copier.doubts) == 2
 
 
 def test_a_label_of_letters_alone_is_no_doubt() -> None:
