@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dicom_node.node.backup_list import LIST
 from tests.support import former_spool
 from tests.support.node_process import Node, node_for
 from tests.support.peers import Archive, free_port, send, wait_until
@@ -193,6 +195,53 @@ def test_whoever_restores_owes_exactly_what_was_owed(
     for one in arriving:
         if uid_of(one) in whole:
             assert kinds_of(pacs, one) == kinds_of(down, one) == KINDS
+
+
+def without_manifests(kept: Path) -> None:
+    """Make a backup one in which series became complete after manifests were taken."""
+    record = json.loads((kept / LIST).read_text())
+    names = [one["name"] for one in record["files"]]
+    (manifest,) = [name for name in names if "/owed-" in name]
+    record["files"] = [one for one in record["files"] if one["name"] != manifest]
+    (kept / LIST).write_text(json.dumps(record))
+
+
+def triages_of(node: Node) -> list[tuple[str]]:
+    path = node.settings["database"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as opened:
+        return opened.execute(
+            "SELECT workflow_uuid FROM workflow_status WHERE name = 'triage'"
+        ).fetchall()
+
+
+def test_a_series_of_which_the_database_alone_knows_the_job_owes_nothing_new(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept"
+    with Archive() as pacs:
+        node = node_for(
+            tmp_path / "here",
+            pacs,
+            analysis=NAME,
+            environment=make_installed(tmp_path / "site"),
+        )
+        with node:
+            send(little(), node.port)
+            (job,) = node.wait_settled(1)
+        assert node.command("backup", str(kept)).returncode == 0
+        received = len(pacs.received)
+        without_manifests(kept)
+        other = moved(node, tmp_path / "there")
+        other.folder.mkdir()
+        other.config.write_text(yaml.safe_dump(other.settings))
+        done = other.command("restore", str(kept))
+        assert "; 0 jobs are owed" in done.stdout, done.stderr
+        triages = triages_of(other)
+        with other:
+            wait_until(lambda: is_settled(other), what="it is complete once more")
+            assert triages_of(other) == triages
+            assert [one["id"] for one in other.jobs()] == [job["id"]]
+        assert len(pacs.received) == received
 
 
 def test_what_a_former_version_owed_is_restored_elsewhere_and_finished(
