@@ -91,6 +91,8 @@ _BITS_PER_BYTE = 8
 def check_description(dataset: Dataset) -> None:
     """Refuse a dataset whose image pixel attributes cannot be those of MR.
 
+    Takes a blank Number of Frames away.
+
     Raises
     ------
     PixelDataError
@@ -105,6 +107,8 @@ def check_description(dataset: Dataset) -> None:
         raise PixelDataError(
             reason="no_pixel_data", text="an instance has no pixel data"
         )
+    if not attribute_values.text(dataset, "NumberOfFrames"):
+        dataset.pop("NumberOfFrames", None)  # blank: one frame, as where it is absent
     absent = [
         name for key, name in _NEEDED.items() if not attribute_values.text(dataset, key)
     ]

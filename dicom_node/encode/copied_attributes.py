@@ -34,6 +34,7 @@ _UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeErr
 """What pydicom raises on an element that is not what it says."""
 
 _TEXT_CHARS = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10240, "UC": 2**16, "UT": 2**16}
+_NUMBERS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _ONE_TEXT_VRS = frozenset({"ST", "LT", "UT"})
 """In these a backslash parts nothing."""
 _NAME_CHARS = 64
@@ -149,6 +150,8 @@ class Copier:
         if values is None:
             return None
         value = values[0] if len(values) == 1 else values or ""
+        if value == "" and vr in _NUMBERS:
+            return None  # it says nothing, and the libraries take it for a number
         return DataElement(tag, vr, value)
 
     def doubt(self, tag: BaseTag, what: str, done: str) -> None:

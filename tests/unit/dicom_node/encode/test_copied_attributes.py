@@ -213,6 +213,8 @@ def test_a_source_that_is_wrong_throughout_gives_valid_results(tmp_path: Path) -
         ({"BodyPartExamined": b"LUMBAR SPINE"}, "LSPINE", None, 0),
         ({"BodyPartExamined": b"RUECKEN "}, "LSPINE", None, 0),
         ({"BodyPartExamined": b"TLSPINE "}, "TLSPINE", None, 0),
+        ({"SpacingBetweenSlices": b"", "PatientWeight": b""}, "LSPINE", None, 0),
+        ({"SeriesNumber": b"\\ ", "InstanceNumber": b"\0\0"}, "LSPINE", None, 0),
         (
             {"PatientIdentityRemoved": b"YES "},
             "LSPINE",
