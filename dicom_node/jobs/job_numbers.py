@@ -104,11 +104,6 @@ class _Workflow:
     error: object = None
 
     @property
-    def age(self) -> tuple[int, int]:
-        """By what workflows are ordered, as `job_state.age_of`."""
-        return self.created_at, attempt_of(self.workflow_id)
-
-    @property
     def has_made_a_job(self) -> bool:
         if self.status != "SUCCESS" or self.output is None:
             return False
@@ -286,7 +281,8 @@ def _visible(
     of a triage that waits, there is none after it.
     """
     latest: dict[str, _Workflow] = {}
-    for triage in sorted(triages, key=lambda one: one.age):
+    # As `job_state.last_attempt`: by number, whatever the clock did in between.
+    for triage in sorted(triages, key=lambda one: attempt_of(one.workflow_id)):
         latest[order_id(triage.workflow_id)] = triage
     open_ = [one for one in latest.values() if not one.has_made_a_job]
     yield from (one for one in open_ if one.status in ACTIVE or _waits(one))
@@ -299,7 +295,7 @@ def _visible(
         if order in digests:
             content = digests[order]
             last[content] = max(
-                triage, last.get(content, triage), key=lambda one: one.age
+                triage, last.get(content, triage), key=lambda one: one.created_at
             )
     shown = {one.workflow_id for one in last.values()}
     yield from (one for one in bad if one.workflow_id in shown)

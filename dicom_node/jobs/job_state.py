@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.step_outcome import Verdict
-from dicom_node.jobs.triage_order import TriageOrder, attempt_of
+from dicom_node.jobs.triage_order import TriageOrder, attempt_of, order_id
 from dicom_node.jobs.workflow_names import JOB, TRIAGE
 from dicom_node.record_codec import from_record
 from dicom_node.records import Job, JobRow, JobState
@@ -88,9 +88,12 @@ def digests_needed(status: WorkflowStatus) -> Mapping[str, str]:
     return needed
 
 
-def age_of(status: WorkflowStatus) -> tuple[int, int]:
-    """Return by what workflows are ordered; SQLite tells the time in seconds."""
-    return status.created_at or 0, attempt_of(status.workflow_id)
+def last_attempt(triages: Iterable[WorkflowStatus]) -> WorkflowStatus:
+    """Return the last attempt of one order, whose number tells and not the clock.
+
+    A clock that was set back between two attempts makes the second the older one.
+    """
+    return max(triages, key=lambda status: attempt_of(status.workflow_id))
 
 
 def job_made_by(triage: WorkflowStatus) -> str:
@@ -105,8 +108,12 @@ def visible_triages(triages: Iterable[WorkflowStatus]) -> Iterator[WorkflowStatu
 
     That is the last one of each content, unless it has made a job.
     """
+    orders: dict[str, list[WorkflowStatus]] = {}
+    for status in triages:
+        orders.setdefault(order_id(status.workflow_id), []).append(status)
+    latest = map(last_attempt, orders.values())
     seen = set()
-    for status in sorted(triages, key=age_of, reverse=True):
+    for status in sorted(latest, key=lambda one: one.created_at or 0, reverse=True):
         content = order_of(status).series.digest
         if content in seen:
             continue

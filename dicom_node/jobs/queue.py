@@ -19,12 +19,12 @@ from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.job_state import (
     ACTIVE,
-    age_of,
     is_delivering,
     job_made_by,
     job_of,
     job_row,
     lacking_peers,
+    last_attempt,
     order_of,
     triage_row,
 )
@@ -360,7 +360,7 @@ class JobQueue:
             how = "no job" if not found else "more than one job"
             message = f"{how} begins with {job_id!r}"
             raise JobNotFoundError(message)
-        status = max(found, key=age_of)
+        status = last_attempt(found)
         made = job_made_by(status)
         return self._find(made) if made else status
 

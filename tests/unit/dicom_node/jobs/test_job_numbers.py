@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,10 @@ class Database:
         self.set(workflow_id, status, outcome)
 
     def triage(
-        self, name: str, status: str = "SUCCESS", outcome: object = None, **more: str
+        self, name: str, status: str = "SUCCESS", outcome: object = None, **more: Any
     ) -> None:
         series = toy_job(name, paths=[self.path]).series
-        order = TriageOrder(series=series, **more)  # type: ignore[arg-type]
+        order = TriageOrder(series=series, **more)
         self.queue.enqueue_triage(order)
         self.set(order.workflow_id, status, outcome)
 
@@ -138,6 +139,24 @@ def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(
     # `waits` was the first, and `refused` the first whose page a peer has yet to get.
     assert numbers.oldest_unsettled_s == pytest.approx(1.001)
     assert numbers.oldest_undelivered_s == pytest.approx(1.005)
+
+
+def test_a_clock_that_was_set_back_between_two_attempts_shows_the_second(
+    database: Database,
+) -> None:
+    """It has made the job; the first would wait for ever."""
+    database.triage(
+        "one", outcome={**OUTCOME, "job_id": "made"}, attempt=2, waits_for="the disk"
+    )
+    database.triage("one", outcome=AGAIN)
+    database.job("made", outcome=OUTCOME)
+    database.delivery("made", "SUCCESS", OUTCOME)
+    for rows in (database.queue.all_rows(), database.queue.list()):
+        assert [row.id for row in rows] == ["made"]
+    assert database.numbers().states == {("done", ""): 1}
+    assert database.numbers().oldest_unsettled_s is None
+    order = TriageOrder(series=toy_job("one", paths=[database.path]).series)
+    assert database.queue.show(order.id).id == "made"
 
 
 def test_nothing_is_owed_in_an_empty_database(database: Database) -> None:
