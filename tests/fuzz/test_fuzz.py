@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.fuzz import copied_attributes
 from tests.fuzz.cases import Kind, make_case
 from tests.fuzz.run import Plan, run
 
@@ -30,3 +31,7 @@ def test_a_case_is_made_of_the_seed_and_its_number_alone() -> None:
     assert cases == [make_case("seed", number) for number in range(50)]
     assert make_case("seed", 49) == cases[49]
     assert cases != [make_case("other", number) for number in range(50)]
+
+
+def test_spoilt_attributes_that_are_only_copied_cost_no_result() -> None:
+    assert copied_attributes.main(["--cases", "3", "--seed", "suite"]) == 0
