@@ -115,7 +115,7 @@ def faults_of(series: Series, case: Spoilt, folder: Path) -> list[str]:
     folder.mkdir()
     try:
         paths = odd_series.rewritten(series, folder, case.change)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, ArithmeticError):
         return []
     if reject(read_headers(paths)) is not None:
         return []
