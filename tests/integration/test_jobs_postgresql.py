@@ -16,6 +16,9 @@ from tests.support.peers import WITHIN_S, Archive, echo
 from tests.support.postgresql import programs, server
 from tests.support.toy_worker import Toy, toy_job
 
+_OWN = {"long", "left", "next"}
+"""Jobs of one test; others have theirs in the same database."""
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
@@ -55,7 +58,8 @@ def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(
             numbers = reader.read()
         rows = first.queue.all_rows()
         assert numbers.states == {("done", ""): len(rows)}
-        assert numbers.deliveries["beta", "stored"] == len(rows) == 3
+        assert numbers.deliveries["beta", "stored"] == len(rows) >= len(_OWN)
+        assert {row.id for row in rows} >= _OWN
     finally:
         first.close()
         second.close()

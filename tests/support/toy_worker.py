@@ -49,6 +49,7 @@ class Toy:
     url: str = ""
     slot: int = 0
     time_limit_s: float = 3600.0
+    _has_to_run: bool = False
 
     def __post_init__(self) -> None:
         self.url = self.url or f"sqlite:///{self.folder / 'jobs.sqlite'}"
@@ -68,14 +69,17 @@ class Toy:
     def start(self) -> None:
         """Start the worker of its slot, without waiting for it."""
         self.worker.child.start()
+        self._has_to_run = True
 
     def kill(self) -> None:
         """Kill -9 the worker, with nobody there who counts its death."""
+        self._has_to_run = False
         self.worker.child.kill()
         self.worker.child.end(10)
 
     def stop(self) -> None:
         """Stop the worker as a node that is shut down stops its own."""
+        self._has_to_run = False
         self.worker.child.send(STOP)
         self.worker.child.end(10)
 
@@ -136,9 +140,19 @@ class Toy:
         return self.queue.show(job_id)
 
     def reaches(self, job_id: str, *states: JobState) -> JobRow:
-        """Return a job once it is in one of the states."""
+        """Return a job once it is in one of the states.
+
+        A worker ends where the database did not take a record, as one that was locked
+        for too long, and its supervisor starts the next.
+        """
+
+        def is_reached() -> bool:
+            if self._has_to_run and not self.worker.child.is_alive:
+                self.worker.child.end(0)
+                self.worker.child.start()
+            return self.queue.show(job_id).state in states
+
         wait_until(
-            lambda: self.queue.show(job_id).state in states,
-            what=f"{job_id} reaches {[state.value for state in states]}",
+            is_reached, what=f"{job_id} reaches {[state.value for state in states]}"
         )
         return self.queue.show(job_id)
