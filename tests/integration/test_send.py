@@ -39,7 +39,7 @@ pynetdicom_drops_its_socket = pytest.mark.filterwarnings(
 )
 
 
-def _peer(port: int, *, title: str = "PACS", timeout_s: float = 5) -> Peer:
+def _peer(port: int, *, title: str = "PACS", timeout_s: float = 60) -> Peer:
     return Peer(ae_title=title, host=HOST, port=port, timeout_s=timeout_s)
 
 
