@@ -30,6 +30,7 @@ from dicom_node.jobs.step_outcome import (
 )
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
+from dicom_node.jobs.unrecorded_end import WorkflowEnds
 from dicom_node.records import Job
 
 
@@ -56,9 +57,9 @@ class Executor:
     ) -> None:
         self._watched = _Watched(work, report)
         dbos_setup.open_engine(database_url, executor_id=dbos_setup.executor_id(slot))
-        self._unrecorded = threading.Event()
-        register_triage(self._watched, unrecorded=self._unrecorded.set)
-        register(self._watched, rule, unrecorded=self._unrecorded.set)
+        self._ends = WorkflowEnds()
+        register_triage(self._watched, self._ends)
+        register(self._watched, rule, self._ends)
 
     def start(self) -> None:
         """Take up what was left, and then what is enqueued."""
@@ -71,6 +72,7 @@ class Executor:
 
     def stop(self, *, drain_s: int) -> None:
         """Take nothing more, and give what runs a while; the rest goes on next time."""
+        self._ends.stop()
         DBOS.destroy(workflow_completion_timeout_sec=drain_s)
 
     @property
@@ -79,7 +81,7 @@ class Executor:
 
         What that step belongs to is taken up again once this process has ended.
         """
-        return self._unrecorded.is_set()
+        return self._ends.is_lost
 
     def idle_s(self) -> float:
         """Return for how long nothing has run."""

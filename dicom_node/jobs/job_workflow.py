@@ -32,7 +32,7 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.jobs.unrecorded_end import reporting_unrecorded, unless_database_fails
+from dicom_node.jobs.unrecorded_end import WorkflowEnds, unless_database_fails
 from dicom_node.record_codec import Record, from_record, to_record
 from dicom_node.records import Job
 
@@ -59,19 +59,12 @@ class Work(Protocol):
         """Send what is in the outbox, but for the instances already stored."""
 
 
-def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> None:
-    """Register both workflows with DBOS; call once, before launch.
-
-    Parameters
-    ----------
-    unrecorded
-        Is told when the database did not take the end of a step, as on a full disk:
-        the workflow ends here, and has to be taken up again.
-    """
+def register(work: Work, rule: RetryRule, ends: WorkflowEnds) -> None:
+    """Register both workflows with DBOS; call once, before launch."""
     workflows = _Workflows(work, rule)
 
     def job(record: Record) -> Record:
-        with reporting_unrecorded(unrecorded):
+        with ends.watched():
             return workflows.job(record)
 
     def delivery(
@@ -87,7 +80,7 @@ def register(work: Work, rule: RetryRule, *, unrecorded: Callable[[], None]) -> 
             stored=tuple(stored),
             since_s=time.time() if since_s is None else since_s,
         )
-        with reporting_unrecorded(unrecorded):
+        with ends.watched():
             return workflows.delivery(record, peer, earlier)
 
     # A step itself gives up a workflow that has lost too many workers, so that its job

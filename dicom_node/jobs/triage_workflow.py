@@ -13,7 +13,6 @@ thread and no place in the queue, and survives any restart.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -24,22 +23,16 @@ from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.job_workflow import Work
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.jobs.unrecorded_end import reporting_unrecorded, unless_database_fails
+from dicom_node.jobs.unrecorded_end import WorkflowEnds, unless_database_fails
 from dicom_node.record_codec import Record, from_record, to_record
 
 
-def register_triage(work: Work, *, unrecorded: Callable[[], None]) -> None:
-    """Register the workflow with DBOS; call once, before launch.
-
-    Parameters
-    ----------
-    unrecorded
-        As for `workflow.register`.
-    """
+def register_triage(work: Work, ends: WorkflowEnds) -> None:
+    """Register the workflow with DBOS; call once, before launch."""
 
     def triage(record: Record) -> Record:
         order = from_record(TriageOrder, record)
-        with reporting_unrecorded(unrecorded):
+        with ends.watched():
             outcome = from_record(
                 TriageOutcome,
                 DBOS.run_step({"name": "triage"}, _run_triage, work, order),

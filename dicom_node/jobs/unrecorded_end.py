@@ -1,8 +1,12 @@
-"""Steps and workflows that a full database ends leave no record, and begin anew."""
+"""Steps and workflows that a full database or a stop ends leave no record.
+
+They begin anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import OperationalError
@@ -28,12 +32,39 @@ def unless_database_fails() -> Iterator[None]:
         raise NotRecordedError from error
 
 
-@contextmanager
-def reporting_unrecorded(unrecorded: Callable[[], None]) -> Iterator[None]:
-    """End a workflow as `unless_database_fails`, and tell of it."""
-    try:
-        with unless_database_fails():
-            yield
-    except NotRecordedError:
-        unrecorded()
-        raise
+class WorkflowEnds:
+    """Tells the ends that workflows of one executor come to from those forced on them.
+
+    What is forced leaves no record: it is no fault of the job.
+    """
+
+    def __init__(self) -> None:
+        self._is_lost = threading.Event()
+        self._is_stopping = threading.Event()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the database did not take an end, as on a full disk."""
+        return self._is_lost.is_set()
+
+    def stop(self) -> None:
+        """Take every error from now on for one of the stop.
+
+        DBOS closes its threads and its database below the workflows that still run, and
+        they fail where they next use either.
+        """
+        self._is_stopping.set()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Run a workflow."""
+        try:
+            with unless_database_fails():
+                yield
+        except NotRecordedError:
+            self._is_lost.set()
+            raise
+        except Exception as error:
+            if self._is_stopping.is_set():
+                raise NotRecordedError from error
+            raise

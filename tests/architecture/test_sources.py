@@ -25,6 +25,7 @@ MAY_SWALLOW_EVERYTHING = {
 """Each logs or tells, settles the state and goes on."""
 
 MAY_TRANSLATE_EVERYTHING = {
+    "dicom_node.jobs.unrecorded_end": "DBOS records each Exception, and a stop is none",
     "dicom_node.plugins.registry": "a plugin is foreign code; see ADR 1",
 }
 """Raises an error of ours in its place."""

@@ -491,6 +491,20 @@ def test_one_line_of_the_log_settles_a_job_whichever_peer_is_last(
     assert sorted(states) == [("line", "failed"), ("other-line", "done")]
 
 
+def test_a_stop_before_the_last_delivery_has_begun_fails_no_job(toy: Toy) -> None:
+    toy.has("last-beta")
+    toy.start()
+    toy.queue.enqueue(toy_job("stopped"))
+    toy.wait_done("stored stopped alpha")
+    toy.stop()
+    assert toy.queue.show("stopped").state is JobState.RUNNING
+    toy.has_not("last-beta")
+    toy.start()
+    assert toy.settled("stopped").state is JobState.DONE
+    done = toy.done()
+    assert (done["analyse stopped"], done["stored stopped beta"]) == (1, 1)
+
+
 def test_a_job_is_not_settled_before_its_last_delivery_has_begun(toy: Toy) -> None:
     toy.has("late-beta")
     toy.start()

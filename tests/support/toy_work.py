@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS
+from dbos import DBOS, _dbos
 from sqlalchemy.exc import OperationalError
 
 from dicom_node import log
@@ -165,9 +165,16 @@ def _begin_late(folder: Path) -> None:
     def started(function: Any, record: Any, peer: str, *rest: Any) -> Any:
         if (folder / f"late-{peer}").exists():
             time.sleep(1)
+        while (folder / f"last-{peer}").exists() and not _is_closed():
+            time.sleep(0.01)
         return start(function, record, peer, *rest)
 
     setattr(DBOS, "start_workflow", started)  # noqa: B010 - a class of DBOS' own
+
+
+def _is_closed() -> bool:
+    """Return whether DBOS takes no workflow any more, while it is being stopped."""
+    return _dbos._get_dbos_instance()._executor_field is None
 
 
 def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:

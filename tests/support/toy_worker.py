@@ -5,8 +5,8 @@ Its behaviour follows from files in its folder, so that a test changes it at any
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
 `poison-JOB` kills the process, `short-JOB` lets the machine be short of something,
 `full-STEP-JOB` fills the database once, `broken-JOB` fails the job, `early-JOB` lets
-its triage wait, and `late-PEER` begins each delivery to a peer a second later, as on a
-machine that has no time for it.
+its triage wait, `late-PEER` begins each delivery to a peer a second later, as on a
+machine that has no time for it, and `last-PEER` while the worker is being stopped.
 """
 
 from __future__ import annotations
