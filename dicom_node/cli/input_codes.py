@@ -34,7 +34,8 @@ WARNINGS = (
         "attributes_mended",
         "attributes that results copy are illegal: mended, shortened or left out; or "
         "texts are not in the character set of their label: kept as they are where it "
-        "can hold them, else written in UTF-8",
+        "can hold them, else written in UTF-8; a study, series or frame of reference "
+        "with an illegal UID keeps it, for results are found by it",
         "correct them at the source; the warning names them",
     ),
     InputCode(

@@ -57,6 +57,13 @@ _WORDS: Mapping[str, re.Pattern[str]] = {
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
     "UI": re.compile(r"[0-9.]{1,64}"),
 }
+_UID_FORM = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+"""PS3.5 9.1: no component is empty or begins with a zero."""
+_REFERRED_TO = frozenset(
+    {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"}
+)
+"""Results say where they belong by these. An archive and a viewer find nothing under
+another one, so they stay as the source has them, whatever their form."""
 _ALLOWED = {
     "PatientSex": {"M", "F", "O"},
     "PatientSexNeutered": {"ALTERED", "UNALTERED"},
@@ -217,6 +224,10 @@ class Copier:
             return None
         if mended != text:
             self.doubt(tag, f"no valid {vr}", "mended")
+        if vr == "UI" and not _UID_FORM.fullmatch(mended):
+            if keyword_for_tag(tag) not in _REFERRED_TO:
+                return None
+            self.doubt(tag, "no valid UI", "kept, so that references match")
         if vr == "DS" and len(mended) > _DECIMAL_CHARS:
             return DSfloat(float(mended), auto_format=True)
         return mended

@@ -106,6 +106,34 @@ def test_an_illegal_value_is_mended_or_left_out_by_name(
 
 
 @pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"]
+)
+@pytest.mark.parametrize("uid", ["1.2.840.03.4", "1.2..3", "1.2.3."])
+def test_an_illegal_uid_by_which_results_are_found_is_kept_and_told(
+    keyword: str, uid: str
+) -> None:
+    with config.disable_value_validation():
+        value, (doubt,) = taken(keyword, uid.encode())
+    assert value == uid
+    assert doubt.endswith("(no valid UI, kept, so that references match)")
+
+
+def test_a_reference_with_an_illegal_uid_is_left_out() -> None:
+    source = Dataset()
+    source.ReferencedStudySequence = [
+        item(
+            ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",
+            ReferencedSOPInstanceUID=uid,
+        )
+        for uid in ("1.2.840.3.4", "1.2.840.03.4")
+    ]
+    copier = Copier(source)
+    (kept,) = copier.take(["ReferencedStudySequence"]).ReferencedStudySequence
+    assert kept.ReferencedSOPInstanceUID == "1.2.840.3.4"
+    assert len(copier.doubts) == 2
+
+
+@pytest.mark.parametrize(
     ("keyword", "content", "copied"),
     [
         ("PatientWeight", b"070.50", "070.50"),
