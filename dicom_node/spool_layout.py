@@ -17,8 +17,13 @@ KEPT = "kept.bin"
 
 NODE_ID = "node-id"
 """What tells this spool from every other one."""
+REPORT = "report.json"
+"""Beside the results of a job, and written last."""
 EXPORT_KEY = "export.key"
 """The secret of exports: who has it can tell which UID a pseudonym stands for."""
+
+_DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
+"""In the order in which a peer gets them: what is referred to goes first."""
 
 PENDING = "pending-"
 """Begins the name of a manifest whose job is not yet durable."""
@@ -115,6 +120,13 @@ class SpoolLayout:
     def kept(self, job_id: str) -> Path:
         """Return the file of what an analysis wants back with corrected outlines."""
         return self.job_outbox(job_id) / KEPT
+
+
+def deliverable(folder: Path) -> tuple[Path, ...]:
+    """Return the objects of a result in the order of delivery."""
+    return tuple(
+        path for pattern in _DELIVERED for path in sorted(folder.glob(pattern))
+    )
 
 
 def instance_name(sop_instance_uid: str, sha256: str) -> str:

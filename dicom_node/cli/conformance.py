@@ -15,7 +15,6 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from dicom_node.cli.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
 from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse import pdu, status
@@ -27,6 +26,7 @@ from dicom_node.dimse.contexts import (
 from dicom_node.dimse.status import StoreAnswer, answer_of
 from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
+from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.peers.retrieve import IMAGE_SYNTAXES
 from dicom_node.receive.negotiation import REJECTIONS

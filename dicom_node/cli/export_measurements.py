@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dicom_node.records import JobRow
-from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.result_files import REPORT
+from dicom_node.spool_layout import REPORT, SpoolLayout
 
 _KEY_BYTES = 32
 _PSEUDONYM_DIGITS = 16

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.job_filter import JobFilter
 from dicom_node.cli.load_settings import read
-from dicom_node.errors import NothingToSendError, StartError
+from dicom_node.errors import StartError
+from dicom_node.jobs.job_filter import JobFilter
+from dicom_node.jobs.job_verbs import SHORT_ID, Verb
 from dicom_node.records import JobRow, JobState
 from dicom_node.spool_layout import EXPORT_KEY
 
 if TYPE_CHECKING:
+    from dicom_node.jobs.job_actions import JobActions
     from dicom_node.jobs.queue import JobQueue
     from dicom_node.settings.sections import Settings
 
-_ID_DIGITS = 12
 _REASON_CHARS = 60
 
 
@@ -50,7 +51,7 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
         ("JOB", "STATE", "ACCEPTED", "FROM", "INSTANCES", "ROUTE", "REASON"),
         [
             (
-                row.id[:_ID_DIGITS],
+                row.id[:SHORT_ID],
                 row.state.value,
                 _local(row.accepted_at_s),
                 row.calling_ae,
@@ -83,7 +84,7 @@ def run_retry(arguments: argparse.Namespace) -> ExitCode:
     if is_of_many:
         return _retry_many(settings, arguments)
     with _open(settings) as queue:
-        row = _retry(queue, queue.show(arguments.id).id, settings)
+        row = _actions(queue, settings).do(Verb.RETRY, arguments.id)
     _say_row(row, arguments)
     return ExitCode.DONE
 
@@ -96,7 +97,8 @@ def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
         rows = queue.all_rows() if peer is None else queue.lacking(peer)
         if arguments.failed:
             rows = tuple(row for row in rows if row.state is JobState.FAILED)
-        rows = tuple(_retry(queue, row.id, settings, peer=peer) for row in rows)
+        actions = _actions(queue, settings)
+        rows = tuple(actions.retry(row.id, peer=peer) for row in rows)
     what = "begin" if peer is None else f"are delivered to {peer}"
     _say_rows(rows, arguments, f"{len(rows)} jobs {what} again")
     return ExitCode.DONE
@@ -124,14 +126,7 @@ def run_resend(arguments: argparse.Namespace) -> ExitCode:
         else:
             wanted = JobFilter(study_uid=arguments.study)
             jobs = [row for row in wanted.of(queue.all_rows()) if row.deliveries]
-        for row in jobs:
-            if not _has_results(settings, row.id):
-                text = (
-                    f"the results of job {row.id} are no longer in the outbox; "
-                    f"`jobs rerun {row.id[:_ID_DIGITS]}` makes them anew"
-                )
-                raise NothingToSendError(text)
-        rows = [queue.resend(row.id, peer=arguments.peer) for row in jobs]
+        rows = _actions(queue, settings).resend(jobs, peer=arguments.peer)
     _say_rows(rows, arguments, f"the results of {len(rows)} jobs are sent again")
     return ExitCode.DONE
 
@@ -161,25 +156,18 @@ def run_export(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _retry(
-    queue: JobQueue, job_id: str, settings: Settings, *, peer: str | None = None
-) -> JobRow:
-    is_kept = _has_results(settings, job_id)
-    return queue.retry(job_id, results_kept=is_kept, peer=peer)
-
-
-def _has_results(settings: Settings, job_id: str) -> bool:
+def _actions(queue: JobQueue, settings: Settings) -> JobActions:
+    from dicom_node.jobs.job_actions import JobActions
     from dicom_node.spool_layout import SpoolLayout
-    from dicom_node.work.result_files import deliverable
 
-    return bool(deliverable(SpoolLayout(settings.spool.folder).job_outbox(job_id)))
+    return JobActions(queue, SpoolLayout(settings.spool.folder))
 
 
 def run_rerun(arguments: argparse.Namespace) -> ExitCode:
     """Process the series of a settled job again, as the settings are now."""
     settings = read(arguments.config)
     with _open(settings) as queue:
-        row = queue.rerun(arguments.id)
+        row = _actions(queue, settings).do(Verb.RERUN, arguments.id)
     _say_row(row, arguments)
     return ExitCode.DONE
 
@@ -188,7 +176,7 @@ def run_cancel(arguments: argparse.Namespace) -> ExitCode:
     """Give up a job."""
     settings = read(arguments.config)
     with _open(settings) as queue:
-        row = queue.cancel(arguments.id)
+        row = _actions(queue, settings).do(Verb.CANCEL, arguments.id)
     _say_row(row, arguments)
     return ExitCode.DONE
 
@@ -215,7 +203,7 @@ def _say_rows(
         say_json([plain(row) for row in rows])
         return
     for row in rows:
-        say(f"{row.id[:_ID_DIGITS]}  {row.state.value}")
+        say(f"{row.id[:SHORT_ID]}  {row.state.value}")
     say(summary)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from dicom_node import __version__
 from dicom_node.cli.console import complain
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.job_filter import moment
 from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
+from dicom_node.jobs.job_filter import moment
 from dicom_node.records import JobState
 
 _DEFAULT_CONFIG = Path("config/node.yaml")
@@ -167,7 +167,7 @@ def _add_what(verb: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("id", metavar="ID", nargs="?", help="or how it begins")
     else:
         command.add_argument(
-            "--since", type=moment, metavar="WHEN", help=f"accepted since then: {when}"
+            "--since", type=_moment, metavar="WHEN", help=f"accepted since then: {when}"
         )
     if verb == "list":
         command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
@@ -191,7 +191,7 @@ def _add_what(verb: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--peer", metavar="NAME", help="to this one alone")
     else:
         command.add_argument(
-            "--until", type=moment, metavar="WHEN", help="accepted before then"
+            "--until", type=_moment, metavar="WHEN", help="accepted before then"
         )
         command.add_argument(
             "--out", type=Path, metavar="FILE", help="(standard output)"
@@ -218,6 +218,13 @@ def _folder(text: str) -> Path:
         message = "is empty"
         raise argparse.ArgumentTypeError(message)
     return Path(text)
+
+
+def _moment(text: str) -> float:
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _threads(text: str) -> int:

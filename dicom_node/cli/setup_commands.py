@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.cli.load_settings import read
 from dicom_node.errors import NodeError, SettingsError
+from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.settings.deprecated_keys import deprecated_keys
 
 if TYPE_CHECKING:

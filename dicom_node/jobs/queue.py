@@ -19,7 +19,6 @@ from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.job_state import (
     ACTIVE,
-    is_delivering,
     job_made_by,
     job_of,
     job_row,
@@ -28,6 +27,7 @@ from dicom_node.jobs.job_state import (
     order_of,
     triage_row,
 )
+from dicom_node.jobs.job_verbs import is_over, is_settled, may_cancel, may_retry
 from dicom_node.jobs.known_jobs import (
     all_rows,
     deliveries_of,
@@ -45,10 +45,8 @@ from dicom_node.jobs.retry_job import (
 )
 from dicom_node.jobs.triage_order import TriageOrder, order_id
 from dicom_node.record_codec import to_record
-from dicom_node.records import Job, JobRow, JobState
+from dicom_node.records import Job, JobRow
 
-_RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
-_SETTLED = _RETRYABLE | {JobState.DONE, JobState.REJECTED}
 _FOUND = 50
 """Workflows that are looked at to find one: triage that waits makes several."""
 _SEARCHED = 200
@@ -223,7 +221,7 @@ class JobQueue:
         job_id = status.workflow_id
         deliveries = deliveries_of(self._client, [job_id])[job_id]
         row = job_row(status, deliveries)
-        if row.state not in _RETRYABLE and not lacking_peers(row):
+        if not may_retry(row):
             raise JobStateError(job_id, state=row.state, wanted="retry")
         discard(self._client, job_id, is_discarded=False)
         owed = undelivered(deliveries, peer)
@@ -253,7 +251,7 @@ class JobQueue:
         status = self._find(job_id)
         row = self.show(status.workflow_id)
         attempts = delivered(deliveries_of(self._client, [row.id])[row.id], peer)
-        if not _is_over(row) or not attempts:
+        if not is_over(row) or not attempts:
             raise JobStateError(row.id, state=row.state, wanted="resend")
         discard(self._client, row.id, is_discarded=False)
         for attempt in attempts:
@@ -279,10 +277,10 @@ class JobQueue:
             If it is settled, and no results are owed.
         """
         row = self.show(job_id)
-        if _is_over(row) and not lacking_peers(row):
+        if not may_cancel(row):
             raise JobStateError(row.id, state=row.state, wanted="cancel")
         for _ in range(_CANCEL_ROUNDS):
-            if _is_over(row):
+            if is_over(row):
                 break
             self._client.cancel_workflows([row.id, *self._parts(row.id)])
             row = self.show(row.id)
@@ -305,7 +303,7 @@ class JobQueue:
         """
         status = self._find(job_id)
         row = self.show(status.workflow_id)
-        if row.state not in _SETTLED:
+        if not is_settled(row):
             raise JobStateError(row.id, state=row.state, wanted="re-run")
         series = (
             order_of(status) if status.name == workflow_names.TRIAGE else job_of(status)
@@ -366,7 +364,7 @@ class JobQueue:
 
     def _triage_again(self, status: WorkflowStatus) -> JobRow:
         row = triage_row(status)
-        if row.state not in _RETRYABLE:
+        if not may_retry(row):
             raise JobStateError(row.id, state=row.state, wanted="retry")
         self.lost_work.forgive(status.workflow_id)
         self._client.rewind_workflow(status.workflow_id, queue_name=dbos_setup.TRIAGES)
@@ -381,10 +379,6 @@ class JobQueue:
             load_input=False,
         )
         return [status.workflow_id for status in made]
-
-
-def _is_over(row: JobRow) -> bool:
-    return row.state in _SETTLED and not is_delivering(row)
 
 
 def _series_of(status: WorkflowStatus) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from dicom_node.identifiers import digest
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.registry import Registry, installed
 from dicom_node.records import Reason
+from dicom_node.spool_layout import REPORT
 from dicom_node.work.encode import encode_series
 from dicom_node.work.report_json import (
     failed_report,
@@ -37,12 +38,7 @@ from dicom_node.work.report_json import (
     unsuitable_report,
     write_report,
 )
-from dicom_node.work.result_files import (
-    REPORT,
-    move_into,
-    remove_results,
-    write_results,
-)
+from dicom_node.work.result_files import move_into, remove_results, write_results
 
 _ID_DIGITS = 32
 

@@ -9,7 +9,7 @@ from dicom_node.errors import NodeError
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Verdict
 from dicom_node.records import InstanceOutcome
 from dicom_node.settings.sections import Peer
-from dicom_node.work.result_files import deliverable
+from dicom_node.spool_layout import deliverable
 
 
 def deliver(

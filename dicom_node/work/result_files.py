@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.contract.result import Page
-from dicom_node.spool_layout import sync_folder, write_synced
+from dicom_node.spool_layout import REPORT, deliverable, sync_folder, write_synced
 from dicom_node.work.report_json import write_overlay, write_report
 
 if TYPE_CHECKING:
     from dicom_node.encode.result_objects import EncodedObject
 
-REPORT = "report.json"
 OVERLAY = "overlay.png"
-_DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
-"""In the order in which a peer gets them: what is referred to goes first."""
 _WRITERS = 3
 
 
@@ -44,13 +41,6 @@ def write_results(
         for each in written:
             each.result()
     write_report(folder / REPORT, report)
-
-
-def deliverable(folder: Path) -> tuple[Path, ...]:
-    """Return the objects of a result in the order of delivery."""
-    return tuple(
-        path for pattern in _DELIVERED for path in sorted(folder.glob(pattern))
-    )
 
 
 def replace_folder(partial: Path, folder: Path) -> None:

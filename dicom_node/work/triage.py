@@ -29,8 +29,7 @@ from dicom_node.series.content_times import first_accepted_s
 from dicom_node.series.manifest import is_arriving, latest_series
 from dicom_node.series.verify_files import verify_files
 from dicom_node.settings.sections import Settings
-from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.result_files import deliverable
+from dicom_node.spool_layout import SpoolLayout, deliverable
 from dicom_node.work.result_identity import result_id, shape_of, shape_of_rejection
 
 _UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING})

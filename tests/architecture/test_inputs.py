@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dicom_node.cli.conformance import fill, input_tables
-from dicom_node.cli.input_codes import REFUSALS, WARNINGS
 from dicom_node.decode.suitable_series import KIND_CODES
+from dicom_node.input_codes import REFUSALS, WARNINGS
 from tests.support.sources import dotted, modules
 
 JUDGES_OF_INPUTS = (

@@ -13,8 +13,8 @@ from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
 from dicom_node.cli import main as cli
-from dicom_node.cli.input_codes import REFUSALS, WARNINGS
 from dicom_node.cli.main import main
+from dicom_node.input_codes import REFUSALS, WARNINGS
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.plugins import registry

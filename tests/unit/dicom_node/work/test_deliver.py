@@ -9,8 +9,9 @@ import pytest
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.records import InstanceOutcome
 from dicom_node.settings.sections import Peer
+from dicom_node.spool_layout import deliverable
 from dicom_node.work.deliver import deliver, judge
-from dicom_node.work.result_files import deliverable, move_into
+from dicom_node.work.result_files import move_into
 
 
 def outcome(name: str, *, stored: bool, retryable: bool = False) -> InstanceOutcome:

@@ -11,7 +11,8 @@ from pydicom import dcmread
 
 from analysis.contract.result import Page
 from dicom_node.encode.result_objects import encode_result
-from dicom_node.work.result_files import OVERLAY, REPORT, deliverable, write_results
+from dicom_node.spool_layout import REPORT, deliverable
+from dicom_node.work.result_files import OVERLAY, write_results
 from tests.support.encoded import REQUEST, decoded_phantom
 from tests.support.phantom_result import phantom_result
 

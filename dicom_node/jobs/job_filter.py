@@ -1,8 +1,7 @@
-"""Which jobs `jobs list`, `jobs retry` and `jobs export` speak of."""
+"""Which jobs `jobs list`, `jobs retry`, `jobs export` and the page speak of."""
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,8 +68,8 @@ def moment(text: str) -> float:
 
     Raises
     ------
-    argparse.ArgumentTypeError
-        If it is neither.
+    ValueError
+        If it is neither; the message is for people.
     """
     span = _SPAN.fullmatch(text)
     try:
@@ -82,4 +81,4 @@ def moment(text: str) -> float:
         message = (
             f"{text} is no date (2026-11-28), time (2026-11-28T08:30) or span (36h, 7d)"
         )
-        raise argparse.ArgumentTypeError(message) from error
+        raise ValueError(message) from error
