@@ -197,14 +197,20 @@ def _slice_spacing(slices: Sequence[Slice], depths_mm: NDArray[np.float64]) -> f
             f"(tolerance {_UNEVEN_TOLERANCE:.0%})"
         )
         raise GeometryError(reason="uneven_spacing", text=text)
-    _refuse_woven(slices, usual)
-    return float(depths_mm[-1] - depths_mm[0]) / (len(slices) - 1)
+    extent_mm = float(depths_mm[-1] - depths_mm[0])
+    _refuse_woven(slices, usual, extent_mm)
+    return extent_mm / (len(slices) - 1)
 
 
-def _refuse_woven(slices: Sequence[Slice], spacing_mm: float) -> None:
-    """Refuse several stacks of which the slices of one lie between those of another."""
+def _refuse_woven(
+    slices: Sequence[Slice], spacing_mm: float, extent_mm: float
+) -> None:
+    """Refuse several stacks of which the slices of one lie between those of another.
+
+    A distance in which the whole stack has room tells nothing of its slices.
+    """
     stated_mm = min((each.stated_spacing_mm or 0.0 for each in slices), default=0.0)
-    if stated_mm < _WOVEN * spacing_mm:
+    if not _WOVEN * spacing_mm <= stated_mm <= extent_mm:
         return
     text = (
         f"slices lie {spacing_mm:.2f} mm apart where {stated_mm:.2f} mm are stated, as "

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import reject
 from dicom_node.encode.write_part10 import encode_file
-from dicom_node.errors import EncodingError
+from dicom_node.errors import EncodingError, SeriesRejectedError
 from dicom_node.plugins.analyse_series import analyse_series
 from dicom_node.work.encode import encode_series
 from tests.support import odd_series, regrid, variants
@@ -121,7 +121,10 @@ def faults_of(series: Series, case: Spoilt, folder: Path) -> list[str]:
         return []
     if reject(read_headers(paths)) is not None:
         return []
-    analysed = analyse_series(paths, PhantomMri(), threads=1)
+    try:
+        analysed = analyse_series(paths, PhantomMri(), threads=1)
+    except SeriesRejectedError as error:
+        return [f"refused: {error}"]
     try:
         objects = encode_series(analysed, replace(REQUEST, objects=ALL_OBJECTS))
     except EncodingError as error:

@@ -262,6 +262,7 @@ def test_two_series_woven_into_one_stack_are_refused_by_their_echo_times(
     ("stated", "is_refused"),
     [
         ({"SpacingBetweenSlices": 8}, True),
+        ({"SpacingBetweenSlices": 19999999}, False),
         ({"SpacingBetweenSlices": None, "SliceThickness": 7}, True),
         ({"SpacingBetweenSlices": None, "SliceThickness": 4.4}, False),
         (
@@ -278,7 +279,10 @@ def test_two_series_woven_into_one_stack_are_refused_by_their_echo_times(
 def test_slices_closer_than_their_headers_state_are_of_two_series(
     tmp_path: Path, stated: dict[str, Any], is_refused: bool
 ) -> None:
-    """Of a 3D acquisition they may be made to overlap, and a stated spacing rules."""
+    """Of a 3D acquisition they may be made to overlap, and a stated spacing rules.
+
+    One of 20 km is a slip of whoever wrote it.
+    """
     datasets = series(**{"MRAcquisitionType": "2D", **stated})
     if not is_refused:
         read(tmp_path, datasets)
