@@ -202,9 +202,7 @@ def _slice_spacing(slices: Sequence[Slice], depths_mm: NDArray[np.float64]) -> f
     return extent_mm / (len(slices) - 1)
 
 
-def _refuse_woven(
-    slices: Sequence[Slice], spacing_mm: float, extent_mm: float
-) -> None:
+def _refuse_woven(slices: Sequence[Slice], spacing_mm: float, extent_mm: float) -> None:
     """Refuse several stacks of which the slices of one lie between those of another.
 
     A distance in which the whole stack has room tells nothing of its slices.

@@ -57,8 +57,8 @@ _WORDS: Mapping[str, re.Pattern[str]] = {
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
     "UI": re.compile(r"[0-9.]{1,64}"),
 }
-_UID_FORM = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
-"""PS3.5 9.1: no component is empty or begins with a zero."""
+_UID_FORM = re.compile(r"([01]\.[1-3]?\d|2\.(0|[1-9]\d*))(\.(0|[1-9]\d*))*")
+"""PS3.5 9.1: no component is empty or begins with a zero; ISO/IEC 9834-1: the roots."""
 _REFERRED_TO = frozenset(
     {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"}
 )

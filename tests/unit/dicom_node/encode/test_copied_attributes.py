@@ -108,7 +108,7 @@ def test_an_illegal_value_is_mended_or_left_out_by_name(
 @pytest.mark.parametrize(
     "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"]
 )
-@pytest.mark.parametrize("uid", ["1.2.840.03.4", "1.2..3", "1.2.3."])
+@pytest.mark.parametrize("uid", ["1.2.840.03.4", "1.2..3", "1.2.3.", "5.1.2", "1999"])
 def test_an_illegal_uid_by_which_results_are_found_is_kept_and_told(
     keyword: str, uid: str
 ) -> None:
