@@ -6,6 +6,7 @@ data: UIDs, AE titles, limits and counts only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -220,6 +221,16 @@ class JobDatabaseError(NodeError):
 
     code = "job-database"
     retryable = True
+
+
+class PeerUnknownError(NodeError):
+    """A peer that the settings do not name."""
+
+    code = "peer-unknown"
+
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        names = ", ".join(sorted(known)) or "none"
+        super().__init__(f"no peer is named {name} (peers: {names})")
 
 
 class RouteUnknownError(NodeError):

@@ -23,6 +23,11 @@ from dicom_node.dimse.contexts import (
     VERIFICATION,
     is_kept_syntax,
 )
+from dicom_node.dimse.result_classes import (
+    LABEL_MAP,
+    RLE,
+    classes_of,
+)
 from dicom_node.dimse.status import StoreAnswer, answer_of
 from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
@@ -42,17 +47,6 @@ from dicom_node.settings.sections import (
     Route,
     Series,
 )
-
-LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
-RLE = "1.2.840.10008.1.2.5"
-RESULTS = {
-    "seg": ("SEG", ("1.2.840.10008.5.1.4.1.1.66.4", LABEL_MAP)),
-    "sr": ("SR", ("1.2.840.10008.5.1.4.1.1.88.34",)),
-    "sc": ("OT", ("1.2.840.10008.5.1.4.1.1.7",)),
-    "pdf": ("DOC", ("1.2.840.10008.5.1.4.1.1.104.1",)),
-    "gsps": ("PR", ("1.2.840.10008.5.1.4.1.1.11.1",)),
-}
-"""Modality and SOP classes by role; a test compares them with what is really made."""
 
 _FIRST_ACCEPTED = "when the content was first accepted"
 OWN_ATTRIBUTES = {
@@ -237,8 +231,7 @@ def _accepted_syntaxes() -> Iterator[Sequence[str]]:
 def _results() -> Iterator[Sequence[str]]:
     uncompressed = ", ".join(_name(uid) for uid in PROPOSED_SYNTAXES)
     for role in ROLES:
-        _, classes = RESULTS[role]
-        for uid in classes:
+        for uid in dict.fromkeys(one.sop_class_uid for one in classes_of(role)):
             syntaxes = f"{uncompressed}; or {_name(RLE)}"
             default = "yes" if role in DEFAULT_ROLES and uid != LABEL_MAP else "no"
             yield (
@@ -252,7 +245,7 @@ def _results() -> Iterator[Sequence[str]]:
 
 def _series() -> Iterator[Sequence[str]]:
     for offset, role in enumerate(ROLES):
-        modality, _ = RESULTS[role]
+        modality = classes_of(role)[0].modality
         number = "`result_series.number`" + (f" + {offset}" if offset else "")
         yield role, modality, number, f"`{role.upper()}`"
 

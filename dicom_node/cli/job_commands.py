@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.load_settings import read
+from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.errors import StartError
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
@@ -91,8 +91,8 @@ def run_retry(arguments: argparse.Namespace) -> ExitCode:
 
 def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     peer = arguments.peer
-    if peer is not None and not _is_known(peer, settings):
-        return ExitCode.WRONG_USAGE
+    if peer is not None:
+        peer_named(peer, settings)
     with _open(settings) as queue:
         rows = queue.all_rows() if peer is None else queue.lacking(peer)
         if arguments.failed:
@@ -104,22 +104,14 @@ def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _is_known(peer: str, settings: Settings) -> bool:
-    """Tell whether a peer is set up; say so if it is not."""
-    if peer not in settings.peers:
-        names = ", ".join(sorted(settings.peers)) or "none"
-        complain(f"lumbar-node: no peer is named {peer} (peers: {names})")
-    return peer in settings.peers
-
-
 def run_resend(arguments: argparse.Namespace) -> ExitCode:
     """Deliver the results of a job, or of a study, once more."""
     settings = read(arguments.config)
     if (arguments.id is None) == (arguments.study is None):
         complain("lumbar-node: resend takes the ID of a job, or --study UID")
         return ExitCode.WRONG_USAGE
-    if arguments.peer is not None and not _is_known(arguments.peer, settings):
-        return ExitCode.WRONG_USAGE
+    if arguments.peer is not None:
+        peer_named(arguments.peer, settings)
     with _open(settings) as queue:
         if arguments.study is None:
             jobs = [queue.show(arguments.id)]

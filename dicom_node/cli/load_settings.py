@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicom_node.errors import PeerUnknownError
+
 if TYPE_CHECKING:
-    from dicom_node.settings.sections import Settings
+    from dicom_node.settings.sections import Peer, Settings
 
 
 def read(config: Path) -> Settings:
@@ -21,3 +23,16 @@ def read(config: Path) -> Settings:
     from dicom_node.settings.load import load
 
     return load(config, analyses=list(installed()))
+
+
+def peer_named(name: str, settings: Settings) -> Peer:
+    """Return a peer of the settings.
+
+    Raises
+    ------
+    PeerUnknownError
+        With the names that there are.
+    """
+    if name not in settings.peers:
+        raise PeerUnknownError(name, known=settings.peers)
+    return settings.peers[name]

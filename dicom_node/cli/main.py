@@ -12,7 +12,12 @@ from pathlib import Path
 from dicom_node import __version__
 from dicom_node.cli.console import complain
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
+from dicom_node.errors import (
+    NodeError,
+    PeerUnknownError,
+    PeerUnreachableError,
+    SettingsError,
+)
 from dicom_node.jobs.job_filter import moment
 from dicom_node.records import JobState
 
@@ -53,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _code(error: NodeError) -> ExitCode:
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | PeerUnknownError):
         return ExitCode.WRONG_USAGE
     if isinstance(error, PeerUnreachableError):
         return ExitCode.UNREACHABLE
@@ -114,6 +119,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_config(echo)
     echo.set_defaults(run=_echo)
+
+    probe = commands.add_parser(
+        "probe", help="tell which results a peer would accept, without sending any"
+    )
+    probe.add_argument("peer", metavar="PEER", help="its name in the settings")
+    _add_config(probe)
+    _add_json(probe)
+    probe.set_defaults(run=_probe)
 
     describe = commands.add_parser("describe", help="tell routes, peers and versions")
     _add_config(describe)
@@ -266,6 +279,12 @@ def _echo(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.setup_commands import run_echo
 
     return run_echo(arguments)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.probe_command import run_probe
+
+    return run_probe(arguments)
 
 
 def _describe(arguments: argparse.Namespace) -> int:

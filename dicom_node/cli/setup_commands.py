@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.load_settings import read
+from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.errors import NodeError, SettingsError
 from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -145,12 +145,8 @@ def run_echo(arguments: argparse.Namespace) -> ExitCode:
     settings = read(arguments.config)
     if arguments.peer is None:
         name, peer = "the node", _itself(settings)
-    elif arguments.peer in settings.peers:
-        name, peer = arguments.peer, settings.peers[arguments.peer]
     else:
-        names = ", ".join(sorted(settings.peers)) or "none"
-        complain(f"lumbar-node: no peer is named {arguments.peer} (peers: {names})")
-        return ExitCode.WRONG_USAGE
+        name, peer = arguments.peer, peer_named(arguments.peer, settings)
     echo(peer, settings.node.ae_title)
     say(f"{name} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
     return ExitCode.DONE

@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from dicom_node.cli.conformance import (
-    LABEL_MAP,
     OWN_ATTRIBUTES,
-    RESULTS,
-    RLE,
     conformance_tables,
     fill,
 )
 from dicom_node.decode.volume import read_volume
-from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
+from dicom_node.dimse.result_classes import RESULT_CLASSES, classes_of
 from dicom_node.encode.result_context import ROLES
 from dicom_node.encode.result_objects import encode_result
 from dicom_node.encode.source_attributes import STUDY_KEYWORDS
@@ -58,14 +55,12 @@ def test_results_are_of_the_classes_that_it_names(tmp_path: Path, kind: str) -> 
     request = replace(REQUEST, objects=ROLES, segmentation=kind)
     results = by_name(encode_result(phantom_result(labels), series, request))
     made = {name.split("_")[0]: dataset for name, dataset in results.items()}
-    assert set(made) == set(RESULTS)
+    assert set(made) == {one.role for one in RESULT_CLASSES}
     for role, dataset in made.items():
-        modality, classes = RESULTS[role]
-        assert dataset.Modality == modality
-        expected = LABEL_MAP if role == "seg" and kind != "binary" else classes[0]
-        assert dataset.SOPClassUID == expected
-        syntaxes = (*PROPOSED_SYNTAXES, RLE)[: 3 if expected == LABEL_MAP else 2]
-        assert dataset.file_meta.TransferSyntaxUID in syntaxes
+        (expected,) = classes_of(role, kind)
+        assert dataset.Modality == expected.modality
+        assert dataset.SOPClassUID == expected.sop_class_uid
+        assert dataset.file_meta.TransferSyntaxUID in expected.syntaxes
 
 
 def test_results_have_the_attributes_of_their_own_that_it_names(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -13,7 +17,10 @@ from pydicom.filereader import read_file_meta_info, read_preamble
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.main import main
 from dicom_node.decode.volume import read_volume
+from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
 from dicom_node.encode.result_objects import encode_result
 from dicom_node.peers.send import send_instances
 from dicom_node.records import InstanceOutcome
@@ -136,6 +143,41 @@ def test_orthanc_keeps_label_maps_that_come_over_http_as_they_are(
         orthanc.file_of(orthanc.put(path), tmp_path / path.name) for path in label_maps
     ]
     assert by_uid(kept) == by_uid(label_maps)
+
+
+def probed(port: int, title: str, folder: Path) -> tuple[int, dict[str, Any]]:
+    """Return what `lumbar-node probe` ends with, and what it prints."""
+    config = folder / "node.yaml"
+    config.write_text(
+        f"""
+version: 1
+node: {{ae_title: LUMBAR_AI}}
+peers: {{pacs: {{ae_title: {title}, host: {HOST}, port: {port}, may_send: true}}}}
+spool: {{folder: spool}}
+routes:
+  - {{name: plain, analysis: lumbar-mri, deliver_to: [pacs]}}
+  - {{name: maps, analysis: lumbar-mri, deliver_to: [pacs], objects: [seg, pdf],
+     segmentation: labelmap}}
+"""
+    )
+    output = io.StringIO()
+    with redirect_stdout(output):
+        code = main(["probe", "pacs", "--json", "--config", str(config)])
+    return code, json.loads(output.getvalue())
+
+
+def test_a_probe_of_orthanc_says_which_results_it_would_refuse(
+    orthanc: Orthanc, tmp_path: Path
+) -> None:
+    before = len(orthanc.instances())
+    code, told = probed(orthanc.dicom_port, "TESTPACS", tmp_path)
+    assert (code, told["missing"]) == (ExitCode.FAILED, ["seg (labelmap)"])
+    accepts = {row["name"]: row for row in told["accepts"]}
+    refused = [name for name, row in accepts.items() if not row["accepted"]]
+    assert refused == ["seg (labelmap)", "seg (labelmap-rle)"]
+    assert accepts["sr"]["transfer_syntaxes"] == list(PROPOSED_SYNTAXES)
+    assert accepts["pdf"]["needed_by"] == "route maps"
+    assert len(orthanc.instances()) == before
 
 
 def test_dcmqrscp_that_knows_no_label_maps_says_so_and_takes_the_rest(

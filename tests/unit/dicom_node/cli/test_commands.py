@@ -136,6 +136,16 @@ def test_an_echo_to_an_unknown_peer_names_the_known_ones(
     assert "no peer is named moon (peers: pacs)" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_probe_of_nobody_is_wrong_usage_and_of_a_silent_peer_ends_with_3(
+    config: str, capsys: Captured
+) -> None:
+    assert main(["probe", "moon", "--config", config]) == WRONG_USAGE
+    assert "no peer is named moon (peers: pacs)" in capsys.readouterr().err
+    assert main(["probe", "pacs", "--config", config]) == UNREACHABLE
+    assert capsys.readouterr().err.startswith("lumbar-node: no association with pacs")
+
+
 def test_jobs_of_a_node_that_never_ran_are_told_so(
     config: str, capsys: Captured
 ) -> None:

@@ -1,0 +1,81 @@
+"""`lumbar-node probe PEER`: which results an archive would accept; nothing is sent."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dicom_node.cli.console import complain, say, say_json, say_table
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.load_settings import peer_named, read
+from dicom_node.dimse.result_classes import classes_of
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Settings
+
+
+def run_probe(arguments: argparse.Namespace) -> ExitCode:
+    """Print what a peer accepts, and whether routes need more than that.
+
+    Returns
+    -------
+    ExitCode
+        `FAILED` if a route would send or ask what the peer does not accept.
+    """
+    from pydicom.uid import UID
+
+    from dicom_node.peers.probe import probe
+
+    settings = read(arguments.config)
+    name = arguments.peer
+    peer = peer_named(name, settings)
+    offers = probe(name, peer, calling_ae=settings.node.ae_title)
+    needs = dict(_needs(settings, name))
+    missing = [one.name for one in offers if one.name in needs and not one.is_accepted]
+    rows = [
+        {
+            "name": one.name,
+            "sop_class_uid": one.sop_class_uid,
+            "transfer_syntaxes": list(one.accepted),
+            "accepted": one.is_accepted,
+            "needed_by": needs.get(one.name),
+        }
+        for one in offers
+    ]
+    if arguments.json:
+        say_json({"peer": name, "missing": missing, "accepts": rows})
+    else:
+        say_table(
+            ("WHAT", "ACCEPTED IN", "NEEDED BY"),
+            [
+                (
+                    one.name,
+                    ", ".join(UID(syntax).name for syntax in one.accepted) or "-",
+                    needs.get(one.name, ""),
+                )
+                for one in offers
+            ],
+        )
+    if missing:
+        complain(f"lumbar-node: {name} does not accept {', '.join(missing)}")
+        return ExitCode.FAILED
+    if not arguments.json:
+        say(f"{name} accepts all that the settings send to it and ask of it")
+    return ExitCode.DONE
+
+
+def _needs(settings: Settings, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what the settings send to a peer or ask of it, with the setting."""
+    yield "C-ECHO", "echo"
+    peer = settings.peers[name]
+    if peer.answers_c_find:
+        yield "C-FIND", f"peers.{name}.answers_c_find"
+    for route in settings.routes:
+        if name in route.deliver_to:
+            for role in route.objects:
+                for one in classes_of(role, route.segmentation):
+                    yield one.name, f"route {route.name}"
+        if route.follow_up is not None and route.follow_up.peer == name:
+            yield "C-FIND", f"route {route.name}, follow_up"
+            yield route.follow_up.retrieve.upper(), f"route {route.name}, follow_up"
