@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.step_outcome import Verdict
@@ -11,9 +11,6 @@ from dicom_node.jobs.triage_order import TriageOrder, attempt_of, order_id
 from dicom_node.jobs.workflow_names import JOB, TRIAGE
 from dicom_node.record_codec import from_record
 from dicom_node.records import Job, JobRow, JobState
-
-if TYPE_CHECKING:
-    from dbos import WorkflowStatus
 
 ACTIVE = ("DELAYED", "ENQUEUED", "PENDING")
 DISCARDED = "discarded"
@@ -56,22 +53,43 @@ class WorkflowEnd(Protocol):
         """What was noted of it from outside."""
 
 
+class WorkflowRecord(WorkflowEnd, Protocol):
+    """A workflow with what it was enqueued with, and when it changed (POSIX, ms)."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def input(self) -> Mapping[str, Any] | None:
+        """What it was enqueued with; None where that was not read."""
+
+    @property
+    def created_at(self) -> int | None:
+        """When it was enqueued."""
+
+    @property
+    def updated_at(self) -> int | None:
+        """When it changed last."""
+
+
 _End = TypeVar("_End", bound=WorkflowEnd)
+_Record = TypeVar("_Record", bound=WorkflowRecord)
 
 
-def job_of(status: WorkflowStatus) -> Job:
+def job_of(status: WorkflowRecord) -> Job:
     """Return the job with which a workflow was enqueued."""
     assert status.input is not None  # noqa: S101 - every caller loads the input
     return from_record(Job, status.input["args"][0])
 
 
-def order_of(status: WorkflowStatus) -> TriageOrder:
+def order_of(status: WorkflowRecord) -> TriageOrder:
     """Return the order with which a triage was enqueued."""
     assert status.input is not None  # noqa: S101 - every caller loads the input
     return from_record(TriageOrder, status.input["args"][0])
 
 
-def digests_needed(status: WorkflowStatus) -> Mapping[str, str]:
+def digests_needed(status: WorkflowRecord) -> Mapping[str, str]:
     """Return the digest of the series of a job, a delivery or a triage, by id.
 
     A correction needs the jobs that it corrects, too.
@@ -88,7 +106,7 @@ def digests_needed(status: WorkflowStatus) -> Mapping[str, str]:
     return needed
 
 
-def last_attempt(triages: Iterable[WorkflowStatus]) -> WorkflowStatus:
+def last_attempt(triages: Iterable[_Record]) -> _Record:
     """Return the last attempt of one order, whose number tells and not the clock.
 
     A clock that was set back between two attempts makes the second the older one.
@@ -96,19 +114,19 @@ def last_attempt(triages: Iterable[WorkflowStatus]) -> WorkflowStatus:
     return max(triages, key=lambda status: attempt_of(status.workflow_id))
 
 
-def job_made_by(triage: WorkflowStatus) -> str:
+def job_made_by(triage: WorkflowRecord) -> str:
     """Return the id of the job that a triage named; empty if it named none."""
     if triage.name == JOB or triage.status != "SUCCESS":
         return ""
     return str(_output(triage).get("job_id", ""))
 
 
-def visible_triages(triages: Iterable[WorkflowStatus]) -> Iterator[WorkflowStatus]:
+def visible_triages(triages: Iterable[_Record]) -> Iterator[_Record]:
     """Yield those triages that an operator has to see.
 
     That is the last one of each content, unless it has made a job.
     """
-    orders: dict[str, list[WorkflowStatus]] = {}
+    orders: dict[str, list[_Record]] = {}
     for status in triages:
         orders.setdefault(order_id(status.workflow_id), []).append(status)
     latest = map(last_attempt, orders.values())
@@ -122,7 +140,7 @@ def visible_triages(triages: Iterable[WorkflowStatus]) -> Iterator[WorkflowStatu
             yield status
 
 
-def triage_row(status: WorkflowStatus) -> JobRow:
+def triage_row(status: WorkflowRecord) -> JobRow:
     """Put together what an operator sees of a series that has no job yet."""
     order = order_of(status)
     series = order.series
@@ -157,7 +175,7 @@ def latest_attempts(deliveries: Iterable[_End]) -> dict[DeliveryId, _End]:
     return {which: status for _, (which, status) in sorted(latest.items())}
 
 
-def verdict_of(attempt: WorkflowStatus) -> Verdict | None:
+def verdict_of(attempt: WorkflowEnd) -> Verdict | None:
     """Return how a last attempt ended; None if it has not."""
     if attempt.status in ACTIVE:
         return None
@@ -165,7 +183,7 @@ def verdict_of(attempt: WorkflowStatus) -> Verdict | None:
     return Verdict.DONE if word == _STORED else Verdict.FAILED
 
 
-def job_row(status: WorkflowStatus, deliveries: Iterable[WorkflowStatus]) -> JobRow:
+def job_row(status: WorkflowRecord, deliveries: Iterable[WorkflowRecord]) -> JobRow:
     """Put together what an operator sees of one job."""
     job = job_of(status)
     attempts = latest_attempts(deliveries)
@@ -226,7 +244,7 @@ def is_discarded(status: WorkflowEnd) -> bool:
     return bool((status.attributes or {}).get(DISCARDED))
 
 
-def _result_id(status: WorkflowStatus, job: Job) -> str:
+def _result_id(status: WorkflowRecord, job: Job) -> str:
     if status.status != "SUCCESS":
         return ""
     # In version 0.1.0 the UIDs of results derived from the id of the job.

@@ -13,7 +13,6 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
-from dicom_node.identifiers import digest
 from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
@@ -43,7 +42,7 @@ from dicom_node.jobs.retry_job import (
     discard,
     undelivered,
 )
-from dicom_node.jobs.triage_order import TriageOrder, order_id
+from dicom_node.jobs.triage_order import TriageOrder, order_id, series_key
 from dicom_node.record_codec import to_record
 from dicom_node.records import Job, JobRow
 
@@ -104,7 +103,7 @@ class JobQueue:
             "workflow_name": workflow_names.TRIAGE,
             "queue_name": dbos_setup.TRIAGES,
             "workflow_id": order.workflow_id,
-            "authenticated_user": _series_key(
+            "authenticated_user": series_key(
                 order.series.study_uid, order.series.series_uid
             ),
         }
@@ -120,7 +119,7 @@ class JobQueue:
             else dbos_setup.ANALYSES,
             "workflow_id": job.id,
             # The only word of ours by which both databases find workflows.
-            "authenticated_user": _series_key(job.series.study_uid, job.measured_uid),
+            "authenticated_user": series_key(job.series.study_uid, job.measured_uid),
         }
         self._client.enqueue(options, to_record(job))
 
@@ -170,7 +169,7 @@ class JobQueue:
         """
         jobs = self._client.list_workflows(
             name=workflow_names.JOB,
-            user=_series_key(study_uid, series_uid),
+            user=series_key(study_uid, series_uid),
             sort_desc=True,
         )
         if not jobs:
@@ -319,7 +318,7 @@ class JobQueue:
             order_of(status).attempt == 1
             for status in self._client.list_workflows(
                 name=workflow_names.TRIAGE,
-                user=_series_key(study_uid, series_uid),
+                user=series_key(study_uid, series_uid),
                 status=list(ACTIVE),
                 load_output=False,
             )
@@ -333,7 +332,7 @@ class JobQueue:
     @asks_database
     def forget_triages(self, study_uid: str, series_uid: str) -> None:
         """Forget the triages of a series that was removed from the spool."""
-        forget_triages(self._client, _series_key(study_uid, series_uid))
+        forget_triages(self._client, series_key(study_uid, series_uid))
 
     @asks_database
     def prune(
@@ -384,8 +383,3 @@ class JobQueue:
 def _series_of(status: WorkflowStatus) -> tuple[str, str]:
     series = job_of(status).series
     return series.study_uid, series.series_uid
-
-
-def _series_key(study_uid: str, series_uid: str) -> str:
-    """Return the word by which the jobs that measure a series are found."""
-    return digest(study_uid, series_uid)

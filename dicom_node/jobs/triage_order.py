@@ -55,6 +55,11 @@ class TriageOrder:
         return replace(self, attempt=self.attempt + 1, waits_for=waits_for)
 
 
+def series_key(study_uid: str, series_uid: str) -> str:
+    """Return the word by which triages and jobs of a series are found."""
+    return digest(study_uid, series_uid)
+
+
 def order_id(workflow_id: str) -> str:
     """Return the id of the order to which a triage workflow belongs."""
     return workflow_id.partition(_ATTEMPT)[0]

@@ -2,93 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dicom_node.errors import JobDatabaseError
-from dicom_node.jobs import dbos_setup
-from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.jobs.job_state import lacking_peers
-from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.jobs.workflow_names import DELIVERY
-from dicom_node.record_codec import to_record
+from tests.support.job_database import (
+    AGAIN,
+    AWAY,
+    BROKEN,
+    OUTCOME,
+    REJECTED,
+    JobDatabase,
+)
 from tests.support.toy_worker import toy_job
 
-OUTCOME = {"verdict": "done", "code": "", "text": ""}
-REJECTED = {"verdict": "rejected", "code": "too_few_slices", "text": "3 slices"}
-BROKEN = {"verdict": "failed", "code": "encoding", "text": "of ours"}
-AWAY = {"verdict": "failed", "code": "peer-unreachable", "text": "no association"}
-AGAIN = {"verdict": "again", "code": "count", "text": "the peer counts"}
 
-
-class Database:
-    """A job database as workers would leave it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "jobs.sqlite"
-        self.url = f"sqlite:///{self.path}"
-        prepare_database(self.url)
-        self.queue = JobQueue(self.url)
-
-    def job(self, name: str, status: str = "SUCCESS", outcome: object = None) -> None:
-        self.queue.enqueue(toy_job(name))
-        self.set(name, status, outcome)
-
-    def delivery(self, of: str, status: str, outcome: object = None) -> None:
-        client = dbos_setup.open_client(self.url)
-        workflow_id = f"{of}:pacs:1"
-        client.enqueue(
-            {
-                "workflow_name": DELIVERY,
-                "queue_name": dbos_setup.ANALYSES,
-                "workflow_id": workflow_id,
-            },
-            to_record(toy_job(of)),
-        )
-        client.destroy()
-        self.set(workflow_id, status, outcome)
-
-    def triage(
-        self, name: str, status: str = "SUCCESS", outcome: object = None, **more: Any
-    ) -> None:
-        series = toy_job(name, paths=[self.path]).series
-        order = TriageOrder(series=series, **more)
-        self.queue.enqueue_triage(order)
-        self.set(order.workflow_id, status, outcome)
-
-    def set(self, workflow_id: str, status: str, outcome: object) -> None:
-        with closing(sqlite3.connect(self.path)) as database, database:
-            changed = database.execute(
-                "UPDATE workflow_status SET status = ?, output = ?, "
-                "created_at = 1000 + (SELECT count(*) FROM workflow_status) "
-                "WHERE workflow_uuid = ?",
-                (status, json.dumps(outcome) if outcome else None, workflow_id),
-            )
-            assert changed.rowcount == 1
-
-    def numbers(self) -> JobNumbers:
-        with JobNumbersReader(self.url) as reader:
-            return reader.read()
+def numbers_of(database: JobDatabase) -> JobNumbers:
+    with JobNumbersReader(database.url) as reader:
+        return reader.read()
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path)
+def database(tmp_path: Path) -> Iterator[JobDatabase]:
+    database = JobDatabase(tmp_path)
     yield database
     database.queue.close()
 
 
 def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(
-    database: Database,
+    database: JobDatabase,
 ) -> None:
     database.job("waits", "ENQUEUED")
     database.job("runs", "PENDING")
@@ -109,7 +57,7 @@ def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(
     database.triage("mended", outcome=BROKEN)
     database.triage("mended", outcome={**OUTCOME, "job_id": "stored"}, occasion="again")
     database.triage("counted", outcome=AGAIN)
-    numbers = database.numbers()
+    numbers = numbers_of(database)
 
     rows = [row for row in database.queue.all_rows() if row.id != "odd"]
     expected = Counter(row.state.value for row in rows)
@@ -142,7 +90,7 @@ def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(
 
 
 def test_a_clock_that_was_set_back_between_two_attempts_shows_the_second(
-    database: Database,
+    database: JobDatabase,
 ) -> None:
     """It has made the job; the first would wait for ever."""
     database.triage(
@@ -153,23 +101,23 @@ def test_a_clock_that_was_set_back_between_two_attempts_shows_the_second(
     database.delivery("made", "SUCCESS", OUTCOME)
     for rows in (database.queue.all_rows(), database.queue.list()):
         assert [row.id for row in rows] == ["made"]
-    assert database.numbers().states == {("done", ""): 1}
-    assert database.numbers().oldest_unsettled_s is None
+    assert numbers_of(database).states == {("done", ""): 1}
+    assert numbers_of(database).oldest_unsettled_s is None
     order = TriageOrder(series=toy_job("one", paths=[database.path]).series)
     assert database.queue.show(order.id).id == "made"
 
 
-def test_nothing_is_owed_in_an_empty_database(database: Database) -> None:
-    numbers = database.numbers()
+def test_nothing_is_owed_in_an_empty_database(database: JobDatabase) -> None:
+    numbers = numbers_of(database)
     assert numbers.states == numbers.deliveries == {}
     assert numbers.oldest_unsettled_s is numbers.oldest_undelivered_s is None
 
 
-def test_results_that_an_operator_gave_up_are_not_owed(database: Database) -> None:
+def test_results_that_an_operator_gave_up_are_not_owed(database: JobDatabase) -> None:
     database.job("lacking", outcome=OUTCOME)
     database.delivery("lacking", "SUCCESS", AWAY)
     database.queue.cancel("lacking")
-    numbers = database.numbers()
+    numbers = numbers_of(database)
     assert numbers.states == {("cancelled", ""): 1}
     assert numbers.oldest_undelivered_s is None
 

@@ -1,0 +1,332 @@
+"""Jobs as an operator sees them, read without DBOS and in bounded number."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicom_node.errors import JobNotFoundError
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_filter import JobFilter
+from dicom_node.jobs.job_state import (
+    job_made_by,
+    job_of,
+    job_row,
+    last_attempt,
+    latest_attempts,
+    order_of,
+    state_and_reason,
+    triage_row,
+)
+from dicom_node.jobs.triage_order import order_id, series_key
+from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
+from dicom_node.jobs.workflow_table import (
+    MS,
+    STATUS,
+    JobDatabase,
+    Step,
+    Workflow,
+    steps,
+    visible,
+    with_inputs,
+    workflows,
+)
+from dicom_node.records import JobRow, JobState, ReceivedSeries
+from dicom_node.spool_layout import REPORT
+
+_STEPS = frozenset({"triage", "analyse", "encode", "send"})
+_MOST_REPORT_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some jobs, the latest first.
+
+    Parameters
+    ----------
+    more
+        How many there are beside them.
+    """
+
+    rows: tuple[JobRow, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A step on the way of one series.
+
+    Parameters
+    ----------
+    name
+        `triage`, `analyse`, `encode` or `send`.
+    peer, attempt
+        Of `send`; else empty and 0.
+    started_s, ended_s
+        POSIX times.
+    verdict, code, text
+        How it ended, and why.
+    stored
+        How many instances the peer holds after `send`.
+    """
+
+    name: str
+    started_s: float
+    ended_s: float
+    verdict: str
+    code: str = ""
+    text: str = ""
+    peer: str = ""
+    attempt: int = 0
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStory:
+    """One series from its arrival until its results are stored.
+
+    Parameters
+    ----------
+    first_s, last_s
+        POSIX times at which its first and its last instance arrived.
+    completion
+        The evidence by which it was called complete.
+    queued_s
+        When its triage was queued; None if that is forgotten.
+    """
+
+    row: JobRow
+    first_s: float
+    last_s: float
+    completion: str
+    queued_s: float | None
+    stages: tuple[Stage, ...]
+
+
+class JobReader(JobDatabase):
+    """Reads jobs for the page."""
+
+    def page(self, wanted: JobFilter, *, most: int) -> JobPage:
+        """Return the jobs accepted last that pass a filter.
+
+        A record that cannot be read is left out.
+
+        Raises
+        ------
+        JobDatabaseError
+            If the database cannot be read.
+        """
+        with self.opened() as connection:
+            found = [
+                one
+                for one in _seen(connection)
+                if _may_pass(wanted, one.workflow, one.state, one.peers)
+            ]
+            found.sort(key=lambda one: one.workflow.created_at, reverse=True)
+            shown = found[:most]
+            read = with_inputs(connection, [one.workflow for one in shown])
+            whole = {one.workflow_id: one for one in read}
+            attempts = {one.workflow.workflow_id: one.attempts for one in shown}
+            rows = _rows((whole[id_] for id_ in attempts if id_ in whole), attempts)
+            return JobPage(rows=tuple(wanted.of(rows)), more=len(found) - len(shown))
+
+    def story(self, job_id: str) -> JobStory:
+        """Return all that is known of one job.
+
+        The id of a triage that has made a job stands for that job.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is none.
+        JobDatabaseError
+            If the database cannot be read.
+        """
+        with self.opened() as connection:
+            found = _found(connection, job_id)
+            if found is None:
+                message = f"no job has the id {job_id}"
+                raise JobNotFoundError(message)
+            return _story(connection, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    workflow: Workflow
+    state: JobState
+    attempts: Sequence[Workflow]
+    peers: frozenset[str]
+
+
+def _seen(connection: sa.Connection) -> Iterator[_Seen]:
+    """Yield every job, and every triage that an operator has to see."""
+    triages: list[Workflow] = []
+    jobs: list[Workflow] = []
+    attempts: dict[str, list[Workflow]] = defaultdict(list)
+    for row in workflows(connection):
+        if row.name == TRIAGE:
+            triages.append(row)
+        elif row.name == JOB:
+            jobs.append(row)
+        else:
+            attempts[row.workflow_id.partition(":")[0]].append(row)
+    for row in visible(triages, connection):
+        state, _ = state_and_reason(row, {})
+        if state is JobState.DONE:
+            state = JobState.WAITING
+        yield _Seen(workflow=row, state=state, attempts=(), peers=frozenset())
+    for row in jobs:
+        with suppress(ValueError):  # an id that no version of ours has written
+            latest = latest_attempts(attempts[row.workflow_id])
+            yield _Seen(
+                workflow=row,
+                state=state_and_reason(row, latest)[0],
+                attempts=attempts[row.workflow_id],
+                peers=frozenset(which.peer for which in latest),
+            )
+
+
+def _may_pass(
+    wanted: JobFilter, workflow: Workflow, state: JobState, peers: frozenset[str]
+) -> bool:
+    return (
+        (not wanted.states or state.value in wanted.states)
+        and (not wanted.peer or wanted.peer in peers)
+        and (
+            wanted.since_s is None
+            # A job is enqueued after its series was accepted.
+            or workflow.created_at / MS >= wanted.since_s
+        )
+    )
+
+
+def _rows(
+    found: Iterable[Workflow], attempts: Mapping[str, Sequence[Workflow]]
+) -> Iterator[JobRow]:
+    for one in found:
+        with suppress(ValueError, TypeError, LookupError):
+            if one.name == TRIAGE:
+                yield triage_row(one)
+            else:
+                yield job_row(one, attempts[one.workflow_id])
+
+
+def _found(connection: sa.Connection, job_id: str) -> Workflow | None:
+    """Return the job of an id, or the last attempt of the triage of one."""
+    column = STATUS.c.workflow_uuid
+    found = list(
+        workflows(
+            connection,
+            STATUS.c.name.in_((TRIAGE, JOB)),
+            sa.or_(column == job_id, column.startswith(f"{job_id}-", autoescape=True)),
+        )
+    )
+    found = [one for one in found if order_id(one.workflow_id) == job_id]
+    if not found:
+        return None
+    one = last_attempt(found)
+    made = job_made_by(one)
+    (whole,) = with_inputs(connection, [one])
+    return (_found(connection, made) if made else None) or whole
+
+
+def _story(connection: sa.Connection, found: Workflow) -> JobStory:
+    attempts: list[Workflow] = []
+    if found.name == TRIAGE:
+        row, series = triage_row(found), order_of(found).series
+    else:
+        prefix = f"{found.workflow_id}:"
+        attempts = list(
+            workflows(
+                connection,
+                STATUS.c.name == DELIVERY,
+                STATUS.c.workflow_uuid.startswith(prefix, autoescape=True),
+            )
+        )
+        row, series = job_row(found, attempts), job_of(found).series
+    triages = _triages_of(connection, found, series)
+    ids = [one.workflow_id for one in (*triages, found, *attempts)]
+    return JobStory(
+        row=row,
+        **_arrival(series),
+        completion=series.completion.value,
+        queued_s=min((one.created_at for one in triages), default=0) / MS or None,
+        stages=tuple(map(_stage, _ours(steps(connection, list(dict.fromkeys(ids)))))),
+    )
+
+
+def _arrival(series: ReceivedSeries) -> dict[str, float]:
+    times = [one.received_at_s for one in series.instances]
+    return {"first_s": min(times, default=0.0), "last_s": max(times, default=0.0)}
+
+
+def _triages_of(
+    connection: sa.Connection, found: Workflow, series: ReceivedSeries
+) -> list[Workflow]:
+    """Return every attempt of the last triage that named a job, or has to."""
+    of_series = list(
+        workflows(
+            connection,
+            STATUS.c.name == TRIAGE,
+            STATUS.c.authenticated_user == series_key(*_uids(series)),
+        )
+    )
+    if found.name == TRIAGE:
+        order = order_id(found.workflow_id)
+    else:
+        made = [one for one in of_series if job_made_by(one) == found.workflow_id]
+        if not made:
+            return []
+        last = max(made, key=lambda one: one.created_at)
+        order = order_id(last.workflow_id)
+    return [one for one in of_series if order_id(one.workflow_id) == order]
+
+
+def _uids(series: ReceivedSeries) -> tuple[str, str]:
+    return series.study_uid, series.series_uid
+
+
+def _ours(found: Iterable[Step]) -> Iterator[Step]:
+    return (one for one in found if one.name in _STEPS and one.output is not None)
+
+
+def _stage(step: Step) -> Stage:
+    output = step.output or {}
+    is_sent = step.name == "send"
+    which = DeliveryId.parse(step.workflow_id) if is_sent else None
+    return Stage(
+        name=step.name,
+        started_s=step.started_s,
+        ended_s=step.ended_s,
+        verdict=str(output["verdict"]),
+        code=str(output["code"]),
+        text=str(output["text"]),
+        peer="" if which is None else which.peer,
+        attempt=0 if which is None else which.number,
+        stored=len(output.get("stored") or ()),
+    )
+
+
+def warnings_of(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Return code and text of each warning in the report of a job's results.
+
+    Parameters
+    ----------
+    folder
+        The job's outbox; none are returned where there is no report, or none that can
+        be read.
+    """
+    try:
+        with (folder / REPORT).open("rb") as file:
+            report: Any = json.loads(file.read(_MOST_REPORT_BYTES))
+        listed = report["warnings"]
+        return tuple((str(one["code"]), str(one["text"])) for one in listed)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return ()
