@@ -16,8 +16,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -208,11 +210,31 @@ def program(name: str) -> str:
     return found
 
 
-def test_prometheus_scrapes_the_node_and_takes_the_rules(
-    node: Node, root: Path, tmp_path: Path
+def dashboard_queries(root: Path) -> list[str]:
+    """Return what the panels of the Grafana dashboard ask Prometheus."""
+    path = root / "deploy" / "grafana" / "lumbar-node.json"
+    return [
+        target["expr"]
+        for panel in json.loads(path.read_text())["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def test_prometheus_scrapes_the_node_and_takes_rules_and_dashboard(
+    node: Node, bundled: Series, root: Path, tmp_path: Path
 ) -> None:
+    """Each panel has a value once a series was served and a stranger rejected."""
+    with opened(node.port, calling="STRANGER"):
+        pass
+    before = len(node.jobs())
+    send(fresh(bundled), node.port)
+    node.wait_settled(before + 1)
     prometheus = program("prometheus")
     folder, port = root / "deploy" / "prometheus", free_port()
+    queries = [
+        query.replace("$__rate_interval", "1m").replace("$instance", ".*")
+        for query in dashboard_queries(root)
+    ]
     shutil.copy(folder / "alerts.yaml", tmp_path)
     text = (folder / "prometheus.yaml").read_text()
     for old, new in (("11180", str(ops_port(node))), ("15s", "1s")):
@@ -234,6 +256,10 @@ def test_prometheus_scrapes_the_node_and_takes_the_rules(
         found = asked("query?query=up%3D%3D1%20and%20on()%20lumbar_node_database_up")
         return found["result"] if found else []
 
+    def has_value(query: str) -> bool:
+        found = asked(f"query?{urlencode({'query': query})}")
+        return bool(found and found["result"])
+
     with subprocess.Popen(
         [
             prometheus,
@@ -251,6 +277,12 @@ def test_prometheus_scrapes_the_node_and_takes_the_rules(
             (group,) = asked("rules")["groups"]
             assert len(group["rules"]) == 11
             assert all(rule["health"] != "err" for rule in group["rules"])
+            for query in queries:
+                wait_until(
+                    partial(has_value, query),
+                    what=f"{query} has a value",
+                    every_s=0.5,
+                )
         finally:
             process.terminate()
 
