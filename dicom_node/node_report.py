@@ -32,6 +32,8 @@ class Counted(StrEnum):
     """By kind and verdict."""
     DELIVERIES = "deliveries"
     """Attempts, by peer and verdict."""
+    RELOADS = "reloads"
+    """Of the settings, by outcome."""
 
 
 class Timed(StrEnum):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_node.errors import PeerUnknownError
+from dicom_node.errors import PeerUnknownError, SettingsError
+from dicom_node.supervisor_messages import SettingsRead, SettingsRefused
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from dicom_node.settings.sections import Peer, Settings
 
 
@@ -36,3 +39,13 @@ def peer_named(name: str, settings: Settings) -> Peer:
     if name not in settings.peers:
         raise PeerUnknownError(name, known=settings.peers)
     return settings.peers[name]
+
+
+def send_settings(pipe: Connection, config: str) -> None:
+    """Read a file in a process of its own, and send what came of it."""
+    try:
+        settings = read(Path(config))
+    except SettingsError as error:
+        pipe.send(SettingsRefused(error.problems))
+    else:
+        pipe.send(SettingsRead(settings.model_dump_json()))

@@ -14,7 +14,7 @@ def run_serve(arguments: argparse.Namespace) -> ExitCode:
     """Run the node until it is told to stop."""
     from dicom_node.node.supervisor import serve
 
-    serve(read(arguments.config))
+    serve(read(arguments.config), arguments.config)
     # Everything is closed. A thread that still waits for the answer of a peer would
     # keep the process from ending for as long as that peer's timeout.
     sys.stdout.flush()

@@ -87,6 +87,10 @@ class Executor:
         """Return for how long nothing has run."""
         return self._watched.idle_s()
 
+    def delivering_s(self) -> float:
+        """Return for how long nothing has run but deliveries."""
+        return self._watched.delivering_s()
+
 
 _Ended = TypeVar("_Ended", Outcome, TriageOutcome, DeliveryOutcome)
 
@@ -113,8 +117,8 @@ class _Watched:
         self._report = report
         self._one_at_a_time = threading.Lock()
         self._lock = threading.Lock()
-        self._running = 0
-        self._last_s = time.monotonic()
+        self._running = self._analysing = 0
+        self._last_s = self._analysed_s = time.monotonic()
 
     def triage(self, order: TriageOrder) -> TriageOutcome:
         with self._one_at_a_time, self._step(StepKind.TRIAGE) as end:
@@ -140,11 +144,17 @@ class _Watched:
         with self._lock:
             return 0.0 if self._running else time.monotonic() - self._last_s
 
+    def delivering_s(self) -> float:
+        with self._lock:
+            return 0.0 if self._analysing else time.monotonic() - self._analysed_s
+
     @contextmanager
     def _step(self, kind: StepKind) -> Iterator[_End]:
         workflow_id, now_s = str(DBOS.workflow_id), time.monotonic()
+        analysing = int(kind is not StepKind.DELIVER)
         with self._lock:
             self._running += 1
+            self._analysing += analysing
         self._report(StepBegun(workflow_id=workflow_id, kind=kind, at_s=now_s))
         end = _End()
         try:
@@ -153,7 +163,10 @@ class _Watched:
             self._report(StepEnded(workflow_id=workflow_id, verdict=end.verdict))
             with self._lock:
                 self._running -= 1
+                self._analysing -= analysing
                 self._last_s = time.monotonic()
+                if analysing:
+                    self._analysed_s = self._last_s
 
 
 def _set_pace(poll_s: float) -> None:

@@ -61,6 +61,8 @@ class Child:
         self._started_s = 0.0
         self._pause_s = 0.0
         self._due_s = 0.0
+        self._gone_by_s: float | None = None
+        self._is_retired = False
 
     @property
     def sentinel(self) -> int | None:
@@ -119,10 +121,12 @@ class Child:
             Whether it was found dead just now.
         """
         if self._process is None:
-            if now_s >= self._due_s:
+            if now_s >= self._due_s and not self._is_retired:
                 self._start_or_wait(now_s)
             return False
         if self._process.is_alive():
+            if self._gone_by_s is not None and now_s > self._gone_by_s:
+                self.kill()
             return False
         self._close(self._process, now_s)
         return True
@@ -154,20 +158,39 @@ class Child:
         process.close()
         self._process = None
         self._close_pipe()
-        if code == 0 or now_s - self._started_s > _HEALTHY_S:
+        is_wanted = code == 0 or self._gone_by_s is not None
+        if is_wanted or now_s - self._started_s > _HEALTHY_S:
             self._pause_s = 0.0
             self._due_s = now_s
         else:
             self._lengthen_pause(now_s)
-        if code != 0:
+        if not is_wanted:
             self.deaths += 1
         log.event(
             "process_ended",
-            level=logging.INFO if code == 0 else logging.ERROR,
+            level=logging.INFO if is_wanted else logging.ERROR,
             process=self.name,
             status=code,
             retry_s=self._pause_s,
         )
+
+    def retire(self, word: object, *, gone_by_s: float) -> None:
+        """End the process for good; `tend` kills it if it is not gone in time.
+
+        Parameters
+        ----------
+        word
+            What tells it to end.
+        gone_by_s
+            Monotonic time.
+        """
+        self._is_retired = True
+        self._gone_by_s = gone_by_s
+        self.send(word)
+
+    def start_soon(self) -> None:
+        """End the pause before the next start: what it died of may be mended."""
+        self._pause_s = self._due_s = 0.0
 
     def send(self, message: object) -> bool:
         """Send the child a message, and tell whether it was sent; never waits.
@@ -233,8 +256,9 @@ class Child:
 
 
 def run_child(entry: str, pipe: Connection, *args: Any) -> None:
-    """Run in the child: end with the parent, and leave Ctrl-C to it."""
+    """Run in the child: end with the parent, and leave Ctrl-C and SIGHUP to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _die_with_parent()
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -47,14 +47,17 @@ class Intake:
         self._counts = counts
         self._tally = tally or Tally()
         self._assembler = Assembler(
-            CompletionRules(
-                quiet_s=settings.series.quiet_s, max_wait_s=settings.series.max_wait_s
-            ),
-            ask=None if counts is None else counts.ask,
+            _rules(settings), ask=None if counts is None else counts.ask
         )
         self._unwritten: list[TriageOrder] = []
         self._retry_at_s = 0.0
         self._read_inbox_at_s = float("inf")
+
+    def follow(self, settings: Settings, counts: PeerCounts | None) -> None:
+        """Go by other settings; what is collecting is asked about anew."""
+        self._counts = counts
+        ask = None if counts is None else counts.ask
+        self._assembler.follow(_rules(settings), ask)
 
     @property
     def is_collecting(self) -> bool:
@@ -158,6 +161,11 @@ class Intake:
             completion=series.completion.value,
             revision=series.revision,
         )
+
+
+def _rules(settings: Settings) -> CompletionRules:
+    series = settings.series
+    return CompletionRules(quiet_s=series.quiet_s, max_wait_s=series.max_wait_s)
 
 
 def _first(series: ReceivedSeries) -> TriageOrder:

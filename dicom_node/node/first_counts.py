@@ -21,17 +21,15 @@ if TYPE_CHECKING:
 
 SENT_AGAIN = "sent-again"
 """Stands for the evidence of a series of which every instance came once more."""
+RELOADED, REFUSED = "reloaded", "refused"
+"""What became of a request to read the settings again."""
 _VERDICTS = (*(verdict.value for verdict in Verdict), BROKEN_OFF)
 
 
 def first_counts(settings: Settings) -> Tally:
     """Return a tally that expects what the settings and our own words name."""
     tally = Tally()
-    for name, peer in settings.peers.items():
-        tally.expect(Counted.INSTANCES, peer.ae_title)
-        tally.expect(Counted.BYTES, peer.ae_title)
-        for verdict in (Verdict.DONE, Verdict.AGAIN, Verdict.FAILED):
-            tally.expect(Counted.DELIVERIES, name, verdict.value)
+    expect_peers(tally, settings)
     for reason in (*REJECTIONS.values(), *(one.value for one in SlotRefusal)):
         tally.expect(Counted.REJECTED_ASSOCIATIONS, reason)
     for evidence in Completion:
@@ -41,4 +39,15 @@ def first_counts(settings: Settings) -> Tally:
     for kind in StepKind:
         for verdict_name in _VERDICTS:
             tally.expect(Counted.STEPS, kind.value, verdict_name)
+    for outcome in (RELOADED, REFUSED):
+        tally.expect(Counted.RELOADS, outcome)
     return tally
+
+
+def expect_peers(tally: Tally, settings: Settings) -> None:
+    """Let a tally expect the peers of some settings."""
+    for name, peer in settings.peers.items():
+        tally.expect(Counted.INSTANCES, peer.ae_title)
+        tally.expect(Counted.BYTES, peer.ae_title)
+        for verdict in (Verdict.DONE, Verdict.AGAIN, Verdict.FAILED):
+            tally.expect(Counted.DELIVERIES, name, verdict.value)

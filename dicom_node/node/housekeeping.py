@@ -66,14 +66,18 @@ class Housekeeping:
     """Cleans up once an hour, and as soon as the disk fills."""
 
     def __init__(self, settings: Settings, queue: JobQueue, intake: Intake) -> None:
-        spool = settings.spool
-        self._layout = SpoolLayout(spool.folder)
-        self._keep_s = spool.keep_days * _DAY_S
-        self._keep_rejected_s = min(spool.keep_rejected_h * _HOUR_S, self._keep_s)
-        self._wanted_bytes = round(spool.free_early_gb * _GIB)
+        self._layout = SpoolLayout(settings.spool.folder)
         self._queue = queue
         self._intake = intake
         self._next_s = float("-inf")
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings, at the next turns."""
+        spool = settings.spool
+        self._keep_s = spool.keep_days * _DAY_S
+        self._keep_rejected_s = min(spool.keep_rejected_h * _HOUR_S, self._keep_s)
+        self._wanted_bytes = round(spool.free_early_gb * _GIB)
         self._next_disk_look_s = float("-inf")
 
     def turn(self, now_s: float) -> None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 _MICROSECONDS = 1e6
 _SAFETY = 3.0
 """Signs of life are sent this many times as often as they are demanded."""
+
+
+_STATUS_CHARACTERS = 200
 
 
 class ServiceManager:
@@ -50,6 +54,15 @@ class ServiceManager:
         if self._every_s is not None and now_s - self._alive_at_s >= self._every_s:
             self._alive_at_s = now_s
             self._notify("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Tell that the settings are being read again, until `reloaded`."""
+        now_us = round(time.monotonic() * _MICROSECONDS)
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
+
+    def reloaded(self, what: str) -> None:
+        """Tell what came of it, in one line that `systemctl status` shows."""
+        self._notify(f"READY=1\nSTATUS={what.splitlines()[0][:_STATUS_CHARACTERS]}")
 
     def stopping(self) -> None:
         """Tell that the node ends on purpose."""

@@ -19,46 +19,63 @@ from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.node.acceptor_plan import acceptor_name, acceptor_plan
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
-from dicom_node.node.first_counts import first_counts
+from dicom_node.node.first_counts import (
+    REFUSED,
+    RELOADED,
+    expect_peers,
+    first_counts,
+)
 from dicom_node.node.guarded_part import run_guarded
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.node.instance_count_questions import peer_counts
 from dicom_node.node.ops_child import OpsChild, report_of
 from dicom_node.node.ownership import spool_lock
 from dicom_node.node.service_manager import ServiceManager
+from dicom_node.node.settings_reload import (
+    SettingsReader,
+    changed_sections,
+    unchangeable,
+)
 from dicom_node.node.worker_slot import WorkerSlot
 from dicom_node.node_report import ChildReport, Counted, Timed
-from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
-from dicom_node.receive.receiver import ReceiverOptions, open_listener
+from dicom_node.receive.receiver import open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.supervisor_messages import STOP, WARM
+from dicom_node.supervisor_messages import STOP, WARM, SettingsRead, SettingsRefused
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
 _ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
 _WORKER = "dicom_node.work.worker_process:run_worker"
-_GIB = 2**30
 _BUSY_TICK_S = 0.05
 _IDLE_TICK_S = 1.0
 _STOP_WITHIN_S = 9.0
 """Whoever stops us waits 10 s before SIGKILL."""
 _OPS_WITHIN_S = 0.5
 """It has nothing to end; if it is frozen, nobody waits for it."""
+_LEAVE_WITHIN_S = 3.0
+"""A process that others replace has nothing to end, either."""
 _WARM_AGAIN_S = 60.0
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, config: Path) -> None:
     """Run the node until SIGTERM or SIGINT; a second one ends it at once.
+
+    Parameters
+    ----------
+    config
+        Where the settings came from; SIGHUP reads them again.
 
     Raises
     ------
@@ -81,7 +98,7 @@ def serve(settings: Settings) -> None:
             JobQueue(settings.database_url) as queue,
             _listening(settings) as listener,
         ):
-            _Service(settings, queue, listener, lease).run()
+            _Service(settings, config, queue, listener, lease).run()
 
 
 @contextmanager
@@ -100,11 +117,15 @@ class _Service:
     def __init__(
         self,
         settings: Settings,
+        config: Path,
         queue: JobQueue,
         listener: socket.socket,
         lease: NodeLease,
     ) -> None:
         self._settings = settings
+        self._config = config
+        self._reader = SettingsReader(config)
+        self._is_to_reload = False
         self._lease = lease
         self._generations = Generations()
         self._signals = 0
@@ -114,17 +135,16 @@ class _Service:
         self._intake = Intake(settings, queue, self._counts, self._tally)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
         table = association_table(settings.node.acceptors)
-        settings_json = settings.model_dump_json()
 
         def acceptor(index: int, start: int) -> tuple[Any, ...]:
-            plan = _plan(settings, index, start)
+            plan = acceptor_plan(self._settings, index, start)
             return replace(plan, generations=self._generations), listener, table
 
         def worker(slot: int, _start: int) -> tuple[Any, ...]:
-            return settings_json, slot
+            return self._settings.model_dump_json(), slot
 
         self._acceptors = [
-            Child(_acceptor_name(index), _ACCEPTOR, partial(acceptor, index))
+            Child(acceptor_name(index), _ACCEPTOR, partial(acceptor, index))
             for index in range(settings.node.acceptors)
         ]
         self._lost_work = queue.lost_work
@@ -138,28 +158,38 @@ class _Service:
             )
             for slot in range(settings.work.processes)
         ]
-        self._counters = [] if self._counts is None else [self._counts.child]
-        workers = [slot.child for slot in self._slots]
-        self._ops = (
-            None
-            if settings.ops is None
-            else OpsChild(ops_plan(settings), self._tally, self._reports)
-        )
-        watching = [] if self._ops is None else [self._ops.child]
-        self._children = (*self._acceptors, *workers, *self._counters, *watching)
+        self._untold: set[Child] = set()
+        self._leaving: list[Child] = []
+        self._ops = self._ops_of(settings)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
+
+    def _ops_of(self, settings: Settings) -> OpsChild | None:
+        if settings.ops is None:
+            return None
+        return OpsChild(ops_plan(settings), self._tally, self._reports)
+
+    @property
+    def _lasting(self) -> tuple[Child, ...]:
+        """The processes that are started again when they end."""
+        watching = [part.child for part in (self._counts, self._ops) if part]
+        return (*self._acceptors, *(slot.child for slot in self._slots), *watching)
+
+    @property
+    def _children(self) -> tuple[Child, ...]:
+        return (*self._lasting, *self._leaving, *self._reader.children)
 
     def run(self) -> None:
         started_s = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGHUP, self._asked_to_reload)
         content = read_spool(SpoolLayout(self._settings.spool.folder))
         self._generations = Generations.after(content.latest_generation)
         self._intake.restore(content, time.monotonic())
         # No worker runs yet: also what a slot had that is there no more is owed.
         self._lost_work.hand_over()
-        for child in self._children:
+        for child in self._lasting:
             child.start()
         log.event(
             "node_started",
@@ -185,7 +215,8 @@ class _Service:
         children = self._children
         pipes = [child.pipe for child in children if child.pipe is not None]
         sentinels = [child.sentinel for child in children if child.sentinel is not None]
-        wait([self._woken, *pipes, *sentinels], timeout=tick_s)
+        if self._woken in wait([self._woken, *pipes, *sentinels], timeout=tick_s):
+            self._woken.recv_bytes()
         now_s = time.monotonic()
         for part in self._parts():
             run_guarded(part, now_s)
@@ -195,6 +226,7 @@ class _Service:
     def _parts(self) -> Iterator[Callable[[float], None]]:
         """Yield what is done in a turn; what breaks in one part ends no other."""
         yield self._receive
+        yield self._tend_settings
         yield self._intake.tick
         for slot in self._slots:
             yield slot.tend
@@ -205,11 +237,79 @@ class _Service:
         yield self._housekeeping.turn
         if self._ops is not None:
             yield self._ops.turn
+        if self._leaving:
+            yield self._see_off
 
     def _tend_acceptor(self, acceptor: Child, now_s: float) -> None:
         if acceptor.tend(now_s):
             name = f"{acceptor.name}-{acceptor.starts}"
             self._intake.acceptor_lost(name, now_s)
+        if acceptor in self._untold:
+            plan = acceptor_plan(self._settings, self._acceptors.index(acceptor), 0)
+            if not acceptor.is_alive or acceptor.send(plan):
+                self._untold.discard(acceptor)
+
+    def _see_off(self, now_s: float) -> None:
+        for child in self._leaving:
+            for _ in child.messages(object):
+                pass  # nobody waits for it any more
+            child.tend(now_s)
+        self._leaving = [child for child in self._leaving if child.pid is not None]
+
+    def _asked_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._is_to_reload:
+            self._is_to_reload = True
+            self._wake.send_bytes(b"x")
+
+    def _tend_settings(self, now_s: float) -> None:
+        """Read the settings again if asked to, and go by them if they are right."""
+        if self._is_to_reload:
+            self._is_to_reload = False
+            self._manager.reloading()
+            self._reader.ask()
+        found = self._reader.turn(now_s)
+        if found is None:
+            return
+        problems = found.problems if isinstance(found, SettingsRefused) else ()
+        if isinstance(found, SettingsRead):
+            new = Settings.model_validate_json(found.text)
+            problems = tuple(unchangeable(self._config, self._settings, new))
+            if not problems:
+                self._follow(new, now_s)
+                return
+        for problem in problems:
+            log.error("settings_refused", reason=problem)
+        self._tally.count(Counted.RELOADS, REFUSED)
+        self._manager.reloaded(f"settings refused, the old ones hold: {problems[0]}")
+
+    def _follow(self, new: Settings, now_s: float) -> None:
+        """Go by other settings from now on; what has begun ends by the old ones."""
+        changed = changed_sections(self._settings, new)
+        self._settings = new
+        log.configure(level=new.log.level, uids=new.log.uids)
+        for sentence in deprecated_keys(new):
+            log.warning("settings_deprecated", reason=sentence)
+        # Always: a certificate may have been renewed under its old name.
+        self._untold = set(self._acceptors)
+        if changed:
+            self._replace_children(new, now_s)
+        self._tally.count(Counted.RELOADS, RELOADED)
+        what = ", ".join(changed) or "nothing has changed"
+        log.event("settings_reloaded", reason=what)
+        self._manager.reloaded(f"settings reloaded: {what}")
+
+    def _replace_children(self, new: Settings, now_s: float) -> None:
+        expect_peers(self._tally, new)
+        for part in (self._counts, self._ops):
+            if part is not None:
+                part.child.retire(STOP, gone_by_s=now_s + _LEAVE_WITHIN_S)
+                self._leaving.append(part.child)
+        self._counts = peer_counts(new)
+        self._ops = self._ops_of(new)
+        self._intake.follow(new, self._counts)
+        self._housekeeping.follow(new)
+        for slot in self._slots:
+            slot.renew(new.jobs.time_limit_s)
 
     def _receive(self, now_s: float) -> None:
         """Take note of what the acceptors report."""
@@ -229,7 +329,7 @@ class _Service:
         """Yield how every process of the node stands."""
         yield ChildReport(name="supervisor", pid=os.getpid(), starts=1, deaths=0)
         heard_at_s = {slot.child.name: slot.heard_at_s for slot in self._slots}
-        for child in self._children:
+        for child in self._lasting:
             yield report_of(child, heard_at_s=heard_at_s.get(child.name))
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
@@ -246,6 +346,7 @@ class _Service:
         deadline_s = started_s + _STOP_WITHIN_S
         log.event("node_stopping", pid=os.getpid())
         self._manager.stopping()
+        self._reader.cancel()
         for child in self._children:
             child.send(STOP)
         while any(child.is_alive for child in self._acceptors):
@@ -263,31 +364,3 @@ class _Service:
             child.end(deadline_s - time.monotonic())
         duration_ms = round((time.monotonic() - started_s) * 1000)
         log.event("node_stopped", pid=os.getpid(), duration_ms=duration_ms)
-
-
-def _acceptor_name(index: int) -> str:
-    return f"acceptor-{index}"
-
-
-def _plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
-    node = settings.node
-    calling = {peer.ae_title for peer in settings.peers.values() if peer.may_send}
-    calling.add(node.ae_title)  # `lumbar-node echo` asks whether this node answers
-    return AcceptorPlan(
-        name=f"{_acceptor_name(index)}-{start}",
-        index=index,
-        options=ReceiverOptions(
-            called_ae=node.ae_title if node.check_called_ae else None,
-            calling_aes=None if node.accept_unknown_peers else frozenset(calling),
-            max_associations=node.max_associations,
-            title_limit=node.title_limit,
-            association_timeout_s=node.association_timeout_s,
-            idle_timeout_s=node.idle_timeout_s,
-            tls=None if node.tls is None else node.tls.files,
-        ),
-        spool_folder=settings.spool.folder,
-        min_free_bytes=round(settings.spool.min_free_gb * _GIB),
-        own_ae=node.ae_title,
-        log_level=settings.log.level,
-        log_uids=settings.log.uids,
-    )

@@ -18,6 +18,7 @@ from dicom_node.jobs.running_step import (
 )
 from dicom_node.node.tally import Tally
 from dicom_node.node_report import Counted, Timed
+from dicom_node.supervisor_messages import FINISH
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -78,6 +79,7 @@ class WorkerSlot:
         self._cancelled_at_s: dict[str, float] = {}
         self._overdue: str | None = None
         self._is_killed_for_cancel = False
+        self._is_to_finish = False
 
     @property
     def pipe(self) -> Connection | None:
@@ -99,11 +101,20 @@ class WorkerSlot:
         """
         is_alive = self.child.is_alive
         self.receive()
+        if is_alive and self._is_to_finish:
+            self._is_to_finish = not self.child.send(FINISH)
         if is_alive and now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_S
             self._end_if_needed(now_s)
         if not is_alive and self.child.tend(now_s):
+            self._is_to_finish = False
             self._settle()
+
+    def renew(self, time_limit_s: float) -> None:
+        """Let the worker end what it does, so that one with new settings follows."""
+        self._time_limit_s = time_limit_s
+        self._is_to_finish = self.child.is_alive
+        self.child.start_soon()
 
     def _apply(self, message: WorkerMessage) -> None:
         self._last_message_s = self.heard_at_s = time.monotonic()

@@ -67,6 +67,11 @@ _COUNTERS: Mapping[Counted, tuple[str, str, Labels]] = {
         "Attempts to deliver, by their verdict.",
         ("peer", "outcome"),
     ),
+    Counted.RELOADS: (
+        "lumbar_node_settings_reloads",
+        "Requests to read the settings again, by what became of them.",
+        ("outcome",),
+    ),
 }
 _HISTOGRAMS: Mapping[Timed, tuple[str, str, Labels]] = {
     Timed.STEP: ("lumbar_node_step_seconds", "Time of a step of a job.", ("step",)),

@@ -65,7 +65,8 @@ def run_acceptor(
     Parameters
     ----------
     pipe
-        Carries `SpoolEvent`; any word by it, or SIGTERM, means stop.
+        Carries `SpoolEvent`. A plan that comes by it holds for the associations that
+        open from then on; any other word, or SIGTERM, means stop.
     """
     log.configure(level=plan.log_level, uids=plan.log_uids)
     threading.excepthook = _log_thread_failure
@@ -91,7 +92,7 @@ def run_acceptor(
         ),
     )
     signal.signal(signal.SIGTERM, lambda *_: receiver.stop())
-    threading.Thread(target=_obey, args=(pipe, receiver), daemon=True).start()
+    threading.Thread(target=_obey, args=(pipe, receiver, inbox), daemon=True).start()
     receiver.serve()
     receiver.drain(DRAIN_S)
     events.close(_LAST_WORDS_S)
@@ -103,11 +104,25 @@ def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
     log.error("association_failed", reason=failure.exc_type.__name__)
 
 
-def _obey(pipe: Connection, receiver: Receiver) -> None:
+def _obey(pipe: Connection, receiver: Receiver, inbox: Inbox) -> None:
     try:
-        pipe.recv()
+        while isinstance(word := pipe.recv(), AcceptorPlan):
+            _follow(word, receiver, inbox)
     except (EOFError, OSError):
         # The supervisor is dead. Its successor scans the inbox and must be the only
         # one from whom it hears of instances, so nothing may be stored from here on.
         os._exit(1)
     receiver.stop()
+
+
+def _follow(plan: AcceptorPlan, receiver: Receiver, inbox: Inbox) -> None:
+    """Go by another plan; associations that are open go on by their own."""
+    try:
+        receiver.use(plan.options)
+    except OSError as error:
+        # Its TLS files were tried before, and have changed since.
+        why = error.strerror or type(error).__name__
+        log.error("settings_not_applied", process=plan.name, reason=f"TLS: {why}")
+        return
+    inbox.keep_free(plan.min_free_bytes)
+    log.configure(level=plan.log_level, uids=plan.log_uids)

@@ -56,6 +56,11 @@ class AssociationSlots:
         for entry in self._own():
             table[entry] = _FREE
 
+    def limit_to(self, limit: int, title_limit: int) -> None:
+        """Change the limits for associations that open from now on."""
+        with self._lock:
+            self._limit, self._title_limit = limit, title_limit
+
     def take(self, calling_ae: str) -> int | SlotRefusal:
         """Take an entry, or tell which limit leaves none.
 

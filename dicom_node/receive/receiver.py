@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import selectors
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ class ReceiverOptions:
     tls: TlsFiles | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What holds for a connection from its beginning to its end."""
+
+    options: ReceiverOptions
+    tls: ssl.SSLContext | None
+
+
 class AssociationWatch(Protocol):
     """Who wants to know when associations open and close."""
 
@@ -128,9 +137,8 @@ class Receiver:
         watch: AssociationWatch,
         slots: AssociationSlots,
     ) -> None:
-        self._options = options
+        self._terms = _terms(options)
         self._listener = listener
-        self._tls = None if options.tls is None else acceptor_context(options.tls)
         self._name = name
         self._sink = sink
         self._watch = watch
@@ -139,6 +147,17 @@ class Receiver:
         self._clients = Clients()
         self._logged_at_s = float("-inf")
         self._wake, self._woken = socket.socketpair()
+
+    def use(self, options: ReceiverOptions) -> None:
+        """Go by other options from the next connection on.
+
+        Raises
+        ------
+        OSError
+            If the files of TLS make no identity; then nothing changes.
+        """
+        self._terms = _terms(options)
+        self._slots.limit_to(options.max_associations, options.title_limit)
 
     def serve(self) -> None:
         """Accept connections until `stop` is called."""
@@ -216,10 +235,11 @@ class Receiver:
             client.close()
 
     def _open(self, client: Client) -> None:
-        deadline_s = time.monotonic() + self._options.association_timeout_s
+        terms = self._terms
+        deadline_s = time.monotonic() + terms.options.association_timeout_s
         try:
-            if self._tls is not None:
-                encrypted = client.encrypt(self._tls)
+            if terms.tls is not None:
+                encrypted = client.encrypt(terms.tls)
                 shake_hands(encrypted, deadline_s - time.monotonic())
             stream = PduStream(client.connection)
             request = _read_request(stream, deadline_s - time.monotonic())
@@ -232,17 +252,23 @@ class Receiver:
             log.warning("protocol_violated", address=client.address, reason=str(error))
             _send(stream, pdu.abort_pdu(error.abort_reason))
             return
-        self._answer(client, stream, negotiate(request))
+        self._answer(client, stream, negotiate(request), terms.options)
 
-    def _answer(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
-        rejection = self._rejection(agreement)
+    def _answer(
+        self,
+        client: Client,
+        stream: PduStream,
+        agreement: Agreement,
+        options: ReceiverOptions,
+    ) -> None:
+        rejection = _rejection(agreement, options)
         if rejection is not None:
             refusal = rejection, REJECTIONS[rejection]
             self._reject(client, stream, agreement, refusal)
             return
         if agreement.only_verifies:
             self._clients.add(client, Stage.VERIFYING)
-            self._serve(client, stream, agreement)
+            self._serve(client, stream, agreement, options)
             return
         slot = self._slots.take(agreement.request.calling_ae)
         if isinstance(slot, SlotRefusal):
@@ -250,20 +276,9 @@ class Receiver:
             return
         try:
             self._clients.add(client, Stage.SENDING)
-            self._serve(client, stream, agreement)
+            self._serve(client, stream, agreement, options)
         finally:
             self._slots.give(slot)
-
-    def _rejection(self, agreement: Agreement) -> Rejection | None:
-        options, request = self._options, agreement.request
-        if options.called_ae is not None and request.called_ae != options.called_ae:
-            return CALLED_UNKNOWN
-        if (
-            options.calling_aes is not None
-            and request.calling_ae not in options.calling_aes
-        ):
-            return CALLING_UNKNOWN
-        return None if agreement.contexts else NO_CONTEXT
 
     def _reject(
         self, client: Client, stream: PduStream, agreement: Agreement, refusal: _Refusal
@@ -276,7 +291,13 @@ class Receiver:
         )
         _send(stream, answer)
 
-    def _serve(self, client: Client, stream: PduStream, agreement: Agreement) -> None:
+    def _serve(
+        self,
+        client: Client,
+        stream: PduStream,
+        agreement: Agreement,
+        options: ReceiverOptions,
+    ) -> None:
         request = agreement.request
         answer = pdu.accept_pdu(request, agreement.replies, max_length=MAX_PDU_BYTES)
         if not _send(stream, answer):
@@ -288,7 +309,7 @@ class Receiver:
             calling_ae=request.calling_ae,
             accepted=agreement.contexts,
             sink=self._sink,
-            idle_timeout_s=self._options.idle_timeout_s,
+            idle_timeout_s=options.idle_timeout_s,
         )
         started_s = time.monotonic()
         self._watch.association_opened(association_id, request.calling_ae)
@@ -307,6 +328,23 @@ class Receiver:
             bytes=association.size_bytes,
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
+
+
+def _terms(options: ReceiverOptions) -> _Terms:
+    tls = None if options.tls is None else acceptor_context(options.tls)
+    return _Terms(options, tls)
+
+
+def _rejection(agreement: Agreement, options: ReceiverOptions) -> Rejection | None:
+    request = agreement.request
+    if options.called_ae is not None and request.called_ae != options.called_ae:
+        return CALLED_UNKNOWN
+    if (
+        options.calling_aes is not None
+        and request.calling_ae not in options.calling_aes
+    ):
+        return CALLING_UNKNOWN
+    return None if agreement.contexts else NO_CONTEXT
 
 
 def _read_request(stream: PduStream, timeout_s: float) -> pdu.AssociateRequest:

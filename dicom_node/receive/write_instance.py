@@ -76,6 +76,10 @@ class Inbox:
         self._numbers = itertools.count(1)
         self._folder_syncs = ThreadPoolExecutor(_FOLDER_SYNCS, "folder-sync")
 
+    def keep_free(self, min_free_bytes: int) -> None:
+        """Change how much is to be kept free, from the next look on."""
+        self._min_free_bytes = min_free_bytes
+
     def begin(self, request: StoreRequest) -> IncomingInstance:
         """Open a place for one dataset.
 

@@ -92,6 +92,13 @@ class Assembler:
         self._sent_again: dict[SeriesKey, float] = {}
         self._open_associations: set[str] = set()
 
+    def follow(
+        self, rules: CompletionRules, ask: Callable[[CountQuestion], None] | None
+    ) -> None:
+        """Go by other rules, and ask someone else, from now on."""
+        self._rules = rules
+        self._ask = ask
+
     def apply(self, event: SpoolEvent, now_s: float) -> None:
         """Take note of one event; those of one association come in order."""
         if isinstance(event, AssociationOpened):

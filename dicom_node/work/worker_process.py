@@ -6,18 +6,26 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from dicom_node.supervisor_messages import WARM
+from dicom_node.supervisor_messages import FINISH, WARM
 
 if TYPE_CHECKING:
+    from dicom_node.jobs.executor import Executor
     from dicom_node.settings.sections import Settings
 
 _DRAIN_S = 6
 _RELEASE_AFTER_S = 60.0
 """A worker that has been idle this long ends, and a small one takes its place."""
 _LOOK_S = 5.0
+_FINISH_LOOK_S = 0.5
+_DELIVERIES_S = 60.0
+"""What a worker that finishes is still delivering when it has analysed nothing for so
+long is left to the next one: an archive may take hours over it."""
+_DAY_S = 86400
 
 
 def limit_threads(threads: int) -> None:
@@ -37,7 +45,7 @@ def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
     Parameters
     ----------
     pipe
-        Brings `WARM`; any other word, or SIGTERM, means stop.
+        Brings `WARM` and `FINISH`; any other word, or SIGTERM, means stop.
     settings_json
         A `Settings` as JSON.
     slot
@@ -79,6 +87,8 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
             word = _received(pipe)
             if word is None:
                 os._exit(1)
+            if word == FINISH:
+                _finish(executor, pipe, woken)
             if word != WARM:
                 break
             executor.expect()
@@ -95,6 +105,24 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
             break
     executor.stop(drain_s=_DRAIN_S)
     # What still runs is abandoned: its step is begun anew at the next start.
+    os._exit(0)
+
+
+def _finish(executor: Executor, pipe: Connection, woken: Connection) -> None:
+    """Take nothing more, end what runs, and go; any word to stop cuts it short."""
+    ending = threading.Thread(
+        target=executor.stop, kwargs={"drain_s": _DAY_S}, daemon=True
+    )
+    ending.start()
+    begun_s = time.monotonic()
+    while ending.is_alive() and not executor.has_lost_a_record:
+        only_delivers_s = min(executor.delivering_s(), time.monotonic() - begun_s)
+        if only_delivers_s > _DELIVERIES_S:
+            break
+        ready = wait([pipe, woken], timeout=_FINISH_LOOK_S)
+        if woken in ready or (pipe in ready and _received(pipe) not in {WARM, FINISH}):
+            ending.join(_DRAIN_S)
+            break
     os._exit(0)
 
 

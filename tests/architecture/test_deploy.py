@@ -76,6 +76,7 @@ def test_the_unit_survives_what_the_supervisor_can_mend(root: Path) -> None:
     unit = (root / "deploy" / UNITS[0]).read_text().splitlines()
     for line in (
         "Type=notify",
+        "ExecReload=/bin/kill -HUP $MAINPID",
         "OOMPolicy=continue",
         "RestartPreventExitStatus=2",
         "Restart=on-failure",

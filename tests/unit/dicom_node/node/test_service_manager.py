@@ -52,3 +52,13 @@ def test_without_a_watchdog_no_sign_of_life_is_sent(manager: socket.socket) -> N
 def test_without_a_manager_nothing_is_told(tmp_path: Path) -> None:
     for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
         ServiceManager(environment).ready()
+
+
+def test_the_manager_hears_of_a_reload_and_in_one_line_of_what_came_of_it(
+    manager: socket.socket,
+) -> None:
+    told = ServiceManager({"NOTIFY_SOCKET": manager.getsockname()})
+    told.reloading()
+    assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    told.reloaded("settings reloaded: peers\nREADY=0")
+    assert manager.recv(100) == b"READY=1\nSTATUS=settings reloaded: peers"
