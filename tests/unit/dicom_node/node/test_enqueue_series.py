@@ -421,7 +421,7 @@ def test_a_job_that_the_first_release_enqueued_is_superseded_too(
     intake = intake_for(settings, queue)
     with monkeypatch.context() as patch:
         # It wrote no key by which the jobs of a series are found.
-        patch.setattr("dicom_node.jobs.queue._series_key", lambda *_: None)
+        patch.setattr("dicom_node.jobs.queue.series_key", lambda *_: None)
         completed(intake, events, "a", 0.0)
     completed(intake, events, "b", 100.0)
     assert [row.state for row in queue.list()] == [
