@@ -120,6 +120,8 @@ class OpsPlan:
         Host names that a request may name.
     ae_title, node_host, node_port, node_tls
         How the node itself is reached for a C-ECHO.
+    certificates
+        Our own ones, by the setting that names them.
     oldest_job_s
         A job that is older and not settled makes the node not ready.
     """
@@ -131,6 +133,7 @@ class OpsPlan:
     node_host: str
     node_port: int
     node_tls: TlsFiles | None
+    certificates: Mapping[str, TlsFiles]
     spool_folder: Path
     min_free_bytes: int
     database_url: str

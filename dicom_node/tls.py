@@ -8,12 +8,18 @@ least, 1.3 where both have it, no way back to a connection without.
 
 from __future__ import annotations
 
+import math
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
 """Of TLS 1.2 those that RFC 9325 4.2 recommends: forward secret and authenticated."""
+
+
+_ANY_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which the standard library does not name."""
 
 
 class TlsRefusedError(Exception):
@@ -96,6 +102,35 @@ def shake_hands(connection: ssl.SSLSocket, timeout_s: float) -> None:
         why = getattr(error, "verify_message", None) or error.reason
         message = f"TLS: {why or 'not understood'}"
         raise TlsRefusedError(message) from error
+
+
+def valid_until_s(files: TlsFiles) -> float:
+    """Return the POSIX time until which our own certificate is valid.
+
+    The library tells it of a certificate that a peer has shown, so one is shown, within
+    this process. What has expired is told, too.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or is not what it should be (`ssl.SSLError`).
+    """
+    there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
+    shows = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    sees = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if files.certificate is None:
+        return math.inf
+    shows.load_cert_chain(files.certificate, files.key, password="")
+    sees.check_hostname = False
+    sees.load_verify_locations(files.certificate)
+    sees.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | _ANY_TIME
+    acceptor = shows.wrap_bio(here, there, server_side=True)
+    requestor = sees.wrap_bio(there, here)
+    for side in (requestor, acceptor, requestor):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    shown = requestor.getpeercert()
+    return float(ssl.cert_time_to_seconds(str(shown["notAfter"]))) if shown else 0.0
 
 
 def _context(files: TlsFiles, purpose: ssl.Purpose) -> ssl.SSLContext:

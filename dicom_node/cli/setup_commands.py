@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import packages_distributions, version
@@ -16,6 +17,7 @@ from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.errors import NodeError, SettingsError
 from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.settings.deprecated_keys import deprecated_keys
+from dicom_node.tls import valid_until_s
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Peer, Settings
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _DISTRIBUTION = "lumbar-node"
 _PACKAGES = ("analysis", "dicom_node")
 _GIB = 2**30
+_DAY_S = 86400.0
+_SOON_DAYS = 30.0
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - asked about, not bound
 _OWN_TIMEOUT_S = 5.0
 """A node that needs longer to answer itself is not well."""
@@ -65,6 +69,7 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
             for sentence in deprecated_keys(settings)
         )
         findings.extend(_spool(settings))
+        findings.extend(_certificates(settings))
         findings.extend(_analyses(settings))
     _print_findings(findings, as_json=arguments.json)
     if settings is None:
@@ -98,6 +103,26 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
     limit_gb = settings.spool.min_free_gb
     text = f"{free_gb:.1f} GiB free, {limit_gb:g} are to be kept"
     yield _Finding(subject="disk", good=free_gb > limit_gb, text=text)
+
+
+def _certificates(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.settings.ops_plan import own_certificates
+
+    for name, files in own_certificates(settings).items():
+        try:
+            days = (valid_until_s(files) - time.time()) / _DAY_S
+        except OSError as error:
+            text = f"{name}: {error.strerror or error}"
+            yield _Finding(subject="certificate", good=False, text=text)
+            continue
+        yield _Finding(
+            subject="certificate",
+            good=days > 0,
+            warning=0 < days < _SOON_DAYS,
+            text=f"{name} is valid for {days:.0f} days"
+            if days > 0
+            else f"{name} expired {-days:.0f} days ago",
+        )
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:

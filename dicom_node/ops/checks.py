@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ that is locked."""
 HEARTBEAT_LIMIT_S = 60.0
 """A worker sends a heartbeat every 5 s, and is ended after so long without one."""
 ECHO_LIMIT_S = 5.0
+_DAY_S = 86400.0
 _ACCEPTOR = "acceptor-"
 _WORKER = "worker-"
 
@@ -63,8 +64,10 @@ class Seen:
         Whether the supervisor reports to us at all.
     monotonic_s, posix_s
         Now.
-    echo_s, numbers, free_bytes
-        What was asked; `free_bytes` and size of the disk.
+    echo_s, numbers, disk
+        What was asked; free and all bytes of the disk.
+    valid_until_s
+        POSIX times, by the setting that names a certificate of ours.
     """
 
     report: NodeReport | None
@@ -74,11 +77,12 @@ class Seen:
     echo_s: float | Trouble
     numbers: JobNumbers | Trouble
     disk: tuple[int, int] | Trouble
+    valid_until_s: Mapping[str, float] | Trouble
 
 
 def checks_of(seen: Seen, plan: OpsPlan) -> tuple[Check, ...]:
     """Return every check."""
-    return (
+    found = (
         supervisor_check(seen),
         _acceptors(seen),
         _workers(seen),
@@ -86,6 +90,7 @@ def checks_of(seen: Seen, plan: OpsPlan) -> tuple[Check, ...]:
         _disk(seen, plan),
         _jobs(seen, plan),
     )
+    return (*found, _certificates(seen)) if plan.certificates else found
 
 
 def is_ready(checks: Sequence[Check]) -> bool:
@@ -201,6 +206,22 @@ def _jobs(seen: Seen, plan: OpsPlan) -> Check:
         limit=limit_s,
         unit="s",
         text="age of the oldest job that is not settled",
+    )
+
+
+def _certificates(seen: Seen) -> Check:
+    name = "certificates"
+    if isinstance(seen.valid_until_s, Trouble):
+        return Check(name=name, state=State.FAILED, text=seen.valid_until_s.text)
+    first, until_s = min(seen.valid_until_s.items(), key=lambda item: item[1])
+    days = (until_s - seen.posix_s) / _DAY_S
+    return Check(
+        name=name,
+        state=_ok(days > 0),
+        value=round(days, 1),
+        limit=0.0,
+        unit="d",
+        text=f"until the certificate of {first} expires",
     )
 
 

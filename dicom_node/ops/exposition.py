@@ -110,6 +110,12 @@ def _metrics(seen: Seen, plan: OpsPlan) -> Iterator[Metric]:
         free, size = seen.disk
         yield _gauge("disk_free_bytes", "Free on the disk of the spool.", (), free)
         yield _gauge("disk_size_bytes", "Size of the disk of the spool.", (), size)
+    if not isinstance(seen.valid_until_s, Trouble):
+        text = "POSIX time until which a certificate of ours is valid."
+        dates: dict[Labels, float] = {
+            (name,): date for name, date in seen.valid_until_s.items()
+        }
+        yield _gauge("certificate_expiry_timestamp_seconds", text, ("setting",), dates)
     limit = plan.min_free_bytes
     yield _gauge("disk_limit_bytes", "Less free: C-STORE is refused.", (), limit)
 

@@ -77,6 +77,7 @@ def _without_questions(watch: Watch) -> Seen:
         echo_s=nothing,
         numbers=nothing,
         disk=nothing,
+        valid_until_s=nothing,
     )
 
 

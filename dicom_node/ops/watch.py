@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
@@ -12,11 +13,13 @@ from dicom_node.node_report import NodeReport, OpsPlan
 from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
 from dicom_node.ops.probe import Probe, Trouble
 from dicom_node.ops.self_echo import echo
+from dicom_node.tls import valid_until_s
 
 _EVERY_S = 5.0
 _WITHIN_S = 6.0
 """A little longer than the C-ECHO and a lock of the database may take."""
-_PROBES = 3
+_PROBES = 4
+_CERTIFICATES_EVERY_S = 600.0
 _NOT_ASKED = Trouble("not asked")
 
 
@@ -46,13 +49,20 @@ class Watch:
             reader.read, threads, every_s=_EVERY_S, within_s=_WITHIN_S
         )
         self._disk = Probe(self._read_disk, threads, every_s=1.0, within_s=_WITHIN_S)
+        self._certificates: Probe[Mapping[str, float]] = Probe(
+            self._read_certificates,
+            threads,
+            every_s=_CERTIFICATES_EVERY_S,
+            within_s=_WITHIN_S,
+        )
 
     async def look(self, *, with_echo: bool) -> Seen:
         """Look at everything; a C-ECHO leaves a line in the log of the node."""
-        echo_s, numbers, disk = await asyncio.gather(
+        echo_s, numbers, disk, certificates = await asyncio.gather(
             self._echo.answer() if with_echo else _not_asked(),
             self._numbers.answer(),
             self._disk.answer(),
+            self._certificates.answer(),
         )
         return Seen(
             report=self.report,
@@ -62,6 +72,7 @@ class Watch:
             echo_s=echo_s,
             numbers=numbers,
             disk=disk,
+            valid_until_s=certificates,
         )
 
     async def checks(self) -> tuple[Check, ...]:
@@ -71,6 +82,11 @@ class Watch:
     def _read_disk(self) -> tuple[int, int]:
         usage = shutil.disk_usage(self.plan.spool_folder)
         return usage.free, usage.total
+
+    def _read_certificates(self) -> dict[str, float]:
+        return {
+            name: valid_until_s(files) for name, files in self.plan.certificates.items()
+        }
 
 
 async def _not_asked() -> Trouble:

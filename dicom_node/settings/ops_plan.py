@@ -12,6 +12,17 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
+def own_certificates(settings: Settings) -> dict[str, TlsFiles]:
+    """Return our certificates, by the setting that names them."""
+    named = {f"peers.{name}": peer.tls for name, peer in settings.peers.items()}
+    sections = {"node": settings.node.tls, **named}
+    return {
+        f"{name}.tls": tls.files
+        for name, tls in sections.items()
+        if tls is not None and tls.certificate_file is not None
+    }
+
+
 def ops_plan(settings: Settings) -> OpsPlan:
     """Return the plan; of settings without `ops`, for whoever watches without it."""
     ops, node = settings.ops or Ops(), settings.node
@@ -31,6 +42,7 @@ def ops_plan(settings: Settings) -> OpsPlan:
             authorities=node.tls.ca_file,
             checks_name=False,
         ),
+        certificates=own_certificates(settings),
         spool_folder=settings.spool.folder,
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),
         database_url=settings.database_url,

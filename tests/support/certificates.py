@@ -43,9 +43,28 @@ def signed(folder: Path, name: str, by: Identity) -> Identity:
     return made
 
 
-def _openssl(*arguments: str | Path) -> None:
+def expired(folder: Path, by: Identity) -> Identity:
+    """Make a certificate that was valid in January 2020."""
+    made = Identity(certificate=folder / "old.pem", key=folder / "old.key")
+    request, config = folder / "old.csr", folder / "ca.cnf"
+    (folder / "index.txt").touch()
+    config.write_text(
+        "[ca]\ndefault_ca=ca\n[ca]\ndatabase=index.txt\nnew_certs_dir=.\n"
+        "serial=serial\ndefault_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n"
+    )
+    _openssl("req", "-new", *_KEY[:3], "-subj", "/CN=old", "-keyout", made.key,
+             "-out", request)  # fmt: skip
+    _openssl("ca", "-batch", "-notext", "-create_serial", "-config", config,
+             "-startdate", "20200101000000Z", "-enddate", "20200201000000Z",
+             "-cert", by.certificate, "-keyfile", by.key, "-in", request,
+             "-out", made.certificate, cwd=folder)  # fmt: skip
+    return made
+
+
+def _openssl(*arguments: str | Path, cwd: Path | None = None) -> None:
     done = subprocess.run(
         ["openssl", *map(str, arguments)],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=WITHIN_S,

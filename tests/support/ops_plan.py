@@ -16,6 +16,7 @@ _PLAN = OpsPlan(
     node_host="127.0.0.1",
     node_port=1,
     node_tls=None,
+    certificates={},
     spool_folder=Path("/"),
     min_free_bytes=1000,
     database_url="sqlite:////nowhere/node.sqlite",

@@ -11,9 +11,11 @@ from dicom_node.jobs.job_numbers import JobNumbers
 from dicom_node.node_report import ChildReport, NodeReport
 from dicom_node.ops.checks import Seen, State, checks_of, is_ready, plain
 from dicom_node.ops.probe import Trouble
+from dicom_node.tls import TlsFiles
 from tests.support.ops_plan import plan_for
 
 NOW_S = 5000.0
+NO_FILES = TlsFiles(certificate=None, key=None, authorities=None)
 NONE_OWED = JobNumbers(
     states={("done", ""): 7},
     deliveries={},
@@ -39,12 +41,29 @@ WELL = Seen(
     echo_s=0.002,
     numbers=NONE_OWED,
     disk=(1001, 2000),
+    valid_until_s={"node.tls": 1e9 + 86400, "peers.pacs.tls": 1e9 + 2 * 86400},
 )
 
 
 def states(**changes: Any) -> dict[str, State]:
     checks = checks_of(replace(WELL, **changes), plan_for())
     return {check.name: check.state for check in checks}
+
+
+@pytest.mark.parametrize(
+    ("until_s", "state", "days"),
+    [(1e9 + 36 * 3600, "ok", 1.5), (1e9 - 86400, "failed", -1.0)],
+)
+def test_the_certificate_that_expires_first_is_told(
+    until_s: float, state: str, days: float
+) -> None:
+    plan = plan_for(certificates={"node.tls": NO_FILES, "peers.pacs.tls": NO_FILES})
+    dates = {"node.tls": 2e9, "peers.pacs.tls": until_s}
+    *_, check = checks_of(replace(WELL, valid_until_s=dates), plan)
+    assert (check.name, check.state, check.value) == ("certificates", state, days)
+    assert check.text == "until the certificate of peers.pacs.tls expires"
+    *_, check = checks_of(replace(WELL, valid_until_s=Trouble("no such file")), plan)
+    assert (check.state, check.text) == (State.FAILED, "no such file")
 
 
 def test_a_node_that_is_well_is_ready() -> None:

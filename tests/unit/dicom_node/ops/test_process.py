@@ -147,6 +147,7 @@ def test_a_thousand_codes_of_reasons_make_a_hundred_labels() -> None:
         echo_s=Trouble(""),
         numbers=numbers,
         disk=Trouble(""),
+        valid_until_s={},
     )
     text = exposition(seen, plan_for()).decode()
     samples = {
@@ -188,6 +189,7 @@ def test_counters_and_buckets_are_told_as_prometheus_expects_them(
         echo_s=Trouble(""),
         numbers=Trouble("locked"),
         disk=(5, 9),
+        valid_until_s={"node.tls": 2e9},
     )
     text = exposition(seen, plan_for(spool_folder=tmp_path)).decode()
     for line in (
@@ -205,6 +207,7 @@ def test_counters_and_buckets_are_told_as_prometheus_expects_them(
         "lumbar_node_database_up 0.0",
         "lumbar_node_disk_free_bytes 5.0",
         "lumbar_node_disk_limit_bytes 1000.0",
+        'lumbar_node_certificate_expiry_timestamp_seconds{setting="node.tls"} 2e+09',
     ):
         assert f"{line}\n" in text
     assert 'lumbar_node_process_resident_bytes{process="worker-0"}' in text
