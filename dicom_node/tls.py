@@ -38,6 +38,8 @@ class TlsFiles:
         Certificates of those whose word we take; None takes those of the system.
     demands_certificate
         As acceptor: whether a peer must show a certificate too.
+    asks_certificate
+        As acceptor: whether a peer that has a certificate shall show it.
     checks_name
         As requestor: whether the certificate must name the host that was asked.
     """
@@ -46,6 +48,7 @@ class TlsFiles:
     key: Path | None
     authorities: Path | None
     demands_certificate: bool = True
+    asks_certificate: bool = False
     checks_name: bool = True
 
 
@@ -58,8 +61,9 @@ def acceptor_context(files: TlsFiles) -> ssl.SSLContext:
         If a file cannot be read or is not what it should be (`ssl.SSLError`).
     """
     context = _context(files, ssl.Purpose.CLIENT_AUTH)
-    if files.demands_certificate:
-        context.verify_mode = ssl.CERT_REQUIRED
+    if files.demands_certificate or files.asks_certificate:
+        is_must = files.demands_certificate
+        context.verify_mode = ssl.CERT_REQUIRED if is_must else ssl.CERT_OPTIONAL
         if files.authorities is None:
             # `ssl.create_default_context` does so for requestors alone.
             context.load_default_certs(ssl.Purpose.CLIENT_AUTH)

@@ -38,15 +38,14 @@ from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES
 from dicom_node.settings.sections import (
     Accept,
-    AcceptorTls,
     FollowUp,
     Node,
     Peer,
-    RequestorTls,
     ResultSeries,
     Route,
     Series,
 )
+from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 
 _FIRST_ACCEPTED = "when the content was first accepted"
 OWN_ATTRIBUTES = {

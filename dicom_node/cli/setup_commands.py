@@ -179,7 +179,8 @@ def run_echo(arguments: argparse.Namespace) -> ExitCode:
 
 def _itself(settings: Settings) -> Peer:
     """Describe the node as a peer of itself; over TLS it shows its own certificate."""
-    from dicom_node.settings.sections import Peer, RequestorTls
+    from dicom_node.settings.sections import Peer
+    from dicom_node.settings.tls_sections import RequestorTls
 
     node, tls = settings.node, settings.node.tls
     is_any = node.bind in _ANY_ADDRESS

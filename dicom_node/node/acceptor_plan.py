@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from dicom_node.receive.acceptor_process import AcceptorPlan
-from dicom_node.receive.receiver import ReceiverOptions
+from dicom_node.receive.access import Binding, Bindings, plain_name
+from dicom_node.receive.admission import ReceiverOptions
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -21,7 +25,11 @@ def acceptor_name(index: int) -> str:
 def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
     """Return the plan of an acceptor that was started so many times."""
     node = settings.node
-    calling = {peer.ae_title for peer in settings.peers.values() if peer.may_send}
+    peers = settings.peers.values()
+    calling = {peer.ae_title for peer in peers if peer.may_send}
+    tls = None if node.tls is None else node.tls.files
+    if tls is not None and any(peer.certificate_names for peer in peers):
+        tls = replace(tls, asks_certificate=True)
     calling.add(node.ae_title)  # `lumbar-node echo` asks whether this node answers
     return AcceptorPlan(
         name=f"{acceptor_name(index)}-{start}",
@@ -33,7 +41,8 @@ def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
             title_limit=node.title_limit,
             association_timeout_s=node.association_timeout_s,
             idle_timeout_s=node.idle_timeout_s,
-            tls=None if node.tls is None else node.tls.files,
+            tls=tls,
+            bindings=bindings(settings),
         ),
         spool_folder=settings.spool.folder,
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),
@@ -41,3 +50,25 @@ def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
         log_level=settings.log.level,
         log_uids=settings.log.uids,
     )
+
+
+def bindings(settings: Settings) -> Bindings:
+    """Return where the AE titles of peers are bound to.
+
+    Our own title, by which `echo` and `status` ask, is that of no machine but this one
+    as soon as any title is bound: it would else be a way in for everyone.
+    """
+    ways: dict[str, list[Binding]] = defaultdict(list)
+    for peer in settings.peers.values():
+        if peer.calling_hosts is None and peer.certificate_names is None:
+            continue
+        hosts, names = peer.calling_hosts, peer.certificate_names
+        ways[peer.ae_title].append(
+            Binding(
+                networks=None if hosts is None else tuple(map(ip_network, hosts)),
+                names=None if names is None else frozenset(map(plain_name, names)),
+            )
+        )
+    if ways:
+        ways[settings.node.ae_title].append(Binding(is_here=True))
+    return {title: tuple(found) for title, found in ways.items()}

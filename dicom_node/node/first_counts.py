@@ -12,6 +12,7 @@ from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.node.tally import Tally
 from dicom_node.node.worker_slot import BROKEN_OFF
 from dicom_node.node_report import Counted
+from dicom_node.receive.access import AccessRefusal
 from dicom_node.receive.association_slots import SlotRefusal
 from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.records import Completion
@@ -30,7 +31,8 @@ def first_counts(settings: Settings) -> Tally:
     """Return a tally that expects what the settings and our own words name."""
     tally = Tally()
     expect_peers(tally, settings)
-    for reason in (*REJECTIONS.values(), *(one.value for one in SlotRefusal)):
+    refusals = (one.value for one in (*SlotRefusal, *AccessRefusal))
+    for reason in (*REJECTIONS.values(), *refusals):
         tally.expect(Counted.REJECTED_ASSOCIATIONS, reason)
     for evidence in Completion:
         if evidence is not Completion.OFFLINE:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from dicom_node import log
+from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import AssociationSlots, AssociationTable
 from dicom_node.receive.events import EventPipe
-from dicom_node.receive.receiver import Receiver, ReceiverOptions
+from dicom_node.receive.receiver import Receiver
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.spool_layout import SpoolLayout
 

@@ -13,22 +13,19 @@ from typing import Protocol
 
 from dicom_node import log
 from dicom_node.dimse import pdu
+from dicom_node.receive.admission import (
+    ReceiverOptions,
+    Refusal,
+    log_rejected,
+    refusal_of,
+)
 from dicom_node.receive.association import Association, Sink
 from dicom_node.receive.association_slots import AssociationSlots, SlotRefusal
 from dicom_node.receive.clients import Client, Clients, Stage
 from dicom_node.receive.events import AssociationEnding
-from dicom_node.receive.negotiation import (
-    CALLED_UNKNOWN,
-    CALLING_UNKNOWN,
-    NO_CONTEXT,
-    REJECTIONS,
-    TOO_MANY,
-    Agreement,
-    Rejection,
-    negotiate,
-)
+from dicom_node.receive.negotiation import TOO_MANY, Agreement, negotiate
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES, PduStream
-from dicom_node.tls import TlsFiles, TlsRefusedError, acceptor_context, shake_hands
+from dicom_node.tls import TlsRefusedError, acceptor_context, shake_hands
 
 _BACKLOG = 128
 
@@ -39,38 +36,6 @@ _ACCEPT_PAUSE_S = 0.1
 """After a connection that could not be taken; it waits meanwhile."""
 _ACCEPT_LOG_S = 10.0
 """Least time between two lines of the log that say so."""
-
-_Refusal = tuple[Rejection, str]
-"""What is answered, and why, for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiverOptions:
-    """Who may open an association, and for how long it may be silent.
-
-    Parameters
-    ----------
-    called_ae
-        Our AE title; None accepts any called title.
-    calling_aes
-        Titles that may send; None accepts any.
-    max_associations, title_limit
-        Open at a time, in all acceptors together: of all titles, and of one.
-    association_timeout_s
-        From the connection to the association request, the handshake of TLS included.
-    idle_timeout_s
-        As in `Association`.
-    tls
-        None speaks plain TCP; else nothing but TLS is understood.
-    """
-
-    called_ae: str | None
-    calling_aes: frozenset[str] | None
-    max_associations: int
-    title_limit: int
-    association_timeout_s: float
-    idle_timeout_s: float
-    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +226,8 @@ class Receiver:
         agreement: Agreement,
         options: ReceiverOptions,
     ) -> None:
-        rejection = _rejection(agreement, options)
-        if rejection is not None:
-            refusal = rejection, REJECTIONS[rejection]
+        refusal = refusal_of(client, agreement, options)
+        if refusal is not None:
             self._reject(client, stream, agreement, refusal)
             return
         if agreement.only_verifies:
@@ -281,11 +245,11 @@ class Receiver:
             self._slots.give(slot)
 
     def _reject(
-        self, client: Client, stream: PduStream, agreement: Agreement, refusal: _Refusal
+        self, client: Client, stream: PduStream, agreement: Agreement, refusal: Refusal
     ) -> None:
         rejection, why = refusal
         self._watch.association_rejected(why)
-        _log_rejected(client, agreement, why)
+        log_rejected(client, agreement, why)
         answer = pdu.reject_pdu(
             result=rejection.result, source=rejection.source, reason=rejection.reason
         )
@@ -335,34 +299,12 @@ def _terms(options: ReceiverOptions) -> _Terms:
     return _Terms(options, tls)
 
 
-def _rejection(agreement: Agreement, options: ReceiverOptions) -> Rejection | None:
-    request = agreement.request
-    if options.called_ae is not None and request.called_ae != options.called_ae:
-        return CALLED_UNKNOWN
-    if (
-        options.calling_aes is not None
-        and request.calling_ae not in options.calling_aes
-    ):
-        return CALLING_UNKNOWN
-    return None if agreement.contexts else NO_CONTEXT
-
-
 def _read_request(stream: PduStream, timeout_s: float) -> pdu.AssociateRequest:
     kind, body = stream.read(timeout_s)
     if kind != pdu.A_ASSOCIATE_RQ:
         text = f"PDU type {kind:#04x} before an association"
         raise pdu.ProtocolError(text, abort_reason=pdu.ABORT_UNEXPECTED_PDU)
     return pdu.parse_associate_request(bytes(body))
-
-
-def _log_rejected(client: Client, agreement: Agreement, why: str) -> None:
-    log.warning(
-        "association_rejected",
-        calling_ae=agreement.request.calling_ae,
-        called_ae=agreement.request.called_ae,
-        address=client.address,
-        reason=why,
-    )
 
 
 def _send(stream: PduStream, data: bytes) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-from dicom_node.settings.sections import Section, Settings
+from dicom_node.settings.section import Section
+from dicom_node.settings.sections import Settings
 
 
 def deprecated_keys(settings: Settings) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dicom_node.settings.key_lines import KeyPath
-from dicom_node.settings.sections import AcceptorTls, RequestorTls, Settings
+from dicom_node.settings.sections import Settings
+from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.tls import acceptor_context, requestor_context
 
 _FILE = "_file"

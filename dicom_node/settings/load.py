@@ -51,6 +51,7 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
     problems.extend(_disagreements(document, analyses))
     if settings is not None:
         problems.extend(_shared_port(settings, document))
+        problems.extend(_names_without_tls(settings, document))
     folder = _spool_folder(document, path)
     if folder is not None and (obstacle := _cannot_hold_spool(folder)):
         at = ("spool", "folder")
@@ -127,6 +128,16 @@ def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
         at = ("ops", "port")
         text = f"{settings.ops.port} is also node.port"
         yield Problem(line=document.line(at), path=at, text=text)
+
+
+def _names_without_tls(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    if settings.node.tls is not None:
+        return
+    for name, peer in settings.peers.items():
+        if peer.certificate_names is not None:
+            at = ("peers", name, "certificate_names")
+            text = "needs node.tls: without it nobody shows a certificate"
+            yield Problem(line=document.line(at), path=at, text=text)
 
 
 def _unknown_peers(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dicom_node.node_report import OpsPlan
-from dicom_node.settings.sections import Ops, Settings
+from dicom_node.settings.sections import Settings
+from dicom_node.settings.watch_sections import Ops
 from dicom_node.tls import TlsFiles
 
 _GIB = 2**30

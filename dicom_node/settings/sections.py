@@ -7,78 +7,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from dicom_node.settings.section import Section
+from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.value_types import (
     AeTitle,
+    CertificateName,
     DatabaseUrl,
-    HostName,
     Name,
+    Network,
     Port,
     Seconds,
     TimeZone,
 )
-from dicom_node.tls import TlsFiles
-
-
-class Section(BaseModel):
-    """Base of every section: a misspelt key is an error, a value never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-class AcceptorTls(Section):
-    """Files with which the node's port speaks TLS, and nothing else (PEM)."""
-
-    certificate_file: Path = Field(description="Our certificate, with its chain.")
-    key_file: Path = Field(description="Its key, without a password.")
-    ca_file: Path | None = Field(
-        default=None,
-        description="Certificates of the authorities that peers' certificates must "
-        "come from; left out, those of the system.",
-    )
-    require_peer_certificate: bool = Field(
-        default=True, description="Turn away peers that show no certificate."
-    )
-
-    @property
-    def files(self) -> TlsFiles:
-        """What the network needs of it."""
-        return TlsFiles(
-            certificate=self.certificate_file,
-            key=self.key_file,
-            authorities=self.ca_file,
-            demands_certificate=self.require_peer_certificate,
-        )
-
-
-class RequestorTls(Section):
-    """Files with which associations to a peer are opened over TLS (PEM)."""
-
-    ca_file: Path | None = Field(
-        default=None,
-        description="Certificates of the authorities that the peer's certificate must "
-        "come from; left out, those of the system.",
-    )
-    certificate_file: Path | None = Field(
-        default=None, description="Our certificate, where the peer demands one."
-    )
-    key_file: Path | None = Field(
-        default=None, description="Its key, without a password."
-    )
-    check_host_name: bool = Field(
-        default=True, description="The peer's certificate must name its host."
-    )
-
-    @property
-    def files(self) -> TlsFiles:
-        """What the network needs of it."""
-        return TlsFiles(
-            certificate=self.certificate_file,
-            key=self.key_file,
-            authorities=self.ca_file,
-            checks_name=self.check_host_name,
-        )
+from dicom_node.settings.watch_sections import Ops
 
 
 class Node(Section):
@@ -146,6 +89,21 @@ class Peer(Section):
     port: Port = 104
     timeout_s: Seconds = 30.0
     may_send: bool = True
+    calling_hosts: (
+        Annotated[list[Network], Field(min_length=1, max_length=64)] | None
+    ) = Field(
+        default=None,
+        description="Addresses and networks from which this AE title may open "
+        "associations; left out, it may from any.",
+    )
+    certificate_names: (
+        Annotated[list[CertificateName], Field(min_length=1, max_length=64)] | None
+    ) = Field(
+        default=None,
+        description="With node.tls: the certificate that this AE title shows must have "
+        "one of these names (Subject Alternative Name; the common name if there is no "
+        "DNS name); left out, any name.",
+    )
     answers_c_find: bool = Field(
         default=False,
         description="Ask it for Number of Series Related Instances, so that a series "
@@ -265,7 +223,7 @@ class Route(Section):
     deliver_to: Annotated[list[Name], Field(min_length=1)]
     objects: Annotated[
         list[Literal["seg", "sr", "sc", "pdf", "gsps"]], Field(min_length=1)
-    ] = ["seg", "sr", "sc"]
+    ] = Field(default=["seg", "sr", "sc"])
     segmentation: Literal["binary", "labelmap", "labelmap-rle"] = Field(
         default="binary",
         description="How the SEG holds its voxels. binary: every viewer and archive "
@@ -338,27 +296,6 @@ class Work(Section):
         default=256,
         description="A deflated instance that grows beyond this is rejected, whatever "
         "size its header tells.",
-    )
-
-
-class Ops(Section):
-    """Where health and metrics are told over HTTP."""
-
-    bind: Annotated[str, StringConstraints(min_length=1)] = Field(
-        default="127.0.0.1",
-        description="There is no password: on another address than loopback, whoever "
-        "reaches the port reads AE titles and figures, and no patient data.",
-    )
-    port: Port = 11180
-    hosts: list[HostName] = Field(
-        default_factory=list,
-        description="Names by which others call this machine; a request for another "
-        "host is refused. Loopback and bind need not be listed.",
-    )
-    oldest_job_h: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default=4.0,
-        description="The node is not ready while a job is older and not settled, even "
-        "if it is a peer that does not take its results.",
     )
 
 

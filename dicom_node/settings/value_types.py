@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -59,6 +60,30 @@ HostName = Annotated[
     Field(
         json_schema_extra={"x-expected": "a host name or an IPv4 address, without port"}
     ),
+]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as error:
+        message = "no address and no network"
+        raise ValueError(message) from error
+
+
+Network = Annotated[
+    str,
+    AfterValidator(_network),
+    Field(
+        json_schema_extra={
+            "x-expected": "an IP address or a network without host bits (such as "
+            "10.1.2.3 or 10.1.2.0/24)"
+        }
+    ),
+]
+
+CertificateName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
 ]
 
 

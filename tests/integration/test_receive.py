@@ -24,6 +24,7 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.association import Association
 
+from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.receive.association_slots import AssociationSlots, association_table
 from dicom_node.receive.events import (
     AssociationClosed,
@@ -33,7 +34,6 @@ from dicom_node.receive.events import (
 from dicom_node.receive.receiver import (
     AssociationWatch,
     Receiver,
-    ReceiverOptions,
     open_listener,
 )
 from dicom_node.records import StoreRequest

@@ -17,7 +17,7 @@ import pytest
 from dicom_node.ops.self_echo import echo
 from dicom_node.settings.load import load
 from dicom_node.settings.ops_plan import ops_plan
-from dicom_node.settings.sections import AcceptorTls
+from dicom_node.settings.tls_sections import AcceptorTls
 from dicom_node.tls import acceptor_context
 from tests.support import phantom_plugin
 from tests.support.certificates import Identity, authority, signed

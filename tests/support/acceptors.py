@@ -13,9 +13,10 @@ from typing import Self
 
 from dicom_node.node.children import run_child
 from dicom_node.receive.acceptor_process import AcceptorPlan
+from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import InstanceStored, SpoolEvent
-from dicom_node.receive.receiver import ReceiverOptions, open_listener
+from dicom_node.receive.receiver import open_listener
 from dicom_node.records import StoredInstance
 from dicom_node.spool_layout import SpoolLayout
 from tests.support.peers import HOST, echo, wait_until

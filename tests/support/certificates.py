@@ -30,12 +30,14 @@ def authority(folder: Path, name: str = "authority") -> Identity:
     return made
 
 
-def signed(folder: Path, name: str, by: Identity) -> Identity:
-    """Make a certificate for 127.0.0.1 that an authority has signed."""
+def signed(
+    folder: Path, name: str, by: Identity, *, alternative: str = "IP:127.0.0.1"
+) -> Identity:
+    """Make a certificate, by default for 127.0.0.1, that an authority has signed."""
     made = Identity(certificate=folder / f"{name}.pem", key=folder / f"{name}.key")
     _openssl(
         "req", "-x509", *_KEY, "-subj", f"/CN={name}",
-        "-addext", "subjectAltName=IP:127.0.0.1",
+        "-addext", f"subjectAltName={alternative}",
         "-addext", "basicConstraints=critical,CA:FALSE",
         "-CA", by.certificate, "-CAkey", by.key,
         "-keyout", made.key, "-out", made.certificate,

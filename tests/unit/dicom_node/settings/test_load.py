@@ -196,6 +196,30 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "2 ops.oldest_job_h: 0 is not a number (above 0)",
         ),
         (
+            "port: 104",
+            "certificate_names: [pacs.example]",
+            "3 peers.pacs.certificate_names: needs node.tls: without it nobody shows a "
+            "certificate",
+        ),
+        (
+            "port: 104",
+            "calling_hosts: [10.1.2.3, 10.1.2.3/24]",
+            "3 peers.pacs.calling_hosts.1: 10.1.2.3/24 is not an IP address or a "
+            "network without host bits (such as 10.1.2.3 or 10.1.2.0/24)",
+        ),
+        (
+            "port: 104",
+            "calling_hosts: [pacs.example]",
+            "3 peers.pacs.calling_hosts.0: pacs.example is not an IP address or a "
+            "network without host bits (such as 10.1.2.3 or 10.1.2.0/24)",
+        ),
+        (
+            "port: 104",
+            "calling_hosts: []",
+            "3 peers.pacs.calling_hosts: an empty list is not a list (1 or more "
+            "entries)",
+        ),
+        (
             "pacs: {",
             "PACS: {",
             "3 peers.PACS: PACS is not a name (1 to 63 of a-z, 0-9, - and _; a letter "
