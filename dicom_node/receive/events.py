@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
 
 from dicom_node.records import StoredInstance, StoreRequest
+
+_PAUSE_S = 0.01
+"""After the last event that was queued. What comes meanwhile is sent at one go, and no
+sender waits for a processor while this thread is woken for each instance."""
 
 
 class AssociationEnding(StrEnum):
@@ -128,3 +133,5 @@ class EventPipe:
             except (OSError, MemoryError):
                 # Nothing may be stored of which nobody hears.
                 os._exit(1)
+            if self._queue.empty():
+                time.sleep(_PAUSE_S)

@@ -26,8 +26,9 @@ _MAX_META_BYTES = 64 * 1024
 _IMPLEMENTATION_UID = "2.25.220364158393726418047421632570181853729"
 _GENERATION_UID = "2.25.278817096146427338527934208417613829104"
 """Says that (0002,0102) holds the generation, in decimal digits."""
-_GENERATION_DIGITS = 20
-"""Of any 64 bit number: the generation can be written over without moving the rest."""
+GENERATION_BYTES = 20
+"""The last of what `encode_meta` returns: the digits of any 64 bit number, which can be
+written over without moving the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,17 @@ def encode_meta(meta: FileMeta) -> bytes:
             _element(_IMPLEMENTATION, b"UI", _IMPLEMENTATION_UID, b"\0"),
             _element(_SOURCE_AE, b"AE", meta.calling_ae, b" "),
             _element(_PRIVATE_CREATOR, b"UI", _GENERATION_UID, b"\0"),
-            _LONG.pack(2, _PRIVATE, b"OB", _GENERATION_DIGITS),
-            str(meta.generation).zfill(_GENERATION_DIGITS).encode(),
+            _LONG.pack(2, _PRIVATE, b"OB", GENERATION_BYTES),
+            encode_generation(meta.generation),
         )
     )
     length = _SHORT.pack(2, 0, b"UL", 4) + struct.pack("<I", len(elements))
     return _PREAMBLE + length + elements
+
+
+def encode_generation(generation: int) -> bytes:
+    """Return the `GENERATION_BYTES` that say it."""
+    return str(generation).zfill(GENERATION_BYTES).encode()
 
 
 def read_meta(file: BinaryIO) -> FileMeta:

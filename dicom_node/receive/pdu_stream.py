@@ -54,6 +54,8 @@ class PduStream:
             If it is no PDU, or larger than can be meant.
         """
         deadline_s = time.monotonic() + timeout_s
+        if self._start == self._stop:
+            self._start = self._stop = 0  # nothing need be moved later
         self._fill(HEADER.size, deadline_s)
         kind, length = HEADER.unpack_from(self._buffer, self._start)
         if not 1 <= kind <= A_ABORT:

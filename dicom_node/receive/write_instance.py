@@ -16,8 +16,8 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from dicom_node.errors import (
@@ -27,12 +27,18 @@ from dicom_node.errors import (
 )
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.dataset_uids import DatasetUids, in_file, read_uids
-from dicom_node.receive.file_meta import FileMeta, encode_meta
+from dicom_node.receive.file_meta import (
+    GENERATION_BYTES,
+    FileMeta,
+    encode_generation,
+    encode_meta,
+)
+from dicom_node.receive.folder_syncs import FolderSyncs
 from dicom_node.records import StoredInstance, StoreRequest
 from dicom_node.spool_layout import SpoolLayout, instance_name, sync_folder
 
-_FOLDER_SYNCS = 16
-"""At once; more associations than that share the disk's time anyway."""
+_FOLDERS = 256
+"""Paths of series that are remembered."""
 
 _FREE_LOOK_BYTES = 1024 * 1024
 """Between two looks at the free space while an instance arrives."""
@@ -74,7 +80,10 @@ class Inbox:
         self._generations = generations
         self._clock = clock
         self._numbers = itertools.count(1)
-        self._folder_syncs = ThreadPoolExecutor(_FOLDER_SYNCS, "folder-sync")
+        self._process = os.getpid()
+        self._tmp = layout.tmp
+        self._series_folder = lru_cache(_FOLDERS)(layout.series_folder)
+        self._folder_syncs = FolderSyncs()
 
     def keep_free(self, min_free_bytes: int) -> None:
         """Change how much is to be kept free, from the next look on."""
@@ -90,8 +99,8 @@ class Inbox:
         """
         with self.machine_errors():
             self.check_free()
-            name = f"{os.getpid()}-{next(self._numbers)}"
-            return IncomingInstance(self, request, self._layout.tmp / name)
+            name = f"{self._process}-{next(self._numbers)}"
+            return IncomingInstance(self, request, self._tmp / name)
 
     def settle(self, incoming: IncomingInstance, sha256: str) -> None:
         """Make a complete temporary file an instance of its series."""
@@ -104,13 +113,12 @@ class Inbox:
             message = "SOP Class UID differs between C-STORE request and dataset"
             raise InstanceMismatchError(message)
         is_ours = bool(self._own_ae) and request.move_originator == self._own_ae
-        place = self._layout.fetched_folder if is_ours else self._layout.series_folder
+        place = self._layout.fetched_folder if is_ours else self._series_folder
         folder = place(uids.study_uid, uids.series_uid)
         path = folder / instance_name(uids.sop_instance_uid, sha256)
         received_at_s = self._clock()
         generation = self._generations.next()
-        incoming.set_generation(generation)
-        os.utime(incoming.path, (received_at_s, received_at_s))
+        incoming.mark(generation, received_at_s)
         self._move(incoming, path)
         if is_ours:
             return
@@ -171,21 +179,10 @@ class Inbox:
             sync_folder(path.parent.parent)
             incoming.path.rename(path)
         try:
-            self._sync(incoming, path.parent)
+            incoming.sync_with(path.parent, self._folder_syncs)
         except (OSError, MemoryError):
             path.unlink(missing_ok=True)
             raise
-
-    def _sync(self, incoming: IncomingInstance, folder: Path) -> None:
-        try:
-            folder_sync = self._folder_syncs.submit(sync_folder, folder)
-        except RuntimeError:
-            # There is no thread to be had: one after the other, then.
-            incoming.sync()
-            sync_folder(folder)
-            return
-        incoming.sync()
-        folder_sync.result()
 
 
 class IncomingInstance:
@@ -198,7 +195,14 @@ class IncomingInstance:
         self._looked_at_bytes = 0
         self._inbox = inbox
         self._sha256 = hashlib.sha256()
-        meta = self._meta(0)
+        meta = encode_meta(
+            FileMeta(
+                sop_class_uid=request.sop_class_uid,
+                sop_instance_uid=request.sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+            )
+        )
         self._dataset_at = len(meta)
         self._descriptor: int | None = os.open(
             path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
@@ -253,24 +257,19 @@ class IncomingInstance:
             in_file(self._open, self._dataset_at), self.request.transfer_syntax_uid
         )
 
-    def set_generation(self, generation: int) -> None:
-        """Write the generation into the file meta information."""
-        os.pwrite(self._open, self._meta(generation), 0)
+    def mark(self, generation: int, received_at_s: float) -> None:
+        """Write the generation into the file meta information, and the time."""
+        place = self._dataset_at - GENERATION_BYTES
+        os.pwrite(self._open, encode_generation(generation), place)
+        os.utime(self._open, (received_at_s, received_at_s))
 
     def sync(self) -> None:
         """Make the content durable."""
         os.fsync(self._open)
 
-    def _meta(self, generation: int) -> bytes:
-        return encode_meta(
-            FileMeta(
-                sop_class_uid=self.request.sop_class_uid,
-                sop_instance_uid=self.request.sop_instance_uid,
-                transfer_syntax_uid=self.request.transfer_syntax_uid,
-                calling_ae=self.request.calling_ae,
-                generation=generation,
-            )
-        )
+    def sync_with(self, folder: Path, syncs: FolderSyncs) -> None:
+        """Make the content durable, and its name in the folder."""
+        syncs.sync(self._open, folder)
 
     @property
     def _open(self) -> int:
