@@ -27,6 +27,36 @@ def test_the_unit_keeps_its_state_where_the_settings_say(root: Path) -> None:
     assert commands == [("serve", "/etc/lumbar-node/node.yaml")]
 
 
+def test_kubernetes_has_valid_settings_and_asks_what_the_node_answers(
+    root: Path, tmp_path: Path
+) -> None:
+    """Whether a cluster takes it was asked of kubernetes-validate by hand."""
+    text = (root / "deploy" / "kubernetes" / "lumbar-node.yaml").read_text()
+    parts = {
+        (one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(text)
+    }
+    config = tmp_path / "node.yaml"
+    config.write_text(parts["ConfigMap", "lumbar-node"]["data"]["node.yaml"])
+    settings = load(config, analyses=["lumbar-mri"])
+    pod = parts["StatefulSet", "lumbar-node"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert settings.ops is not None
+    assert ports == {"dicom": settings.node.port, "ops": settings.ops.port}
+    asked = [
+        (container[name]["httpGet"]["path"], container[name]["httpGet"]["httpHeaders"])
+        for name in ("startupProbe", "livenessProbe", "readinessProbe")
+    ]
+    host = [{"name": "Host", "value": "localhost"}]
+    assert asked == [("/live", host), ("/live", host), ("/ready", host)]
+    mounts = {one["mountPath"] for one in container["volumeMounts"]}
+    assert str(settings.spool.folder) in mounts
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert settings.ops.bind == "0.0.0.0"
+    assert set(settings.ops.hosts) == {"lumbar-node-ops"}
+    assert ("Service", "lumbar-node-ops") in parts
+
+
 UNITS = ("lumbar-node.service", "lumbar-node.service.d")
 
 
