@@ -126,13 +126,16 @@ def run_resend(arguments: argparse.Namespace) -> ExitCode:
 def run_export(arguments: argparse.Namespace) -> ExitCode:
     """Write the measurements of a period as CSV."""
     from dicom_node.cli.export_measurements import Pseudonyms, export
+    from dicom_node.settings.self_test import TEST_TITLE
     from dicom_node.spool_layout import SpoolLayout
 
     settings = read(arguments.config)
     layout = SpoolLayout(settings.spool.folder)
     wanted = JobFilter(since_s=arguments.since, until_s=arguments.until)
     with _open(settings) as queue:
-        rows = wanted.of(queue.all_rows())
+        rows = [
+            row for row in wanted.of(queue.all_rows()) if row.calling_ae != TEST_TITLE
+        ]
     secret = settings.spool.folder / EXPORT_KEY
     pseudonyms = Pseudonyms(secret) if arguments.pseudonymise else None
     with (

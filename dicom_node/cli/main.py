@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import traceback
@@ -110,6 +111,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(status)
     status.set_defaults(run=_status)
 
+    _add_peers(commands)
+
+    describe = commands.add_parser("describe", help="tell routes, peers and versions")
+    _add_config(describe)
+    _add_json(describe)
+    describe.set_defaults(run=_describe)
+
+    _add_backup(commands)
+    _add_jobs(
+        commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
+    )
+    return parser
+
+
+def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that ask the node or a peer over the network."""
     echo = commands.add_parser("echo", help="send a C-ECHO to a peer, or to the node")
     echo.add_argument(
         "peer",
@@ -128,16 +145,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(probe)
     probe.set_defaults(run=_probe)
 
-    describe = commands.add_parser("describe", help="tell routes, peers and versions")
-    _add_config(describe)
-    _add_json(describe)
-    describe.set_defaults(run=_describe)
-
-    _add_backup(commands)
-    _add_jobs(
-        commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
+    test = commands.add_parser(
+        "test", help="send the bundled series through the running node, and time it"
     )
-    return parser
+    test.add_argument(
+        "--peer",
+        metavar="PEER",
+        help="send the series and its results there too, as of a test patient",
+    )
+    test.add_argument(
+        "--within", type=_seconds, default=600.0, metavar="S", help="(%(default)s)"
+    )
+    _add_config(test)
+    _add_json(test)
+    test.set_defaults(run=_test)
 
 
 def _add_backup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -240,6 +261,17 @@ def _moment(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        message = f"{text} is no time in seconds above 0"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
 def _threads(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= _MAX_THREADS:
@@ -285,6 +317,12 @@ def _probe(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.probe_command import run_probe
 
     return run_probe(arguments)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.test_command import run_test
+
+    return run_test(arguments)
 
 
 def _describe(arguments: argparse.Namespace) -> int:

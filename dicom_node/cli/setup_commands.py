@@ -169,7 +169,7 @@ def run_echo(arguments: argparse.Namespace) -> ExitCode:
 
     settings = read(arguments.config)
     if arguments.peer is None:
-        name, peer = "the node", _itself(settings)
+        name, peer = "the node", itself(settings)
     else:
         name, peer = arguments.peer, peer_named(arguments.peer, settings)
     echo(peer, settings.node.ae_title)
@@ -177,7 +177,7 @@ def run_echo(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _itself(settings: Settings) -> Peer:
+def itself(settings: Settings) -> Peer:
     """Describe the node as a peer of itself; over TLS it shows its own certificate."""
     from dicom_node.settings.sections import Peer
     from dicom_node.settings.tls_sections import RequestorTls

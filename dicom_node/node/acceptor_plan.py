@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.access import Binding, Bindings, plain_name
 from dicom_node.receive.admission import ReceiverOptions
+from dicom_node.settings.self_test import TEST_TITLE
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -30,7 +31,8 @@ def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
     tls = None if node.tls is None else node.tls.files
     if tls is not None and any(peer.certificate_names for peer in peers):
         tls = replace(tls, asks_certificate=True)
-    calling.add(node.ae_title)  # `lumbar-node echo` asks whether this node answers
+    # By these `lumbar-node echo` and `lumbar-node test` ask.
+    calling |= {node.ae_title, TEST_TITLE}
     return AcceptorPlan(
         name=f"{acceptor_name(index)}-{start}",
         index=index,
@@ -56,7 +58,8 @@ def bindings(settings: Settings) -> Bindings:
     """Return where the AE titles of peers are bound to.
 
     Our own title, by which `echo` and `status` ask, is that of no machine but this one
-    as soon as any title is bound: it would else be a way in for everyone.
+    as soon as any title is bound: it would else be a way in for everyone. That of
+    `lumbar-node test` always is.
     """
     ways: dict[str, list[Binding]] = defaultdict(list)
     for peer in settings.peers.values():
@@ -71,4 +74,5 @@ def bindings(settings: Settings) -> Bindings:
         )
     if ways:
         ways[settings.node.ae_title].append(Binding(is_here=True))
+    ways[TEST_TITLE] = [Binding(is_here=True)]
     return {title: tuple(found) for title, found in ways.items()}

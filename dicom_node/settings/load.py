@@ -14,6 +14,7 @@ from dicom_node.settings.explain import explain
 from dicom_node.settings.files import obstacles, with_files_beside
 from dicom_node.settings.key_lines import MarkedYaml, Problem, parse
 from dicom_node.settings.sections import Route, Settings
+from dicom_node.settings.self_test import TEST_PEER, TEST_TITLE
 
 _ANALYSIS = Route.model_fields["analysis"].default
 
@@ -52,6 +53,7 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
     if settings is not None:
         problems.extend(_shared_port(settings, document))
         problems.extend(_names_without_tls(settings, document))
+        problems.extend(_names_of_the_test(settings, document))
     folder = _spool_folder(document, path)
     if folder is not None and (obstacle := _cannot_hold_spool(folder)):
         at = ("spool", "folder")
@@ -128,6 +130,18 @@ def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
         at = ("ops", "port")
         text = f"{settings.ops.port} is also node.port"
         yield Problem(line=document.line(at), path=at, text=text)
+
+
+def _names_of_the_test(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    for name, peer in settings.peers.items():
+        at: tuple[str | int, ...] = ("peers", name)
+        if name == TEST_PEER:
+            text = f"{TEST_PEER} is the name of the node's own test"
+            yield Problem(line=document.line(at), path=at, text=text)
+        if peer.ae_title == TEST_TITLE:
+            at = (*at, "ae_title")
+            text = f"{TEST_TITLE} is the title of the node's own test"
+            yield Problem(line=document.line(at), path=at, text=text)
 
 
 def _names_without_tls(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:

@@ -49,6 +49,11 @@ class Node(Section):
     acceptors: Annotated[int, Field(ge=1, le=16)] = Field(
         default=2, description="Processes that share the port."
     )
+    test_port: Port = Field(
+        default=11119,
+        description="On loopback, where `lumbar-node test` takes the results of its "
+        "test; opened by that command alone.",
+    )
     association_timeout_s: Seconds = Field(
         default=30.0,
         description="A client that connects must open its association within "

@@ -18,6 +18,7 @@ from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job, Reason
 from dicom_node.settings.sections import Settings
+from dicom_node.settings.self_test import receivers
 from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.report_json import measured_report, unsuitable_report
 from dicom_node.work.result_files import replace_folder, write_results
@@ -76,7 +77,7 @@ class ResultEncoder:
         self._publish(job, objects, report, analysed.result)
         return Outcome(
             verdict=Verdict.DONE,
-            deliver_to=tuple(route_of(job, self._settings).deliver_to),
+            deliver_to=self._receivers(job),
             result_id=identity,
         )
 
@@ -129,9 +130,13 @@ class ResultEncoder:
         self._publish(job, [note], report, None)
         return replace(
             rejected,
-            deliver_to=tuple(route_of(job, self._settings).deliver_to),
+            deliver_to=self._receivers(job),
             result_id=identity,
         )
+
+    def _receivers(self, job: Job) -> tuple[str, ...]:
+        configured = route_of(job, self._settings).deliver_to
+        return receivers(job.series.calling_ae, configured)
 
     def _publish(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
@@ -25,6 +26,7 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Job
 from dicom_node.settings.sections import Settings
+from dicom_node.settings.self_test import TEST_PEER, receiver_of
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.compute_device import missed_device
 
@@ -140,28 +142,33 @@ class JobSteps:
             from dicom_node.peers import send as _send  # noqa: F401
             from dicom_node.work.deliver import deliver
 
-        if peer not in self._settings.peers:
+        receiver = receiver_of(peer, self._settings)
+        if receiver is None:
             text = f"no peer is named {peer} any more"
             return DeliveryOutcome(
                 verdict=Verdict.FAILED, code="peer-unknown", text=text
             )
         try:
-            return deliver(
+            outcome = deliver(
                 self._layout.job_outbox(job.id),
                 peer,
-                self._settings.peers[peer],
+                receiver,
                 calling_ae=self._settings.node.ae_title,
                 stored=stored,
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
-            outcome = _ended_by(error, job.id)
-            is_passing = outcome.verdict is Verdict.AGAIN
-            return DeliveryOutcome(
+            ended = _ended_by(error, job.id)
+            is_passing = ended.verdict is Verdict.AGAIN
+            outcome = DeliveryOutcome(
                 verdict=Verdict.AGAIN if is_passing else Verdict.FAILED,
-                code=outcome.code,
-                text=outcome.text,
+                code=ended.code,
+                text=ended.text,
                 stored=tuple(stored),
             )
+        if peer == TEST_PEER and outcome.verdict is Verdict.AGAIN:
+            # The command that asked has gone, and does not come back.
+            return replace(outcome, verdict=Verdict.FAILED)
+        return outcome
 
     def _analyse(self, job: Job) -> Analysed:
         from dicom_node.work.analyse import analyse_job

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from dicom_node.node.acceptor_plan import acceptor_plan
 from dicom_node.receive.access import (
     AccessRefusal,
     Binding,
@@ -16,6 +18,8 @@ from dicom_node.receive.access import (
     names_in,
     plain_name,
 )
+from dicom_node.settings.load import load
+from dicom_node.settings.self_test import TEST_TITLE
 
 OWN = "10.1.2.9"
 
@@ -33,6 +37,17 @@ def bound(
 def refused(binding: Binding, address: str, *names: str) -> AccessRefusal | None:
     caller = Caller(address=address, own_address=OWN, names=frozenset(names))
     return access_refusal("PACS", caller, {"PACS": (binding,)})
+
+
+def test_the_title_of_the_nodes_own_test_is_believed_from_this_machine_alone(
+    root: Path,
+) -> None:
+    settings = load(root / "config" / "node.yaml", analyses=["lumbar-mri"])
+    plan = acceptor_plan(settings, 0, 1)
+    for address, why in ((OWN, None), ("10.1.2.3", AccessRefusal.HOST)):
+        caller = Caller(address=address, own_address=OWN)
+        assert access_refusal(TEST_TITLE, caller, plan.options.bindings) is why
+    assert TEST_TITLE in (plan.options.calling_aes or ())
 
 
 def test_a_title_that_is_not_bound_is_free() -> None:

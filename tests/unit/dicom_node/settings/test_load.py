@@ -115,6 +115,11 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "characters, no backslash); put it in quotes",
         ),
         ("host: 10.0.0.5, ", "", "3 peers.pacs.host: is missing"),
+        (
+            "ae_title: PACS",
+            "ae_title: LUMBAR_TEST",
+            "3 peers.pacs.ae_title: LUMBAR_TEST is the title of the node's own test",
+        ),
         ("folder: spool", "keep_days: 0", "4 spool.folder: is missing"),
         (
             "deliver_to: [pacs]",
