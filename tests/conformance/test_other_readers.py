@@ -25,6 +25,7 @@ from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode.result_context import EncodeRequest
 from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import REQUEST
+from tests.support.peers import WITHIN_S
 from tests.support.phantom_result import phantom_result
 from tests.support.result_files import GEOMETRIES, write_source
 
@@ -65,7 +66,7 @@ def dcmqi(program: str, *options: str | Path) -> None:
     """Run one of dcmqi's programs, which must succeed."""
     path = Path(sys.executable).with_name(program)
     run = subprocess.run(
-        [path, *options], capture_output=True, text=True, timeout=60, check=False
+        [path, *options], capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -264,7 +265,7 @@ def dcmjs(root: Path, *arguments: Path) -> Any:
         [node, SCRIPT, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         env={**os.environ, "NODE_PATH": str(installed[0])},
         check=False,
     )

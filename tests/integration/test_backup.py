@@ -52,8 +52,6 @@ def node(
         analysis=NAME,
         environment={**environment, "PHANTOM_HELD": str(held)},
     )
-    for peer in node.settings["peers"].values():
-        peer["timeout_s"] = 30
     with node:
         yield node
 

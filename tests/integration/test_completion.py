@@ -49,7 +49,7 @@ def test_an_aborted_transfer_is_waited_for_and_the_count_of_an_old_study_is_beli
             environment=make_installed(tmp_path / "site"),
         )
         node.settings["peers"]["pacs"]["answers_c_find"] = True
-        node.settings["series"] = {"quiet_s": 0.5, "max_wait_s": 3}
+        node.settings["series"] = {"quiet_s": 0.5, "max_wait_s": 6}
         with node:
             send(series[:half], node.port, release=False)
             wait_until(partial(has_settled, node, 1), what="job 1")

@@ -22,7 +22,7 @@ from tests.support import phantom_plugin, variants
 from tests.support.encoded import named
 from tests.support.node_process import Node, settings_for
 from tests.support.orthanc import Orthanc
-from tests.support.peers import HOST, dcmsend, free_port, wait_until
+from tests.support.peers import HOST, WITHIN_S, dcmsend, free_port, wait_until
 from tests.support.variants import Series, fresh, saying
 
 pytestmark = pytest.mark.peer
@@ -51,15 +51,23 @@ ROUTES = [
     route("got-again", "CSPINE", analyse_earlier=True),
     route("moved-again", "SSPINE", analyse_earlier=True, retrieve="c-move"),
     route("silent", "PELVIS", peer="silent", wait_s=2),
+    route("held", "HIP", peer="held"),
 ]
 
 
 @dataclass
 class Site:
-    """An archive that routes nothing, and a node that asks it."""
+    """An archive that routes nothing, and a node that asks it.
+
+    Parameters
+    ----------
+    held
+        Where the node asks an archive that answers as a test decides.
+    """
 
     orthanc: Orthanc
     node: Node
+    held: socket.socket
 
     def archive(self, series: Series) -> None:
         """Store a series in the archive alone."""
@@ -71,7 +79,15 @@ class Site:
         The log tells how jobs ended; a command that lists them takes seconds.
         """
         for series in many.values():
-            _send(series, self.node.port, "TESTPACS", "LUMBAR_AI")
+            self.send(series)
+        return self.reports(many)
+
+    def send(self, series: Series) -> None:
+        """Send a series to the node."""
+        _send(series, self.node.port, "TESTPACS", "LUMBAR_AI")
+
+    def reports(self, many: Mapping[str, Series]) -> dict[str, dict[str, Any]]:
+        """Return the reports of series that were sent, once all are delivered."""
         uids = {name: str(series[0].SeriesInstanceUID) for name, series in many.items()}
         rows: dict[str, dict[str, Any]] = {}
 
@@ -110,17 +126,21 @@ def _send(series: Series, port: int, calling: str, called: str) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     node_port, dicom_port = free_port(), free_port()
-    with socket.create_server((HOST, 0)) as silent:  # accepts, and never answers
+    with (
+        socket.create_server((HOST, 0)) as silent,  # accepts, and never answers
+        socket.create_server((HOST, 0)) as held,
+    ):
+        held.settimeout(WITHIN_S)
         settings = settings_for(
             folder,
             node_port=node_port,
             peers={
                 "pacs": ("TESTPACS", dicom_port),
                 "silent": ("SILENT", silent.getsockname()[1]),
+                "held": ("HELD", held.getsockname()[1]),
             },
         )
         settings["routes"] = ROUTES
-        settings["peers"]["pacs"]["timeout_s"] = 30
         node = Node(
             folder=folder,
             settings=settings,
@@ -134,7 +154,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             routes_nothing=True,
         )
         with node, orthanc:
-            yield Site(orthanc=orthanc, node=node)
+            yield Site(orthanc=orthanc, node=node, held=held)
 
 
 def shrunk(instance: Dataset) -> None:
@@ -356,8 +376,8 @@ def test_an_archive_that_never_answers_does_not_hold_up_the_result(
 def test_a_worker_that_is_killed_while_it_asks_asks_again(
     site: Site, rounds: Rounds
 ) -> None:
-    study = saying(StudyInstanceUID=generate_uid())
-    series = fresh(rounds.second["never answers"], study)
+    said = saying(StudyInstanceUID=generate_uid(), BodyPartExamined="HIP")
+    series = fresh(rounds.second["never answers"], said)
     uid = str(series[0].SeriesInstanceUID)
 
     def begun() -> int:
@@ -366,10 +386,13 @@ def test_a_worker_that_is_killed_while_it_asks_asks_again(
             for row in site.node.events()
         )
 
-    _send(series, site.node.port, "TESTPACS", "LUMBAR_AI")
-    wait_until(lambda: begun() == 1, what="the job begins")
+    site.send(series)
+    asked, _ = site.held.accept()
     for worker in site.node.workers():
         worker.send_signal(signal.SIGKILL)
-    told = site.examine({"killed": series})["killed"]["follow_up"]
+    again, _ = site.held.accept()
+    for connection in (asked, again):
+        connection.close()
+    told = site.reports({"killed": series})["killed"]["follow_up"]
     assert told["status"] == "unavailable"
     assert begun() == 2

@@ -14,7 +14,8 @@ import pytest
 from pydicom import Dataset
 
 from dicom_node.jobs.dead_worker import MAX_LOSSES
-from tests.support import phantom_plugin, regrid, variants
+from tests.support import phantom_plugin, variants
+from tests.support.frozen import freeze
 from tests.support.node_process import Node, node_for
 from tests.support.peers import WITHIN_S, Archive, send, wait_until
 from tests.support.variants import Series, fresh
@@ -31,12 +32,6 @@ def bundled(demo_series: Path) -> Series:
 
 
 @pytest.fixture
-def series(bundled: Series) -> Series:
-    """Return a real series, whose analysis takes a second or more."""
-    return fresh(regrid.blocks(bundled[1:8], rows=2, columns=2))
-
-
-@pytest.fixture
 def little(bundled: Series) -> Series:
     """Return a series for the toy analysis, which takes no time."""
     return variants.small(bundled)
@@ -46,13 +41,6 @@ def little(bundled: Series) -> Series:
 def archive() -> Iterator[Archive]:
     with Archive() as archive:
         yield archive
-
-
-@pytest.fixture
-def node(tmp_path: Path, archive: Archive) -> Iterator[Node]:
-    node = node_for(tmp_path, archive)
-    with node:
-        yield node
 
 
 @pytest.fixture(scope="module")
@@ -146,15 +134,18 @@ def assert_stops_in_time(node: Node) -> None:
 
 
 def test_the_worker_dies_during_the_analysis(
-    node: Node, archive: Archive, series: Series
+    quick_node: Node, archive: Archive, little: Series, held: Path
 ) -> None:
-    send(series, node.port)
-    wait_begun(node, series)
-    for worker in node.workers():
+    held.touch()
+    send(little, quick_node.port)
+    wait_begun(quick_node, little)
+    for worker in quick_node.workers():
         worker.send_signal(signal.SIGKILL)
-    assert_results_arrived_once(node, archive, series)
-    assert len(events_of(node, "job_started", series)) == 2
-    assert node.process.poll() is None
+    wait_begun(quick_node, little, times=2)
+    held.unlink()
+    assert_results_arrived_once(quick_node, archive, little)
+    assert len(events_of(quick_node, "job_started", little)) == 2
+    assert quick_node.process.poll() is None
 
 
 def test_the_node_dies_with_a_series_at_every_stage(
@@ -180,9 +171,8 @@ def test_the_node_dies_with_a_series_at_every_stage(
     for series in (delivered, analysed, whole):
         assert_results_arrived_once(quick_node, archive, series)
     # Whole, or in two revisions when the first half was called complete meanwhile.
-    jobs = jobs_of(quick_node, half, settled=1)
-    latest = max(jobs, key=lambda job: int(job["instances"]))
-    assert (latest["instances"], latest["state"]) == (len(half), "done")
+    uid = str(half[0].SeriesInstanceUID)
+    assert quick_node.settled_whole(uid, len(half))["state"] == "done"
 
 
 def kill_supervisor(node: Node) -> None:
@@ -190,7 +180,7 @@ def kill_supervisor(node: Node) -> None:
     started = {row["pid"] for row in node.events() if row["event"] == "process_started"}
     for process in node.processes():
         if process.pid in started:
-            process.suspend()
+            freeze(process.pid)
     node.process.kill()
     node.process.wait(WITHIN_S)
     wait_until(lambda: node.processes_left() == [], what="no process is left")

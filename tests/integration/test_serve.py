@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.support import variants
+from tests.support.frozen import freeze
 from tests.support.node_process import Node, node_for
 from tests.support.peers import HOST, WITHIN_S, Archive, echo, send, wait_until
 from tests.support.phantom_plugin import NAME, make_installed
@@ -85,15 +86,16 @@ def test_a_second_node_on_the_same_spool_does_not_start(
 
 def test_a_second_sigterm_ends_the_node_at_once_with_its_processes(node: Node) -> None:
     left, told = node.processes(), len(node.events())
-    # Suspended, it cannot drain, so the first signal alone would take 9 s.
-    psutil.Process(pid_of(node, "worker-0")).suspend()
+    # Suspended, it cannot drain, so the first signal alone would end it in 9 s, well.
+    freeze(pid_of(node, "worker-0"))
     node.process.send_signal(signal.SIGTERM)
     wait_until(
         lambda: any(row["event"] == "node_stopping" for row in node.events()[told:]),
         what="the node stops",
     )
     node.process.send_signal(signal.SIGTERM)
-    assert node.process.wait(7) == FAILED
+    assert node.process.wait(WITHIN_S) == FAILED
+    assert "node_stopped" not in {row["event"] for row in node.events()[told:]}
     gone, alive = psutil.wait_procs(left, timeout=WITHIN_S)
     assert (len(gone), alive) == (len(left), [])
 
@@ -113,10 +115,9 @@ def test_every_child_that_dies_is_replaced_and_nothing_is_lost(
     )
     wait_until(lambda: echo(node.port), what="C-ECHO is answered")
     send(series[half:], node.port)
-    rows = node.settled_jobs_of(str(series[0].SeriesInstanceUID))
     # Whole, or in two revisions when the first half was called complete meanwhile.
-    latest = max(rows, key=lambda row: row["instances"])
-    assert (latest["instances"], latest["state"]) == (len(series), "done")
+    uid = str(series[0].SeriesInstanceUID)
+    assert node.settled_whole(uid, len(series))["state"] == "done"
 
 
 def test_a_node_that_loses_its_supervisor_leaves_no_process_behind(node: Node) -> None:

@@ -26,6 +26,7 @@ from tests.support.peers import (
     HOST,
     WITHIN_S,
     Archive,
+    connected,
     free_port,
     listens,
     run_dcmtk,
@@ -55,7 +56,7 @@ class Site:
         context.check_hostname = False
         context.load_cert_chain(who.certificate, who.key)
         with (
-            socket.create_connection((HOST, self.node.port), timeout=20) as plain,
+            connected(self.node.port) as plain,
             context.wrap_socket(plain) as connection,
         ):
             yield connection
@@ -154,12 +155,14 @@ def test_who_speaks_plainly_or_has_a_strangers_certificate_is_not_served(
     assert not site.dcmtk("echoscu", who=None)
     assert not site.dcmtk("echoscu", who=site.stranger)
     assert site.dcmtk("echoscu", who=site.trusted)
-    told = [
-        row["reason"]
-        for row in site.node.events()
-        if row["event"] == "protocol_violated"
-    ]
-    assert any(reason.startswith("TLS: ") for reason in told)
+
+    def is_told() -> bool:
+        return any(
+            row["event"] == "protocol_violated" and row["reason"].startswith("TLS: ")
+            for row in site.node.events()
+        )
+
+    wait_until(is_told, what="the log tells of it")
 
 
 def test_the_node_is_ready_over_tls_and_not_for_whom_nobody_vouches(
@@ -167,21 +170,21 @@ def test_the_node_is_ready_over_tls_and_not_for_whom_nobody_vouches(
 ) -> None:
     plan = ops_plan(load(site.node.config, analyses=[phantom_plugin.NAME]))
     assert plan.node_tls is not None
-    assert 0 < echo(plan, 20) < 20
+    assert 0 < echo(plan, WITHIN_S) < WITHIN_S
     nobody = replace(
         plan.node_tls, certificate=site.stranger.certificate, key=site.stranger.key
     )
     with pytest.raises(OSError, match=r"."):
-        echo(replace(plan, node_tls=nobody), 20)
+        echo(replace(plan, node_tls=nobody), WITHIN_S)
     with pytest.raises(OSError, match=r"."):
-        echo(replace(plan, node_tls=None), 20)
+        echo(replace(plan, node_tls=None), WITHIN_S)
 
 
 def test_silent_clients_keep_nobody_waiting(site: Site) -> None:
     """pynetdicom's acceptor shakes hands where it accepts: one such client stops it."""
     with contextlib.ExitStack() as held:
         for _ in range(4):
-            held.enter_context(socket.create_connection((HOST, site.node.port), 5))
+            held.enter_context(connected(site.node.port))
         assert site.dcmtk("echoscu", who=site.trusted)
 
 
@@ -192,7 +195,7 @@ def test_whoever_comes_by_and_goes_disturbs_no_association(site: Site) -> None:
         held.sendall(associate_request())
         assert read_pdu(held)[:1] == b"\x02"
         for _ in range(40):
-            with socket.create_connection((HOST, site.node.port), 5) as passing:
+            with connected(site.node.port) as passing:
                 reset_at_close = struct.pack("ii", 1, 0)
                 passing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_at_close)
         for said in (
@@ -201,7 +204,7 @@ def test_whoever_comes_by_and_goes_disturbs_no_association(site: Site) -> None:
             b"\x16\x03\x01\x02\x00",
             b"\0" * 99,
         ):
-            client = socket.create_connection((HOST, site.node.port), 5)
+            client = connected(site.node.port)
             others.enter_context(client).sendall(said)
         assert site.dcmtk("echoscu", who=site.trusted)
         held.sendall(struct.pack(">BxI", 5, 4) + bytes(4))
@@ -240,7 +243,7 @@ def _is_served(context: ssl.SSLContext, site: Site, who: Identity) -> bool:
         contextlib.suppress(ssl.SSLError),
     ):
         accepted = threads.submit(context.wrap_socket, ours, server_side=True)
-        with peer.wrap_socket(theirs) as other, accepted.result(10) as connection:
+        with peer.wrap_socket(theirs) as other, accepted.result(WITHIN_S) as connection:
             connection.sendall(b"x")
             return other.recv(1) == b"x"
     return False

@@ -19,15 +19,15 @@ from dicom_node.receive.events import InstanceStored, SpoolEvent
 from dicom_node.receive.receiver import open_listener
 from dicom_node.records import StoredInstance
 from dicom_node.spool_layout import SpoolLayout
-from tests.support.peers import HOST, echo, wait_until
+from tests.support.peers import HOST, WITHIN_S, echo, wait_until
 
 OPTIONS = ReceiverOptions(
     called_ae="LUMBAR_AI",
     calling_aes=frozenset({"PACS"}),
     max_associations=8,
     title_limit=8,
-    association_timeout_s=5.0,
-    idle_timeout_s=20.0,
+    association_timeout_s=WITHIN_S,
+    idle_timeout_s=WITHIN_S,
 )
 
 ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
@@ -73,6 +73,15 @@ class Acceptors:
     def files(self) -> list[Path]:
         """Return every instance that lies in the inbox."""
         return sorted(self.layout.inbox.glob("*/*.dcm"))
+
+    def stored_as(self, sop_uid: str) -> Sequence[StoredInstance]:
+        """Return what was told of an instance, once it was."""
+
+        def found() -> Sequence[StoredInstance]:
+            return [one for one in self.stored if one.sop_instance_uid == sop_uid]
+
+        wait_until(lambda: bool(found()), what="the instance is told of")
+        return found()
 
     def wait_for(self, count: int) -> None:
         """Return once so many instances were told of."""

@@ -39,7 +39,7 @@ def settings_for(
     peers: dict[str, tuple[str, int]],
     analysis: str = "lumbar-mri",
 ) -> dict[str, Any]:
-    """Return settings with short waits.
+    """Return settings with short waits, but for the answers of peers.
 
     Parameters
     ----------
@@ -59,7 +59,8 @@ def settings_for(
                 "ae_title": title,
                 "host": "127.0.0.1",
                 "port": port,
-                "timeout_s": 5,
+                # A result that is sent twice because its peer was slow is another test.
+                "timeout_s": WITHIN_S,
             }
             for name, (title, port) in peers.items()
         },
@@ -286,6 +287,23 @@ class Node:
         what = f"{count} jobs of the series settle"
         wait_until(are_settled, what=what, every_s=0.5)
         return rows
+
+    def settled_whole(self, uid: str, instances: int) -> dict[str, Any]:
+        """Return the job of a series that has so many instances, once it is settled.
+
+        Another one may come before, of what had arrived when the sender paused: on a
+        slow machine a pause is soon long.
+        """
+        found: list[dict[str, Any]] = []
+
+        def is_settled() -> bool:
+            rows = [row for row in self.jobs() if row["series_uid"] == uid]
+            found[:] = [row for row in rows if row["instances"] == instances]
+            return bool(found) and SETTLED.issuperset(row["state"] for row in rows)
+
+        what = f"a job of {instances} instances settles"
+        wait_until(is_settled, what=what, every_s=0.5)
+        return found[0]
 
     def hasten_giving_up(self, uid: str) -> None:
         """Count deaths of the worker in a series: all but the first and the last.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,12 +63,30 @@ DCMTK_ENVIRONMENT = {
 }
 
 
+_FIRST_PORT, _PORTS_EACH, _MOST_PROCESSES = 16384, 1024, 16
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """Yield the ports that no other process of the suite tries, again and again.
+
+    They lie below those that Linux gives to whoever connects: a connection of another
+    test would take one of these before who is to listen there has started.
+    """
+    name = os.environ.get("PYTEST_XDIST_WORKER", f"gw{_MOST_PROCESSES - 1}")
+    slot = int(name.removeprefix("gw")) % _MOST_PROCESSES
+    offset = os.getpid() % _PORTS_EACH  # of another suite on the same machine
+    first = _FIRST_PORT + slot * _PORTS_EACH
+    return cycle(first + (offset + n) % _PORTS_EACH for n in range(_PORTS_EACH))
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that nobody is given by chance."""
+    for port in _own_ports():
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise AssertionError
 
 
 def listens(port: int) -> bool:
@@ -75,6 +96,11 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def connected(port: int) -> socket.socket:
+    """Return a connection on which nobody waits for ever."""
+    return socket.create_connection((HOST, port), WITHIN_S)
 
 
 def wait_until(
@@ -245,14 +271,14 @@ def send(
     calling: str = "PACS",
     called: str = "LUMBAR_AI",
     release: bool = True,
-    answer_within_s: float | None = None,
+    answer_within_s: float = WITHIN_S,
 ) -> list[int | None]:
     """Send by one association and return the status of each; None without answer.
 
     Parameters
     ----------
     answer_within_s
-        Then the sender aborts; None for the times of pynetdicom, some 30 s.
+        Then the sender aborts.
 
     Raises
     ------
@@ -261,8 +287,7 @@ def send(
     """
     ready = list(datasets)
     ae = AE(ae_title=calling)
-    if answer_within_s is not None:
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = answer_within_s
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = answer_within_s
     for sop_class, syntax in {
         (str(found.SOPClassUID), str(found.file_meta.TransferSyntaxUID))
         for found in ready
@@ -286,7 +311,11 @@ def read_series(folder: Path) -> list[Dataset]:
 
 
 def echo(
-    port: int, *, calling: str = "PACS", called: str = "LUMBAR_AI", within_s: float = 20
+    port: int,
+    *,
+    calling: str = "PACS",
+    called: str = "LUMBAR_AI",
+    within_s: float = WITHIN_S,
 ) -> bool:
     """Return whether a C-ECHO is answered with success."""
     # pynetdicom forgets its socket when the connection is refused.

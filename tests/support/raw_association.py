@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
-from tests.support.peers import HOST, VERIFICATION
+from tests.support.peers import HOST, VERIFICATION, WITHIN_S, connected
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -36,7 +36,8 @@ def opened(
             sockets.append(wrapped.socket)
 
     ae = AE(ae_title=calling)
-    ae.dimse_timeout = 20  # a shared disk may take seconds for one fsync
+    # A shared disk may take seconds for one fsync.
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = WITHIN_S
     ae.add_requested_context(sop_class, "1.2.840.10008.1.2.1")
     association = ae.associate(
         HOST, port, ae_title=called, evt_handlers=[(evt.EVT_CONN_OPEN, remember)]
@@ -59,7 +60,7 @@ def store_raw(
     syntax: str = EXPLICIT_LITTLE,
 ) -> int:
     """Send bytes as the dataset of one C-STORE and return the status."""
-    with socket.create_connection((HOST, port), timeout=20) as connection:
+    with connected(port) as connection:
         connection.sendall(associate_request(sop_class=sop_class, syntax=syntax))
         read_pdu(connection)
         connection.sendall(store_pdus(content, sop_uid, sop_class=sop_class))
@@ -72,6 +73,7 @@ def store_raw(
 def associate_request(
     calling: bytes = b"PACS".ljust(16),
     *,
+    called: bytes = b"LUMBAR_AI".ljust(16),
     sop_class: str = MR,
     syntax: str = EXPLICIT_LITTLE,
 ) -> bytes:
@@ -82,7 +84,7 @@ def associate_request(
 
     context = b"\x01\0\0\0" + item(0x30, sop_class.encode())
     context += item(0x40, syntax.encode())
-    body = struct.pack(">Hxx", 1) + b"LUMBAR_AI".ljust(16) + calling + bytes(32)
+    body = struct.pack(">Hxx", 1) + called + calling + bytes(32)
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context)
     body += item(0x50, item(0x51, struct.pack(">I", 16384)))
     return struct.pack(">BxI", 1, len(body)) + body

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from dicom_node.node.children import Child
+from tests.support.peers import WITHIN_S
 
 
 def answers(pipe: Connection) -> None:
@@ -81,7 +82,7 @@ def test_a_child_that_sends_nonsense_is_heard_until_then_and_ended(
     child = Child("worker-0", f"{__name__}:sends", lambda _start: (what,))
     child.start()
     heard: list[str] = []
-    end_s = time.monotonic() + 20
+    end_s = time.monotonic() + WITHIN_S
     while child.is_alive and time.monotonic() < end_s:
         time.sleep(0.01)
         heard.extend(child.messages(str))

@@ -29,7 +29,7 @@ from dicom_node.ops.exposition import exposition
 from dicom_node.ops.probe import Probe, Trouble
 from dicom_node.ops.self_echo import echo
 from tests.support.ops_plan import plan_for
-from tests.support.peers import HOST, wait_until
+from tests.support.peers import HOST, WITHIN_S, wait_until
 
 
 def test_the_process_loads_nothing_large() -> None:
@@ -56,7 +56,7 @@ def answering(*answers: bytes) -> Iterator[int]:
                 for one in answers:
                     connection.recv(65536)
                     connection.sendall(one)
-                over.wait(10)
+                over.wait(WITHIN_S)
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -68,24 +68,28 @@ def answering(*answers: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "what"),
+    ("answers", "what", "within_s"),
     [
-        ((), "timed out"),
-        ((b"\x02\0\0\0\0\0",), "timed out"),
-        ((b"\x03\0\0\0\0\4\0\1\1\7",), "type 0x03"),
-        ((b"HTTP/1.1 400\r\n",), "PDU type 0x48"),
-        ((b"\x02\0\0\0\0\0", b"\x04\0\0\0\0\0"), "C-ECHO was answered"),
+        ((), "timed out", 0.3),
+        ((b"\x02\0\0\0\0\0",), "timed out", 0.3),
+        ((b"\x03\0\0\0\0\4\0\1\1\7",), "type 0x03", WITHIN_S),
+        ((b"HTTP/1.1 400\r\n",), "PDU type 0x48", WITHIN_S),
+        (
+            (b"\x02\0\0\0\0\0", b"\x04\0\0\0\0\0"),
+            "C-ECHO was answered",
+            WITHIN_S,
+        ),
     ],
     ids=["silent", "silent-later", "rejects", "rubbish", "no-status"],
 )
 def test_an_acceptor_that_does_not_answer_is_told(
-    answers: tuple[bytes, ...], what: str
+    answers: tuple[bytes, ...], what: str, within_s: float
 ) -> None:
     with (
         answering(*answers) as port,
         pytest.raises(OSError, match=what),
     ):
-        echo(plan_for(node_port=port), 0.3)
+        echo(plan_for(node_port=port), within_s)
 
 
 def test_a_question_that_hangs_is_asked_once_and_waited_for_briefly() -> None:
@@ -94,7 +98,7 @@ def test_a_question_that_hangs_is_asked_once_and_waited_for_briefly() -> None:
 
     def hang() -> int:
         asked.append(1)
-        over.wait(10)
+        over.wait(WITHIN_S)
         return 1
 
     async def ask() -> list[int | Trouble]:
@@ -265,14 +269,14 @@ def test_a_process_that_speaks_is_ended_and_one_that_is_frozen_is_waited_for_by_
     monkeypatch.setattr(ops.child, "_entry", f"{__name__}:frozen_and_talking")
     ops.child.start()
     assert ops.child.pipe is not None
-    assert ops.child.pipe.poll(30)
+    assert ops.child.pipe.poll(WITHIN_S)
     ops.child.tend(time.monotonic())
     longest_s = 0.0
     for _ in range(2000):
         started_s = time.monotonic()
         ops.child.send(b"x" * 60_000)
         longest_s = max(longest_s, time.monotonic() - started_s)
-    assert longest_s < 0.5
+    assert longest_s < WITHIN_S / 2  # the process sleeps on for longer
     ops.turn(time.monotonic())
     wait_until(lambda: not ops.child.is_alive, what="it is killed")
     ops.turn(time.monotonic())
@@ -281,4 +285,4 @@ def test_a_process_that_speaks_is_ended_and_one_that_is_frozen_is_waited_for_by_
 
 def frozen_and_talking(pipe: object, _plan: object) -> None:
     pipe.send("a word")  # type: ignore[attr-defined]
-    time.sleep(60)
+    time.sleep(WITHIN_S)

@@ -11,7 +11,7 @@ from dicom_node.errors import PeerUnreachableError
 from dicom_node.series.arriving_series import SeriesCount, SeriesKey
 from dicom_node.series.assembler import CountQuestion
 from dicom_node.series.count_confirmation import CountConfirmer
-from tests.support.peers import wait_until
+from tests.support.peers import WITHIN_S, wait_until
 
 SEVEN = SeriesCount(instances=7)
 _DOWN = PeerUnreachableError("pacs", host="h", port=1, why="refused")
@@ -31,7 +31,7 @@ class Peer:
     def count(self, question: CountQuestion) -> SeriesCount | None:
         self.asked += 1
         if question.key.series_uid == "slow":
-            self.may_answer.wait(10)
+            self.may_answer.wait(WITHIN_S)
         if question.key.series_uid == "down":
             raise _DOWN
         return SEVEN
@@ -53,7 +53,7 @@ def _answers(confirmer: CountConfirmer, count: int) -> dict[str, SeriesCount | N
         )
         return len(found) >= count
 
-    wait_until(has_all, within_s=5)
+    wait_until(has_all)
     return found
 
 
@@ -71,7 +71,7 @@ def test_one_question_about_a_series_is_out_at_a_time(peer: Peer) -> None:
     confirmer = CountConfirmer(peer.count)
     for _ in range(5):
         confirmer.ask(_question("slow"))
-    wait_until(lambda: peer.asked == 1, within_s=5)
+    wait_until(lambda: peer.asked == 1)
     peer.may_answer.set()
     _answers(confirmer, 1)
     confirmer.ask(_question("slow"))

@@ -21,6 +21,7 @@ from dicom_node.settings.sections import Settings
 from dicom_node.work.job_steps import JobSteps
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
+from tests.support.peers import WITHIN_S
 from tests.support.phantom_plugin import PhantomMri
 from tests.support.spine_phantom import SAGITTAL, phantom_spine
 from tests.support.toy_worker import toy_job
@@ -49,7 +50,7 @@ class SlowToLoad(Registry):
     def prepared(self, name: str, *, threads: int, device: str) -> tuple[Analysis, str]:
         self.events.append("loading")
         self.loading.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(WITHIN_S)
         self.events.append("loaded")
         raise AnalysisUnavailableError(name, why="a toy")
 
@@ -63,7 +64,7 @@ def test_an_analysis_waits_until_what_it_needs_is_loaded(tmp_path: Path) -> None
     steps = JobSteps(_settings(tmp_path), registry)
     with ThreadPoolExecutor() as threads:
         warming = threads.submit(steps.warm)
-        assert registry.loading.wait(60)
+        assert registry.loading.wait(WITHIN_S)
         analysing = threads.submit(steps.analyse, toy_job("one"))
         delivering = threads.submit(steps.deliver, toy_job("two"), "pacs", ())
         assert not analysing.done()
@@ -137,7 +138,7 @@ def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=WITHIN_S,
     )
     assert done.stdout.splitlines()[-1] == "done []"
 
