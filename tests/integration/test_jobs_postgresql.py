@@ -68,7 +68,7 @@ def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(
 def test_a_job_survives_kill_9_and_a_peer_that_is_down(
     url: str, tmp_path: Path
 ) -> None:
-    toy = Toy(tmp_path, url=url)
+    toy = Toy(tmp_path, url=url, is_hasty=True)
     try:
         toy.has("slow-one")
         toy.has("down-beta-one")

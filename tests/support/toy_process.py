@@ -6,7 +6,7 @@ import sys
 from multiprocessing.connection import Connection
 
 
-def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
+def run_toy(pipe: Connection, folder: str, url: str, slot: int, hasty: bool) -> None:
     """Run in the worker of a slot, untraced: it is killed, and tells no coverage."""
     coverage = sys.modules.get("coverage")
     current = None if coverage is None else coverage.Coverage.current()
@@ -14,4 +14,4 @@ def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
         current.stop()
     from tests.support.toy_work import run_toy as run
 
-    run(pipe, folder, url, slot)
+    run(pipe, folder, url, slot, hasty)

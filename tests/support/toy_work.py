@@ -40,7 +40,8 @@ from dicom_node.work.worker_messages import Reports
 
 PEERS = ("alpha", "beta")
 PAUSE_S = 0.2
-TROUBLE_PAUSES_S = (0.2, 0.2, 0.2, 1.5, 1.5)
+LONG_S = 3600.0
+PATIENT_TRIES, HASTY_TRIES = round(LONG_S / PAUSE_S), 3
 GIVE_UP_AFTER_S = 3.0
 _LOOK_S = 0.2
 _MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -177,20 +178,30 @@ def _is_closed() -> bool:
     return _dbos._get_dbos_instance()._executor_field is None
 
 
-def run_toy(pipe: Connection, folder: str, url: str, slot: int) -> None:
-    """Run in the worker of a slot, as the node's own worker does."""
+def run_toy(pipe: Connection, folder: str, url: str, slot: int, hasty: bool) -> None:
+    """Run in the worker of a slot, as the node's own worker does.
+
+    Parameters
+    ----------
+    hasty
+        It gives up what fails within seconds; else not while a test lasts, however slow
+        the machine is.
+    """
     with (Path(folder) / "worker.log").open("ab") as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
     log.configure()
     _begin_late(Path(folder))
-    setattr(workflow, "_TROUBLE_PAUSES_S", TROUBLE_PAUSES_S)  # noqa: B010 - its own
+    trouble_pauses_s = (PAUSE_S,) * (HASTY_TRIES if hasty else PATIENT_TRIES)
+    setattr(workflow, "_TROUBLE_PAUSES_S", trouble_pauses_s)  # noqa: B010 - its own
     reports = Reports(pipe)
     executor = Executor(
         url,
         slot=slot,
         work=ToyWork(Path(folder), JobQueue(url)),
-        rule=RetryRule(pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S),
+        rule=RetryRule(
+            pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S if hasty else LONG_S
+        ),
         report=reports.send,
     )
     reports.start()

@@ -31,24 +31,31 @@ from dicom_node.supervisor_messages import STOP
 from tests.support.peers import wait_until
 from tests.support.toy_work import (
     GIVE_UP_AFTER_S,
+    HASTY_TRIES,
     PAUSE_S,
-    TROUBLE_PAUSES_S,
     toy_job,
 )
 
-__all__ = ["GIVE_UP_AFTER_S", "PAUSE_S", "TROUBLE_PAUSES_S", "Toy", "toy_job"]
+__all__ = ["GIVE_UP_AFTER_S", "HASTY_TRIES", "PAUSE_S", "Toy", "toy_job"]
 
 SETTLED = {JobState.DONE, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED}
 
 
 @dataclass
 class Toy:
-    """The jobs of one database, by default an SQLite file, and a worker on it."""
+    """The jobs of one database, by default an SQLite file, and a worker on it.
+
+    Parameters
+    ----------
+    is_hasty
+        Whether it gives up soon what fails, which it else never does.
+    """
 
     folder: Path
     url: str = ""
     slot: int = 0
     time_limit_s: float = 3600.0
+    is_hasty: bool = False
     _has_to_run: bool = False
 
     def __post_init__(self) -> None:
@@ -59,7 +66,7 @@ class Toy:
             Child(
                 f"worker-{self.slot}",
                 "tests.support.toy_process:run_toy",
-                lambda _start: (str(self.folder), self.url, self.slot),
+                lambda _start: (str(self.folder), self.url, self.slot, self.is_hasty),
             ),
             executor_id=executor_id(self.slot),
             work=self.queue.lost_work,
