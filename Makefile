@@ -18,7 +18,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help install demo test lint schema conformance suite peers chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help sbom audit install demo test lint schema conformance suite peers chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,25 @@ accuracy: $(VENV)/dev.stamp  ## write docs/accuracy.md from public_test (needs .
 
 train: $(VENV)/dev.stamp  ## train the network anew (hours; needs ../shared/data)
 	@$(BIN)/lumbar-node-train $(TRAIN_ARGS)
+
+# Tools of their own versions, in a place of their own: nothing of them is installed.
+AUDIT := build/audit
+$(AUDIT)/bin/cyclonedx-py:
+	@deploy/install/venv.sh $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check install -q cyclonedx-bom==7.5.0 pip-audit==2.10.1
+
+build/runtime/bin/lumbar-node: $(MANIFESTS)
+	@rm -rf build/runtime && deploy/install/venv.sh build/runtime
+	@build/runtime/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt .
+
+sbom: build/runtime/bin/lumbar-node $(AUDIT)/bin/cyclonedx-py  ## write build/sbom.cdx.json: all that the node is made of
+	@$(AUDIT)/bin/cyclonedx-py environment build/runtime/bin/python --pyproject pyproject.toml \
+	    --output-reproducible --of JSON -o build/sbom.cdx.json
+	@echo "    build/sbom.cdx.json"
+
+audit: build/runtime/bin/lumbar-node $(AUDIT)/bin/cyclonedx-py  ## ask for known vulnerabilities of it (needs the network)
+	@build/runtime/bin/python -m pip freeze --exclude-editable | grep == | grep -v '^lumbar' > build/runtime.txt
+	@$(AUDIT)/bin/pip-audit --disable-pip --no-deps -r build/runtime.txt
 
 lock:  ## resolve the dependencies anew and write constraints.txt
 	@rm -rf build/lock && deploy/install/venv.sh build/lock
