@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from dicom_node.tls import TlsFiles
 
@@ -108,6 +109,70 @@ class NodeReport:
     analyses: tuple[tuple[str, str], ...] = ()
 
 
+MOST_ADDRESSES = 16
+"""To which notifications go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingTime:
+    """When senders are expected to send.
+
+    Parameters
+    ----------
+    weekdays
+        0 is Monday.
+    from_hour, to_hour
+        Of the day; 24 is its end.
+    zone
+        None is that of the machine.
+    """
+
+    weekdays: frozenset[int]
+    from_hour: int
+    to_hour: int
+    zone: ZoneInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilentPlan:
+    """Which senders must not be silent for how long.
+
+    Parameters
+    ----------
+    senders
+        Names of peers by their AE titles.
+    after_s
+        Of working time.
+    """
+
+    senders: Mapping[str, str]
+    after_s: float
+    working_time: WorkingTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyPlan:
+    """Of what a person is told, and how often.
+
+    Parameters
+    ----------
+    urls_file
+        Holds the addresses, one a line; None where the environment does.
+    every_s
+        At least, between two messages to one address.
+    zone
+        Of the times in messages; None is that of the machine.
+    """
+
+    urls_file: Path | None
+    every_s: float
+    failed_jobs: bool
+    disk_below_bytes: int
+    unreachable_s: float
+    silent: SilentPlan | None = None
+    zone: ZoneInfo | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpsPlan:
     """What `ops` needs to know of the settings.
@@ -124,6 +189,10 @@ class OpsPlan:
         Our own ones, by the setting that names them.
     oldest_job_s
         A job that is older and not settled makes the node not ready.
+    serves
+        Whether it answers at all, or only notifies.
+    notify
+        None where nobody is notified.
     """
 
     bind: str
@@ -138,5 +207,7 @@ class OpsPlan:
     min_free_bytes: int
     database_url: str
     oldest_job_s: float
+    serves: bool = True
+    notify: NotifyPlan | None = None
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"

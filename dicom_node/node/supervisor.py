@@ -165,7 +165,7 @@ class _Service:
         self._manager = ServiceManager()
 
     def _ops_of(self, settings: Settings) -> OpsChild | None:
-        if settings.ops is None:
+        if settings.ops is None and settings.notify is None:
             return None
         return OpsChild(ops_plan(settings), self._tally, self._reports)
 

@@ -54,6 +54,7 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
         problems.extend(_shared_port(settings, document))
         problems.extend(_names_without_tls(settings, document))
         problems.extend(_names_of_the_test(settings, document))
+        problems.extend(_silent_sender(settings, document))
     folder = _spool_folder(document, path)
     if folder is not None and (obstacle := _cannot_hold_spool(folder)):
         at = ("spool", "folder")
@@ -121,7 +122,8 @@ def _disagreements(
             text = f"no analysis {analysis} is installed (installed: {known})"
             line = document.line((*at, "analysis"))
             yield Problem(line=line, path=(*at, "analysis"), text=text)
-        yield from _unknown_peers(document, at, route.get("deliver_to"), peer_names)
+        path = (*at, "deliver_to")
+        yield from _unknown_peers(document, path, route.get("deliver_to"), peer_names)
         yield from _unknown_prior_peer(document, at, route.get("follow_up"), peer_names)
 
 
@@ -154,19 +156,32 @@ def _names_without_tls(settings: Settings, document: MarkedYaml) -> Iterator[Pro
             yield Problem(line=document.line(at), path=at, text=text)
 
 
+def _silent_sender(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    silent = settings.notify and settings.notify.silent_sender
+    if not silent:
+        return
+    at: tuple[str | int, ...] = ("notify", "silent_sender")
+    if silent.from_hour >= silent.to_hour:
+        text = f"{silent.to_hour} is not after from_hour ({silent.from_hour})"
+        path = (*at, "to_hour")
+        yield Problem(line=document.line(path), path=path, text=text)
+    path = (*at, "peers")
+    yield from _unknown_peers(document, path, silent.peers, set(settings.peers))
+
+
 def _unknown_peers(
     document: MarkedYaml,
     at: tuple[str | int, ...],
-    deliver_to: object,
+    peers: object,
     known: set[str],
 ) -> Iterator[Problem]:
-    if not isinstance(deliver_to, list):
+    if not isinstance(peers, list):
         return
     seen: set[str] = set()
-    for index, peer in enumerate(deliver_to):
+    for index, peer in enumerate(peers):
         if not isinstance(peer, str):
             continue
-        path = (*at, "deliver_to", index)
+        path = (*at, index)
         line = document.line(path)
         if peer not in known:
             names = ", ".join(sorted(known)) or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dicom_node.node_report import OpsPlan
+from dicom_node.settings.notify_plan import notify_plan
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.watch_sections import Ops
 from dicom_node.tls import TlsFiles
@@ -48,6 +49,8 @@ def ops_plan(settings: Settings) -> OpsPlan:
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),
         database_url=settings.database_url,
         oldest_job_s=ops.oldest_job_h * _HOUR_S,
+        serves=settings.ops is not None,
+        notify=notify_plan(settings),
         log_level=settings.log.level,
         log_uids=settings.log.uids,
     )

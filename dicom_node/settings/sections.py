@@ -21,7 +21,7 @@ from dicom_node.settings.value_types import (
     Seconds,
     TimeZone,
 )
-from dicom_node.settings.watch_sections import Ops
+from dicom_node.settings.watch_sections import Notify, Ops
 
 
 class Node(Section):
@@ -330,6 +330,9 @@ class Settings(Section):
     log: Log = Log()
     ops: Ops | None = Field(
         default=None, description="Left out, no port is opened for it."
+    )
+    notify: Notify | None = Field(
+        default=None, description="Left out, nobody is notified."
     )
 
     @property

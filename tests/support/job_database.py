@@ -36,9 +36,11 @@ class JobDatabase:
         self.queue.enqueue(toy_job(name))
         self.set(name, status, outcome)
 
-    def delivery(self, of: str, status: str, outcome: object = None) -> None:
+    def delivery(
+        self, of: str, status: str, outcome: object = None, *, number: int = 1
+    ) -> None:
         client = dbos_setup.open_client(self.url)
-        workflow_id = f"{of}:pacs:1"
+        workflow_id = f"{of}:pacs:{number}"
         client.enqueue(
             {
                 "workflow_name": DELIVERY,

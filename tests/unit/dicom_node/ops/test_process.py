@@ -33,7 +33,10 @@ from tests.support.peers import HOST, WITHIN_S, wait_until
 
 
 def test_the_process_loads_nothing_large() -> None:
-    heavy = ("dbos", "pydantic", "yaml", "pydicom", "pynetdicom", "numpy", "analysis")
+    heavy = (
+        "dbos", "pydantic", "yaml", "pydicom", "pynetdicom", "numpy", "analysis",
+        "apprise", "requests",
+    )  # fmt: skip
     code = (
         "import sys, dicom_node.ops.ops_process\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"

@@ -76,6 +76,25 @@ def test_no_port_is_opened_for_health_unless_the_settings_say_so_and_then_on_loo
     assert plan.oldest_job_s == 4 * 3600
 
 
+def test_nobody_is_notified_unless_the_settings_say_so_and_of_what_they_say(
+    tmp_path: Path,
+) -> None:
+    assert ops_plan(loaded(tmp_path, GOOD)).notify is None
+    plan = ops_plan(loaded(tmp_path, f"{GOOD}notify: {{}}\n"))
+    assert not plan.serves
+    assert plan.notify is not None
+    assert (plan.notify.every_s, plan.notify.silent) == (900.0, None)
+    assert plan.notify.disk_below_bytes == round(7.5 * 2**30)
+    (tmp_path / "urls").write_text("# ours\n\njson://host/path\n")
+    text = f"{GOOD}notify: {{urls_file: urls, silent_sender: {{days: [tue, sun]}}}}\n"
+    notify = ops_plan(loaded(tmp_path, text)).notify
+    assert notify is not None
+    assert notify.urls_file == tmp_path / "urls"
+    assert notify.silent is not None
+    assert notify.silent.senders == {"PACS": "pacs"}
+    assert notify.silent.working_time.weekdays == {1, 6}
+
+
 def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
     tmp_path: Path,
 ) -> None:
@@ -225,6 +244,38 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "entries)",
         ),
         (
+            "version: 1\n",
+            "version: 1\nnotify: {urls_file: missing}\n",
+            "2 notify.urls_file: {folder}/missing cannot be read",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nnotify: {urls_file: node.yaml}\n",
+            "2 notify.urls_file: {folder}/node.yaml:1 is no address (such as "
+            "json://host/path)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nnotify: {every_s: 0}\n",
+            "2 notify.every_s: 0 is not a number (1 to 86400)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nnotify: {silent_sender: {peers: [pasc]}}\n",
+            "2 notify.silent_sender.peers.0: no peer is named pasc (peers: pacs)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nnotify: {silent_sender: {from_hour: 18, to_hour: 8}}\n",
+            "2 notify.silent_sender.to_hour: 8 is not after from_hour (18)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nnotify: {silent_sender: {days: [monday]}}\n",
+            "2 notify.silent_sender.days.0: monday is not one of mon, tue, wed, thu, "
+            "fri, sat, sun",
+        ),
+        (
             "pacs: {",
             "PACS: {",
             "3 peers.PACS: PACS is not a name (1 to 63 of a-z, 0-9, - and _; a letter "
@@ -246,7 +297,8 @@ def test_a_mistake_is_told_with_line_path_value_and_limit(
     tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     assert old in GOOD
-    assert problem in problems(tmp_path, GOOD.replace(old, new))
+    found = problems(tmp_path, GOOD.replace(old, new))
+    assert problem.format(folder=tmp_path) in found
 
 
 def test_a_spool_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Which jobs have failed, and which peers take no results: for those who tell a person.
+
+Names, states and codes only, read without DBOS.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from dicom_node.jobs.delivery_id import DeliveryId
+from dicom_node.jobs.job_state import (
+    ACTIVE,
+    delivery_words,
+    is_discarded,
+    latest_attempts,
+    state_and_reason,
+)
+from dicom_node.jobs.triage_order import order_id
+from dicom_node.jobs.workflow_names import JOB, TRIAGE
+from dicom_node.jobs.workflow_table import JobDatabase, Workflow, visible, workflows
+from dicom_node.records import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTroubles:
+    """What an operator may have to do something about.
+
+    Parameters
+    ----------
+    failed
+        Code of the reason by id of each job that has failed.
+    kept_waiting
+        Code of the last failure by peer, for peers to which a delivery is owed that has
+        failed at least once and is tried again.
+    """
+
+    failed: Mapping[str, str]
+    kept_waiting: Mapping[str, str]
+
+
+class JobTroublesReader(JobDatabase):
+    """Reads `JobTroubles`."""
+
+    def read(self) -> JobTroubles:
+        """Read the troubles of now.
+
+        Raises
+        ------
+        JobDatabaseError
+            If the database cannot be read, or does not hold what is expected.
+        """
+        with self.opened() as connection:
+            return _troubles(connection)
+
+
+def _troubles(connection: sa.Connection) -> JobTroubles:
+    triages: list[Workflow] = []
+    jobs: list[Workflow] = []
+    attempts: dict[str, list[Workflow]] = defaultdict(list)
+    for row in workflows(connection):
+        if row.name == TRIAGE:
+            triages.append(row)
+        elif row.name == JOB:
+            jobs.append(row)
+        else:
+            attempts[row.workflow_id.partition(":")[0]].append(row)
+    failed: dict[str, str] = {}
+    waiting: dict[str, str] = {}
+    for triage in visible(triages, connection):
+        state, reason = state_and_reason(triage, {})
+        if state is JobState.FAILED:
+            failed[order_id(triage.workflow_id)] = _code(reason)
+    for job in jobs:
+        with suppress(ValueError):  # an id that no version of ours has written
+            code = _failure(job, attempts[job.workflow_id])
+            if code is not None:
+                failed[job.workflow_id] = code
+            if not is_discarded(job):
+                waiting.update(_waiting(attempts[job.workflow_id]))
+    return JobTroubles(failed=failed, kept_waiting=waiting)
+
+
+def _failure(job: Workflow, deliveries: Sequence[Workflow]) -> str | None:
+    """Return the code with which a job has failed; None if it has not."""
+    attempts = latest_attempts(deliveries)
+    state, _ = state_and_reason(job, attempts)
+    if state is not JobState.FAILED:
+        return None
+    _, own_reason = state_and_reason(job, {})
+    failed = [
+        text for word, text in delivery_words(attempts).values() if word == "failed"
+    ]
+    return _code(own_reason or next(iter(failed), ""))
+
+
+def _waiting(deliveries: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
+    """Yield peer and code for each delivery that has failed and is tried again."""
+    by_id = {DeliveryId.parse(one.workflow_id): one for one in deliveries}
+    for which, attempt in latest_attempts(deliveries).items():
+        before = [one for one in by_id if one.next() == which]
+        if attempt.status in ACTIVE and before:
+            output = by_id[before[0]].output or {}
+            yield which.peer, str(output.get("code", ""))
+
+
+def _code(reason: str) -> str:
+    return reason.partition(":")[0]
