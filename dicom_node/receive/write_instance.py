@@ -1,6 +1,6 @@
 """Write, rename, fsync: an instance is there whole or not at all.
 
-What a sender waits for is the disk. So the name comes before the two fsync, of the file
+What a sender waits for is the disk. So the name comes before the two syncs, of the file
 and of its folder, and both run at once: together they cost what one of them costs,
 one after the other twice that (fsync, rename, fsync of the folder likewise). Nobody
 hears of an instance, neither the sender nor the assembler, before both have returned. A

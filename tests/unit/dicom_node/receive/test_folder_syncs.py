@@ -14,7 +14,7 @@ import pytest
 from dicom_node.receive.folder_syncs import FolderSyncs
 
 LONG_S = 10.0
-FSYNC = os.fsync
+FSYNC, FDATASYNC = os.fsync, os.fdatasync
 
 
 @pytest.fixture
@@ -29,25 +29,31 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was synced, in the order in which it ended."""
     found: list[str] = []
-    replace_fsync(monkeypatch, found.append)
+    replace_syncs(monkeypatch, found.append)
     return found
 
 
-def replace_fsync(
+def replace_syncs(
     monkeypatch: pytest.MonkeyPatch, then: Callable[[str], object]
 ) -> None:
-    """Call `then` with "file" or "folder" after each fsync."""
+    """Call `then` with "file" or "folder" after each sync."""
 
     def fsync(descriptor: int) -> None:
         FSYNC(descriptor)
-        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-        then("folder" if is_folder else "file")
+        assert stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        then("folder")
+
+    def fdatasync(descriptor: int) -> None:
+        FDATASYNC(descriptor)
+        assert stat.S_ISREG(os.fstat(descriptor).st_mode)
+        then("file")
 
     monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
 
 
 def failing(kind: str) -> Callable[[str], None]:
-    """Return what raises after the fsync of one of the two."""
+    """Return what raises after the sync of one of the two."""
 
     def fail(synced: str) -> None:
         if synced == kind:
@@ -66,9 +72,9 @@ def test_both_are_synced_when_it_returns(
 def test_both_are_synced_at_once(
     descriptor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each of the two waits in its fsync for the other one.
+    # Each of the two waits in its sync for the other one.
     together = threading.Barrier(2, timeout=LONG_S)
-    replace_fsync(monkeypatch, lambda _: together.wait())
+    replace_syncs(monkeypatch, lambda _: together.wait())
     FolderSyncs().sync(descriptor, tmp_path)
     assert not together.broken
 
@@ -86,7 +92,7 @@ def test_it_returns_after_the_slower_one(
             threading.Event().wait(0.05)
         ended.append(kind)
 
-    replace_fsync(monkeypatch, wait_for_the_file)
+    replace_syncs(monkeypatch, wait_for_the_file)
     FolderSyncs().sync(descriptor, tmp_path)
     assert ended == ["file", "folder"]
 
@@ -99,12 +105,12 @@ def test_a_failure_of_either_is_raised_and_the_next_one_is_synced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     syncs = FolderSyncs()
-    replace_fsync(monkeypatch, failing(kind))
+    replace_syncs(monkeypatch, failing(kind))
     for _ in range(2):
         with pytest.raises(OSError, match=os.strerror(errno.EIO)):
             syncs.sync(descriptor, tmp_path)
     found: list[str] = []
-    replace_fsync(monkeypatch, found.append)
+    replace_syncs(monkeypatch, found.append)
     syncs.sync(descriptor, tmp_path)
     assert sorted(found) == ["file", "folder"]
 
@@ -137,13 +143,15 @@ def test_many_at_once_each_wait_for_their_own_folder(
         names[(folder / "instance").stat().st_ino] = number
         seen[number] = set()
 
-    def fsync(descriptor: int) -> None:
-        found = os.fstat(descriptor)
-        FSYNC(descriptor)
-        kind = "folder" if stat.S_ISDIR(found.st_mode) else "file"
-        seen[names[found.st_ino]].add(kind)
+    def note(sync: Callable[[int], None], kind: str) -> Callable[[int], None]:
+        def noted(descriptor: int) -> None:
+            sync(descriptor)
+            seen[names[os.fstat(descriptor).st_ino]].add(kind)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+        return noted
+
+    monkeypatch.setattr(os, "fsync", note(FSYNC, "folder"))
+    monkeypatch.setattr(os, "fdatasync", note(FDATASYNC, "file"))
     syncs, complete = FolderSyncs(), []
 
     def store(number: int) -> None:

@@ -185,6 +185,7 @@ def test_a_disk_below_its_limit_takes_nothing(tmp_path: Path) -> None:
     assert desk.files() == []
 
 
+@pytest.mark.parametrize("failing", ["fdatasync", "fsync"])
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(errno.ENOSPC, SpoolFullError), (errno.EIO, SpoolFailedError)],
@@ -192,13 +193,14 @@ def test_a_disk_below_its_limit_takes_nothing(tmp_path: Path) -> None:
 def test_a_disk_that_fails_at_the_last_moment_keeps_nothing(
     desk: Desk,
     monkeypatch: pytest.MonkeyPatch,
+    failing: str,
     number: int,
     expected: type[NodeError],
 ) -> None:
     def fail(_descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, failing, fail)
     with pytest.raises(expected):
         desk.send(mr_instance())
     assert desk.files() == []
