@@ -27,7 +27,7 @@ $(BIN)/python:
 	@deploy/install/venv.sh $(VENV)
 
 $(VENV)/runtime.stamp: $(MANIFESTS) | $(BIN)/python
-	@echo "==> installing lumbar-node and what it needs (about 500 MB on disk)"
+	@echo "==> installing lumbar-node and what it needs (about 600 MB on disk)"
 	@$(PIP) install -c constraints.txt -e . $(SHOW_PROGRESS)
 	@touch $@
 

@@ -179,6 +179,19 @@ class Analysis(Protocol):
 
 
 @runtime_checkable
+class TellsRuntime(Analysis, Protocol):
+    """An analysis that says what computes it.
+
+    An analysis need not be one. What it says belongs to the version in the provenance
+    of its results, for another runtime or precision may give other numbers.
+    """
+
+    @property
+    def runtime(self) -> str:
+        """The library, its version and the precision, as of now."""
+
+
+@runtime_checkable
 class Corrigible(Analysis, Protocol):
     """An analysis that measures from outlines which a reader has corrected.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.inference.cpu_runner import CpuRunner, cpu_runner
 from analysis.inference.model_card import MODELS, ModelCard, read_card, read_verified
 from analysis.inference.normalise import normalise_slices, with_neighbours
-from analysis.inference.runner import DeviceFailed, OnnxRunner, Runner, onnx_runner
+from analysis.inference.runner import DeviceFailed, Runner
 
 __all__ = ["ModelCard", "Segmenter", "load_segmenter"]
 
@@ -33,6 +34,8 @@ class Segmenter:
         Loads it on the CPU.
     missed
         Why it does not run on the device that was asked for.
+    threads
+        That share what is done before it.
     """
 
     card: ModelCard
@@ -45,11 +48,18 @@ class Segmenter:
         runner: Runner,
         spare: Callable[[], Runner] | None = None,
         missed: str = "",
+        threads: int = 1,
     ) -> None:
         self.card = card
         self.missed = missed
         self._runner = runner
         self._spare = spare
+        self._threads = threads
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, as of now: see `Runner.runtime`."""
+        return self._runner.runtime
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
@@ -76,17 +86,58 @@ class Segmenter:
         ValueError
             If `slices` has not three axes or its slices are empty.
         """
+        shape = self._shape(slices, part)
+        result = np.zeros(shape, np.float32)
+        result[:, 0] = 1.0
+        for places, shares in self._seen(slices, part):
+            result[places] = shares
+        return result
+
+    def in_steps(self, slices: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
+        """Return the probability of each class in each pixel, rounded.
+
+        Only the slices that are computed at the same time are held in full.
+
+        Parameters
+        ----------
+        slices
+            As for `probabilities`.
+        steps
+            What probability 1 becomes; at most 255.
+
+        Returns
+        -------
+        ndarray, shape (K, classes, R, C), uint8
+
+        Raises
+        ------
+        ValueError
+            If `slices` has not three axes or its slices are empty.
+        """
+        result = np.zeros(self._shape(slices, slice(None)), np.uint8)
+        result[:, 0] = steps
+        for places, shares in self._seen(slices, slice(None)):
+            np.multiply(shares, steps, out=shares)
+            result[places] = np.rint(shares, out=shares)
+        return result
+
+    def _shape(
+        self, slices: NDArray[np.float32], part: slice
+    ) -> tuple[int, int, int, int]:
         if slices.ndim != 3 or 0 in slices.shape[1:]:  # noqa: PLR2004 - (K, R, C)
             message = f"slices: expected shape (K, R, C), got {slices.shape}"
             raise ValueError(message)
         count, rows, columns = slices.shape
+        return len(range(count)[part]), len(self.card.classes), rows, columns
+
+    def _seen(
+        self, slices: NDArray[np.float32], part: slice
+    ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """Yield places in `part` and what the network says there, by the batch."""
+        count, rows, columns = slices.shape
         wanted = range(count)[part]
-        result = np.zeros(
-            (len(wanted), len(self.card.classes), rows, columns), np.float32
-        )
-        result[:, 0] = 1.0
         padding = [(0, 0), *((0, -n % self.card.stride) for n in (rows, columns))]
-        grey = normalise_slices(slices, self.card.normalisation)
+        grey = normalise_slices(slices, self.card.normalisation, self._threads)
         places = [place for place, index in enumerate(wanted) if grey[index].any()]
         batch = self._runner.batch
         for start in range(0, len(places), batch):
@@ -94,8 +145,7 @@ class Segmenter:
             context = self.card.context
             seen = [with_neighbours(grey, wanted[place], context) for place in some]
             padded = np.stack([np.pad(one, padding, mode="edge") for one in seen])
-            result[some] = self._shares(padded)[:, :, :rows, :columns]
-        return result
+            yield some, self._shares(padded)[:, :, :rows, :columns]
 
     def _shares(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
@@ -136,23 +186,23 @@ def load_segmenter(
     Raises
     ------
     AnalysisFailed
-        If a file is missing or has not the digest that the card promises.
+        If a file is missing or has not the digest that the card promises, or if
+        OpenVINO cannot be had.
     """
     folder = folder or MODELS
     card = read_card(name, folder)
     graph = read_verified(folder / f"{name}.onnx", card.graph_sha256)
-    weights_path = folder / f"{name}.safetensors"
-    weights = read_verified(weights_path, card.weights_sha256)
+    weights = read_verified(folder / f"{name}.safetensors", card.weights_sha256)
 
-    def on_cpu() -> OnnxRunner:
-        return onnx_runner(graph, weights, weights_path.name, threads=threads)
+    def on_cpu() -> CpuRunner:
+        return cpu_runner(graph, weights, threads=threads)
 
     if not device.startswith("cuda"):
-        return Segmenter(card, on_cpu())
+        return Segmenter(card, on_cpu(), threads=threads)
     try:
-        return Segmenter(card, _on_gpu(weights, device), on_cpu)
+        return Segmenter(card, _on_gpu(weights, device), on_cpu, threads=threads)
     except DeviceFailed as failure:
-        return Segmenter(card, on_cpu(), missed=failure.text)
+        return Segmenter(card, on_cpu(), missed=failure.text, threads=threads)
 
 
 def _on_gpu(weights: bytes, device: str) -> Runner:

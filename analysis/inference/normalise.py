@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ class Normalisation:
 
 
 def normalise_slices(
-    slices: NDArray[np.float32], rule: Normalisation
+    slices: NDArray[np.float32], rule: Normalisation, threads: int = 1
 ) -> NDArray[np.float32]:
     """Scale each slice to zero mean and unit spread over its tissue.
 
@@ -42,6 +44,8 @@ def normalise_slices(
         Raw grey values; any linear scale. Values that are not finite count as 0.
     rule
         Percentile and tissue fraction.
+    threads
+        That share the slices.
 
     Returns
     -------
@@ -49,8 +53,10 @@ def normalise_slices(
         Normalised slices, always finite. A constant slice becomes all zero.
     """
     normalised = np.zeros(slices.shape, np.float32)
-    for index, picture in enumerate(slices):
-        normalised[index] = _normalise_one(picture, rule)
+    with ThreadPoolExecutor(threads) as pool:
+        scaled = pool.map(partial(_normalise_one, rule=rule), slices)
+        for index, picture in enumerate(scaled):
+            normalised[index] = picture
     return normalised
 
 

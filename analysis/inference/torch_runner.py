@@ -40,6 +40,7 @@ class TorchRunner:
     def __init__(self, weights: bytes, device: str, *, half: bool) -> None:
         self._device = torch.device(device)
         self._half = half
+        self.runtime = f"torch{torch.__version__}.{'fp16' if half else 'fp32'}"
         network = UNet.of_weights(load(weights))
         try:
             self._network = network.to(self._device)

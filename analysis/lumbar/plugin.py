@@ -19,6 +19,7 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult, Provenance
 from analysis.contract.volume import Volume
+from analysis.inference.cpu_runtime import cpu_runtime
 from analysis.lumbar.anatomy.structures import STRUCTURES
 from analysis.lumbar.check.series import SagittalVolume, choose, examine
 from analysis.lumbar.find.networks import Networks, load_networks, shipped_weights
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 ROLE = "t2_sagittal"
 _PACKAGE_VERSION = "0.1.0"
-_RESULTS_REVISION = 10
+_RESULTS_REVISION = 11
 """Raised with every change of this package that may change a number."""
 _WEIGHTS_DIGITS = 8
 _IMPORTED_AT_FIRST_USE = (
@@ -69,14 +70,27 @@ class LumbarMri:
 
     @property
     def version(self) -> str:
-        """Package, revision of the results, and the first digits of the weights."""
+        """Package, revision of the results, first digits of the weights, runtime.
+
+        The runtime is that of the CPU, whether or not the networks are loaded: a
+        series that comes again is measured again where this has changed. A result
+        names what has computed it.
+        """
+        return self._version_with(cpu_runtime())
+
+    @property
+    def runtime(self) -> str:
+        """What computes, as of now; before the networks are loaded, on the CPU."""
+        return self._networks.runtime if self._networks else cpu_runtime()
+
+    def _version_with(self, runtime: str) -> str:
         own = f"{_PACKAGE_VERSION}+r{_RESULTS_REVISION}"
         try:
             loaded = self._networks
             weights = loaded.weights_sha256 if loaded else shipped_weights()
         except AnalysisFailed:  # `prepare` reports it; a version has to be had before
             return own
-        return f"{own}.{weights[:_WEIGHTS_DIGITS]}"
+        return f"{own}.{weights[:_WEIGHTS_DIGITS]}.{runtime}"
 
     def accepts(self, summary: SeriesSummary) -> Fit:
         """Take sagittal T2, in need T1 or STIR; refuse all else with its reason."""
@@ -189,7 +203,7 @@ class LumbarMri:
         judgement = judge(evidence, measured, threads=threads)
         provenance = Provenance(
             name=self.name,
-            version=self.version,
+            version=self._version_with(networks.runtime),
             weights_sha256=networks.weights_sha256,
         )
         return tell(volume, spine, judgement, provenance)

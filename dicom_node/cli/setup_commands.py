@@ -126,7 +126,12 @@ def _certificates(settings: Settings) -> Iterator[_Finding]:
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
-    from dicom_node.plugins.registry import Registry, can_follow_up, installed
+    from dicom_node.plugins.registry import (
+        Registry,
+        can_follow_up,
+        installed,
+        runtime_of,
+    )
     from dicom_node.work.compute_device import missed_device
 
     registry, work = Registry(installed()), settings.work
@@ -139,6 +144,8 @@ def _analyses(settings: Settings) -> Iterator[_Finding]:
             yield _Finding(subject="analysis", good=False, text=str(error))
             continue
         text = f"{analysis.name} {analysis.version}, weights verified"
+        runtime = runtime_of(analysis)
+        text += runtime and f", computed by {runtime}"
         yield _Finding(subject="analysis", good=True, text=text)
         missed = missed_device(work.device, why)
         if missed:
@@ -214,6 +221,7 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
             {
                 "version": version(_DISTRIBUTION),
                 "settings": settings.model_dump(mode="json", exclude={"database"}),
+                "analyses": _loaded(settings),
                 "transfer_syntaxes": [str(syntax) for syntax in kept],
                 "warnings": [listed._asdict() for listed in WARNINGS],
                 "refusals": [listed._asdict() for listed in REFUSALS],
@@ -244,12 +252,41 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
         ],
     )
     say("")
+    say_table(
+        ("ANALYSIS", "VERSION", "COMPUTED BY"),
+        [
+            (one["name"], one["version"], one["runtime"] or one["reason"])
+            for one in _loaded(settings)
+        ],
+    )
+    say("")
     say("accepted: Verification and every Storage SOP class, in")
     for syntax in kept:
         say(f"  {syntax} {syntax.name}")
     _say_codes("measured, with a warning", WARNINGS)
     _say_codes("refused", REFUSALS)
     return ExitCode.DONE
+
+
+def _loaded(settings: Settings) -> list[dict[str, str]]:
+    """Load the analyses of the routes: only then is it known what computes them."""
+    from dicom_node.plugins.registry import Registry, installed, runtime_of
+
+    registry, work = Registry(installed()), settings.work
+    told = []
+    for name in sorted({route.analysis for route in settings.routes}):
+        version_, runtime, reason = "", "", ""
+        try:
+            analysis, _ = registry.prepared(
+                name, threads=work.threads, device=work.device
+            )
+            version_, runtime = analysis.version, runtime_of(analysis)
+        except NodeError as error:
+            reason = str(error)
+        told.append(
+            {"name": name, "version": version_, "runtime": runtime, "reason": reason}
+        )
+    return told
 
 
 def _say_codes(head: str, listed: Iterable[InputCode]) -> None:

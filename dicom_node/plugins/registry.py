@@ -28,6 +28,13 @@ def can_follow_up(analysis: Analysis) -> bool:
     return isinstance(analysis, FollowsUp)
 
 
+def runtime_of(analysis: Analysis) -> str:
+    """Return what computes an analysis; empty where it does not say."""
+    from analysis.contract.plugin import TellsRuntime
+
+    return analysis.runtime if isinstance(analysis, TellsRuntime) else ""
+
+
 def ask_accepts(analysis: Analysis, summary: SeriesSummary) -> Reason | None:
     """Return why an analysis does not take a series; None if it does.
 

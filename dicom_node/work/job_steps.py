@@ -23,7 +23,7 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.plugins.registry import Registry
+from dicom_node.plugins.registry import Registry, runtime_of
 from dicom_node.records import Job
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.self_test import TEST_PEER, receiver_of
@@ -48,6 +48,7 @@ class JobSteps:
         self._held: tuple[str, Analysed] | None = None
         self._imports = registry.importing
         self._missed = ""
+        self._runtimes: dict[str, str] = {}
         self._analyses: dict[str, str] = {}
 
     @property
@@ -84,7 +85,16 @@ class JobSteps:
         except AnalysisUnavailableError as error:
             log.error("analysis_unavailable", analysis=name, reason=str(error))
             return
-        self._analyses[name] = str(analysis.version)
+        self._analyses[name] = version = str(analysis.version)
+        runtime = runtime_of(analysis)
+        if self._runtimes.get(name) != runtime:
+            log.event(
+                "analysis_loaded",
+                analysis=name,
+                analysis_version=version,
+                runtime=runtime,
+            )
+        self._runtimes[name] = runtime
         missed = missed_device(work.device, why)
         if missed and missed != self._missed:
             log.warning("device_missed", analysis=name, reason=missed)

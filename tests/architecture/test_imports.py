@@ -83,7 +83,7 @@ def test_the_search_for_circles_finds_one() -> None:
 
 @pytest.mark.parametrize("module", ["dicom_node.cli.main", "dicom_node.node"])
 def test_an_idle_process_loads_no_science(module: str) -> None:
-    heavy = ("torch", "onnxruntime", "highdicom", "scipy", "SimpleITK", "matplotlib")
+    heavy = ("torch", "openvino", "highdicom", "scipy", "SimpleITK", "matplotlib")
     code = (
         f"import sys, {module}\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"

@@ -64,7 +64,7 @@ def once(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def product_lines(networks: Networks, device: str) -> list[str]:
+def product_lines(networks: Networks) -> list[str]:
     """Return the table of the product's own path."""
     sagittal = series()
     count, rows, columns = sagittal.volume.voxels.shape
@@ -79,7 +79,8 @@ def product_lines(networks: Networks, device: str) -> list[str]:
     # Before torch is imported for the comparison, which no node on a CPU does.
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
-        f"| {count} slices of {rows} x {columns}, {device}, {THREADS} threads | |",
+        f"| {count} slices of {rows} x {columns}, {networks.runtime}, "
+        f"{THREADS} threads | |",
         "| --- | --- |",
         f"| first network on {SIDE} x {SIDE}, ms a slice "
         f"| {1000 * alone_s / count:.1f} |",
@@ -137,7 +138,7 @@ def main() -> None:
     networks = load_networks(threads=THREADS, device=device)
     if networks.missed:
         sys.exit(f"not measured: {networks.missed}")
-    print("\n".join([*product_lines(networks, device), ""]))
+    print("\n".join([*product_lines(networks), ""]))
     if networks.missed:
         sys.exit(f"the GPU was left for the CPU: {networks.missed}")
     print("\n".join(architecture_lines(device)))

@@ -13,7 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from analysis.lumbar.find.networks import Networks, Segmenter, load_networks
+from analysis.lumbar.find.networks import (
+    Networks,
+    Segmenter,
+    SliceSegmenter,
+    load_networks,
+)
 from analysis.lumbar.plugin import LumbarMri
 from dicom_node.decode.volume import read_volume
 from dicom_node.plugins.analyse_series import analyse_series
@@ -152,6 +157,7 @@ class Remembering:
 
     def __init__(self, network: Segmenter) -> None:
         self.card, self.missed = network.card, network.missed
+        self.runtime = network.runtime
         self._network = network
         self._known: dict[tuple[object, ...], NDArray[np.float32]] = {}
 
@@ -165,11 +171,29 @@ class Remembering:
         return self._known[seen].copy()
 
 
+class RememberingSlices(Remembering):
+    """The same for the network that sees whole slices."""
+
+    def __init__(self, network: SliceSegmenter) -> None:
+        super().__init__(network)
+        self._slices = network
+        self._rounded: dict[tuple[object, ...], NDArray[np.uint8]] = {}
+
+    def in_steps(self, slices: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
+        """Return what the network says of slices, rounded."""
+        seen = (slices.shape, slices.tobytes(), steps)
+        if seen not in self._rounded:
+            self._rounded[seen] = self._slices.in_steps(slices, steps)
+        return self._rounded[seen].copy()
+
+
 def remembering(threads: int, device: str) -> Networks:
     """Load the networks; most of the series here show them the same slices."""
     loaded = load_networks(threads=threads, device=device)
     assert loaded.disc is not None
-    return Networks(tissue=Remembering(loaded.tissue), disc=Remembering(loaded.disc))
+    return Networks(
+        tissue=RememberingSlices(loaded.tissue), disc=Remembering(loaded.disc)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ CUT_OFF_BYTES = 2310
 DEPTH = 400
 ENDS_AT, RAISES_AT = 5, 6
 NEVER_IN_THE_SUPERVISOR = {
-    *("pydicom", "pynetdicom", "highdicom", "numpy", "scipy", "PIL", "onnxruntime"),
+    *("pydicom", "pynetdicom", "highdicom", "numpy", "scipy", "PIL", "openvino"),
     *("analysis", "tests", "dicom_node.work", "dicom_node.prior"),
     *("dicom_node.plugins.choose_route", "dicom_node.plugins.analyse_series"),
     *("dicom_node.corrections", "dicom_node.decode", "dicom_node.encode"),

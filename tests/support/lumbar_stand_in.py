@@ -39,15 +39,21 @@ class PhantomSegmenter:
     planes: NDArray[np.uint8]
     card: ModelCard = CARD
     missed: str = ""
+    runtime: str = "none"
     done: int = 0
+
+    def in_steps(self, slices: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
+        """Return the probabilities of the next slices, (K, 6, R, C)."""
+        assert steps == FULL
+        planes = self.planes[self.done : self.done + len(slices)]
+        self.done = (self.done + len(slices)) % len(self.planes)
+        return planes.copy()
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
     ) -> NDArray[np.float32]:
-        """Return the probabilities of the next slices, (K, 6, R, C)."""
-        count = len(range(len(slices))[part])
-        planes = self.planes[self.done : self.done + count]
-        self.done = (self.done + count) % len(self.planes)
+        """Return the same, whole."""
+        planes = self.in_steps(slices[part], FULL)
         return planes.astype(np.float32) / np.float32(FULL)
 
 

@@ -33,10 +33,21 @@ class Segmenter(Protocol):
     def missed(self) -> str:
         """Why it does not run on the device asked for; empty where it does."""
 
+    @property
+    def runtime(self) -> str:
+        """The library that runs it, its version and the precision, as of now."""
+
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
     ) -> NDArray[np.float32]:
         """Map grey values (K, R, C) to probabilities (slices in part, N, R, C)."""
+
+
+class SliceSegmenter(Segmenter, Protocol):
+    """A network that sees the slices of a whole series."""
+
+    def in_steps(self, slices: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
+        """Map grey values (K, R, C) to probabilities in steps (K, N, R, C)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,7 @@ class Networks:
         If one is not a network that this code was written for.
     """
 
-    tissue: Segmenter
+    tissue: SliceSegmenter
     disc: Segmenter | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +79,12 @@ class Networks:
     def missed(self) -> str:
         """Why one does not run on the device asked for; empty where all do."""
         return self.tissue.missed or (self.disc.missed if self.disc else "")
+
+    @property
+    def runtime(self) -> str:
+        """What runs them, as of now; joined by `+` where that differs."""
+        both = (self.tissue, self.disc)
+        return "+".join(dict.fromkeys(one.runtime for one in both if one is not None))
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -96,7 +113,7 @@ def load_networks(
     AnalysisFailed
         If one is missing, damaged, or not one that this code was written for.
     """
-    # onnxruntime comes with it; an idle process does without.
+    # OpenVINO comes with it; an idle process does without.
     from analysis.inference.engine import load_segmenter
 
     tissue, disc = (

@@ -62,6 +62,8 @@ def test_no_slices_give_no_probabilities(segmenter: Segmenter) -> None:
 def test_other_shapes_are_refused(segmenter: Segmenter, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected shape"):
         segmenter.probabilities(np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match="expected shape"):
+        segmenter.in_steps(np.zeros(shape, np.float32), 255)
 
 
 def test_the_same_slices_give_the_same_bits(segmenter: Segmenter) -> None:
@@ -69,6 +71,28 @@ def test_the_same_slices_give_the_same_bits(segmenter: Segmenter) -> None:
     first = segmenter.probabilities(slices)
     np.testing.assert_array_equal(first, segmenter.probabilities(slices))
     np.testing.assert_array_equal(first, load_segmenter().probabilities(slices))
+
+
+def test_the_number_of_threads_changes_no_bit(segmenter: Segmenter) -> None:
+    slices = block_spine(130, 97, count=5)
+    alone = load_segmenter(threads=1).probabilities(slices)
+    np.testing.assert_array_equal(alone, segmenter.probabilities(slices))
+
+
+def test_a_shape_seen_before_another_changes_no_bit(segmenter: Segmenter) -> None:
+    slices = block_spine(96, 64, count=2)
+    first = segmenter.probabilities(slices)
+    segmenter.probabilities(block_spine(160, 128, count=3))
+    np.testing.assert_array_equal(first, segmenter.probabilities(slices))
+
+
+def test_steps_are_the_probabilities_rounded(segmenter: Segmenter) -> None:
+    slices = block_spine(97, 70, count=5)
+    slices[3] = 0.0
+    expected = np.rint(segmenter.probabilities(slices) * np.float32(255))
+    found = segmenter.in_steps(slices, 255)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_slice_depends_on_no_more_than_its_neighbours(segmenter: Segmenter) -> None:

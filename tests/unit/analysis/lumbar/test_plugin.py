@@ -19,6 +19,7 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
+from analysis.inference.cpu_runtime import cpu_runtime
 from analysis.lumbar.anatomy.structures import CLASSES, LUMBAR_SPINE
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.plugin import LumbarMri
@@ -115,10 +116,32 @@ def test_it_is_what_the_node_asks_for() -> None:
     assert plugin.contract_version == CONTRACT_VERSION
 
 
-def test_its_version_names_the_weights(result: AnalysisResult) -> None:
+def test_its_version_names_the_weights_and_what_computed(
+    result: AnalysisResult,
+) -> None:
     weights = hashlib.sha256(CARD.weights_sha256.encode()).hexdigest()
-    assert result.provenance.version.endswith(f".{weights[:8]}")
+    assert result.provenance.version.endswith(f".{weights[:8]}.none")
     assert result.provenance.weights_sha256 == weights
+
+
+def test_its_version_is_the_same_before_and_after_the_networks_are_loaded() -> None:
+    # A series that comes again to a worker that is not yet warm is not measured anew.
+    plugin = LumbarMri()
+    before = plugin.version
+    assert before.endswith(f".{plugin.runtime}")
+    plugin.prepare(threads=1, device="cpu")
+    assert plugin.version == before
+    assert plugin.runtime == cpu_runtime()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_another_precision_measured_has_another_version(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(
+        "analysis.inference.cpu_runtime.cpu_precision", lambda: precision
+    )
+    assert LumbarMri().version.endswith(f".{precision}")
 
 
 def test_the_report_has_the_five_levels_in_order(result: AnalysisResult) -> None:
@@ -341,9 +364,9 @@ def test_a_network_of_other_classes_is_refused_when_it_is_loaded(case: Case) -> 
 
 def test_memory_that_gives_out_may_be_tried_again(case: Case) -> None:
     class Greedy(PhantomSegmenter):
-        def probabilities(
-            self, slices: NDArray[np.float32], part: slice = slice(None)
-        ) -> NDArray[np.float32]:
+        def in_steps(
+            self, slices: NDArray[np.float32], steps: int
+        ) -> NDArray[np.uint8]:
             raise MemoryError
 
     greedy = Greedy(case.segmenter.planes)

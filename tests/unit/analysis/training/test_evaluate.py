@@ -40,12 +40,16 @@ class _ReadsGrey:
     )
 
     missed = ""
+    runtime = "none"
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
     ) -> NDArray[np.float32]:
         planes = [np.abs(slices[part] - 10 * label) < 5 for label in Label]
         return np.stack(planes, axis=1).astype(np.float32)
+
+    def in_steps(self, slices: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
+        return (self.probabilities(slices) * steps).astype(np.uint8)
 
 
 def _labels() -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ import pytest
 from pydicom import config as pydicom_config
 
 from analysis.contract.errors import AnalysisFailed
+from analysis.lumbar.plugin import LumbarMri
 from dicom_node.cli import main as cli
 from dicom_node.cli.main import main
 from dicom_node.input_codes import REFUSALS, WARNINGS
@@ -243,7 +244,27 @@ def test_describe_tells_routes_peers_and_what_is_accepted(
     for word in ("LUMBAR_AI on", "pacs", "lumbar-mri", "seg sr sc", "JPEG 2000"):
         assert word in said
     assert main(["describe", "--config", config, "--json"]) == DONE
-    assert json.loads(capsys.readouterr().out)["settings"]["peers"]["pacs"]
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["peers"]["pacs"]
+    (analysis,) = told["analyses"]
+    assert (analysis["name"], analysis["reason"]) == ("lumbar-mri", "")
+    assert analysis["version"].endswith(f".{analysis['runtime']}")
+    assert f"{analysis['version']}  {analysis['runtime']}" in said
+
+
+def test_describe_tells_why_an_analysis_cannot_be_loaded(
+    config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        message = "OpenVINO cannot be imported: no such file"
+        raise AnalysisFailed(message)
+
+    monkeypatch.setattr(LumbarMri, "prepare", fail)
+    assert main(["describe", "--config", config]) == DONE
+    assert "OpenVINO cannot be imported: no such file" in capsys.readouterr().out
+    assert main(["describe", "--config", config, "--json"]) == DONE
+    (analysis,) = json.loads(capsys.readouterr().out)["analyses"]
+    assert (analysis["version"], analysis["runtime"]) == ("", "")
 
 
 def test_describe_tells_each_code_of_an_input_with_what_to_do(

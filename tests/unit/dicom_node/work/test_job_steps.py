@@ -18,6 +18,7 @@ from dicom_node.errors import AnalysisUnavailableError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
+from dicom_node.work import job_steps
 from dicom_node.work.job_steps import JobSteps
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
@@ -103,6 +104,26 @@ def test_a_gpu_that_is_lost_while_the_node_runs_is_told_once(
     steps.warm()
     reason = "work.device is cuda, but its memory gave out: it computes on the CPU"
     assert told == [("device_missed", reason)]
+
+
+def test_what_computes_is_said_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    runtimes = ["torch1.fp16", "torch1.fp16", "openvino1.bf16"]
+    monkeypatch.setattr(log, "warning", lambda *_, **__: None)
+    monkeypatch.setattr(
+        log, "event", lambda *said, **fields: told.append((said, fields))
+    )
+    monkeypatch.setattr(job_steps, "runtime_of", lambda _: runtimes.pop(0))
+    steps = JobSteps(_settings(tmp_path, device="cuda"), LosesItsGpu())
+    for _ in range(3):
+        steps.warm()
+    same = {"analysis": "toy", "analysis_version": "1"}
+    assert told == [
+        (("analysis_loaded",), {**same, "runtime": "torch1.fp16"}),
+        (("analysis_loaded",), {**same, "runtime": "openvino1.bf16"}),
+    ]
 
 
 NEW_WITH_A_JOB = """

@@ -62,6 +62,7 @@ class ReadsShare:
     lift: float = 0.0
     card: ModelCard = DISC_CARD
     missed: str = ""
+    runtime: str = "none"
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
