@@ -68,10 +68,7 @@ def send_instances(
     with association(
         name, peer, calling_ae=calling_ae, proposals=tuple(_proposals(files))
     ) as opened:
-        return tuple(
-            _send(opened, file, number, timeout_s=peer.timeout_s)
-            for number, file in enumerate(files, start=1)
-        )
+        return tuple(_sent(opened, files, timeout_s=peer.timeout_s))
 
 
 def _outgoing(path: Path) -> _Outgoing:
@@ -94,6 +91,24 @@ def _proposals(files: Sequence[_Outgoing]) -> Iterator[Proposal]:
         for syntax in syntaxes:
             wanted[file.sop_class_uid, (syntax,)] = None
     yield from wanted
+
+
+def _sent(
+    opened: Association, files: Sequence[_Outgoing], *, timeout_s: float
+) -> Iterator[InstanceOutcome]:
+    """Send one after another, and nothing more once the association is lost.
+
+    pynetdicom wakes one request when the association ends, and takes a while to call it
+    ended: the next request would wait for its answer until the time is over.
+    """
+    is_lost = False
+    for number, file in enumerate(files, start=1):
+        if is_lost:
+            yield _not_answered(file)
+            continue
+        outcome = _send(opened, file, number, timeout_s=timeout_s)
+        is_lost = outcome.status is None and outcome.retryable
+        yield outcome
 
 
 def _send(

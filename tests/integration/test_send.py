@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,14 @@ from tests.support.dicom_files import (
     write_instances,
 )
 from tests.support.orthanc import Orthanc
-from tests.support.peers import DCMTK_ENVIRONMENT, HOST, Archive, free_port, wait_until
+from tests.support.peers import (
+    DCMTK_ENVIRONMENT,
+    HOST,
+    WITHIN_S,
+    Archive,
+    free_port,
+    wait_until,
+)
 
 OURS = "LUMBAR_AI"
 
@@ -93,8 +101,11 @@ def test_a_peer_that_refuses_every_class_gives_an_outcome_for_each(
 
 
 def test_what_was_stored_before_an_abort_is_known(results: list[Path]) -> None:
+    started_s = time.monotonic()
     with Archive(abort_at=2) as archive:
-        first, second, third = _send(results, _peer(archive.port, timeout_s=2))
+        peer = _peer(archive.port, timeout_s=WITHIN_S)
+        first, second, third = _send(results, peer)
+    assert time.monotonic() - started_s < WITHIN_S, "it waited for who has aborted"
     assert first.stored
     for lost in (second, third):
         assert (lost.stored, lost.status, lost.retryable) == (False, None, True)
