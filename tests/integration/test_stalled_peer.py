@@ -179,6 +179,5 @@ def test_a_node_whose_question_is_never_answered_stops_in_time(tmp_path: Path) -
         with node:
             send([mr_instance(1, study="asked")], node.port)
             assert asked.wait(WITHIN_S)
-            started_s = time.monotonic()
             assert node.stop() == 0
-            assert time.monotonic() - started_s < STOP_WITHIN_S
+            assert node.stop_took_s() < STOP_WITHIN_S

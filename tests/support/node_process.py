@@ -59,8 +59,9 @@ def settings_for(
                 "ae_title": title,
                 "host": "127.0.0.1",
                 "port": port,
-                # A result that is sent twice because its peer was slow is another test.
-                "timeout_s": WITHIN_S,
+                # Long, for a result that is sent twice because its peer was slow is
+                # another test; a peer of pynetdicom now and then stalls for good.
+                "timeout_s": 30,
             }
             for name, (title, port) in peers.items()
         },
@@ -157,6 +158,14 @@ class Node:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(WITHIN_S)
+
+    def stop_took_s(self) -> float:
+        """Return how long its last stop took, but for the end of its interpreter.
+
+        As it says itself: a machine that is busy otherwise takes long to end that.
+        """
+        stops = [row for row in self.events() if row["event"] == "node_stopped"]
+        return float(stops[-1]["duration_ms"]) / 1000
 
     def kill(self) -> None:
         """Kill -9 every process of the node at once, and wait until they are gone."""
