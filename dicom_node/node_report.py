@@ -174,6 +174,53 @@ class NotifyPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPlan:
+    """A peer as the page shows it, and how it is reached for a C-ECHO.
+
+    Parameters
+    ----------
+    timeout_s
+        As in the settings.
+    """
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    tls: TlsFiles | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagePlan:
+    """What the page for operators may show and do, and to whom.
+
+    Parameters
+    ----------
+    password_file
+        Whoever has a password in it may look; None if nobody logs in.
+    proxy_address, proxy_header
+        A request from this address names its user in this header; empty if none does.
+    actions
+        Whether those who are known by name may retry, resend, re-run and cancel.
+    patient_data
+        Whether they are shown the patient of a series.
+    """
+
+    peers: tuple[PeerPlan, ...]
+    password_file: Path | None = None
+    proxy_address: str = ""
+    proxy_header: str = ""
+    actions: bool = False
+    patient_data: bool = False
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether nobody may look who is not known by name."""
+        return self.password_file is not None or bool(self.proxy_address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpsPlan:
     """What `ops` needs to know of the settings.
 
@@ -193,6 +240,8 @@ class OpsPlan:
         Whether it answers at all, or only notifies.
     notify
         None where nobody is notified.
+    page
+        None where there is none.
     """
 
     bind: str
@@ -211,3 +260,4 @@ class OpsPlan:
     notify: NotifyPlan | None = None
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"
+    page: PagePlan | None = None

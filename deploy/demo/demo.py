@@ -48,6 +48,7 @@ peers:
   pacs: {{ae_title: DEMO_PACS, host: 127.0.0.1, port: {archive_port}}}
 spool: {{folder: {spool}, min_free_gb: 0.1}}
 series: {{quiet_s: 2, confirm_by_c_find: false}}
+ops: {{port: {page_port}, page: {{}}}}
 routes:
   - name: lumbar-t2-sagittal
     analysis: lumbar-mri
@@ -261,15 +262,21 @@ def play() -> None:
             raise DemoError(message)
         say(f"==> archive DEMO_PACS (a stand-in for a PACS) on 127.0.0.1:{int(line)}")
         config = RUN / "node.yaml"
-        port = free_port()
+        port, page_port = free_port(), free_port()
         config.write_text(
-            CONFIG.format(node_port=port, archive_port=int(line), spool=RUN / "spool")
+            CONFIG.format(
+                node_port=port,
+                page_port=page_port,
+                archive_port=int(line),
+                spool=RUN / "spool",
+            )
         )
         program = str(Path(sys.executable).with_name("lumbar-node"))
         serve = [program, "serve", "--config", str(config)]
         with running(serve, RUN / "node.log") as node:
             wait_for_echo(node, port)
             say(f"==> node LUMBAR_AI on 127.0.0.1:{port}")
+            say(f"    page for operators, while it runs: http://127.0.0.1:{page_port}/")
             send(series, port)
             say(f"==> {len(series)} instances sent by C-STORE; waiting for the results")
             objects = wait_for_results(node, RUN / "archive")

@@ -118,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(describe)
     describe.set_defaults(run=_describe)
 
+    password = commands.add_parser(
+        "password", help="print the line of a user for the page's password file"
+    )
+    password.add_argument("user", metavar="USER")
+    password.set_defaults(run=_password)
+
     _add_backup(commands)
     _add_jobs(
         commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
@@ -329,6 +335,12 @@ def _describe(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.setup_commands import run_describe
 
     return run_describe(arguments)
+
+
+def _password(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.password_command import run_password
+
+    return run_password(arguments)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

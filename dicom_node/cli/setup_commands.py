@@ -15,7 +15,7 @@ from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.errors import NodeError, SettingsError
-from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
+from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS, InputCode
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.tls import valid_until_s
 
@@ -225,6 +225,7 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
                 "transfer_syntaxes": [str(syntax) for syntax in kept],
                 "warnings": [listed._asdict() for listed in WARNINGS],
                 "refusals": [listed._asdict() for listed in REFUSALS],
+                "failures": [listed._asdict() for listed in FAILURES],
             }
         )
         return ExitCode.DONE
@@ -265,6 +266,7 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
         say(f"  {syntax} {syntax.name}")
     _say_codes("measured, with a warning", WARNINGS)
     _say_codes("refused", REFUSALS)
+    _say_codes("failed", FAILURES)
     return ExitCode.DONE
 
 

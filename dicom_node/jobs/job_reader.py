@@ -100,6 +100,8 @@ class JobStory:
         The evidence by which it was called complete.
     queued_s
         When its triage was queued; None if that is forgotten.
+    first_file
+        Of one of its instances.
     """
 
     row: JobRow
@@ -107,6 +109,7 @@ class JobStory:
     last_s: float
     completion: str
     queued_s: float | None
+    first_file: Path | None
     stages: tuple[Stage, ...]
 
 
@@ -258,6 +261,7 @@ def _story(connection: sa.Connection, found: Workflow) -> JobStory:
         **_arrival(series),
         completion=series.completion.value,
         queued_s=min((one.created_at for one in triages), default=0) / MS or None,
+        first_file=next((one.path for one in series.instances), None),
         stages=tuple(map(_stage, _ours(steps(connection, list(dict.fromkeys(ids)))))),
     )
 
@@ -270,7 +274,7 @@ def _arrival(series: ReceivedSeries) -> dict[str, float]:
 def _triages_of(
     connection: sa.Connection, found: Workflow, series: ReceivedSeries
 ) -> list[Workflow]:
-    """Return every attempt of the last triage that named a job, or has to."""
+    """Return every attempt of the triages that named a job, or have to."""
     of_series = list(
         workflows(
             connection,
@@ -279,14 +283,14 @@ def _triages_of(
         )
     )
     if found.name == TRIAGE:
-        order = order_id(found.workflow_id)
+        orders = {order_id(found.workflow_id)}
     else:
-        made = [one for one in of_series if job_made_by(one) == found.workflow_id]
-        if not made:
-            return []
-        last = max(made, key=lambda one: one.created_at)
-        order = order_id(last.workflow_id)
-    return [one for one in of_series if order_id(one.workflow_id) == order]
+        orders = {
+            order_id(one.workflow_id)
+            for one in of_series
+            if job_made_by(one) == found.workflow_id
+        }
+    return [one for one in of_series if order_id(one.workflow_id) in orders]
 
 
 def _uids(series: ReceivedSeries) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/metrics`: three answers to GET, and to nothing else.
+"""`/live`, `/ready`, `/metrics`, and the page for operators where there is one.
 
 Whoever connects has ten seconds in all, and closes after one answer. Nothing that a
 client does makes another wait: beyond the most connections, the oldest is cut.
@@ -38,7 +38,15 @@ _OK, _REFUSED, _UNREADY = 200, 400, 503
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; form-action 'self'; "
+        b"frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"connection", b"close"),
 )
 
@@ -64,6 +72,11 @@ def application(watch: Watch) -> ASGIApp:
         Route(path, answer)
         for path, answer in (("/live", live), ("/ready", ready), ("/metrics", metrics))
     ]
+    if watch.plan.page is not None:
+        # Where there is no page, nothing of it is loaded.
+        from dicom_node.ops.page.page_routes import page_routes
+
+        routes += page_routes(watch, watch.plan.page)
     return _Guarded(Starlette(routes=routes), watch.plan.hosts)
 
 
@@ -153,6 +166,7 @@ async def serve(watch: Watch, listener: socket.socket) -> None:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # the page trusts an address, and not what is said of one
         h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
     )
     config.load()

@@ -12,7 +12,7 @@ from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.node_report import NodeReport, OpsPlan
 from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
 from dicom_node.ops.probe import Probe, Trouble
-from dicom_node.ops.self_echo import echo
+from dicom_node.ops.verification import echo, itself
 from dicom_node.tls import valid_until_s
 
 _EVERY_S = 5.0
@@ -39,7 +39,7 @@ class Watch:
         # One for each probe, of which each asks one question at a time.
         threads = ThreadPoolExecutor(_PROBES, thread_name_prefix="probe")
         self._echo = Probe(
-            lambda: echo(plan, ECHO_LIMIT_S),
+            lambda: echo(itself(plan), ECHO_LIMIT_S),
             threads,
             every_s=_EVERY_S,
             within_s=_WITHIN_S,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
 from dicom_node.node_report import MOST_ADDRESSES
+from dicom_node.passwords import PasswordLineError, users_in
 from dicom_node.settings.key_lines import KeyPath
+from dicom_node.settings.page_sections import Page
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
+from dicom_node.settings.watch_sections import Ops
 from dicom_node.tls import acceptor_context, requestor_context
 
 _FILE = "_file"
@@ -19,7 +23,7 @@ _Tls = TypeVar("_Tls", AcceptorTls, RequestorTls)
 
 
 def with_files_beside(settings: Settings, folder: Path) -> Settings:
-    """Return the settings with every file taken from a folder, if relative."""
+    """Return the settings with every file but the spool taken from a folder."""
     node, peers = settings.node, dict(settings.peers)
     if node.tls is not None:
         node = node.model_copy(update={"tls": _absolute(node.tls, folder)})
@@ -31,7 +35,14 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
     if notify is not None and notify.urls_file is not None:
         path = (folder / notify.urls_file.expanduser()).resolve()
         notify = notify.model_copy(update={"urls_file": path})
-    return settings.model_copy(update={"node": node, "peers": peers, "notify": notify})
+    ops = settings.ops
+    if ops is not None and ops.page is not None and ops.page.password_file is not None:
+        path = (folder / ops.page.password_file.expanduser()).resolve()
+        page = ops.page.model_copy(update={"password_file": path})
+        ops = ops.model_copy(update={"page": page})
+    return settings.model_copy(
+        update={"node": node, "peers": peers, "notify": notify, "ops": ops}
+    )
 
 
 def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -44,6 +55,35 @@ def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for name, peer in settings.peers.items():
         if peer.tls is not None:
             yield from _obstacles(peer.tls, ("peers", name, "tls"))
+    if settings.ops is not None and settings.ops.page is not None:
+        yield from _page_obstacles(settings.ops, settings.ops.page)
+
+
+def _page_obstacles(ops: Ops, page: Page) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is wrong with who may look at the page, and do something there."""
+    at = ("ops", "page")
+    knows_users = page.password_file is not None or page.proxy is not None
+    how = "needs ops.page.password_file or ops.page.proxy"
+    for key in ("actions", "patient_data"):
+        if getattr(page, key) and not knows_users:
+            yield (*at, key), f"true {how}: whoever looks has to be known by name"
+    if not knows_users and not _is_loopback(ops.bind):
+        yield at, f"on {ops.bind} {how}: others than this machine reach it"
+    if page.password_file is None:
+        return
+    try:
+        users_in(page.password_file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        yield (*at, "password_file"), f"{page.password_file} cannot be read"
+    except PasswordLineError as error:
+        yield (*at, "password_file"), f"{page.password_file}: {error}"
+
+
+def _is_loopback(bind: str) -> bool:
+    try:
+        return ip_address(bind).is_loopback
+    except ValueError:
+        return bind == "localhost"
 
 
 def _absolute(tls: _Tls, folder: Path) -> _Tls:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dicom_node.node_report import OpsPlan
+from dicom_node.node_report import OpsPlan, PagePlan, PeerPlan
 from dicom_node.settings.notify_plan import notify_plan
+from dicom_node.settings.page_sections import Page
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.watch_sections import Ops
 from dicom_node.tls import TlsFiles
@@ -53,4 +54,27 @@ def ops_plan(settings: Settings) -> OpsPlan:
         notify=notify_plan(settings),
         log_level=settings.log.level,
         log_uids=settings.log.uids,
+        page=None if ops.page is None else _page_plan(ops.page, settings),
+    )
+
+
+def _page_plan(page: Page, settings: Settings) -> PagePlan:
+    peers = tuple(
+        PeerPlan(
+            name=name,
+            ae_title=peer.ae_title,
+            host=peer.host,
+            port=peer.port,
+            tls=None if peer.tls is None else peer.tls.files,
+            timeout_s=peer.timeout_s,
+        )
+        for name, peer in sorted(settings.peers.items())
+    )
+    return PagePlan(
+        peers=peers,
+        password_file=page.password_file,
+        proxy_address="" if page.proxy is None else str(page.proxy.address),
+        proxy_header="" if page.proxy is None else page.proxy.user_header,
+        actions=page.actions,
+        patient_data=page.patient_data,
     )

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, IPvAnyAddress, StringConstraints
 
 
 def _stripped(text: str) -> str:
@@ -84,6 +84,16 @@ Network = Annotated[
 
 CertificateName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
+]
+
+IpAddress = Annotated[
+    IPvAnyAddress, Field(json_schema_extra={"x-expected": "an IP address"})
+]
+
+HeaderName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$"),
+    Field(json_schema_extra={"x-expected": "the name of an HTTP header"}),
 ]
 
 

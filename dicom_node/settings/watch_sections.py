@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
+from dicom_node.settings.page_sections import Page
 from dicom_node.settings.section import Section
 from dicom_node.settings.value_types import HostName, Name, Port
 
@@ -20,8 +21,9 @@ class Ops(Section):
 
     bind: Annotated[str, StringConstraints(min_length=1)] = Field(
         default="127.0.0.1",
-        description="There is no password: on another address than loopback, whoever "
-        "reaches the port reads AE titles and figures, and no patient data.",
+        description="Health and metrics have no password: on another address than "
+        "loopback, whoever reaches the port reads AE titles and figures, and no "
+        "patient data.",
     )
     port: Port = 11180
     hosts: list[HostName] = Field(
@@ -34,6 +36,7 @@ class Ops(Section):
         description="The node is not ready while a job is older and not settled, even "
         "if it is a peer that does not take its results.",
     )
+    page: Page | None = Field(default=None, description="Left out, there is none.")
 
 
 class SilentSender(Section):

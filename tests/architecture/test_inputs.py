@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from dicom_node import errors
 from dicom_node.cli.conformance import fill, input_tables
 from dicom_node.decode.suitable_series import KIND_CODES
-from dicom_node.input_codes import REFUSALS, WARNINGS
+from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
+from dicom_node.jobs.dead_worker import Cause
 from tests.support.sources import dotted, modules
 
 JUDGES_OF_INPUTS = (
@@ -51,6 +53,32 @@ def test_every_code_of_an_input_is_listed_once_with_what_to_do() -> None:
     assert set(listed) == used
     assert set(listed.values()) == {1}
     assert all(one.what and one.advice for one in (*WARNINGS, *REFUSALS))
+
+
+FAILS_NO_JOB = {
+    "node-error", "settings-wrong", "instance-refused", "instance-mismatch",
+    "series-rejected", "geometry", "pixel-data", "outlines-refused", "query-failed",
+    "not-searchable", "job-not-found", "job-state", "nothing-to-send", "cannot-start",
+    "backup-failed",
+}  # fmt: skip
+"""Errors of commands, of receiving, and those that make a rejection of a series."""
+
+
+def test_every_code_of_a_failed_job_is_listed_once_with_what_to_do() -> None:
+    used = {"internal_error", *(cause.value for cause in Cause)}
+    for path in modules():
+        if dotted(path) in {"dicom_node.work.job_steps", "dicom_node.work.deliver"}:
+            used.update(codes_in(path))
+    used.update(kind.code for kind in vars(errors).values() if _is_error(kind))
+    listed = Counter(one.code for one in FAILURES)
+    assert set(listed) == used - FAILS_NO_JOB
+    assert used > FAILS_NO_JOB
+    assert set(listed.values()) == {1}
+    assert all(one.what and one.advice for one in FAILURES)
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, errors.NodeError)
 
 
 def test_the_document_has_the_tables_of_the_code(root: Path) -> None:

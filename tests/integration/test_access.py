@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from dicom_node.ops.self_echo import echo
+from dicom_node.ops.verification import echo, itself
 from dicom_node.settings.load import load
 from dicom_node.settings.ops_plan import ops_plan
 from tests.support.certificates import Identity, authority, signed
@@ -168,7 +168,7 @@ def test_a_title_is_believed_from_its_host_with_its_certificate_alone(
 
 def test_the_node_itself_is_still_answered(site: Site) -> None:
     plan = ops_plan(load(site.node.config, analyses=["lumbar-mri"]))
-    assert 0 < echo(plan, 20) < 20
+    assert 0 < echo(itself(plan), 20) < 20
 
 
 def test_a_reload_binds_anew_and_shows_the_renewed_certificate(

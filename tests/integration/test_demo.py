@@ -38,6 +38,7 @@ def left_running(root: Path) -> list[int]:
 
 def assert_shown(done: subprocess.CompletedProcess[str], root: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "page for operators, while it runs: http://127.0.0.1:" in done.stdout
     for word in ("L4/L5", "SEG", "SR", "capture_01.png", "Height, Posterior"):
         assert word in done.stdout
     assert (root / ".demo" / "capture_01.png").stat().st_size > 0

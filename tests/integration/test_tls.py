@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.ops.self_echo import echo
+from dicom_node.ops.verification import echo, itself
 from dicom_node.settings.load import load
 from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.tls_sections import AcceptorTls
@@ -170,14 +170,14 @@ def test_the_node_is_ready_over_tls_and_not_for_whom_nobody_vouches(
 ) -> None:
     plan = ops_plan(load(site.node.config, analyses=[phantom_plugin.NAME]))
     assert plan.node_tls is not None
-    assert 0 < echo(plan, WITHIN_S) < WITHIN_S
+    assert 0 < echo(itself(plan), WITHIN_S) < WITHIN_S
     nobody = replace(
         plan.node_tls, certificate=site.stranger.certificate, key=site.stranger.key
     )
     with pytest.raises(OSError, match=r"."):
-        echo(replace(plan, node_tls=nobody), WITHIN_S)
+        echo(itself(replace(plan, node_tls=nobody)), WITHIN_S)
     with pytest.raises(OSError, match=r"."):
-        echo(replace(plan, node_tls=None), WITHIN_S)
+        echo(itself(replace(plan, node_tls=None)), WITHIN_S)
 
 
 def test_silent_clients_keep_nobody_waiting(site: Site) -> None:

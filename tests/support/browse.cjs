@@ -81,7 +81,13 @@ const commands = {
     until(code, given, act, DRAW_AGAIN_MS, () => page.evaluate(run(act))),
   clickUntil: (...given) => onElement("click", ...given),
   doubleClickUntil: (...given) => onElement("dblclick", ...given),
-  picture: (path) => page.screenshot({ path }).then(() => null),
+  size: (width, height) => page.setViewportSize({ width, height }).then(() => null),
+  fill: (selector, text) => page.fill(selector, text).then(() => null),
+  click: (selector) => page.click(selector).then(() => null),
+  press: (key) => page.keyboard.press(key).then(() => null),
+  address: () => page.url(),
+  picture: (path, fullPage = false) =>
+    page.screenshot({ path, fullPage }).then(() => null),
   hosts: () => [...asked],
   complaints: () => complaints,
 };

@@ -27,7 +27,7 @@ from dicom_node.ops.ask import NoAnswerError, ask_ready
 from dicom_node.ops.checks import Seen
 from dicom_node.ops.exposition import exposition
 from dicom_node.ops.probe import Probe, Trouble
-from dicom_node.ops.self_echo import echo
+from dicom_node.ops.verification import echo, itself
 from tests.support.ops_plan import plan_for
 from tests.support.peers import HOST, WITHIN_S, wait_until
 
@@ -75,7 +75,8 @@ def answering(*answers: bytes) -> Iterator[int]:
     [
         ((), "timed out", 0.3),
         ((b"\x02\0\0\0\0\0",), "timed out", 0.3),
-        ((b"\x03\0\0\0\0\4\0\1\1\7",), "type 0x03", WITHIN_S),
+        ((b"\x03\0\0\0\0\4\0\1\1\7",), "called AE title not recognised", WITHIN_S),
+        ((b"\x06\0\0\0\0\0",), "type 0x06", WITHIN_S),
         ((b"HTTP/1.1 400\r\n",), "PDU type 0x48", WITHIN_S),
         (
             (b"\x02\0\0\0\0\0", b"\x04\0\0\0\0\0"),
@@ -83,7 +84,7 @@ def answering(*answers: bytes) -> Iterator[int]:
             WITHIN_S,
         ),
     ],
-    ids=["silent", "silent-later", "rejects", "rubbish", "no-status"],
+    ids=["silent", "silent-later", "rejects", "releases", "rubbish", "no-status"],
 )
 def test_an_acceptor_that_does_not_answer_is_told(
     answers: tuple[bytes, ...], what: str, within_s: float
@@ -92,7 +93,7 @@ def test_an_acceptor_that_does_not_answer_is_told(
         answering(*answers) as port,
         pytest.raises(OSError, match=what),
     ):
-        echo(plan_for(node_port=port), within_s)
+        echo(itself(plan_for(node_port=port)), within_s)
 
 
 def test_a_question_that_hangs_is_asked_once_and_waited_for_briefly() -> None:

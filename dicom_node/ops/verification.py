@@ -1,4 +1,4 @@
-"""A C-ECHO to the node itself, in few bytes and without a library.
+"""A C-ECHO to the node itself or to a peer, in few bytes and without a library.
 
 References
 ----------
@@ -10,12 +10,13 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from dataclasses import dataclass
 
 from dicom_node.dimse import pdu
 from dicom_node.dimse.status import SUCCESS
-from dicom_node.node_report import OpsPlan
+from dicom_node.node_report import OpsPlan, PeerPlan
 from dicom_node.receive.pdu_stream import PduStream
-from dicom_node.tls import requestor_context
+from dicom_node.tls import TlsFiles, requestor_context
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -27,8 +28,52 @@ _DATASET_TYPE, _STATUS = 0x0800, 0x0900
 _C_ECHO_RQ, _NO_DATASET = 0x0030, 0x0101
 
 
-def echo(plan: OpsPlan, timeout_s: float) -> float:
-    """Ask the node for an answer, and return how long it took, in seconds.
+_REJECTIONS = {
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit exceeded",
+}
+"""By source and reason: PS3.8 table 9-21."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callee:
+    """Whom we ask, and by what name of ours."""
+
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    tls: TlsFiles | None
+
+
+def itself(plan: OpsPlan) -> Callee:
+    """Return the node as a callee of itself."""
+    return Callee(
+        host=plan.node_host,
+        port=plan.node_port,
+        called_ae=plan.ae_title,
+        calling_ae=plan.ae_title,
+        tls=plan.node_tls,
+    )
+
+
+def callee_of(peer: PeerPlan, calling_ae: str) -> Callee:
+    """Return a peer as a callee of the node."""
+    return Callee(
+        host=peer.host,
+        port=peer.port,
+        called_ae=peer.ae_title,
+        calling_ae=calling_ae,
+        tls=peer.tls,
+    )
+
+
+def echo(callee: Callee, timeout_s: float) -> float:
+    """Ask for an answer, and return how long it took, in seconds.
 
     Raises
     ------
@@ -38,7 +83,7 @@ def echo(plan: OpsPlan, timeout_s: float) -> float:
     started_s = time.monotonic()
     deadline_s = started_s + timeout_s
     try:
-        _exchange(plan, deadline_s)
+        _exchange(callee, deadline_s)
     except EOFError as error:
         message = "the association was closed"
         raise OSError(message) from error
@@ -47,12 +92,12 @@ def echo(plan: OpsPlan, timeout_s: float) -> float:
     return time.monotonic() - started_s
 
 
-def _exchange(plan: OpsPlan, deadline_s: float) -> None:
-    with _connected(plan, deadline_s) as connection:
+def _exchange(callee: Callee, deadline_s: float) -> None:
+    with _connected(callee, deadline_s) as connection:
         stream = PduStream(connection)
         request = pdu.associate_request_pdu(
-            called_ae=plan.ae_title,
-            calling_ae=plan.ae_title,
+            called_ae=callee.called_ae,
+            calling_ae=callee.calling_ae,
             abstract_syntax=_VERIFICATION,
             transfer_syntax=_IMPLICIT_LITTLE,
         )
@@ -67,14 +112,14 @@ def _exchange(plan: OpsPlan, deadline_s: float) -> None:
         _ask(stream, pdu.release_request_pdu(), pdu.A_RELEASE_RP, deadline_s)
 
 
-def _connected(plan: OpsPlan, deadline_s: float) -> socket.socket:
-    address = plan.node_host, plan.node_port
+def _connected(callee: Callee, deadline_s: float) -> socket.socket:
+    address = callee.host, callee.port
     connection = socket.create_connection(address, deadline_s - time.monotonic())
-    if plan.node_tls is None:
+    if callee.tls is None:
         return connection
     try:
-        return requestor_context(plan.node_tls).wrap_socket(
-            connection, server_hostname=plan.node_host
+        return requestor_context(callee.tls).wrap_socket(
+            connection, server_hostname=callee.host
         )
     except OSError:
         connection.close()
@@ -85,6 +130,11 @@ def _ask(stream: PduStream, request: bytes, wanted: int, deadline_s: float) -> b
     left_s = max(deadline_s - time.monotonic(), 0.001)
     stream.send(request, timeout_s=left_s)
     kind, body = stream.read(left_s)
+    if kind == pdu.A_ASSOCIATE_RJ:
+        _, _, source, reason = bytes(body[:4]).ljust(4, b"\0")
+        why = _REJECTIONS.get((source, reason), f"source {source}, reason {reason}")
+        message = f"the association was rejected: {why}"
+        raise OSError(message)
     if kind != wanted:
         message = f"answered by a PDU of type {kind:#04x}"
         raise OSError(message)

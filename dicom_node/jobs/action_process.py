@@ -1,0 +1,39 @@
+"""One action about one job, in a process of its own.
+
+The page's process neither loads DBOS nor waits for a database: it starts this one,
+which ends itself whatever happens. One line of JSON comes in, and one goes out.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from dicom_node.errors import NodeError
+from dicom_node.jobs.job_actions import JobActions
+from dicom_node.jobs.job_verbs import Verb
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.spool_layout import SpoolLayout
+
+_LIMIT_S = 60
+"""Beyond all waits for the database; then the process is ended by the signal."""
+
+
+def main() -> None:
+    """Do what standard input asks for, and say how it went."""
+    signal.alarm(_LIMIT_S)
+    asked = json.loads(sys.stdin.readline())
+    layout = SpoolLayout(Path(asked["spool_folder"]))
+    try:
+        with JobQueue(asked["database_url"]) as queue:
+            row = JobActions(queue, layout).do(Verb(asked["verb"]), asked["job_id"])
+        told = {"job_id": row.id, "state": row.state.value}
+    except NodeError as error:
+        told = {"error_code": error.code, "text": str(error)}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The page for operators: shows what the node does, and what may be done about it."""
