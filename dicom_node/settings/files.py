@@ -106,7 +106,8 @@ def _obstacles(
     unreadable = [
         ((*at, key), f"{path} cannot be read")
         for key, path in _files(tls)
-        if not (path.is_file() and os.access(path, os.R_OK))
+        # In this order, for in a folder that is closed to us `is_file` raises.
+        if not (os.access(path, os.R_OK) and path.is_file())
     ]
     yield from unreadable
     if unreadable:

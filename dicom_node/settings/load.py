@@ -214,10 +214,18 @@ def _spool_folder(document: MarkedYaml, path: Path) -> Path | None:
     return (path.parent / Path(folder).expanduser()).resolve()
 
 
+def _is_seen(path: Path) -> bool:
+    """Return whether it is there; not what lies in a folder that is closed to us."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _cannot_hold_spool(folder: Path) -> str:
     """Say why the folder can neither be used nor made; empty if it can."""
     nearest = folder
-    while not nearest.exists():
+    while not _is_seen(nearest):
         nearest = nearest.parent
     if not nearest.is_dir():
         return f"{folder} cannot be a folder: {nearest} is a file"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -305,6 +309,45 @@ def test_a_spool_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, GOOD.replace("folder: spool", "folder: node.yaml/a"))
     spool, file = tmp_path / "node.yaml" / "a", tmp_path / "node.yaml"
     assert found == f"4 spool.folder: {spool} cannot be a folder: {file} is a file"
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user that root's files are closed to, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_what_lies_in_a_folder_that_is_closed_to_the_node_is_told() -> None:
+    # Not in tmp_path, which is closed to nobody.
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        closed = folder / "closed"
+        closed.mkdir(mode=0)
+        files = ", ".join(
+            f"{key}: closed/{key}"
+            for key in ("certificate_file", "key_file", "ca_file")
+        )
+        text = GOOD.replace("{folder: spool}", "{folder: closed/spool}")
+        (folder / "node.yaml").touch(mode=0o666)
+        (folder / "node.yaml").write_text(f"{text}node: {{tls: {{{files}}}}}\n")
+        with nobody(), pytest.raises(SettingsError) as caught:
+            load(folder / "node.yaml", analyses=ANALYSES)
+    told = [problem.split(" ", 1)[1] for problem in caught.value.problems]
+    assert told == [
+        f"spool.folder: {closed}/spool cannot be made in {closed}: no permission",
+        *(
+            f"node.tls.{key}: {closed}/{key} cannot be read"
+            for key in ("certificate_file", "key_file", "ca_file")
+        ),
+    ]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
