@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 TORCH := torch==2.13.0
 MIN_COVERAGE := 90
+# 0.1.0, from whose image the tests upgrade.
+FORMER := 4fb29bf
 MANIFESTS := pyproject.toml constraints.txt
 
 # One line a package, so that a person sees that it moves; all of it is in pip.log.
@@ -18,10 +20,10 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help sbom audit install demo test lint schema conformance suite peers chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help sbom audit install demo test lint schema conformance suite peers image image-test chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@deploy/install/venv.sh $(VENV)
@@ -78,6 +80,18 @@ benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchma
 	@for file in tests/benchmarks/*.py; do echo "==> $$file"; \
 	    PYTHONPATH=. $(BIN)/python $$file; done
 
+image:  ## build the image lumbar-node, without a daemon (root on Debian; minutes)
+	@deploy/image/build.sh lumbar-node:latest
+
+# A command of its own: building takes longer than the suite may.
+image-test: $(VENV)/dev.stamp peers image  ## run image, composition and unit, and upgrade from the former image
+	@rm -rf build/image/former && mkdir -p build/image/former
+	@git archive $(FORMER) | tar -x -C build/image/former
+	@deploy/image/build.sh lumbar-node:former build/image/former
+	@deploy/image/build.sh lumbar-node:machine . tests/image/machine.Dockerfile
+	@LUMBAR_IMAGE_STORE=$(CURDIR)/build/image/environment PYTHONPATH=. $(BIN)/python -m pytest \
+	    --numprocesses 0 tests/image $(PYTEST_ARGS)
+
 chaos: $(VENV)/dev.stamp peers  ## disturb a running node at random, 1000 times (an hour); see docs/reliability.md
 	@PYTHONPATH=. nice -n 5 $(BIN)/python -m tests.chaos --rounds 1000 --seed 1
 
@@ -118,5 +132,6 @@ lock:  ## resolve the dependencies anew and write constraints.txt
 	    | sed 's/+cpu$$//'; } > constraints.txt
 
 clean:  ## remove what can be made again
+	@awk '$$2 ~ "^$(CURDIR)/build/image/" {print $$2}' /proc/mounts | sort -r | xargs -r umount
 	@rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@rm -rf .coverage .coverage.* htmlcov $(VENV)

@@ -1,4 +1,4 @@
-"""What `deploy` names must exist: no engine runs here to find out otherwise."""
+"""What `deploy` names must exist; `make image-test` runs it."""
 
 from __future__ import annotations
 

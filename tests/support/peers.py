@@ -141,6 +141,8 @@ class Archive:
     ----------
     port
         0 takes a free one, and keeps it over a stop and a start.
+    host
+        The address on which it listens.
     refused_classes
         SOP classes that it does not negotiate.
     abort_at
@@ -157,6 +159,7 @@ class Archive:
 
     ae_title: str = "PACS"
     port: int = 0
+    host: str = HOST
     refused_classes: tuple[str, ...] = ()
     abort_at: int | None = None
     failure_status: int | None = None
@@ -182,7 +185,7 @@ class Archive:
         ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         self.port = self.port or free_port()
         server = ae.start_server(
-            (HOST, self.port),
+            (self.host, self.port),
             block=False,
             evt_handlers=[
                 (evt.EVT_C_STORE, self._store),
