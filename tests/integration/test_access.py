@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,13 @@ def answers(site: Site) -> bool:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("access")
+    with served(tmp_path_factory.mktemp("access")) as made:
+        yield made
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Site]:
+    """Run a node whose peers are bound."""
     ours = authority(folder)
     made = Site(
         node=node_for(folder / "node", Archive()),
@@ -171,9 +178,12 @@ def test_the_node_itself_is_still_answered(site: Site) -> None:
     assert 0 < echo(itself(plan), 20) < 20
 
 
-def test_a_reload_binds_anew_and_shows_the_renewed_certificate(
-    site: Site, tmp_path: Path
-) -> None:
+def test_a_reload_binds_anew_and_shows_the_renewed_certificate(tmp_path: Path) -> None:
+    with served(tmp_path) as site:
+        _bind_anew(site, tmp_path)
+
+
+def _bind_anew(site: Site, tmp_path: Path) -> None:
     ours = Identity(certificate=site.ca, key=site.ca.with_suffix(".key"))
     renewed = signed(tmp_path, "renewed", ours)
     before = site.serial()
