@@ -2,8 +2,8 @@
 
 `PYTHONPATH=. python tests/benchmarks/ops.py [SECONDS]` prints the rows of a Markdown
 table, of a node with 1,000 settled jobs, once without `ops` and once with it: at rest,
-scraped every 15 s, and scraped every second beside `/ready` while series of four
-instances arrive one after another.
+scraped every 15 s, and scraped every second beside `/ready` and the pages while series
+of four instances arrive one after another.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def main() -> None:
             time.sleep(SETTLE_S)
             print(f"| node without ops, PSS | {pss_mib(node.processes()):.0f} MiB |")
         port = free_port()
-        node.settings["ops"] = {"port": port}
+        node.settings["ops"] = {"port": port, "page": {}}
         with node:
             time.sleep(SETTLE_S)
             ops = ops_process(node)
@@ -166,7 +166,8 @@ def measure_turns(
 ) -> None:
     """Tell the supervisor's turns while everything asks and series arrive."""
     ops = ops_process(node)
-    scrapers = [Scraper(port, path, 1.0) for path in ("/metrics", "/ready")]
+    paths = ("/metrics", "/ready", "/", "/jobs")
+    scrapers = [Scraper(port, path, 1.0) for path in paths]
     for one in scrapers:
         one.start()
     before, before_within = turns(port)
@@ -184,7 +185,8 @@ def measure_turns(
         one.end()
     codes = sorted({code for one in scrapers for code in one.codes})
     count, within = after - before, after_within - before_within
-    print(f"| scraped every second, and /ready | {100 * used / lasted_s:.2f} % |")
+    share = 100 * used / lasted_s
+    print(f"| scraped every second, /ready, status and queue | {share:.2f} % |")
     print(f"| series meanwhile | {sent}; HTTP {codes} |")
     share = 100 * within / count
     print(f"| turns within {LIMIT} s | {within} of {count} ({share:.2f} %) |")
