@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Try a few failed tests again, each run alone: second_try.sh PYTHON MIN_COVERAGE
+#
+# The suite kills processes, freezes peers and waits for real programs; on a machine that is
+# busy with something else one of 2,900 tests may be late. What passes only now is unsteady,
+# and is a defect to be mended: it is named at the end. More than three are no accident.
+set -euo pipefail
+python=$1
+least=$2
+most=3
+
+mapfile -t failed < <("$python" - <<'END'
+import json, pathlib
+path = pathlib.Path(".pytest_cache/v/cache/lastfailed")
+print(*(json.loads(path.read_text()) if path.exists() else {}), sep="\n", end="")
+END
+)
+if [ "${#failed[@]}" -eq 0 ] || [ "${#failed[@]}" -gt "$most" ]; then
+    echo "!!! ${#failed[@]} failed tests: none is tried again (1 to $most are)"
+    exit 1
+fi
+echo "==> trying ${#failed[@]} failed tests again, alone"
+"$python" -m pytest -p no:randomly --numprocesses 0 --no-cov "${failed[@]}"
+"$python" -m coverage report --skip-covered --fail-under="$least" >/dev/null
+echo "!!! UNSTEADY: these passed only at their second try, and have to be mended:"
+printf '!!!   %s\n' "${failed[@]}"
