@@ -247,6 +247,26 @@ def test_two_echoes_are_named_as_what_they_are(tmp_path: Path) -> None:
         read_volume(paths)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "text"),
+    [
+        ("TemporalPositionIdentifier", "2 values of Temporal Position Identifier"),
+        ("TriggerTime", "2 values of Trigger Time"),
+        ("AcquisitionNumber", "2 values of Acquisition Number"),
+    ],
+)
+def test_a_time_series_is_named_by_what_tells_its_times_apart(
+    tmp_path: Path, keyword: str, text: str
+) -> None:
+    first, second = series(**{keyword: 1}), series(**{keyword: 2})
+    for number, dataset in enumerate(second):
+        dataset.SOPInstanceUID = f"1.2.9.{number}"
+        dataset.PixelData = bytes(len(dataset.PixelData))
+    with pytest.raises(GeometryError, match=f"2 pictures at each.*{text}") as caught:
+        read_volume(write_series(tmp_path, [*first, *second]))
+    assert caught.value.reason == "several_volumes"
+
+
 def test_two_series_woven_into_one_stack_are_refused_by_their_echo_times(
     tmp_path: Path,
 ) -> None:
