@@ -40,15 +40,17 @@ class FolderSyncs:
             os.fdatasync(descriptor)
             sync_folder(folder)
             return
-        folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            folder_sync.begin(folder_descriptor)
+            folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fdatasync(descriptor)
+                folder_sync.begin(folder_descriptor)
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    failure = folder_sync.end()
             finally:
-                failure = folder_sync.end()
+                os.close(folder_descriptor)
         finally:
-            os.close(folder_descriptor)
             self._idle.append(folder_sync)
         if failure is not None:
             raise failure
@@ -69,7 +71,7 @@ class _FolderSync:
         self._asked.acquire()
         self._done.acquire()
         self._descriptor = -1
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         threading.Thread(target=self._run, name="folder-sync", daemon=True).start()
 
     def begin(self, descriptor: int) -> None:
@@ -77,7 +79,7 @@ class _FolderSync:
         self._descriptor = descriptor
         self._asked.release()
 
-    def end(self) -> OSError | None:
+    def end(self) -> Exception | None:
         """Wait until it is synced; return what the disk said if it is not."""
         self._done.acquire()
         return self._failure
@@ -88,7 +90,7 @@ class _FolderSync:
             try:
                 os.fsync(self._descriptor)
                 self._failure = None
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 self._failure = error
             finally:
                 self._done.release()

@@ -115,6 +115,34 @@ def test_a_failure_of_either_is_raised_and_the_next_one_is_synced(
     assert sorted(found) == ["file", "folder"]
 
 
+def test_want_of_memory_in_the_folder_sync_is_no_success(
+    descriptor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(synced: str) -> None:
+        if synced == "folder":
+            raise MemoryError
+
+    syncs = FolderSyncs()
+    replace_syncs(monkeypatch, fail)
+    with pytest.raises(MemoryError):
+        syncs.sync(descriptor, tmp_path)
+    monkeypatch.undo()
+    syncs.sync(descriptor, tmp_path)
+
+
+def test_a_folder_that_cannot_be_opened_costs_no_thread(
+    descriptor: int, tmp_path: Path
+) -> None:
+    syncs = FolderSyncs()
+    syncs.sync(descriptor, tmp_path)
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(OSError, match="No such file"):
+            syncs.sync(descriptor, tmp_path / "nowhere")
+        syncs.sync(descriptor, tmp_path)
+    assert threading.active_count() == before
+
+
 def test_without_a_thread_both_are_synced_one_after_the_other(
     descriptor: int,
     tmp_path: Path,
