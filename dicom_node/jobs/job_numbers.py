@@ -7,7 +7,7 @@ states and outcomes only.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +20,11 @@ from dicom_node.jobs.job_state import (
     latest_attempts,
     state_and_reason,
 )
-from dicom_node.jobs.workflow_names import JOB, TRIAGE
 from dicom_node.jobs.workflow_table import (
     MS,
     JobDatabase,
     Workflow,
-    visible,
-    workflows,
+    known_workflows,
 )
 from dicom_node.records import JobState
 
@@ -71,23 +69,13 @@ class JobNumbersReader(JobDatabase):
 
 
 def _numbers(connection: sa.Connection) -> JobNumbers:
-    triages: list[Workflow] = []
-    jobs: list[Workflow] = []
-    attempts: dict[str, list[Workflow]] = defaultdict(list)
-    for row in workflows(connection):
-        if row.name == TRIAGE:
-            triages.append(row)
-        elif row.name == JOB:
-            jobs.append(row)
-        else:
-            attempts[row.workflow_id.partition(":")[0]].append(row)
-
+    known = known_workflows(connection)
     count = _Count()
-    for triage in visible(triages, connection):
+    for triage in known.triages:
         count.add_triage(triage)
-    for job in jobs:
+    for job in known.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            count.add_job(job, attempts[job.workflow_id])
+            count.add_job(job, known.attempts.get(job.workflow_id, ()))
     return count.numbers()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,8 +32,8 @@ from dicom_node.jobs.workflow_table import (
     JobDatabase,
     Step,
     Workflow,
+    known_workflows,
     steps,
-    visible,
     with_inputs,
     workflows,
 )
@@ -170,28 +169,20 @@ class _Seen:
 
 def _seen(connection: sa.Connection) -> Iterator[_Seen]:
     """Yield every job, and every triage that an operator has to see."""
-    triages: list[Workflow] = []
-    jobs: list[Workflow] = []
-    attempts: dict[str, list[Workflow]] = defaultdict(list)
-    for row in workflows(connection):
-        if row.name == TRIAGE:
-            triages.append(row)
-        elif row.name == JOB:
-            jobs.append(row)
-        else:
-            attempts[row.workflow_id.partition(":")[0]].append(row)
-    for row in visible(triages, connection):
+    known = known_workflows(connection)
+    for row in known.triages:
         state, _ = state_and_reason(row, {})
         if state is JobState.DONE:
             state = JobState.WAITING
         yield _Seen(workflow=row, state=state, attempts=(), peers=frozenset())
-    for row in jobs:
+    for row in known.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            latest = latest_attempts(attempts[row.workflow_id])
+            attempts = known.attempts.get(row.workflow_id, ())
+            latest = latest_attempts(attempts)
             yield _Seen(
                 workflow=row,
                 state=state_and_reason(row, latest)[0],
-                attempts=attempts[row.workflow_id],
+                attempts=attempts,
                 peers=frozenset(which.peer for which in latest),
             )
 

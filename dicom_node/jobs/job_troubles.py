@@ -5,7 +5,6 @@ Names, states and codes only, read without DBOS.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from dicom_node.jobs.job_state import (
     state_and_reason,
 )
 from dicom_node.jobs.triage_order import order_id
-from dicom_node.jobs.workflow_names import JOB, TRIAGE
-from dicom_node.jobs.workflow_table import JobDatabase, Workflow, visible, workflows
+from dicom_node.jobs.workflow_table import JobDatabase, Workflow, known_workflows
 from dicom_node.records import JobState
 
 
@@ -59,29 +57,21 @@ class JobTroublesReader(JobDatabase):
 
 
 def _troubles(connection: sa.Connection) -> JobTroubles:
-    triages: list[Workflow] = []
-    jobs: list[Workflow] = []
-    attempts: dict[str, list[Workflow]] = defaultdict(list)
-    for row in workflows(connection):
-        if row.name == TRIAGE:
-            triages.append(row)
-        elif row.name == JOB:
-            jobs.append(row)
-        else:
-            attempts[row.workflow_id.partition(":")[0]].append(row)
+    known = known_workflows(connection)
     failed: dict[str, str] = {}
     waiting: dict[str, str] = {}
-    for triage in visible(triages, connection):
+    for triage in known.triages:
         state, reason = state_and_reason(triage, {})
         if state is JobState.FAILED:
             failed[order_id(triage.workflow_id)] = _code(reason)
-    for job in jobs:
+    for job in known.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            code = _failure(job, attempts[job.workflow_id])
+            attempts = known.attempts.get(job.workflow_id, ())
+            code = _failure(job, attempts)
             if code is not None:
                 failed[job.workflow_id] = code
             if not is_discarded(job):
-                waiting.update(_waiting(attempts[job.workflow_id]))
+                waiting.update(_waiting(attempts))
     return JobTroubles(failed=failed, kept_waiting=waiting)
 
 

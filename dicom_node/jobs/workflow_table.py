@@ -6,6 +6,7 @@ DBOS costs 22 MB of memory, and reads all of a workflow.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -239,6 +240,40 @@ def steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> list[Step]:
             for row in connection.execute(query)
         )
     return sorted(found, key=lambda step: step.started_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWorkflows:
+    """All that the database holds, by what it is.
+
+    Parameters
+    ----------
+    triages
+        Those that an operator sees, as from `visible`.
+    attempts
+        Attempts to deliver, by the id of their job.
+    """
+
+    triages: tuple[Workflow, ...]
+    jobs: tuple[Workflow, ...]
+    attempts: Mapping[str, Sequence[Workflow]]
+
+
+def known_workflows(connection: sa.Connection) -> KnownWorkflows:
+    """Return all triages that are seen, jobs and attempts, without their inputs."""
+    triages: list[Workflow] = []
+    jobs: list[Workflow] = []
+    attempts: dict[str, list[Workflow]] = defaultdict(list)
+    for row in workflows(connection):
+        if row.name == TRIAGE:
+            triages.append(row)
+        elif row.name == JOB:
+            jobs.append(row)
+        else:
+            attempts[row.workflow_id.partition(":")[0]].append(row)
+    return KnownWorkflows(
+        triages=tuple(visible(triages, connection)), jobs=tuple(jobs), attempts=attempts
+    )
 
 
 def visible(
