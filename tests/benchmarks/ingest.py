@@ -36,7 +36,7 @@ RECEIVERS: dict[str, receivers.Receiver] = {
     "storescp (no fsync)": receivers.storescp,
     "pynetdicom": receivers.pynetdicom,
 }
-SIZES = {512: 300, 256: 600}
+SIZES = {512: 800, 256: 2000}
 """Rows and columns of an instance of 16 bit, and how many are sent."""
 
 SENDERS = (1, 4, 16)
