@@ -16,7 +16,7 @@ from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.errors import StartError
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
-from dicom_node.records import JobRow, JobState
+from dicom_node.records import JobRow
 from dicom_node.spool_layout import EXPORT_KEY
 
 if TYPE_CHECKING:
@@ -94,11 +94,8 @@ def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     if peer is not None:
         peer_named(peer, settings)
     with _open(settings) as queue:
-        rows = queue.all_rows() if peer is None else queue.lacking(peer)
-        if arguments.failed:
-            rows = tuple(row for row in rows if row.state is JobState.FAILED)
         actions = _actions(queue, settings)
-        rows = tuple(actions.retry(row.id, peer=peer) for row in rows)
+        rows = actions.retry_all(is_failed=arguments.failed, peer=peer)
     what = "begin" if peer is None else f"are delivered to {peer}"
     _say_rows(rows, arguments, f"{len(rows)} jobs {what} again")
     return ExitCode.DONE

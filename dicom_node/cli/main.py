@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     analyse.set_defaults(run=_analyse)
 
     check = commands.add_parser("check", help="check installation and settings")
+    check.add_argument(
+        "--settings-only",
+        action="store_true",
+        help="read the settings, as a reload does, and look at nothing else",
+    )
     _add_config(check)
     _add_json(check)
     check.set_defaults(run=_check)

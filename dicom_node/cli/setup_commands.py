@@ -52,7 +52,7 @@ class _Finding:
 
 def run_check(arguments: argparse.Namespace) -> ExitCode:
     """Check all that `serve` needs, but touch no peer."""
-    findings = [*_packaging()]
+    findings = [] if arguments.settings_only else [*_packaging()]
     settings: Settings | None = None
     try:
         settings = read(arguments.config)
@@ -68,9 +68,10 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
             _Finding(subject="settings", good=True, text=sentence, warning=True)
             for sentence in deprecated_keys(settings)
         )
-        findings.extend(_spool(settings))
-        findings.extend(_certificates(settings))
-        findings.extend(_analyses(settings))
+        if not arguments.settings_only:
+            findings.extend(_spool(settings))
+            findings.extend(_certificates(settings))
+            findings.extend(_analyses(settings))
     _print_findings(findings, as_json=arguments.json)
     if settings is None:
         return ExitCode.WRONG_USAGE

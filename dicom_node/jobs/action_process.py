@@ -1,4 +1,4 @@
-"""One action about one job, in a process of its own.
+"""One action about one job, or about all that failed, in a process of its own.
 
 The page's process neither loads DBOS nor waits for a database: it starts this one,
 which ends itself whatever happens. One line of JSON comes in, and one goes out.
@@ -28,8 +28,13 @@ def main() -> None:
     layout = SpoolLayout(Path(asked["spool_folder"]))
     try:
         with JobQueue(asked["database_url"]) as queue:
-            row = JobActions(queue, layout).do(Verb(asked["verb"]), asked["job_id"])
-        told = {"job_id": row.id, "state": row.state.value}
+            actions = JobActions(queue, layout)
+            job_id = asked["job_id"]
+            if job_id is None:
+                actions.retry_all(is_failed=True)
+            else:  # `rerun` makes another job
+                job_id = actions.do(Verb(asked["verb"]), job_id).id
+        told = {"job_id": job_id}
     except NodeError as error:
         told = {"error_code": error.code, "text": str(error)}
     sys.stdout.write(json.dumps(told) + "\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dicom_node.errors import NothingToSendError
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
 from dicom_node.jobs.queue import JobQueue
-from dicom_node.records import JobRow
+from dicom_node.records import JobRow, JobState
 from dicom_node.spool_layout import SpoolLayout, deliverable
 
 
@@ -39,6 +39,17 @@ class JobActions:
         """Begin again what failed, to one peer or all that lack results."""
         is_kept = self._has_results(job_id)
         return self._queue.retry(job_id, results_kept=is_kept, peer=peer)
+
+    def retry_all(
+        self, *, is_failed: bool, peer: str | None = None
+    ) -> tuple[JobRow, ...]:
+        """Begin again all that failed, all that a peer lacks, or what is both."""
+        rows = self._queue.all_rows() if peer is None else self._queue.lacking(peer)
+        return tuple(
+            self.retry(row.id, peer=peer)
+            for row in rows
+            if not is_failed or row.state is JobState.FAILED
+        )
 
     def resend(
         self, jobs: Sequence[JobRow], *, peer: str | None = None

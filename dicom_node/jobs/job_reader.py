@@ -50,11 +50,12 @@ class JobPage:
 
     Parameters
     ----------
-    more
-        How many there are beside them.
+    before, more
+        How many there are that were accepted later, and how many earlier.
     """
 
     rows: tuple[JobRow, ...]
+    before: int
     more: int
 
 
@@ -115,10 +116,15 @@ class JobStory:
 class JobReader(JobDatabase):
     """Reads jobs for the page."""
 
-    def page(self, wanted: JobFilter, *, most: int) -> JobPage:
+    def page(self, wanted: JobFilter, *, most: int, number: int = 1) -> JobPage:
         """Return the jobs accepted last that pass a filter.
 
         A record that cannot be read is left out.
+
+        Parameters
+        ----------
+        number
+            From 1: those that come after so many pages less one of `most` jobs.
 
         Raises
         ------
@@ -132,12 +138,17 @@ class JobReader(JobDatabase):
                 if _may_pass(wanted, one.workflow, one.state, one.peers)
             ]
             found.sort(key=lambda one: one.workflow.created_at, reverse=True)
-            shown = found[:most]
+            before = (number - 1) * most
+            shown = found[before : before + most]
             read = with_inputs(connection, [one.workflow for one in shown])
             whole = {one.workflow_id: one for one in read}
             attempts = {one.workflow.workflow_id: one.attempts for one in shown}
             rows = _rows((whole[id_] for id_ in attempts if id_ in whole), attempts)
-            return JobPage(rows=tuple(wanted.of(rows)), more=len(found) - len(shown))
+            return JobPage(
+                rows=tuple(wanted.of(rows)),
+                before=min(before, len(found)),
+                more=max(len(found) - before - len(shown), 0),
+            )
 
     def story(self, job_id: str) -> JobStory:
         """Return all that is known of one job.

@@ -32,6 +32,7 @@ from tests.support.variants import Series, fresh
 USER, PASSWORD = "it.staff", "correct horse battery"
 PAGES = ("/", "/jobs", "/failures", "/peers")
 OUT_OF_RESOURCES = 0xA700
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 SAID = {
     "retry": "It begins again",
     "resend": "The results are sent again",
@@ -215,7 +216,10 @@ def test_the_queue_shows_what_the_filter_asks_for(user: PageClient, done: str) -
     assert done[:12] in user.get("/jobs?state=done&peer=pacs&since=1h").text
     for query in ("state=failed", "peer=away", "since=2099-01-01"):
         assert done[:12] not in user.get(f"/jobs?{query}").text
-    for query in ("state=odd", "since=soon", "since=" + "9" * 5000):
+    assert done[:12] not in user.get("/jobs?page=2").text
+    assert "/jobs?state=done&amp;page=1" in user.get("/jobs?state=done&page=2").text
+    wrong = ("state=odd", "since=soon", "since=" + "9" * 5000, "page=0", "page=-1")
+    for query in (*wrong, "page=1.0", "page=" + "9" * 5000, "page=%C2%B2"):
         assert user.get(f"/jobs?{query}").status == 400
     odd = user.get("/jobs?peer=%3Cscript%3E%22%27%00%ff")
     assert odd.status == 200
@@ -306,6 +310,32 @@ def test_a_delivery_that_waits_is_cancelled_and_retried(
     archive.failure_status = None
     act(node, user, job_id, "retry")
     assert node.settled_jobs_of(uid)[0]["state"] == "done"
+
+
+def test_all_that_failed_is_retried_at_once(
+    user: PageClient, node: Node, archive: Archive, bundled: Series
+) -> None:
+    batch = [fresh(bundled), fresh(bundled)]
+    archive.failure_status = SOP_CLASS_NOT_SUPPORTED
+    for series in batch:
+        send(series, node.port)
+    uids = [str(series[0].SeriesInstanceUID) for series in batch]
+    for uid in uids:
+        assert node.settled_jobs_of(uid)[0]["state"] == "failed"
+    archive.failure_status = None
+    path = "/failures/retry"
+    wait_until(lambda: path in user.get("/failures").text, what="they are listed")
+    answer = user.send("/failures", path)
+    assert "All that failed begins again" in user.get(answer.leads_to).text
+    wait_until(
+        lambda: all(
+            row["state"] == "done" for row in node.jobs() if row["series_uid"] in uids
+        ),
+        what="both are delivered",
+    )
+    assert actions_logged(node)[-1].get("job_id") is None
+    with beside(node) as client:  # which only shows
+        assert path not in client.get("/failures").text
 
 
 def test_an_action_that_is_refused_says_why(

@@ -57,6 +57,7 @@ class Deeds:
         routes = [
             Route("/peers/{name}/echo", self._taken(self._echo), methods=post),
             Route("/jobs/{job_id}/{verb}", self._taken(self._act), methods=post),
+            Route("/failures/retry", self._taken(self._retry_all), methods=post),
         ]
         if self._gate.takes_passwords:
             routes += [
@@ -180,6 +181,17 @@ class Deeds:
             return await self._pages.job(request, asker, told, refused=acted.text)
         done = "under-way" if acted.is_under_way else verb.value
         return RedirectResponse(f"/jobs/{acted.job_id}?done={done}", SEE_OTHER)
+
+    async def _retry_all(
+        self, request: Request, asker: Asker, _fields: Mapping[str, str]
+    ) -> Response:
+        if asker.user is None or not self._page.actions:
+            return self._renderer.problem("not_allowed", request, asker, _FORBIDDEN)
+        acted = await self._desk.act(asker.user.name, Verb.RETRY, None)
+        if acted.error_code:
+            return await self._pages.failures(request, asker, refused=acted.text)
+        done = "under-way" if acted.is_under_way else "retry-all"
+        return RedirectResponse(f"/failures?done={done}", SEE_OTHER)
 
 
 def _without_next(request: Request) -> Request:

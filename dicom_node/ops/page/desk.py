@@ -100,14 +100,14 @@ class Acted:
     Parameters
     ----------
     job_id
-        The job to look at afterwards.
+        The job to look at afterwards; None where it was about all that failed.
     error_code, text
         Why nothing was done; empty where it was.
     is_under_way
         It takes longer, and goes on.
     """
 
-    job_id: str
+    job_id: str | None
     error_code: str = ""
     text: str = ""
     is_under_way: bool = False
@@ -121,7 +121,7 @@ class Desk:
         self._layout = SpoolLayout(plan.spool_folder)
         self._reader = JobReader(plan.database_url)
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="page")
-        self._pages: _Kept[JobFilter, JobPage] = _Kept(self._page, threads)
+        self._pages: _Kept[tuple[JobFilter, int], JobPage] = _Kept(self._page, threads)
         self._stories: _Kept[str, Told | None] = _Kept(self._story, threads)
         peers = {peer.name: peer for peer in page.peers}
         # One thread each: a name server may hang for longer than the answer is waited.
@@ -146,9 +146,9 @@ class Desk:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._patients: OrderedDict[str, Mapping[str, str]] = OrderedDict()
 
-    async def jobs(self, wanted: JobFilter) -> JobPage | Trouble:
-        """Return the jobs accepted last that pass a filter."""
-        return await self._pages.answer(wanted)
+    async def jobs(self, wanted: JobFilter, number: int = 1) -> JobPage | Trouble:
+        """Return the jobs accepted last that pass a filter, or a later page of them."""
+        return await self._pages.answer((wanted, number))
 
     async def told(self, job_id: str) -> Told | Trouble | None:
         """Return one job; None if there is none."""
@@ -198,12 +198,18 @@ class Desk:
         self.echoed[name] = echoed
         return echoed
 
-    async def act(self, user: str, verb: Verb, job_id: str) -> Acted:
-        """Do something about a job, and log who did it."""
+    async def act(self, user: str, verb: Verb, job_id: str | None) -> Acted:
+        """Do something about a job, and log who did it.
+
+        Parameters
+        ----------
+        job_id
+            None to retry all jobs that failed.
+        """
         acted = await self._awaited(self._logged(user, verb, job_id))
         return acted or Acted(job_id=job_id, is_under_way=True)
 
-    async def _logged(self, user: str, verb: Verb, job_id: str) -> Acted:
+    async def _logged(self, user: str, verb: Verb, job_id: str | None) -> Acted:
         acted = await self._act(verb, job_id)
         log.event(
             "page_action",
@@ -215,7 +221,7 @@ class Desk:
         )
         return acted
 
-    async def _act(self, verb: Verb, job_id: str) -> Acted:
+    async def _act(self, verb: Verb, job_id: str | None) -> Acted:
         asked = {
             "verb": verb.value,
             "job_id": job_id,
@@ -232,10 +238,11 @@ class Desk:
         if "error_code" in told:
             code, text = str(told["error_code"]), str(told["text"])
             return Acted(job_id=job_id, error_code=code, text=text)
-        return Acted(job_id=str(told["job_id"]))
+        return Acted(job_id=told["job_id"])
 
-    def _page(self, wanted: JobFilter) -> JobPage:
-        return self._reader.page(wanted, most=MOST_ROWS)
+    def _page(self, asked: tuple[JobFilter, int]) -> JobPage:
+        wanted, number = asked
+        return self._reader.page(wanted, most=MOST_ROWS, number=number)
 
     def _story(self, job_id: str) -> Told | None:
         try:

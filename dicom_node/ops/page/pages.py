@@ -28,6 +28,7 @@ _SPANS = ("1h", "1d", "7d")
 _YEAR_S = 365 * 86400
 _MOST_CHARS = 100
 _FILTER = ("state", "peer", "since")
+_PAGE_DIGITS = 6
 
 Shown = Callable[[Request, Asker], Awaitable[Response]]
 
@@ -51,7 +52,7 @@ class Pages:
             Route("/", self.guarded(self._status)),
             Route("/jobs", self.guarded(self._jobs)),
             Route("/jobs/{job_id}", self.guarded(self._job)),
-            Route("/failures", self.guarded(self._failures)),
+            Route("/failures", self.guarded(self.failures)),
             Route("/peers", self.guarded(self._peers)),
             Route("/style.css", self._style),
         ]
@@ -128,14 +129,22 @@ class Pages:
         }
         try:
             wanted = _filter(chosen)
+            number = _page_number(request.query_params.get("page", "1"))
         except ValueError as error:
             return self.renderer.problem("wrong", request, asker, _BAD, str(error))
-        page = await self._desk.jobs(wanted)
+        page = await self._desk.jobs(wanted, number)
         is_told = not isinstance(page, Trouble)
+
+        def at(page_number: int) -> str:
+            kept = {name: text for name, text in chosen.items() if text}
+            return urlencode({**kept, "page": page_number})
+
         values = {
             "page": page if is_told else None,
             "problem": page,
             "chosen": chosen,
+            "at": at,
+            "number": number,
             "states": [state.value for state in JobState],
             "peers": _with([peer.name for peer in self.plan.peers], chosen["peer"]),
             "spans": _with(list(_SPANS), chosen["since"]),
@@ -186,7 +195,17 @@ class Pages:
         log.event("page_patient_shown", user=asker.user.name, job_id=job_id)
         return await self._desk.patient(told.story)
 
-    async def _failures(self, request: Request, asker: Asker) -> Response:
+    async def failures(
+        self, request: Request, asker: Asker, refused: str = ""
+    ) -> Response:
+        """Return the page of all jobs that failed.
+
+        Parameters
+        ----------
+        refused
+            Why an action was not done; empty if none was refused.
+        """
+        done = request.query_params.get("done", "")
         page = await self._desk.jobs(JobFilter(states=(JobState.FAILED.value,)))
         groups: dict[str, list[JobRow]] | None = None
         shown = more = 0
@@ -195,8 +214,15 @@ class Pages:
             shown, more = len(page.rows), page.more
             for row in page.rows:
                 groups[_codes(row)[0]].append(row)
-        values = {"groups": groups, "problem": page, "shown": shown, "more": more}
-        status = _DOWN if groups is None else _OK
+        values = {
+            "groups": groups,
+            "problem": page,
+            "shown": shown,
+            "more": more,
+            "done": done if asker.words.of(f"done.{done}") else "",
+            "refused": refused,
+        }
+        status = _DOWN if groups is None else _CONFLICT if refused else _OK
         return self.renderer.page("failures", request, asker, values, status)
 
     async def _peers(self, request: Request, asker: Asker) -> Response:
@@ -250,6 +276,21 @@ def _filter(chosen: Mapping[str, str]) -> JobFilter:
         # To the minute, so that the same question is asked again.
         since_s=moment(since) // 60 * 60 if since else None,
     )
+
+
+def _page_number(text: str) -> int:
+    """Return the number of a page of the list.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if number < 1 or len(text) > _PAGE_DIGITS:
+        message = f"page is a number from 1 to {10**_PAGE_DIGITS - 1}"
+        raise ValueError(message)
+    return number
 
 
 def _with(words: list[str], chosen: str) -> list[str]:

@@ -294,6 +294,18 @@ def test_a_gpu_that_is_not_used_is_told_before_the_start(
     assert (finding["subject"], finding["good"]) == ("device", True)
 
 
+def test_the_settings_alone_are_checked_without_loading_an_analysis(
+    config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "Registry", lambda _: pytest.fail("loaded"))
+    assert main(["check", "--settings-only", "--config", config]) == DONE
+    assert capsys.readouterr().out == f"ok    settings: {config}\n"
+    path = Path(config)
+    path.write_text(path.read_text() + "jobs: {time_limit_s: soon}\n")
+    assert main(["check", "--settings-only", "--config", config]) == WRONG_USAGE
+    assert "jobs.time_limit_s" in capsys.readouterr().err
+
+
 def test_check_tells_whether_an_analysis_can_compare_examinations(
     config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

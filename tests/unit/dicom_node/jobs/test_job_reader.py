@@ -86,8 +86,11 @@ def test_a_filter_takes_what_that_of_the_command_takes(database: JobDatabase) ->
 
 def test_a_page_is_bounded_and_says_how_many_are_left(database: JobDatabase) -> None:
     with JobReader(database.url) as reader:
-        found = reader.page(JobFilter(), most=3)
-    assert (len(found.rows), found.more) == (3, 5)
+        pages = [reader.page(JobFilter(), most=3, number=n) for n in (1, 2, 3, 4)]
+    counts = [(one.before, len(one.rows), one.more) for one in pages]
+    assert counts == [(0, 3, 5), (3, 3, 2), (6, 2, 0), (8, 0, 0)]
+    listed = [row.id for one in pages for row in one.rows]
+    assert sorted(listed) == sorted(row.id for row in page(database))
 
 
 def test_the_id_of_a_triage_stands_for_the_job_that_it_made(
