@@ -29,6 +29,18 @@ _MIN_VOXELS = 200
 _GEOMETRY_ONLY = "Geometry is measured, signal is not"
 
 
+def fluid_ratio(volume: Volume, labels: NDArray[np.uint8]) -> float | None:
+    """Return the signal of fluid over that of marrow; None: too little is in view.
+
+    Parameters
+    ----------
+    volume, labels
+        As for `weighting_doubts`.
+    """
+    look = _look(volume, labels)
+    return None if look is None else look.fluid / look.marrow
+
+
 def weighting_doubts(
     summary: SeriesSummary | None, volume: Volume, labels: NDArray[np.uint8]
 ) -> tuple[Doubt, ...]:

@@ -55,14 +55,24 @@ def _without_cuts(planes: list[DiscPlane]) -> list[DiscPlane]:
 
 def _most_crowded(planes: list[DiscPlane]) -> int | None:
     """Return the disc whose two steps are the shortest; None where all can be."""
+    shares = pair_shares(planes)
+    index = min(shares, key=lambda index: shares[index], default=None)
+    return None if index is None or shares[index] > _CUT_SHARE else index
+
+
+def pair_shares(planes: list[DiscPlane]) -> dict[int, float]:
+    """Return the two steps beside a disc over a usual one, by the disc's place.
+
+    Only of discs whose two steps may be one body by their length.
+    """
     steps = np.diff([plane.along_mm for plane in planes])
     shares: dict[int, float] = {}
     for index in range(1, len(planes) - 1):
         both = float(steps[index - 1] + steps[index])
         usual = _usual(steps, index - 1, index + 1)
-        if usual and both <= min(_CUT_SHARE * usual, _CUT_MM):
+        if usual and both <= _CUT_MM:
             shares[index] = both / usual
-    return min(shares, key=lambda index: shares[index]) if shares else None
+    return shares
 
 
 def _usual(steps: NDArray[np.float64], first: int, last: int) -> float:

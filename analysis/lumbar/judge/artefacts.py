@@ -153,13 +153,7 @@ def _scoliosis(anatomy: Anatomy) -> Doubt | None:
 
 
 def _motion(anatomy: Anatomy) -> Doubt | None:
-    levels = anatomy.levels
-    jolts: list[float] = []
-    for structure in (*VERTEBRAE[1 : _LEVELS + 1], *DISCS[:_LEVELS]):
-        window = levels.windows.get(structure.number)
-        if window is not None:
-            jolts += _jolts(levels.names[window] == structure.number)
-    jolt = float(np.median(jolts)) * anatomy.pixel_mm if jolts else 0.0
+    jolt = jolt_mm(anatomy)
     if jolt <= MAX_JOLT_MM:
         return None
     text = (
@@ -169,11 +163,19 @@ def _motion(anatomy: Anatomy) -> Doubt | None:
     return warning("motion", text)
 
 
+def jolt_mm(anatomy: Anatomy) -> float:
+    """Return how far structures lie from between their neighbour slices, median."""
+    levels = anatomy.levels
+    jolts: list[float] = []
+    for structure in (*VERTEBRAE[1 : _LEVELS + 1], *DISCS[:_LEVELS]):
+        window = levels.windows.get(structure.number)
+        if window is not None:
+            jolts += _jolts(levels.names[window] == structure.number)
+    return float(np.median(jolts)) * anatomy.pixel_mm if jolts else 0.0
+
+
 def _unsharp(rows: SpineMeasurements) -> Doubt | None:
-    delivered = [row for row in rows.discs if row.number("disc_height_mm") is not None]
-    blurs = [row.site.slab.blur_mm for row in delivered]
-    known = [blur for blur in blurs if blur is not None]
-    blur = float(np.median(known)) if known else 0.0
+    blur = blur_mm(rows)
     if blur <= MAX_BLUR_MM:
         return None
     text = (
@@ -181,6 +183,14 @@ def _unsharp(rows: SpineMeasurements) -> Doubt | None:
         f"(limit {MAX_BLUR_MM}): motion within the slices, or strong noise"
     )
     return warning("motion", text)
+
+
+def blur_mm(rows: SpineMeasurements) -> float:
+    """Return by how much disc heights depend on the outline's level, median."""
+    delivered = [row for row in rows.discs if row.number("disc_height_mm") is not None]
+    blurs = [row.site.slab.blur_mm for row in delivered]
+    known = [blur for blur in blurs if blur is not None]
+    return float(np.median(known)) if known else 0.0
 
 
 def _jolts(mask: NDArray[np.bool_]) -> list[float]:
@@ -198,9 +208,7 @@ def _jolts(mask: NDArray[np.bool_]) -> list[float]:
 
 
 def _metal(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Doubt | None:
-    largest = max(
-        (_void_mm2(volume, labels, index) for index in _shown(anatomy)), default=0.0
-    )
+    largest = void_mm2(anatomy, volume, labels)
     if largest <= MIN_VOID_MM2:
         return None
     text = (
@@ -208,6 +216,23 @@ def _metal(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Doubt
         f"{MIN_VOID_MM2:.0f}): metal, or bone or gas of that size"
     )
     return warning("metal", text)
+
+
+def void_mm2(
+    anatomy: Anatomy,
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    least: float = MIN_VOID_MM2,
+) -> float:
+    """Return the largest area of the spine without signal in a slice.
+
+    Parameters
+    ----------
+    least
+        Smaller areas (mm2) count as none.
+    """
+    slices = _shown(anatomy)
+    return max((_void_mm2(volume, labels, one, least) for one in slices), default=0.0)
 
 
 def _shown(anatomy: Anatomy) -> set[int]:
@@ -218,7 +243,9 @@ def _shown(anatomy: Anatomy) -> set[int]:
     return {anatomy.tissues.grid.source_slice(index) for index in slices}
 
 
-def _void_mm2(volume: Volume, labels: NDArray[np.uint8], index: int) -> float:
+def _void_mm2(
+    volume: Volume, labels: NDArray[np.uint8], index: int, least: float
+) -> float:
     """Return the largest area inside the spine that gives no signal in a slice."""
     from scipy import ndimage
 
@@ -234,7 +261,7 @@ def _void_mm2(volume: Volume, labels: NDArray[np.uint8], index: int) -> float:
     smooth = ndimage.gaussian_filter(picture, _VOID_SMOOTH_MM / spacing)
     dark = smooth < _VOID_SHARE * marrow
     pixel_mm2 = float(spacing.prod())
-    if dark.sum() * pixel_mm2 <= MIN_VOID_MM2:  # the usual; closing takes its time
+    if dark.sum() * pixel_mm2 <= least:  # the usual; closing takes its time
         return 0.0
     away = ndimage.distance_transform_edt(~np.pad(numbers > 0, 1), spacing)
     near = away < _REACH_MM

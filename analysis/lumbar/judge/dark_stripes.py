@@ -19,6 +19,7 @@ from analysis.lumbar.anatomy.structures import (
     DISCS,
     MEASURED_LEVELS,
     VERTEBRAE,
+    Structure,
 )
 from analysis.lumbar.doubt import Doubt, Effect, Need, Scope, of_disc
 from analysis.lumbar.fitted_limits import STRIPE_SHARE
@@ -62,13 +63,7 @@ def dark_stripes(
     found: list[Doubt] = []
     hidden: set[int] = set()
     for place, disc in enumerate(DISCS[: len(MEASURED_LEVELS)]):
-        plane = anatomy.levels.planes.get(disc.number)
-        slices = anatomy.middle_slices(disc)
-        if plane is None or not slices or disc.number in edited:
-            continue
-        touch = _Window.around(anatomy, volume, plane, slices[0]).touched(
-            _half_height_mm(anatomy, disc.number, plane, slices[0]), plane
-        )
+        touch = None if disc.number in edited else _touch(anatomy, volume, disc)
         if touch is None:
             continue
         text = (
@@ -89,6 +84,27 @@ def dark_stripes(
         if sacrum:
             found.append(_void(Scope(structures=sacrum, need=Need.SACRUM), text))
     return tuple(found)
+
+
+def stripe_share(anatomy: Anatomy, volume: Volume, disc: Structure) -> float:
+    """Return the largest share of what goes dark along a line that touches a disc.
+
+    0 where no line reaches half of the limit.
+    """
+    touch = _touch(anatomy, volume, disc, MIN_SHARE / 2)
+    return 0.0 if touch is None else touch.share
+
+
+def _touch(
+    anatomy: Anatomy, volume: Volume, disc: Structure, least: float = MIN_SHARE
+) -> _Touch | None:
+    plane = anatomy.levels.planes.get(disc.number)
+    slices = anatomy.middle_slices(disc)
+    if plane is None or not slices:
+        return None
+    half_mm = _half_height_mm(anatomy, disc.number, plane, slices[0])
+    window = _Window.around(anatomy, volume, plane, slices[0])
+    return window.touched(half_mm, plane, least)
 
 
 def _void(scope: Scope, text: str) -> Doubt:
@@ -159,12 +175,24 @@ class _Window:
             bright=_bright(anatomy, volume, index),
         )
 
-    def touched(self, half_mm: float, plane: DiscPlane) -> _Touch | None:
-        """Return how a stripe touches a disc or shuts it in; None where none does."""
+    def touched(self, half_mm: float, plane: DiscPlane, least: float) -> _Touch | None:
+        """Return how a stripe touches a disc or shuts it in; None where none does.
+
+        Parameters
+        ----------
+        half_mm
+            Half of the disc's height.
+        least
+            Share that makes a line an edge.
+        """
         above, below = self.values[:-_EDGE_PX], self.values[_EDGE_PX:]
         seen = (above >= 0) & (below >= 0) & (self.bright > 0)
-        falls = self._edges(seen & (above >= self.bright), below < _DARK_RATIO * above)
-        rises = self._edges(seen & (below >= self.bright), above < _DARK_RATIO * below)
+        falls = self._edges(
+            seen & (above >= self.bright), below < _DARK_RATIO * above, least
+        )
+        rises = self._edges(
+            seen & (below >= self.bright), above < _DARK_RATIO * below, least
+        )
         lean = np.tan(np.radians(plane.tilt_deg))
         reach_mm = half_mm + _MARGIN_MM
         falling, rising = (
@@ -185,7 +213,7 @@ class _Window:
         return _Touch(share=share, dark_above=True, dark_below=True)
 
     def _edges(
-        self, bright: NDArray[np.bool_], darker: NDArray[np.bool_]
+        self, bright: NDArray[np.bool_], darker: NDArray[np.bool_], least: float
     ) -> list[_Edge]:
         """Return the lines along which what is bright gets darker."""
         middle = (self.down_mm[:-_EDGE_PX] + self.down_mm[_EDGE_PX:]) / 2
@@ -204,7 +232,7 @@ class _Window:
         owner = np.arange(len(slopes))[:, None] * bins + place
         counts = np.bincount(owner[inside], minlength=len(slopes) * bins)
         # Only lines with enough such pixels are worth counting what is bright.
-        worth = np.flatnonzero(counts >= MIN_SHARE * _MIN_BRIGHT * width)
+        worth = np.flatnonzero(counts >= least * _MIN_BRIGHT * width)
         slope = slopes[worth // bins]
         down = (worth % bins + 0.5) * pixel - _REACH_MM
         line = (down[:, None] + slope[:, None] * self.back_mm - middle[0]) / pixel
@@ -217,7 +245,7 @@ class _Window:
                 slope=float(slope[i]),
                 share=min(float(share[i]), 1.0),
             )
-            for i in np.flatnonzero(share >= MIN_SHARE)
+            for i in np.flatnonzero(share >= least)
         ]
 
 

@@ -160,12 +160,7 @@ def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Doubt, ...]:
     Refused
         If it is no surer than in a picture without a spine.
     """
-    window = window_of(names > 0)
-    confidence = 0.0
-    if window is not None:
-        slices, rows, columns = window
-        best = tissues.probability[slices, :, rows, columns].max(axis=1)
-        confidence = float(best[names[window] > 0].mean()) / FULL
+    confidence = mean_confidence(tissues, names)
     text = f"The network is {confidence:.2f} sure of what it found"
     if confidence < MIN_CONFIDENCE:
         text = f"{text}, at least {MIN_CONFIDENCE} is needed"
@@ -174,6 +169,16 @@ def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Doubt, ...]:
         text = f"{text}, usual is {LOW_CONFIDENCE} or more: check the outlines"
         return (warning("low_confidence", text),)
     return ()
+
+
+def mean_confidence(tissues: TissueMap, names: NDArray[np.uint8]) -> float:
+    """Return the mean probability of what is named; 0 where nothing is."""
+    window = window_of(names > 0)
+    if window is None:
+        return 0.0
+    slices, rows, columns = window
+    best = tissues.probability[slices, :, rows, columns].max(axis=1)
+    return float(best[names[window] > 0].mean()) / FULL
 
 
 def _areas(

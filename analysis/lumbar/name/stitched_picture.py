@@ -7,7 +7,7 @@ cannot be known from what lies below.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,8 @@ def with_seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> An
     volume, labels
         The series, and its named structures on its own grid.
     """
-    numbers = _above_seam(anatomy, volume, labels)
+    seam = _seam(anatomy, volume, labels)
+    numbers = set[int]() if seam is None or seam.ratio <= _MIN_RATIO else seam.above
     above = [place for place, disc in enumerate(DISCS) if disc.number in numbers]
     if not above or min(above) >= len(MEASURED_LEVELS):
         return anatomy
@@ -68,14 +69,38 @@ def _doubted(levels: Levels, doubt: CountDoubt) -> Levels:
     )
 
 
-def _above_seam(
+def seam_ratio(
     anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]
-) -> set[int]:
-    """Return the numbers of the discs above a seam; none where there is no seam."""
+) -> float | None:
+    """Return the largest change from row to row over that of the rows around.
+
+    None where fewer slices or discs are in view than it is asked of.
+    """
+    seam = _seam(anatomy, volume, labels)
+    return None if seam is None else seam.ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seam:
+    """The row that has the least in common with the next.
+
+    Parameters
+    ----------
+    ratio
+        The change there over that of the rows around.
+    above
+        Numbers of the discs above it.
+    """
+
+    ratio: float
+    above: set[int]
+
+
+def _seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> _Seam | None:
     grid = anatomy.tissues.grid
     near = anatomy.middle_slices(DISCS[2])[:_SLICES]
     if len(near) < _SLICES:
-        return set()
+        return None
     sources = [grid.source_slice(index) for index in near]
     numbers, pictures = labels[sources], volume.voxels[sources]
     feet_ward = volume.frame.directions[2, 1:]
@@ -84,20 +109,22 @@ def _above_seam(
     discs = [disc.number for disc in DISCS[: len(MEASURED_LEVELS)]]
     rows = np.flatnonzero(np.isin(numbers, discs).any(axis=(0, 2)))
     if rows.size == 0:
-        return set()
-    seam = _seam(pictures, (int(rows[0]), int(rows[-1])), pictures[numbers > 0])
-    if seam is None:
-        return set()
+        return None
+    most = _most_changed(pictures, (int(rows[0]), int(rows[-1])), pictures[numbers > 0])
+    if most is None:
+        return None
+    seam, ratio = most
     to_the_feet = -float(feet_ward[np.abs(feet_ward).argmax()])
     present = [number for number in discs if (numbers == number).any()]
     places = {n: float(np.nonzero(numbers == n)[1].mean()) for n in present}
-    return {n for n, place in places.items() if (place - seam) * to_the_feet < 0}
+    above = {n for n, place in places.items() if (place - seam) * to_the_feet < 0}
+    return _Seam(ratio=ratio, above=above)
 
 
-def _seam(
+def _most_changed(
     pictures: NDArray[np.float32], between: tuple[int, int], spine: NDArray[np.float32]
-) -> float | None:
-    """Return the row that the next has nothing in common with; None: there is none."""
+) -> tuple[float, float] | None:
+    """Return the place between rows of the largest change, and that over the usual."""
     from scipy import ndimage
 
     bright = _BRIGHT_SHARE * float(np.median(spine))
@@ -111,9 +138,7 @@ def _seam(
     if not changes[inside].size:
         return None
     most = between[0] - first + int((changes / usual)[inside].argmax())
-    if changes[most] <= _MIN_RATIO * usual[most]:
-        return None
-    return first + most + 0.5
+    return first + most + 0.5, float(changes[most] / usual[most])
 
 
 def _changes(rows: NDArray[np.float32], bright: float) -> NDArray[np.float64]:
