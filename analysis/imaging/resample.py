@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.linear_reader import LinearReader
+
 T = TypeVar("T", np.uint8, np.float32)
 
 _STRAIGHT_PX = 1e-6
@@ -47,9 +49,13 @@ def resample(
     -------
     ndarray, of that shape and of the type of the plane
     """
-    across = np.abs([matrix[0, 1] * shape[1], matrix[1, 0] * shape[0]])
-    if across.max() < _STRAIGHT_PX:
+    if is_straight(matrix, shape):
         return _by_axis(plane, np.diag(matrix), offset, shape, order, outside)
+    if order == 1 and plane.dtype == np.float32:
+        places = (range(shape[0]), range(shape[1]))
+        reader = LinearReader(matrix, offset, places, plane.shape)
+        floats = np.asarray(plane, np.float32)
+        return np.asarray(reader.read(floats, outside), plane.dtype)
     from scipy import ndimage
 
     turned: NDArray[T] = ndimage.affine_transform(
@@ -62,6 +68,12 @@ def resample(
         cval=outside,
     )
     return turned
+
+
+def is_straight(matrix: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Say whether rows and columns of a grid of that shape run as those of a plane."""
+    across = max(abs(matrix[0, 1]) * shape[1], abs(matrix[1, 0]) * shape[0])
+    return bool(across < _STRAIGHT_PX)
 
 
 def _by_axis(

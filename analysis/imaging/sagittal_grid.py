@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
-from analysis.imaging.resample import resample
+from analysis.imaging.linear_reader import LinearReader
+from analysis.imaging.resample import is_straight, resample
 
 _TO_THE_RIGHT = np.array([-1.0, 0.0, 0.0])
 _TO_THE_FEET = np.array([0.0, 0.0, -1.0])
@@ -220,10 +221,7 @@ def sample_picture(
     rows, columns = window or (slice(0, grid.shape[1]), slice(0, grid.shape[2]))
     offset = offset + matrix @ [rows.start, columns.start]
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    first, last = _reach(matrix, offset, shape)
-    margin = np.ceil(_SMOOTH_REACH * sd_px).astype(int) + 1
-    start = np.clip(first - margin, 0, np.array(picture.shape) - 1)
-    stop = np.clip(last + margin + 1, start + 1, picture.shape)
+    start, stop = _smoothed(matrix, offset, shape, sd_px, picture.shape)
     smooth = ndimage.gaussian_filter(
         picture[start[0] : stop[0], start[1] : stop[1]],
         sd_px,
@@ -238,6 +236,65 @@ def sample_picture(
         order=1,
         outside=float(picture.min()),
     )
+
+
+def sample_pictures(
+    grid: SagittalGrid, voxels: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Sample all slices of a grid at once: as `sample_picture`, one after the other.
+
+    Returns
+    -------
+    ndarray, shape (K', R', C'), float32
+    """
+    from scipy import ndimage
+
+    sources = [grid.source_slice(index) for index in range(grid.shape[0])]
+    sd_px = _SMOOTH_SHARE * grid.frame.spacing_mm[1] / grid.source_frame.spacing_mm[1:]
+    matrix, offset = grid.plane_map(to_source=True)
+    shape = grid.shape[1:]
+    if is_straight(matrix, shape):
+        return np.stack([sample_picture(grid, voxels, k) for k in range(grid.shape[0])])
+    start, stop = _smoothed(matrix, offset, shape, sd_px, voxels.shape[1:])
+    near = np.stack(
+        [voxels[k, start[0] : stop[0], start[1] : stop[1]] for k in sources]
+    )
+    smooth = ndimage.gaussian_filter(
+        near, sd_px, mode="nearest", truncate=_SMOOTH_REACH, axes=(1, 2)
+    )
+    places = (range(shape[0]), range(shape[1]))
+    reader = LinearReader(matrix, offset - start, places, smooth.shape[1:])
+    sampled = np.empty(grid.shape, np.float32)
+    for index, source in enumerate(sources):
+        lowest = float(voxels[source].min()) if reader.has_outside else 0.0
+        sampled[index] = reader.read(smooth[index], lowest)
+    return sampled
+
+
+def _smoothed(
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    shape: tuple[int, int],
+    sd_px: NDArray[np.float64],
+    source: tuple[int, ...],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first source pixel (row, column) to smooth, and the one after all.
+
+    Parameters
+    ----------
+    matrix, offset
+        From the places that are sampled to the source.
+    shape
+        Of those places.
+    sd_px
+        Of the filter.
+    source
+        Rows and columns of the source.
+    """
+    first, last = _reach(matrix, offset, shape)
+    margin = np.ceil(_SMOOTH_REACH * sd_px).astype(int) + 1
+    start = np.clip(first - margin, 0, np.array(source) - 1)
+    return start, np.clip(last + margin + 1, start + 1, source)
 
 
 def _reach(

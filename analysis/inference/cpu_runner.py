@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from functools import cache
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,23 +53,40 @@ class CpuRunner:
         return 2 * self._streams
 
     def run(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run slice by slice; OpenVINO lets other threads run meanwhile."""
+        """Run slice by slice; OpenVINO has threads of its own, one for each stream."""
         count, _, rows, columns = seen.shape
         classes = self._classes.get_length()
         found = np.empty((count, classes, rows, columns), np.float32)
+        begun: deque[tuple[int, InferRequest]] = deque()
 
-        def compute(place: int) -> None:
-            request = self._idle.get()
+        def end_first() -> None:
+            place, request = begun.popleft()
             try:
-                one = seen[place : place + 1]
-                shares = request.infer([one], share_inputs=True, share_outputs=True)
-                found[place] = shares[0][0]
+                request.wait()
+                found[place] = request.get_output_tensor().data[0]
             finally:
                 self._idle.put(request)
 
-        with ThreadPoolExecutor(self._streams) as pool:
-            list(pool.map(compute, range(count)))
+        try:
+            for place in range(count):
+                while (request := self._free(may_wait=not begun)) is None:
+                    end_first()
+                begun.append((place, request))
+                request.start_async([seen[place : place + 1]], share_inputs=True)
+            while begun:
+                end_first()
+        finally:
+            for _, request in begun:
+                request.wait()
+                self._idle.put(request)
         return found
+
+    def _free(self, *, may_wait: bool) -> InferRequest | None:
+        """Return a request that nobody uses; None where there is none."""
+        try:
+            return self._idle.get(block=may_wait)
+        except Empty:
+            return None
 
 
 def cpu_runner(graph: bytes, weights: bytes, *, threads: int) -> CpuRunner:

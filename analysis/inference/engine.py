@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ from numpy.typing import NDArray
 
 from analysis.inference.cpu_runner import CpuRunner, cpu_runner
 from analysis.inference.model_card import MODELS, ModelCard, read_card, read_verified
-from analysis.inference.normalise import normalise_slices, with_neighbours
+from analysis.inference.normalise import neighbours, normalise_slices
 from analysis.inference.runner import DeviceFailed, Runner
+
+_LARGE_PX = 384 * 320
+"""A whole slice: what a batch is counted for on the CPU."""
 
 __all__ = ["ModelCard", "Segmenter", "load_segmenter"]
 
@@ -36,6 +41,8 @@ class Segmenter:
         Why it does not run on the device that was asked for.
     threads
         That share what is done before it.
+    large_px
+        Of smaller slices more go into a batch, until they have as many pixels.
     """
 
     card: ModelCard
@@ -49,12 +56,14 @@ class Segmenter:
         spare: Callable[[], Runner] | None = None,
         missed: str = "",
         threads: int = 1,
+        large_px: int = 0,
     ) -> None:
         self.card = card
         self.missed = missed
         self._runner = runner
         self._spare = spare
         self._threads = threads
+        self._large_px = large_px
 
     @property
     def runtime(self) -> str:
@@ -136,16 +145,44 @@ class Segmenter:
         """Yield places in `part` and what the network says there, by the batch."""
         count, rows, columns = slices.shape
         wanted = range(count)[part]
-        padding = [(0, 0), *((0, -n % self.card.stride) for n in (rows, columns))]
         grey = normalise_slices(slices, self.card.normalisation, self._threads)
-        places = [place for place, index in enumerate(wanted) if grey[index].any()]
-        batch = self._runner.batch
-        for start in range(0, len(places), batch):
-            some = places[start : start + batch]
-            context = self.card.context
-            seen = [with_neighbours(grey, wanted[place], context) for place in some]
-            padded = np.stack([np.pad(one, padding, mode="edge") for one in seen])
-            yield some, self._shares(padded)[:, :, :rows, :columns]
+        shown = np.asarray(grey.any(axis=(1, 2)))
+        places = [place for place, index in enumerate(wanted) if shown[index]]
+        batch = self._runner.batch * max(1, self._large_px // (rows * columns))
+        groups = [places[at : at + batch] for at in range(0, len(places), batch)]
+
+        def shares(some: list[int]) -> NDArray[np.float32]:
+            reach = self.card.context
+            seen = [neighbours(shown, wanted[place], reach) for place in some]
+            return self._shares(self._padded(grey, seen))[:, :, :rows, :columns]
+
+        if len(groups) == 1:
+            yield groups[0], shares(groups[0])
+            return
+        # What was found is used while the next is computed.
+        with ThreadPoolExecutor(1) as ahead:
+            coming = [ahead.submit(shares, some) for some in groups[:1]]
+            for some, following in zip_longest(groups, groups[1:]):
+                found = coming.pop().result()
+                if following is not None:
+                    coming.append(ahead.submit(shares, following))
+                yield some, found
+
+    def _padded(
+        self, grey: NDArray[np.float32], seen: list[list[int]]
+    ) -> NDArray[np.float32]:
+        """Return slices amid their neighbours; edges go on to whole strides."""
+        rows, columns = grey.shape[1:]
+        wide = [
+            -(-side // self.card.stride) * self.card.stride for side in (rows, columns)
+        ]
+        padded = np.empty((len(seen), len(seen[0]), *wide), np.float32)
+        for one, chosen in zip(padded, seen, strict=True):
+            for plane, index in zip(one, chosen, strict=True):
+                plane[:rows, :columns] = grey[index]
+        padded[:, :, rows:, :columns] = padded[:, :, rows - 1 : rows, :columns]
+        padded[:, :, :, columns:] = padded[:, :, :, columns - 1 : columns]
+        return padded
 
     def _shares(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
@@ -198,7 +235,7 @@ def load_segmenter(
         return cpu_runner(graph, weights, threads=threads)
 
     if not device.startswith("cuda"):
-        return Segmenter(card, on_cpu(), threads=threads)
+        return Segmenter(card, on_cpu(), threads=threads, large_px=_LARGE_PX)
     try:
         return Segmenter(card, _on_gpu(weights, device), on_cpu, threads=threads)
     except DeviceFailed as failure:

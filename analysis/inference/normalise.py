@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+_MANY_PX = 500_000
+"""Fewer are scaled sooner than threads begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +56,16 @@ def normalise_slices(
         Normalised slices, always finite. A constant slice becomes all zero.
     """
     normalised = np.zeros(slices.shape, np.float32)
+
+    def scale(index: int) -> None:
+        normalised[index] = _normalise_one(slices[index], rule)
+
+    if threads == 1 or slices.size < _MANY_PX:
+        for index in range(len(slices)):
+            scale(index)
+        return normalised
     with ThreadPoolExecutor(threads) as pool:
-        scaled = pool.map(partial(_normalise_one, rule=rule), slices)
-        for index, picture in enumerate(scaled):
-            normalised[index] = picture
+        list(pool.map(scale, range(len(slices))))
     return normalised
 
 
@@ -81,32 +90,68 @@ def with_neighbours(
     -------
     ndarray, shape (2 * reach + 1, R, C), float32
     """
+    shown = np.asarray(normalised.any(axis=(1, 2)))
+    return normalised[neighbours(shown, index, reach)]
+
+
+def neighbours(shown: NDArray[np.bool_], index: int, reach: int) -> list[int]:
+    """Return which slices stand for a slice and its neighbours.
+
+    Parameters
+    ----------
+    shown : ndarray, shape (K,)
+        Whether a slice has contrast.
+    index, reach
+        As for `with_neighbours`.
+    """
     chosen = [index]
     for side in (-1, 1):
         here = index
         for step in range(1, reach + 1):
             there = index + side * step
-            if 0 <= there < len(normalised) and normalised[there].any():
+            if 0 <= there < len(shown) and shown[there]:
                 here = there
             chosen.append(here)
-    return normalised[sorted(chosen)]
+    return sorted(chosen)
 
 
 def _normalise_one(
     picture: NDArray[np.float32], rule: Normalisation
 ) -> NDArray[np.float32]:
-    grey = np.nan_to_num(
-        np.asarray(picture, np.float64), nan=0.0, posinf=0.0, neginf=0.0
-    )
+    grey = np.array(picture, np.float64)
+    known = np.isfinite(grey)
+    if not known.all():
+        grey[~known] = 0.0
     if grey.size == 0:
         return np.zeros(grey.shape, np.float32)
-    grey = grey - min(float(grey.min()), 0.0)
-    high = float(np.percentile(grey, rule.clip_percentile))
-    if high <= 0.0 or float(np.ptp(grey)) == 0.0:
+    lowest = float(grey.min())
+    if lowest < 0.0:
+        grey -= lowest
+    high = _percentile(grey.ravel(), rule.clip_percentile)
+    if high <= 0.0 or float(grey.max()) == float(grey.min()):
         return np.zeros(grey.shape, np.float32)
-    grey = np.minimum(grey, high) / high
+    np.minimum(grey, high, out=grey)
+    grey /= high
     tissue = grey[grey > rule.tissue_fraction]
-    spread = float(tissue.std())
+    mean = tissue.mean()
+    tissue -= mean
+    np.multiply(tissue, tissue, out=tissue)
+    spread = math.sqrt(tissue.mean())
     if spread <= np.finfo(np.float32).eps:
         return np.zeros(grey.shape, np.float32)
-    return ((grey - float(tissue.mean())) / spread).astype(np.float32)
+    grey -= mean
+    grey /= spread
+    return grey.astype(np.float32)
+
+
+def _percentile(values: NDArray[np.float64], percent: float) -> float:
+    """Return what `np.percentile` does of numbers that are known, bit by bit."""
+    place = (len(values) - 1) * (percent / 100)
+    below = math.floor(place)
+    above = min(below + 1, len(values) - 1)
+    parted = np.partition(values, (below, above))
+    low, high = float(parted[below]), float(parted[above])
+    share = place - below
+    if share >= 0.5:  # noqa: PLR2004 - from the nearer side, as numpy does
+        return high - (high - low) * (1 - share)
+    return low + (high - low) * share

@@ -8,17 +8,18 @@ left; the mean of both networks is nearer to a reader than either.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
 from analysis.imaging.resample import resample
-from analysis.imaging.sagittal_grid import SagittalGrid, sample_picture, turned_grid
+from analysis.imaging.sagittal_grid import SagittalGrid, sample_pictures, turned_grid
+from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.find.discs import owners
@@ -64,27 +65,55 @@ def look_again(
     grid = tissues.grid
     total = np.zeros(tissues.tissue.shape, np.float32)
     looks = np.zeros(tissues.tissue.shape, np.uint8)
-    for there, part in _discs(tissues):
-        with ThreadPoolExecutor(threads) as pool:
-            sample = partial(sample_picture, there, volume.voxels)
-            pictures = np.stack(list(pool.map(sample, range(there.shape[0]))))
-        shares = segmenter.probabilities(pictures, part)[:, 1]
+    for there, part, shares in _looked_at(_discs(tissues), volume, segmenter, threads):
         first = _first_slice(there, grid) + part.start
         _add(shares, there, grid, (total[first:], looks[first:]))
     probability, tissue = tissues.probability.copy(), tissues.tissue.copy()
     for index in np.flatnonzero(looks.any(axis=(1, 2))).tolist():
-        seen = looks[index] > 0
-        planes = probability[index][:, seen]
-        mixed = _mixed(planes, total[index][seen] / looks[index][seen])
-        probability[index][:, seen] = mixed
-        kinds = mixed.argmax(axis=0)
+        seen = np.flatnonzero(looks[index])
+        planes = probability[index].reshape(len(Tissue), -1)
+        kinds = tissue[index].reshape(-1)
+        sums, count = (one[index].reshape(-1).take(seen) for one in (total, looks))
+        mixed = _mixed(planes.take(seen, axis=1), sums / count)
+        planes[:, seen] = mixed
         # A disc that is hard to see keeps its place in the count of the levels.
-        kinds[tissue[index][seen] == Tissue.DISC] = Tissue.DISC
-        tissue[index][seen] = kinds
+        was_disc = kinds.take(seen) == Tissue.DISC
+        kinds[seen] = np.where(was_disc, np.uint8(Tissue.DISC), mixed.argmax(axis=0))
     return replace(tissues, probability=probability, tissue=tissue)
 
 
-def _discs(tissues: TissueMap) -> Iterator[tuple[SagittalGrid, slice]]:
+Place = tuple[SagittalGrid, slice]
+"""A grid over a disc, and in which of its slices the disc is shown."""
+
+
+def _looked_at(
+    discs: Iterator[Place], volume: Volume, segmenter: Segmenter, threads: int
+) -> Iterator[tuple[SagittalGrid, slice, NDArray[np.float32]]]:
+    """Yield every disc with its probability (K', R', C') in the slices that show it.
+
+    With several threads the network looks at one while the next is sampled.
+    """
+
+    def look(pictures: NDArray[np.float32], part: slice) -> NDArray[np.float32]:
+        return segmenter.probabilities(pictures, part)[:, 1]
+
+    if threads == 1:
+        for there, part in discs:
+            yield there, part, look(sample_pictures(there, volume.voxels), part)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: deque[tuple[Place, Future[NDArray[np.float32]]]] = deque()
+        for there, part in discs:
+            pictures = sample_pictures(there, volume.voxels)
+            waiting.append(((there, part), ahead.submit(look, pictures, part)))
+            if len(waiting) > 1:
+                place, shares = waiting.popleft()
+                yield *place, shares.result()
+        for place, shares in waiting:
+            yield *place, shares.result()
+
+
+def _discs(tissues: TissueMap) -> Iterator[Place]:
     """Lay a grid over every disc that was found; say in which slices it is shown.
 
     The grid has their neighbours too, where there are any.
@@ -94,6 +123,7 @@ def _discs(tissues: TissueMap) -> Iterator[tuple[SagittalGrid, slice]]:
     planes = [] if column is None else count_discs(column)
     if column is None or not planes:
         return
+    column = _discs_of(column)
     owner = owners(column, np.array([plane.distance_mm(column) for plane in planes]))
     for number, plane in enumerate(planes):
         mine = owner == number
@@ -113,6 +143,19 @@ def _discs(tissues: TissueMap) -> Iterator[tuple[SagittalGrid, slice]]:
             DISC_PIXEL_MM,
         )
         yield there, slice(shown.start - seen.start, shown.stop - seen.start)
+
+
+def _discs_of(column: Column) -> Column:
+    """Return the voxels of a column that are disc."""
+    kept = np.flatnonzero(column.tissue == Tissue.DISC)
+    return replace(
+        column,
+        indices=column.indices.take(kept, axis=0),
+        tissue=column.tissue.take(kept),
+        points_mm=column.points_mm.take(kept, axis=0),
+        along_mm=column.along_mm.take(kept),
+        beside_mm=column.beside_mm.take(kept, axis=0),
+    )
 
 
 def _add(
