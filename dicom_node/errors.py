@@ -164,6 +164,29 @@ class QueryFailedError(NodeError):
         self.peer = peer
 
 
+class ReportRefusedError(NodeError):
+    """A report of storage commitment that nobody has asked its sender for."""
+
+    code = "report-refused"
+
+
+class CommitmentRefusedError(NodeError):
+    """A peer that does not commit to what it has stored."""
+
+    code = "commitment-refused"
+
+    def __init__(self, peer: str, *, why: str) -> None:
+        super().__init__(f"{peer} takes no request for storage commitment: {why}")
+        self.peer = peer
+
+
+class CommitmentDeferredError(CommitmentRefusedError):
+    """A peer that takes no request for storage commitment now, and may later."""
+
+    code = "commitment-deferred"
+    retryable = True
+
+
 class NotSearchableError(NodeError):
     """An examination by whose attributes no earlier one can be asked for."""
 

@@ -277,6 +277,44 @@ FAILURES = (
         "`jobs retry`",
     ),
     InputCode(
+        "commitment-failed",
+        "a peer has stored the results, and reports that it does not keep all of them, "
+        "also after they were sent again",
+        "look at the peer's log and disk, then `jobs retry`",
+    ),
+    InputCode(
+        "commitment-not-reported",
+        "a peer has stored the results, and has sent no report of storage commitment "
+        "until `jobs.retry_days` were over",
+        "have the peer report to the node's AE title, address and port, then `jobs "
+        "retry`; or set `proof` of the peer to found or stored",
+    ),
+    InputCode(
+        "commitment-refused",
+        "a peer has stored the results, and does not offer storage commitment or "
+        "refuses the request",
+        "set `proof` of the peer to found or stored, then `jobs retry`",
+    ),
+    InputCode(
+        "commitment-deferred",
+        "a peer has stored the results, and took no request for storage commitment "
+        "until `jobs.retry_days` were over",
+        "look at the peer's log, then `jobs retry`",
+    ),
+    InputCode(
+        "results-not-found",
+        "a peer has stored the results, and does not find them when it is asked, also "
+        "after they were sent again",
+        "look at the peer's log and disk, then `jobs retry`",
+    ),
+    InputCode(
+        "query-failed",
+        "a peer with `proof: found` has stored the results, and does not answer the "
+        "query for them",
+        "let the peer answer C-FIND of Study Root, or set its `proof` to stored; then "
+        "`jobs retry`",
+    ),
+    InputCode(
         "results-missing",
         "the results are no longer in the outbox",
         "`jobs rerun`",

@@ -25,6 +25,17 @@ class Reason(NamedTuple):
     text: str
 
 
+class Proof(StrEnum):
+    """What shows that a peer holds a result, the weakest first."""
+
+    STORED = "stored"
+    """Its answer to C-STORE."""
+    FOUND = "found"
+    """Its answer to a query for the instance."""
+    COMMITTED = "committed"
+    """Its report of storage commitment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInstance:
     """One SOP instance that lies complete on disk.
@@ -234,6 +245,10 @@ class JobRow:
     ----------
     digest, revision
         Of the series, as in `ReceivedSeries`.
+    deliveries
+        Peer, and one word for where the delivery to it stands, with the reason behind.
+    proofs
+        Peer, SOP instance UID and `Proof` of each result that a peer holds.
     corrects
         The series whose outlines a reader has corrected; else empty.
     shape
@@ -259,3 +274,4 @@ class JobRow:
     corrects: str = ""
     shape: str = ""
     result_id: str = ""
+    proofs: tuple[tuple[str, str, str], ...] = ()

@@ -67,6 +67,11 @@ class SpoolLayout:
         return self.folder / "fetched"
 
     @property
+    def commitments(self) -> Path:
+        """What peers were asked to commit to, and have reported."""
+        return self.folder / "commitments"
+
+    @property
     def content_times(self) -> Path:
         """When each content was first accepted; outlives all the rest."""
         return self.folder / "content-times.sqlite"
@@ -91,6 +96,7 @@ class SpoolLayout:
             self.unreadable,
             self.outbox,
             self.fetched,
+            self.commitments,
         ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

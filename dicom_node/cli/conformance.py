@@ -105,6 +105,21 @@ _ANSWERS = (
 )
 """What our SCP answers; the codes are those of `dicom_node.dimse.status`."""
 
+_REPORT_ANSWERS = (
+    (
+        status.SUCCESS,
+        "Success",
+        "the report is on disk; also one that comes again, of which the first counts",
+    ),
+    (
+        status.INVALID_ARGUMENT,
+        "Invalid argument value",
+        "the transaction is unknown, closed or of another AE title; or the report has "
+        "no Transaction UID, another event type than 1 and 2, or is too long",
+    ),
+    (status.PROCESSING_FAILURE, "Processing failure", "the disk failed; report again"),
+)
+"""What is answered to N-EVENT-REPORT."""
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("node", Node),
@@ -144,6 +159,8 @@ def conformance_tables() -> dict[str, str]:
         "answers": _table(("Status", "Meaning", "When"), _answers()),
         "study": _table(("Attribute", "Tag", "If the source has none"), _study()),
         "own": _table(("Attribute", "Tag", "Value"), _own()),
+        "reports": _table(("Status", "Meaning", "When"), _report_answers()),
+        "actions": _table(("Status of the peer", "What the node does"), _actions()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
     }
@@ -258,6 +275,20 @@ def _rejections() -> Iterator[Sequence[str]]:
 def _answers() -> Iterator[Sequence[str]]:
     for code, meaning, when in _ANSWERS:
         yield f"`{code:04X}`", meaning, when
+
+
+def _report_answers() -> Iterator[Sequence[str]]:
+    for code, meaning, when in _REPORT_ANSWERS:
+        yield f"`{code:04X}`", meaning, when
+
+
+def _actions() -> Iterator[Sequence[str]]:
+    """Yield what the node makes of the answer to an N-ACTION."""
+    yield f"`{status.SUCCESS:04X}`", "waits for the report"
+    for code in filter(status.is_temporary, range(_STATUS_CODES)):
+        yield f"`{code:04X}`", "asks again later, by another transaction"
+    text = "the job is failed (`commitment-refused`), and the results count as stored"
+    yield "any other", text
 
 
 def _study() -> Iterator[Sequence[str]]:

@@ -218,13 +218,22 @@ def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
         ("accepted", _local(row.accepted_at_s)),
         ("settled", settled),
         *((f"to {peer}", state) for peer, state in row.deliveries),
+        *((f"at {peer}", f"{uid} {proof}") for peer, uid, proof in row.proofs),
     ):
         say(f"{name + ':':<12}{value}")
 
 
 def plain(row: JobRow) -> dict[str, Any]:
     """Return a job as `--json` prints it."""
-    return {**asdict(row), "state": row.state.value, "deliveries": dict(row.deliveries)}
+    proofs: dict[str, dict[str, str]] = {}
+    for peer, uid, proof in row.proofs:
+        proofs.setdefault(peer, {})[uid] = proof
+    return {
+        **asdict(row),
+        "state": row.state.value,
+        "deliveries": dict(row.deliveries),
+        "proofs": proofs,
+    }
 
 
 def _local(posix_s: float) -> str:

@@ -10,6 +10,7 @@ from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import peer_named, read
 from dicom_node.dimse.result_classes import classes_of
+from dicom_node.records import Proof
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -71,6 +72,10 @@ def _needs(settings: Settings, name: str) -> Iterator[tuple[str, str]]:
     peer = settings.peers[name]
     if peer.answers_c_find:
         yield "C-FIND", f"peers.{name}.answers_c_find"
+    if peer.proof is Proof.FOUND:
+        yield "C-FIND", f"peers.{name}.proof"
+    if peer.proof is Proof.COMMITTED:
+        yield "commitment", f"peers.{name}.proof"
     for route in settings.routes:
         if name in route.deliver_to:
             for role in route.objects:

@@ -14,6 +14,7 @@ from dicom_node.corrections.read_seg import (
 )
 from dicom_node.decode.read_file import ReadLimits
 from dicom_node.errors import AnalysisUnavailableError, OutlinesRefusedError
+from dicom_node.jobs.job_state import is_held
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, JobRow, JobState, Reason, ReceivedSeries
 from dicom_node.settings.sections import Route
@@ -153,7 +154,7 @@ def is_with_a_peer(row: JobRow) -> bool:
     """Tell whether a peer holds the results of a job."""
     if row.state is JobState.REJECTED:
         return False  # a note at most
-    return any(state == "stored" for _, state in row.deliveries)
+    return any(is_held(state) for _, state in row.deliveries)
 
 
 def _knowing(routes: Sequence[Route], registry: Registry) -> list[Fitting]:

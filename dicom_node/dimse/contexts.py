@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dicom_node.dimse.storage_commitment import PUSH_MODEL
+
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -43,6 +45,8 @@ _CODEC_ROOT = "1.2.840.10008.1.2.4."
 """JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL, MPEG: datasets in explicit little endian
 (PS3.5 A.4), so they can be kept whichever codec it is."""
 
+_COMMANDS = frozenset({VERIFICATION, PUSH_MODEL})
+"""Classes of which no dataset is kept as it came."""
 PROPOSED_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """What we propose for an uncompressed object of ours; each in its own context."""
 
@@ -86,7 +90,7 @@ def choose_syntax(abstract_syntax: str, proposed: Sequence[str]) -> str | None:
     str or None
         None if no proposed transfer syntax is supported.
     """
-    if abstract_syntax == VERIFICATION:
+    if abstract_syntax in _COMMANDS:
         allowed = [syntax for syntax in proposed if syntax in PROPOSED_SYNTAXES]
     else:
         allowed = [syntax for syntax in proposed if is_kept_syntax(syntax)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -37,6 +38,8 @@ _CONTEXT_FIXED_BYTES = 4
 _LENGTH_BYTES = 4
 _TITLE_BYTES = 16
 _OWN_MAX_LENGTH = 16384
+_UID_LENGTH_BYTES, _ROLE_FLAGS_BYTES = 2, 2
+"""Before and behind the SOP class of a role selection (PS3.7 table D.3-9)."""
 _FIXED_BYTES = 68
 """Protocol version, reserved, two AE titles, 32 reserved (PS3.8 table 9-11)."""
 
@@ -49,6 +52,7 @@ _TRANSFER_ITEM = 0x40
 _USER_ITEM = 0x50
 _MAXIMUM_LENGTH_ITEM = 0x51
 _IMPLEMENTATION_UID_ITEM = 0x52
+_ROLE_ITEM = 0x54
 _IMPLEMENTATION_NAME_ITEM = 0x55
 
 IMPLEMENTATION_UID = "2.25.220364158393726418047421632570181853729"
@@ -94,6 +98,18 @@ class ProposedContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """The roles that a requestor proposes for itself, or is granted, for a SOP class.
+
+    PS3.7 D.3.3.4.
+    """
+
+    sop_class_uid: str
+    is_scu: bool
+    is_scp: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssociateRequest:
     """What a requestor says of itself.
 
@@ -103,12 +119,15 @@ class AssociateRequest:
         The two titles as 16 raw bytes, to be given back (PS3.8 table 9-17).
     max_length
         Largest P-DATA PDU that the requestor takes (bytes); 0 is without limit.
+    roles
+        As it proposes them; a class for which it proposes none has it as SCU.
     """
 
     called_field: bytes
     calling_field: bytes
     contexts: tuple[ProposedContext, ...]
     max_length: int
+    roles: tuple[Roles, ...] = ()
 
     @property
     def called_ae(self) -> str:
@@ -142,6 +161,7 @@ def parse_associate_request(body: bytes) -> AssociateRequest:
         _fail("A-ASSOCIATE-RQ is shorter than its fixed part")
     contexts: list[ProposedContext] = []
     max_length = 0
+    roles: tuple[Roles, ...] = ()
     for kind, value in _items(body[_FIXED_BYTES:]):
         if len(contexts) > _MAX_CONTEXTS:
             _fail(f"A-ASSOCIATE-RQ proposes more than {_MAX_CONTEXTS} contexts")
@@ -149,6 +169,7 @@ def parse_associate_request(body: bytes) -> AssociateRequest:
             contexts.append(_proposed_context(value))
         elif kind == _USER_ITEM:
             max_length = _requested_length(value)
+            roles = tuple(_roles(value))
     if not contexts:
         _fail("A-ASSOCIATE-RQ proposes no presentation context")
     return AssociateRequest(
@@ -156,17 +177,29 @@ def parse_associate_request(body: bytes) -> AssociateRequest:
         calling_field=body[20:36],
         contexts=tuple(contexts),
         max_length=max_length,
+        roles=roles,
     )
 
 
 def accept_pdu(
-    request: AssociateRequest, replies: Iterable[ContextReply], *, max_length: int
+    request: AssociateRequest,
+    replies: Iterable[ContextReply],
+    *,
+    max_length: int,
+    roles: Iterable[Roles] = (),
 ) -> bytes:
-    """Return an A-ASSOCIATE-AC PDU (PS3.8 table 9-17)."""
+    """Return an A-ASSOCIATE-AC PDU (PS3.8 table 9-17).
+
+    Parameters
+    ----------
+    roles
+        Those that are granted of the ones that were proposed.
+    """
     user = b"".join(
         (
             _item(_MAXIMUM_LENGTH_ITEM, struct.pack(">I", max_length)),
             _item(_IMPLEMENTATION_UID_ITEM, IMPLEMENTATION_UID.encode()),
+            *(_item(_ROLE_ITEM, _role_value(one)) for one in roles),
             _item(_IMPLEMENTATION_NAME_ITEM, IMPLEMENTATION_NAME.encode()),
         )
     )
@@ -314,6 +347,28 @@ def _requested_length(value: bytes) -> int:
         if kind == _MAXIMUM_LENGTH_ITEM and len(item) == _LENGTH_BYTES:
             return int.from_bytes(item, "big")
     return 0
+
+
+def _roles(value: bytes) -> Iterator[Roles]:
+    """Yield the proposed roles; none behind an item that is cut off.
+
+    Only who wants to report of a commitment needs them, so they forbid nobody else.
+    """
+    with suppress(ProtocolError):
+        for kind, item in _items(value):
+            least = _UID_LENGTH_BYTES + _ROLE_FLAGS_BYTES
+            if kind == _ROLE_ITEM and len(item) > least:
+                *uid, is_scu, is_scp = item[_UID_LENGTH_BYTES:]
+                yield Roles(
+                    sop_class_uid=_uid(bytes(uid)),
+                    is_scu=is_scu == 1,
+                    is_scp=is_scp == 1,
+                )
+
+
+def _role_value(roles: Roles) -> bytes:
+    uid = roles.sop_class_uid.encode("latin-1")
+    return struct.pack(">H", len(uid)) + uid + bytes((roles.is_scu, roles.is_scp))
 
 
 def _context_reply(reply: ContextReply) -> bytes:

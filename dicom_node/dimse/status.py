@@ -8,6 +8,7 @@ from dicom_node.errors import (
     InstanceMismatchError,
     InstanceRefusedError,
     NodeError,
+    ReportRefusedError,
     SpoolFailedError,
     SpoolFullError,
 )
@@ -25,6 +26,11 @@ UNRECOGNISED_OPERATION = 0x0211
 """PS3.7 C.5.24."""
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 """PS3.7 C.5.21."""
+
+NO_SUCH_EVENT = 0x0113
+"""PS3.7 C.5.8."""
+INVALID_ARGUMENT = 0x0115
+"""PS3.7 C.5.10: a transaction that is none of ours."""
 
 STORED_WITH_WARNING = frozenset({0xB000, 0xB006, 0xB007})
 """PS3.4 table B.2-1: coercion, elements discarded, dataset does not match; all three
@@ -47,6 +53,13 @@ def status_of(error: NodeError) -> int:
     return PROCESSING_FAILURE
 
 
+def report_status_of(error: NodeError) -> int:
+    """Return the N-EVENT-REPORT status that says what went wrong."""
+    if isinstance(error, ReportRefusedError):
+        return INVALID_ARGUMENT
+    return PROCESSING_FAILURE
+
+
 class StoreAnswer(StrEnum):
     """What a C-STORE status means for the sender."""
 
@@ -62,6 +75,11 @@ instance: the answer to an earlier attempt was lost."""
 _TEMPORARY = frozenset({0x0110, 0x0213, 0x0124})
 """PS3.7 C.5: processing failure, resource limitation, not authorised: an operator or
 time can mend them, so the delivery is tried again."""
+
+
+def is_temporary(status: int) -> bool:
+    """Tell whether a failure may be mended, so that a request is made again."""
+    return status in _TEMPORARY
 
 
 def answer_of(status: int) -> StoreAnswer:

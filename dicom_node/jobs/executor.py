@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.delivery_retry import RetryRule
-from dicom_node.jobs.job_workflow import Work, register
+from dicom_node.jobs.job_workflow import register
 from dicom_node.jobs.running_step import (
     StepBegun,
     StepEnded,
@@ -25,12 +25,14 @@ from dicom_node.jobs.running_step import (
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
+    ProofOrder,
     TriageOutcome,
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
 from dicom_node.jobs.unrecorded_end import WorkflowEnds
+from dicom_node.jobs.work_protocol import Work
 from dicom_node.records import Job
 
 
@@ -140,6 +142,12 @@ class _Watched:
         with self._step(StepKind.DELIVER) as end:
             return end.noted(self._work.deliver(job, peer, stored))
 
+    def prove(
+        self, job: Job, peer: str, stored: Sequence[str], order: ProofOrder
+    ) -> DeliveryOutcome:
+        with self._step(StepKind.PROVE) as end:
+            return end.noted(self._work.prove(job, peer, stored, order))
+
     def idle_s(self) -> float:
         with self._lock:
             return 0.0 if self._running else time.monotonic() - self._last_s
@@ -151,7 +159,7 @@ class _Watched:
     @contextmanager
     def _step(self, kind: StepKind) -> Iterator[_End]:
         workflow_id, now_s = str(DBOS.workflow_id), time.monotonic()
-        analysing = int(kind is not StepKind.DELIVER)
+        analysing = int(not kind.is_with_a_peer)
         with self._lock:
             self._running += 1
             self._analysing += analysing

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from dicom_node.jobs.job_state import (
+    FAILED_WORDS,
     delivery_words,
     is_owed,
     latest_attempts,
@@ -98,7 +99,7 @@ class _Count:
         state, _ = state_and_reason(job, attempts)
         _, own_reason = state_and_reason(job, {})
         words = delivery_words(attempts)
-        failed = [text for word, text in words.values() if word == "failed"]
+        failed = [text for word, text in words.values() if word in FAILED_WORDS]
         reason = "" if state is JobState.CANCELLED else next(iter(failed), "")
         self._add(state, _code(own_reason or reason), job.created_at)
         for peer, (word, _) in words.items():

@@ -40,7 +40,7 @@ from dicom_node.jobs.workflow_table import (
 from dicom_node.records import JobRow, JobState, ReceivedSeries
 from dicom_node.spool_layout import REPORT
 
-_STEPS = frozenset({"triage", "analyse", "encode", "send"})
+_STEPS = frozenset({"triage", "analyse", "encode", "send", "prove"})
 _MOST_REPORT_BYTES = 4 * 2**20
 
 
@@ -66,15 +66,15 @@ class Stage:
     Parameters
     ----------
     name
-        `triage`, `analyse`, `encode` or `send`.
+        `triage`, `analyse`, `encode`, `send` or `prove`.
     peer, attempt
-        Of `send`; else empty and 0.
+        Of `send` and `prove`; else empty and 0.
     started_s, ended_s
         POSIX times.
     verdict, code, text
         How it ended, and why.
     stored
-        How many instances the peer holds after `send`.
+        How many instances the peer holds after `send`, or has proven after `prove`.
     """
 
     name: str
@@ -305,8 +305,9 @@ def _ours(found: Iterable[Step]) -> Iterator[Step]:
 
 def _stage(step: Step) -> Stage:
     output = step.output or {}
-    is_sent = step.name == "send"
-    which = DeliveryId.parse(step.workflow_id) if is_sent else None
+    is_to_peer = step.name in {"send", "prove"}
+    which = DeliveryId.parse(step.workflow_id) if is_to_peer else None
+    held = output.get("proven" if step.name == "prove" else "stored")
     return Stage(
         name=step.name,
         started_s=step.started_s,
@@ -316,7 +317,7 @@ def _stage(step: Step) -> Stage:
         text=str(output["text"]),
         peer="" if which is None else which.peer,
         attempt=0 if which is None else which.number,
-        stored=len(output.get("stored") or ()),
+        stored=len(held or ()),
     )
 
 

@@ -10,12 +10,14 @@ from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.jobs.triage_order import TriageOrder, attempt_of, order_id
 from dicom_node.jobs.workflow_names import JOB, TRIAGE
 from dicom_node.record_codec import from_record
-from dicom_node.records import Job, JobRow, JobState
+from dicom_node.records import Job, JobRow, JobState, Proof
 
 ACTIVE = ("DELAYED", "ENQUEUED", "PENDING")
 DISCARDED = "discarded"
 """The attribute of a workflow by which an operator gives its results up."""
-_STORED = "stored"
+PROVING = "proving"
+"""The attribute of an attempt whose peer has stored all, and has to show it."""
+_UNPROVEN = "unproven"
 _MS = 1000.0
 _UNFINISHED = {
     "DELAYED": JobState.WAITING,
@@ -24,7 +26,12 @@ _UNFINISHED = {
     "CANCELLED": JobState.CANCELLED,
 }
 _WAITING = {"DELAYED": "waiting", "ENQUEUED": "waiting", "PENDING": "sending"}
-_GIVEN_UP = frozenset({"failed", "cancelled"})
+_UNDER_WAY = frozenset({*_WAITING.values(), PROVING})
+_DONE = frozenset(proof.value for proof in Proof)
+FAILED_WORDS = frozenset({"failed", _UNPROVEN})
+"""Of deliveries that an operator has to look at."""
+_GIVEN_UP = FAILED_WORDS | {"cancelled"}
+_HELD = _DONE | {PROVING, _UNPROVEN}
 _MAY_LACK = frozenset({JobState.FAILED, JobState.REJECTED, JobState.DELIVERING})
 """A rejected job may owe a page, and a peer may refuse what another still waits for."""
 
@@ -180,7 +187,7 @@ def verdict_of(attempt: WorkflowEnd) -> Verdict | None:
     if attempt.status in ACTIVE:
         return None
     word, _ = _delivery(attempt)
-    return Verdict.DONE if word == _STORED else Verdict.FAILED
+    return Verdict.DONE if word in _DONE else Verdict.FAILED
 
 
 def job_row(status: WorkflowRecord, deliveries: Iterable[WorkflowRecord]) -> JobRow:
@@ -214,6 +221,11 @@ def job_row(status: WorkflowRecord, deliveries: Iterable[WorkflowRecord]) -> Job
             (which.peer, " ".join(_delivery(attempt)).strip())
             for which, attempt in attempts.items()
         ),
+        proofs=tuple(
+            (which.peer, uid, proof)
+            for which, attempt in attempts.items()
+            for uid, proof in _proofs(attempt)
+        ),
         corrects="" if job.correction is None else job.correction.series_uid,
         shape=job.shape,
         result_id=_result_id(status, job),
@@ -224,19 +236,27 @@ def lacking_peers(row: JobRow) -> tuple[str, ...]:
     """Return the peers that lack results which nobody tries to deliver any more."""
     if row.state not in _MAY_LACK:
         return ()
-    return tuple(
-        peer for peer, state in row.deliveries if state.partition(" ")[0] in _GIVEN_UP
-    )
+    return tuple(peer for peer, state in row.deliveries if word_of(state) in _GIVEN_UP)
 
 
 def is_delivering(row: JobRow) -> bool:
     """Tell whether results are being delivered, or wait for the next attempt."""
-    return any(state in _WAITING.values() for _, state in row.deliveries)
+    return any(word_of(state) in _UNDER_WAY for _, state in row.deliveries)
+
+
+def word_of(state: str) -> str:
+    """Return the word for a delivery, of what `JobRow` says of it."""
+    return state.partition(" ")[0]
+
+
+def is_held(state: str) -> bool:
+    """Tell whether a peer has stored all results, proven or not."""
+    return word_of(state) in _HELD
 
 
 def is_owed(state: JobState, word: str) -> bool:
     """Tell whether a peer lacks results of a job, by the word for its delivery."""
-    return word in _WAITING.values() or (state in _MAY_LACK and word in _GIVEN_UP)
+    return word in _UNDER_WAY or (state in _MAY_LACK and word in _GIVEN_UP)
 
 
 def is_discarded(status: WorkflowEnd) -> bool:
@@ -294,11 +314,13 @@ def _delivery_state(
     states = delivery_words(attempts)
     words = {word for word, _ in states.values()}
     reasons = "; ".join(
-        f"{peer}: {text}" for peer, (word, text) in states.items() if word == "failed"
+        f"{peer}: {text}"
+        for peer, (word, text) in states.items()
+        if word in FAILED_WORDS
     )
-    if words & {"waiting", "sending"}:
+    if words & _UNDER_WAY:
         return JobState.DELIVERING, reasons
-    if "failed" in words:
+    if words & FAILED_WORDS:
         return JobState.FAILED, reasons
     if "cancelled" in words:
         return JobState.CANCELLED, ""
@@ -307,16 +329,36 @@ def _delivery_state(
 
 def _delivery(attempt: WorkflowEnd) -> tuple[str, str]:
     """Return one word for the state of a delivery, and why."""
+    is_proving = bool((attempt.attributes or {}).get(PROVING))
     if attempt.status in _WAITING:
-        return _WAITING[attempt.status], ""
+        return PROVING if is_proving else _WAITING[attempt.status], ""
     if attempt.status == "CANCELLED":
         return "cancelled", ""
+    failed = _UNPROVEN if is_proving else "failed"
     if attempt.status != "SUCCESS":
-        return "failed", _error(attempt)
+        return failed, _error(attempt)
     outcome = _output(attempt)
     if outcome["verdict"] == Verdict.DONE:
-        return _STORED, ""
-    return "failed", _reason(outcome)
+        return _proof(outcome).value, ""
+    return failed, _reason(outcome)
+
+
+def _proof(outcome: Mapping[str, Any]) -> Proof:
+    """Return the proof that there is for what a peer has stored.
+
+    Version 0.1.0 knew of none, and an attempt to send has none yet.
+    """
+    return Proof(outcome["proof"]) if outcome.get("proven") else Proof.STORED
+
+
+def _proofs(attempt: WorkflowEnd) -> Iterator[tuple[str, str]]:
+    """Yield each instance that a peer holds after an attempt, and how that is known."""
+    outcome = attempt.output
+    if not isinstance(outcome, Mapping):
+        return
+    proven = set(outcome.get("proven") or ())
+    for uid in outcome.get("stored") or ():
+        yield uid, (_proof(outcome) if uid in proven else Proof.STORED).value
 
 
 def _output(status: WorkflowEnd) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
+    FAILED_WORDS,
     delivery_words,
     is_discarded,
     latest_attempts,
     state_and_reason,
 )
+from dicom_node.jobs.proof_codes import AWAITED
 from dicom_node.jobs.triage_order import order_id
 from dicom_node.jobs.workflow_table import JobDatabase, Workflow, known_workflows
 from dicom_node.records import JobState
@@ -83,7 +85,7 @@ def _failure(job: Workflow, deliveries: Sequence[Workflow]) -> str | None:
         return None
     _, own_reason = state_and_reason(job, {})
     failed = [
-        text for word, text in delivery_words(attempts).values() if word == "failed"
+        text for word, text in delivery_words(attempts).values() if word in FAILED_WORDS
     ]
     return _code(own_reason or next(iter(failed), ""))
 
@@ -94,8 +96,9 @@ def _waiting(deliveries: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
     for which, attempt in latest_attempts(deliveries).items():
         before = [one for one in by_id if one.next() == which]
         if attempt.status in ACTIVE and before:
-            output = by_id[before[0]].output or {}
-            yield which.peer, str(output.get("code", ""))
+            code = str((by_id[before[0]].output or {}).get("code", ""))
+            if code and code not in AWAITED:
+                yield which.peer, code
 
 
 def _code(reason: str) -> str:

@@ -13,6 +13,12 @@ class StepKind(StrEnum):
     ANALYSE = "analyse"
     ENCODE = "encode"
     DELIVER = "deliver"
+    PROVE = "prove"
+
+    @property
+    def is_with_a_peer(self) -> bool:
+        """Whether it waits for a peer, and computes nothing."""
+        return self in {StepKind.DELIVER, StepKind.PROVE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

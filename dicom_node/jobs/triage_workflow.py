@@ -20,10 +20,10 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dicom_node import log
 from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dead_worker import given_up
-from dicom_node.jobs.job_workflow import Work
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.unrecorded_end import WorkflowEnds, unless_database_fails
+from dicom_node.jobs.work_protocol import Work
 from dicom_node.record_codec import Record, from_record, to_record
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.access import Binding, Bindings, plain_name
 from dicom_node.receive.admission import ReceiverOptions
+from dicom_node.records import Proof
 from dicom_node.settings.self_test import TEST_TITLE
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
             idle_timeout_s=node.idle_timeout_s,
             tls=tls,
             bindings=bindings(settings),
+            reporting_aes=frozenset(
+                peer.ae_title for peer in peers if peer.proof is Proof.COMMITTED
+            ),
         ),
         spool_folder=settings.spool.folder,
         min_free_bytes=round(settings.spool.min_free_gb * _GIB),

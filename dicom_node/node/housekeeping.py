@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from dicom_node import log
+from dicom_node.asked_commitments import AskedCommitments
 from dicom_node.errors import NodeError
 from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
@@ -77,6 +78,7 @@ class Housekeeping:
         spool = settings.spool
         self._keep_s = spool.keep_days * _DAY_S
         self._keep_rejected_s = min(spool.keep_rejected_h * _HOUR_S, self._keep_s)
+        self._keep_asked_s = settings.jobs.retry_days * _DAY_S + _DAY_S
         self._wanted_bytes = round(spool.free_early_gb * _GIB)
         self._next_disk_look_s = float("-inf")
 
@@ -114,6 +116,7 @@ class Housekeeping:
 
         self._sweep_series(removable_before)
         sweep_aside(self._layout, before_s=before_s)
+        AskedCommitments(self._layout).sweep(before_s=now_s - self._keep_asked_s)
         self._queue.prune(settled_before_s=before_s, keep=set(jobs.undelivered))
         self._log_undelivered(jobs.undelivered.values())
 

@@ -137,9 +137,7 @@ class WorkerSlot:
             tally.count(Counted.DELIVERIES, peer, ended.verdict or BROKEN_OFF)
 
     def _analysing(self) -> list[StepBegun]:
-        return [
-            step for step in self._steps.values() if step.kind is not StepKind.DELIVER
-        ]
+        return [step for step in self._steps.values() if not step.kind.is_with_a_peer]
 
     def _end_if_needed(self, now_s: float) -> None:
         for step in self._analysing():

@@ -42,10 +42,19 @@ class Terms:
     stored
         Takes the instances of the proposed classes that the peer sends back by this
         association, and returns a status; so C-GET answers.
+    event_reported
+        Takes what the peer reports by this association (N-EVENT-REPORT), and returns a
+        status and nothing.
     """
 
-    deadline: Deadline
+    deadline: Deadline | None = None
     stored: Callable[[evt.Event], int] | None = None
+    event_reported: Callable[[evt.Event], tuple[int, None]] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and self.deadline.is_over
 
 
 @contextmanager
@@ -100,7 +109,7 @@ def association(
 def _close(opened: Association, terms: Terms | None) -> None:
     if not opened.is_established:
         return
-    if terms is None or not terms.deadline.is_over:
+    if terms is None or not terms.is_over:
         opened.release()
     else:
         opened.abort()
@@ -120,6 +129,8 @@ def _request(
         handlers.append((evt.EVT_C_STORE, terms.stored))
         kinds = dict.fromkeys(kind for kind, _ in proposals if is_storage(kind))
         roles += [build_role(kind, scp_role=True) for kind in kinds]
+    if terms is not None and terms.event_reported is not None:
+        handlers.append((evt.EVT_N_EVENT_REPORT, terms.event_reported))
     try:
         return _entity(peer, calling_ae, terms).associate(
             peer.host,
@@ -146,7 +157,7 @@ def _entity(peer: Peer, calling_ae: str, terms: Terms | None) -> AE:
     entity.implementation_class_uid = IMPLEMENTATION_UID
     entity.implementation_version_name = IMPLEMENTATION_NAME
     timeout_s = peer.timeout_s
-    if terms is not None:
+    if terms is not None and terms.deadline is not None:
         timeout_s = min(timeout_s, max(terms.deadline.left_s(), _LEAST_TIMEOUT_S))
     entity.connection_timeout = timeout_s
     entity.acse_timeout = timeout_s
@@ -190,7 +201,7 @@ def _connected(
     if wrapped.socket is not None:
         sockets.append(wrapped.socket)
         wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if terms is not None:
+        if terms is not None and terms.deadline is not None:
             terms.deadline.watch(wrapped.socket)
 
 

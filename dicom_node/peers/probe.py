@@ -14,6 +14,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES, VERIFICATION
 from dicom_node.dimse.result_classes import RESULT_CLASSES
+from dicom_node.dimse.storage_commitment import PUSH_MODEL
 from dicom_node.peers.associate import association
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _SERVICES = {
     "C-FIND": StudyRootQueryRetrieveInformationModelFind,
     "C-GET": StudyRootQueryRetrieveInformationModelGet,
     "C-MOVE": StudyRootQueryRetrieveInformationModelMove,
+    "commitment": PUSH_MODEL,
 }
 
 

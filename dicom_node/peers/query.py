@@ -1,4 +1,4 @@
-"""C-FIND: the studies of a patient, and the series of a study, that a peer knows."""
+"""C-FIND: what a peer knows of the studies of a patient, and of what is in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _PENDING = frozenset({0xFF00, 0xFF01})
 """PS3.4 table C.4-1: a match follows."""
 _MAX_MATCHES = 500
-"""No patient has as many studies, no study as many series that concern us."""
+"""No patient has as many studies, no study as many series that concern us, and no
+series of ours as many instances."""
 
 STUDY_KEYS = (
     "StudyDate", "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate",
@@ -32,6 +33,7 @@ SERIES_KEYS = (
     "Modality", "SeriesDescription", "SeriesNumber", "SeriesInstanceUID",
     "NumberOfSeriesRelatedInstances",
 )  # fmt: skip
+INSTANCE_KEYS = ("SOPClassUID", "SOPInstanceUID")
 
 
 def find_studies(
@@ -83,6 +85,24 @@ def find_series(
     for keyword in SERIES_KEYS:
         setattr(query, keyword, None)
     query.StudyInstanceUID = study_uid
+    return _find(peer, calling_ae, query, deadline)
+
+
+def find_instances(
+    peer: Peer, calling_ae: str, series: tuple[str, str], *, deadline: Deadline
+) -> list[Dataset]:
+    """Return the instances of a series, given by study and series UID.
+
+    Raises
+    ------
+    PeerUnreachableError, AssociationRejectedError, QueryFailedError
+        As `find_studies`.
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
+    query.StudyInstanceUID, query.SeriesInstanceUID = series
+    for keyword in INSTANCE_KEYS:
+        setattr(query, keyword, None)
     return _find(peer, calling_ae, query, deadline)
 
 

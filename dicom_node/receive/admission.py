@@ -49,6 +49,9 @@ class ReceiverOptions:
         As in `Association`.
     tls
         None speaks plain TCP; else nothing but TLS is understood.
+    reporting_aes
+        Titles that are asked for storage commitment; they may report of it, also if
+        they may send nothing else.
     """
 
     called_ae: str | None
@@ -58,6 +61,7 @@ class ReceiverOptions:
     association_timeout_s: float
     idle_timeout_s: float
     tls: TlsFiles | None = None
+    reporting_aes: frozenset[str] = frozenset()
     bindings: Bindings = field(default_factory=dict)
 
 
@@ -85,7 +89,7 @@ def _rejection(agreement: Agreement, options: ReceiverOptions) -> Refusal | None
         rejection = CALLED_UNKNOWN
     elif (
         options.calling_aes is not None
-        and request.calling_ae not in options.calling_aes
+        and request.calling_ae not in options.calling_aes | options.reporting_aes
     ):
         rejection = CALLING_UNKNOWN
     elif not agreement.contexts:

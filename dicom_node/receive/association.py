@@ -8,8 +8,10 @@ from typing import Protocol
 
 from dicom_node import log
 from dicom_node.dimse import contexts, pdu, status
+from dicom_node.dimse.storage_commitment import PUSH_MODEL
 from dicom_node.errors import InstanceRefusedError, NodeError
 from dicom_node.receive import dimse_command
+from dicom_node.receive.event_report import ReportRequest
 from dicom_node.receive.events import AssociationEnding
 from dicom_node.receive.negotiation import AcceptedContexts
 from dicom_node.receive.pdu_stream import PduStream
@@ -47,6 +49,9 @@ class Sink(Protocol):
 
     def begin(self, request: StoreRequest) -> IncomingDataset:
         """Open a place for one dataset, raise NodeError if there is none."""
+
+    def begin_report(self, request: ReportRequest) -> IncomingDataset:
+        """Open a place for what is reported of a storage commitment."""
 
 
 @dataclass(slots=True)
@@ -249,6 +254,9 @@ class Association:
             self._respond(
                 request, context_id, status.CANNOT_UNDERSTAND, "no dataset follows"
             )
+        elif self._is_report(request, context_id):
+            code = status.INVALID_ARGUMENT
+            self._respond(request, context_id, code, "no dataset follows")
         else:
             self._respond(request, context_id, status.UNRECOGNISED_OPERATION)
 
@@ -257,10 +265,19 @@ class Association:
     ) -> _ArrivingDataset:
         arriving = _ArrivingDataset(request, context_id)
         context = self._accepted[context_id]
-        if (
-            request.field != dimse_command.C_STORE_RQ
-            or context.sop_class_uid == contexts.VERIFICATION
-        ):
+        if self._is_report(request, context_id):
+            report = ReportRequest(
+                association_id=self._id,
+                calling_ae=self._calling_ae,
+                event_type=request.event_type,
+                transfer_syntax_uid=context.transfer_syntax_uid,
+            )
+            arriving.incoming = self._sink.begin_report(report)
+            return arriving
+        if request.field != dimse_command.C_STORE_RQ or context.sop_class_uid in {
+            contexts.VERIFICATION,
+            PUSH_MODEL,
+        }:
             return arriving
         store = StoreRequest(
             association_id=self._id,
@@ -288,7 +305,9 @@ class Association:
         if not last:
             return
         self._arriving = None
-        if arriving.request.field != dimse_command.C_STORE_RQ:
+        if self._is_report(arriving.request, context_id):
+            code, comment = self._take_report(arriving)
+        elif arriving.request.field != dimse_command.C_STORE_RQ:
             code, comment = status.UNRECOGNISED_OPERATION, ""
         else:
             code, comment = self._store(arriving)
@@ -315,6 +334,29 @@ class Association:
         else:
             self.refused += 1
         return code, comment
+
+    def _is_report(self, request: dimse_command.Command, context_id: int) -> bool:
+        return (
+            request.field == dimse_command.N_EVENT_REPORT_RQ
+            and self._accepted[context_id].sop_class_uid == PUSH_MODEL
+        )
+
+    def _take_report(self, arriving: _ArrivingDataset) -> tuple[int, str]:
+        """Keep a report of storage commitment and return status and comment."""
+        try:
+            arriving.finish()
+        except NodeError as error:
+            code = status.report_status_of(error)
+            log.warning(
+                "report_refused",
+                association_id=self._id,
+                calling_ae=self._calling_ae,
+                error_code=error.code,
+                reason=str(error),
+                status=f"{code:#06x}",
+            )
+            return code, str(error)
+        return status.SUCCESS, ""
 
     def _log_refusal(
         self, request: dimse_command.Command, error: Exception, code: int

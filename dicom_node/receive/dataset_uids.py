@@ -109,12 +109,7 @@ def read_uids(read_at: ReadAt, transfer_syntax_uid: str) -> DatasetUids:
     """
     if transfer_syntax_uid in _DEFLATED:
         read_at = _Inflated(read_at).read_at
-    walk = _Walk(
-        read_at,
-        is_implicit=transfer_syntax_uid == _IMPLICIT_LITTLE,
-        is_big=transfer_syntax_uid == _EXPLICIT_BIG,
-    )
-    values = walk.values()
+    values = _values(read_at, transfer_syntax_uid, _WANTED)
     missing = _WANTED - values.keys()
     if missing:
         names = ", ".join(
@@ -128,6 +123,28 @@ def read_uids(read_at: ReadAt, transfer_syntax_uid: str) -> DatasetUids:
         study_uid=values[_STUDY],
         series_uid=values[_SERIES],
     )
+
+
+def read_uid(data: bytes, transfer_syntax_uid: str, tag: int) -> str:
+    """Read one UID from a dataset in memory; empty if it has none.
+
+    Raises
+    ------
+    InstanceRefusedError
+        If the dataset cannot be walked.
+    """
+    wanted = frozenset({tag})
+    return _values(in_memory(data), transfer_syntax_uid, wanted).get(tag, "")
+
+
+def _values(
+    read_at: ReadAt, transfer_syntax_uid: str, wanted: frozenset[int]
+) -> dict[int, str]:
+    return _Walk(
+        read_at,
+        is_implicit=transfer_syntax_uid == _IMPLICIT_LITTLE,
+        is_big=transfer_syntax_uid == _EXPLICIT_BIG,
+    ).values(wanted)
 
 
 def _slice(data: bytes, count: int, at: int) -> bytes:
@@ -186,13 +203,13 @@ class _Walk:
         self._window = b""
         self._window_at = 0
 
-    def values(self) -> dict[int, str]:
+    def values(self, wanted: frozenset[int]) -> dict[int, str]:
         """Return the wanted values that stand on the outermost level."""
         found: dict[int, str] = {}
         try:
-            while len(found) < len(_WANTED):
+            while len(found) < len(wanted):
                 tag, length = self._header()
-                if tag in _WANTED and length != _UNDEFINED:
+                if tag in wanted and length != _UNDEFINED:
                     found[tag] = self._uid(length)
                 elif tag >> 16 == _DELIMITER_GROUP:
                     continue  # a stray delimiter ends nothing

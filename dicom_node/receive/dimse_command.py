@@ -13,6 +13,7 @@ from dicom_node.dimse.pdu import ABORT_INVALID_PARAMETER, ProtocolError
 
 C_STORE_RQ = 0x0001
 C_ECHO_RQ = 0x0030
+N_EVENT_REPORT_RQ = 0x0100
 C_CANCEL_RQ = 0x0FFF
 RESPONSE = 0x8000
 NO_DATASET = 0x0101
@@ -28,6 +29,7 @@ _DATASET_TYPE = 0x0800
 _STATUS = 0x0900
 _ERROR_COMMENT = 0x0902
 _AFFECTED_INSTANCE = 0x1000
+_EVENT_TYPE = 0x1002
 _MOVE_ORIGINATOR = 0x1030
 _COMMENT_CHARACTERS = 64
 """Error Comment is of VR LO (PS3.7 C.5)."""
@@ -35,12 +37,14 @@ _COMMENT_CHARACTERS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The request elements that concern an SCP of storage and verification.
+    """The request elements that concern storage, verification and reports.
 
     Parameters
     ----------
     move_originator
         (0000,1030) of a C-STORE that is part of a C-MOVE, without padding.
+    event_type
+        (0000,1002) of an N-EVENT-REPORT; 0 of anything else.
     """
 
     field: int
@@ -49,6 +53,7 @@ class Command:
     sop_class_uid: str
     sop_instance_uid: str
     move_originator: str = ""
+    event_type: int = 0
 
 
 def parse_command(data: bytes) -> Command:
@@ -80,6 +85,7 @@ def parse_command(data: bytes) -> Command:
         or _uid(elements, _REQUESTED_CLASS),
         sop_instance_uid=_uid(elements, _AFFECTED_INSTANCE),
         move_originator=_uid(elements, _MOVE_ORIGINATOR).strip(),
+        event_type=_number(elements, _EVENT_TYPE),
     )
 
 
@@ -104,6 +110,8 @@ def response(request: Command, status: int, *, comment: str = "") -> bytes:
         elements.append((_ERROR_COMMENT, _padded(text, b" ")))
     if request.sop_instance_uid:
         elements.append((_AFFECTED_INSTANCE, _padded(request.sop_instance_uid, b"\0")))
+    if request.event_type:
+        elements.append((_EVENT_TYPE, _US.pack(request.event_type)))
     body = b"".join(
         _ELEMENT.pack(0, element, len(value)) + value for element, value in elements
     )

@@ -23,7 +23,12 @@ from dicom_node.receive.association import Association, Sink
 from dicom_node.receive.association_slots import AssociationSlots, SlotRefusal
 from dicom_node.receive.clients import Client, Clients, Stage
 from dicom_node.receive.events import AssociationEnding
-from dicom_node.receive.negotiation import TOO_MANY, Agreement, negotiate
+from dicom_node.receive.negotiation import (
+    TOO_MANY,
+    Agreement,
+    negotiate,
+    services_for,
+)
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES, PduStream
 from dicom_node.tls import TlsRefusedError, acceptor_context, shake_hands
 
@@ -217,7 +222,10 @@ class Receiver:
             log.warning("protocol_violated", address=client.address, reason=str(error))
             _send(stream, pdu.abort_pdu(error.abort_reason))
             return
-        self._answer(client, stream, negotiate(request), terms.options)
+        services = services_for(
+            request.calling_ae, terms.options.calling_aes, terms.options.reporting_aes
+        )
+        self._answer(client, stream, negotiate(request, services), terms.options)
 
     def _answer(
         self,
@@ -263,7 +271,12 @@ class Receiver:
         options: ReceiverOptions,
     ) -> None:
         request = agreement.request
-        answer = pdu.accept_pdu(request, agreement.replies, max_length=MAX_PDU_BYTES)
+        answer = pdu.accept_pdu(
+            request,
+            agreement.replies,
+            max_length=MAX_PDU_BYTES,
+            roles=agreement.roles,
+        )
         if not _send(stream, answer):
             return  # the peer went before it read our acceptance
         association_id = f"{self._name}-{next(self._numbers)}"

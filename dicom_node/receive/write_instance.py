@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from dicom_node.asked_commitments import AskedCommitments
 from dicom_node.errors import (
     InstanceMismatchError,
     SpoolFailedError,
@@ -27,6 +28,7 @@ from dicom_node.errors import (
 )
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.dataset_uids import DatasetUids, in_file, read_uids
+from dicom_node.receive.event_report import IncomingReport, ReportRequest
 from dicom_node.receive.file_meta import (
     GENERATION_BYTES,
     FileMeta,
@@ -84,6 +86,7 @@ class Inbox:
         self._tmp = layout.tmp
         self._series_folder = lru_cache(_FOLDERS)(layout.series_folder)
         self._folder_syncs = FolderSyncs()
+        self._asked = AskedCommitments(layout)
 
     def keep_free(self, min_free_bytes: int) -> None:
         """Change how much is to be kept free, from the next look on."""
@@ -101,6 +104,10 @@ class Inbox:
             self.check_free()
             name = f"{self._process}-{next(self._numbers)}"
             return IncomingInstance(self, request, self._tmp / name)
+
+    def begin_report(self, request: ReportRequest) -> IncomingReport:
+        """Open a place for what a peer reports of a storage commitment."""
+        return IncomingReport(request, self._asked)
 
     def settle(self, incoming: IncomingInstance, sha256: str) -> None:
         """Make a complete temporary file an instance of its series."""

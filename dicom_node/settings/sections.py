@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints
 
+from dicom_node.records import Proof
 from dicom_node.settings.section import Section
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.value_types import (
@@ -113,6 +114,17 @@ class Peer(Section):
         default=False,
         description="Ask it for Number of Series Related Instances, so that a series "
         "can be called complete at once.",
+    )
+    proof: Proof = Field(
+        default=Proof.STORED,
+        description="What has to show that it holds our results. stored: its answer to "
+        "C-STORE. committed: its report of storage commitment. found: its answer to a "
+        "query (C-FIND) for the instances.",
+    )
+    proof_wait_s: Annotated[float, Field(ge=1, le=604800)] = Field(
+        default=3600.0,
+        description="With committed: a report that has not come by then is asked for "
+        "anew. With found: what is not found by then counts as not stored.",
     )
     tls: RequestorTls | None = Field(
         default=None, description="Left out, associations to it are not encrypted."

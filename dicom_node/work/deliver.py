@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dicom_node.errors import NodeError
@@ -36,7 +37,9 @@ def deliver(
             verdict=Verdict.FAILED, code="results-missing", text=text
         )
     if not owed:
-        return DeliveryOutcome(verdict=Verdict.DONE, stored=tuple(stored))
+        return DeliveryOutcome(
+            verdict=Verdict.DONE, stored=tuple(stored), proof=peer.proof
+        )
     try:
         outcomes = send_instances(name, peer, owed, calling_ae=calling_ae)
     except NodeError as error:
@@ -44,7 +47,7 @@ def deliver(
         return DeliveryOutcome(
             verdict=verdict, code=error.code, text=str(error), stored=tuple(stored)
         )
-    return judge(outcomes, stored=stored)
+    return replace(judge(outcomes, stored=stored), proof=peer.proof)
 
 
 def judge(

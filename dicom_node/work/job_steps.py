@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.contract.errors import AnalysisFailed, OutOfResources, UnsuitableInput
 from dicom_node import log
+from dicom_node.asked_commitments import AskedCommitments
 from dicom_node.decode.machine_trouble import is_machine_trouble
 from dicom_node.errors import (
     AnalysisUnavailableError,
@@ -19,6 +20,7 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
+    ProofOrder,
     TriageOutcome,
     Verdict,
 )
@@ -146,6 +148,27 @@ class JobSteps:
         except Exception as error:  # noqa: BLE001 - the worker's loop
             return _ended_by(error, job.id)
 
+    def prove(
+        self, job: Job, peer: str, stored: Sequence[str], order: ProofOrder
+    ) -> DeliveryOutcome:
+        """Have the peer show that it holds what it has stored."""
+        with self._imports:
+            from dicom_node.work.prove import Prover
+
+        receiver = receiver_of(peer, self._settings)
+        if receiver is None:
+            return _peer_unknown(peer, stored)
+        try:
+            return Prover(
+                name=peer,
+                peer=receiver,
+                calling_ae=self._settings.node.ae_title,
+                folder=self._layout.job_outbox(job.id),
+                asked=AskedCommitments(self._layout),
+            ).prove(stored, order)
+        except Exception as error:  # noqa: BLE001 - the delivery loop
+            return _undelivered(_ended_by(error, job.id), stored)
+
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
         """Send what is in the outbox, but for the instances already stored."""
         with self._imports:
@@ -154,10 +177,7 @@ class JobSteps:
 
         receiver = receiver_of(peer, self._settings)
         if receiver is None:
-            text = f"no peer is named {peer} any more"
-            return DeliveryOutcome(
-                verdict=Verdict.FAILED, code="peer-unknown", text=text
-            )
+            return _peer_unknown(peer, stored)
         try:
             outcome = deliver(
                 self._layout.job_outbox(job.id),
@@ -167,14 +187,7 @@ class JobSteps:
                 stored=stored,
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
-            ended = _ended_by(error, job.id)
-            is_passing = ended.verdict is Verdict.AGAIN
-            outcome = DeliveryOutcome(
-                verdict=Verdict.AGAIN if is_passing else Verdict.FAILED,
-                code=ended.code,
-                text=ended.text,
-                stored=tuple(stored),
-            )
+            outcome = _undelivered(_ended_by(error, job.id), stored)
         if peer == TEST_PEER and outcome.verdict is Verdict.AGAIN:
             # The command that asked has gone, and does not come back.
             return replace(outcome, verdict=Verdict.FAILED)
@@ -189,6 +202,24 @@ class JobSteps:
         """Return what `analyse` left in this process, and let go of it."""
         held, self._held = self._held, None
         return held[1] if held is not None and held[0] == job.id else None
+
+
+def _peer_unknown(peer: str, stored: Sequence[str]) -> DeliveryOutcome:
+    text = f"no peer is named {peer} any more"
+    return DeliveryOutcome(
+        verdict=Verdict.FAILED, code="peer-unknown", text=text, stored=tuple(stored)
+    )
+
+
+def _undelivered(ended: Outcome, stored: Sequence[str]) -> DeliveryOutcome:
+    """Return how an attempt ended that an exception ended."""
+    is_passing = ended.verdict is Verdict.AGAIN
+    return DeliveryOutcome(
+        verdict=Verdict.AGAIN if is_passing else Verdict.FAILED,
+        code=ended.code,
+        text=ended.text,
+        stored=tuple(stored),
+    )
 
 
 def _import_steps() -> None:

@@ -12,6 +12,7 @@ from dicom_node.cli.conformance import fill, input_tables
 from dicom_node.decode.suitable_series import KIND_CODES
 from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
 from dicom_node.jobs.dead_worker import Cause
+from dicom_node.jobs.proof_codes import NOT_COMMITTED, NOT_FOUND, NOT_REPORTED
 from tests.support.sources import dotted, modules
 
 JUDGES_OF_INPUTS = (
@@ -57,7 +58,7 @@ def test_every_code_of_an_input_is_listed_once_with_what_to_do() -> None:
 
 FAILS_NO_JOB = {
     "node-error", "settings-wrong", "instance-refused", "instance-mismatch",
-    "series-rejected", "geometry", "pixel-data", "outlines-refused", "query-failed",
+    "series-rejected", "geometry", "pixel-data", "outlines-refused", "report-refused",
     "not-searchable", "job-not-found", "job-state", "nothing-to-send", "cannot-start",
     "backup-failed",
 }  # fmt: skip
@@ -66,6 +67,7 @@ FAILS_NO_JOB = {
 
 def test_every_code_of_a_failed_job_is_listed_once_with_what_to_do() -> None:
     used = {"internal_error", *(cause.value for cause in Cause)}
+    used.update((NOT_COMMITTED, NOT_FOUND, NOT_REPORTED))
     for path in modules():
         if dotted(path) in {"dicom_node.work.job_steps", "dicom_node.work.deliver"}:
             used.update(codes_in(path))

@@ -16,6 +16,7 @@ MODULES = modules()
 
 MAY_SWALLOW_EVERYTHING = {
     "dicom_node.receive.association": "the C-STORE handler",
+    "dicom_node.peers.commit": "a report that cannot be read is answered so",
     "dicom_node.prior.compare": "what an archive sends costs no result",
     "dicom_node.work.job_steps": "the worker's loop and the delivery loop",
     "dicom_node.node.guarded_part": "the supervisor's loop",
@@ -26,6 +27,7 @@ MAY_SWALLOW_EVERYTHING = {
 
 MAY_TRANSLATE_EVERYTHING = {
     "dicom_node.jobs.unrecorded_end": "DBOS records each Exception, and a stop is none",
+    "dicom_node.peers.commit": "pydicom raises anything on what a peer has reported",
     "dicom_node.plugins.registry": "a plugin is foreign code; see ADR 1",
 }
 """Raises an error of ours in its place."""

@@ -25,6 +25,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.receive.association_slots import AssociationSlots, association_table
+from dicom_node.receive.event_report import ReportRequest
 from dicom_node.receive.events import (
     AssociationClosed,
     AssociationEnding,
@@ -445,6 +446,9 @@ class SlowDisk:
 
     def discard(self) -> None:
         pass
+
+    def begin_report(self, _request: ReportRequest) -> Self:
+        return self
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import (
     DeliveryOutcome,
     Outcome,
+    ProofOrder,
     TriageOutcome,
     Verdict,
 )
@@ -32,6 +33,7 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.records import (
     Completion,
     Job,
+    Proof,
     Reason,
     ReceivedSeries,
     StoredInstance,
@@ -138,7 +140,38 @@ class ToyWork:
         while self._has(f"held-{peer}"):
             time.sleep(0.02)
         self._note(f"stored {job.id} {peer} {','.join(stored)}".strip())
-        return DeliveryOutcome(verdict=Verdict.DONE, stored=("1.1", "1.2"))
+        proof = Proof.COMMITTED if self._has(f"proving-{peer}") else Proof.STORED
+        return DeliveryOutcome(verdict=Verdict.DONE, stored=("1.1", "1.2"), proof=proof)
+
+    def prove(
+        self, job: Job, peer: str, stored: Sequence[str], order: ProofOrder
+    ) -> DeliveryOutcome:
+        self._note(f"prove {job.id} {peer} {','.join(stored)}")
+        self._lose_database(f"prove-{job.id}")
+        held = DeliveryOutcome(
+            verdict=Verdict.DONE, stored=tuple(stored), proof=Proof.COMMITTED
+        )
+        if self._has(f"deaf-{peer}-{job.id}"):
+            aged_s = 0.0 if self._has(f"aged-{peer}-{job.id}") else order.since_s
+            return replace(
+                held,
+                verdict=Verdict.AGAIN,
+                code="commitment-not-reported",
+                text="none",
+                following=replace(order, since_s=aged_s),
+            )
+        if self._has(f"losing-{peer}-{job.id}"):
+            lost = replace(
+                held, code="commitment-failed", text="lost 1.2", stored=("1.1",)
+            )
+            if order.resends:
+                return replace(lost, verdict=Verdict.FAILED, proven=("1.1",))
+            following = replace(order, is_resend=True, resends=1)
+            return replace(
+                lost, verdict=Verdict.AGAIN, following=following, pause_s=0.0
+            )
+        self._hold(job)
+        return replace(held, proven=tuple(stored))
 
     def _has(self, name: str) -> bool:
         return (self._folder / name).exists()

@@ -4,9 +4,12 @@ Its behaviour follows from files in its folder, so that a test changes it at any
 `down-PEER-JOB` makes a peer unreachable for a job, `refusing-PEER-JOB` makes it refuse,
 `slow-JOB` holds an analysis or a delivery, `held-PEER` every delivery to a peer,
 `poison-JOB` kills the process, `short-JOB` lets the machine be short of something,
-`full-STEP-JOB` fills the database once, `broken-JOB` fails the job, `early-JOB` lets
-its triage wait, `late-PEER` begins each delivery to a peer a second later, as on a
-machine that has no time for it, and `last-PEER` while the worker is being stopped.
+`proving-PEER` makes a peer owe a proof of what it stored, `deaf-PEER-JOB` send no
+report, `aged-PEER-JOB` let the age of that be over and `losing-PEER-JOB` lose an
+instance, `full-STEP-JOB` fills the database once, `broken-JOB` fails the job, `early-
+JOB` lets its triage wait, `late-PEER` begins each delivery to a peer a second later, as
+on a machine that has no time for it, and `last- PEER` while the worker is being
+stopped.
 """
 
 from __future__ import annotations
