@@ -20,7 +20,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help sbom audit install demo test lint schema conformance suite peers image image-test chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help sbom audit install demo test lint typeface schema conformance suite peers image image-test chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ lint: $(VENV)/dev.stamp  ## ruff, mypy --strict, import contracts
 	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "==> mypy";         $(BIN)/mypy
 	@echo "==> import-linter"; $(BIN)/lint-imports
+
+# From Debian's package fonts-noto-cjk; needed after a language has got new characters.
+typeface: $(VENV)/dev.stamp  ## cut the type face of captures anew to what the languages use
+	@$(BIN)/python deploy/typeface/cut.py analysis/contract/typeface/NotoSansSC-cut.otf
 
 schema: $(VENV)/dev.stamp  ## write the schema of the settings anew
 	@$(BIN)/python -m dicom_node.settings.schema config/node.schema.json

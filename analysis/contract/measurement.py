@@ -41,11 +41,14 @@ class Unmeasured:
         Its class, for machines.
     text
         One sentence for people, with the number and the limit where there is one.
+    code
+        Stable word in `snake_case`; empty where an analysis has none.
     """
 
     concept: Concept
     reason: Absence
     text: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,9 @@ class Context:
         How each series was acquired, as far as it states it.
     threads, device
         As for `Analysis.prepare`, should it not have been called before.
+    language
+        In which to write what people read (RFC 5646); English where an analysis does
+        not have it.
     """
 
     subject: Subject
@@ -116,6 +119,7 @@ class Context:
     acquisitions: Mapping[Role, Acquisition] = field(default_factory=dict)
     threads: int = 2
     device: str = "cpu"
+    language: str = "en"
 
 
 class Analysis(Protocol):

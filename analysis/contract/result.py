@@ -119,6 +119,9 @@ class AnalysisResult:
         The analysis' own part of `report.json`.
     summary
         Sentences for a reader, by language (RFC 5646); in English if in any.
+    language
+        Of all texts in it but those of `summary`: pages, warnings, reasons, meanings of
+        codes. Labels, codes and keys have none.
     kept
         What the analysis wants back with outlines that a reader corrects; for nobody
         else to read.
@@ -136,6 +139,7 @@ class AnalysisResult:
     warnings: tuple[Notice, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
     summary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    language: str = "en"
     kept: bytes = b""
 
     def __post_init__(self) -> None:

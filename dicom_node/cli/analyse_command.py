@@ -38,16 +38,19 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
 
     limit_threads(arguments.threads)
     silence_libraries()
-    from dicom_node.work.analyse_folder import analyse_folder
+    from dicom_node.work.analyse_folder import HowToAnalyse, analyse_folder
 
     started_s = time.monotonic()
     ended = analyse_folder(
         folder,
         out,
-        analysis=arguments.analysis,
-        threads=arguments.threads,
+        HowToAnalyse(
+            analysis=arguments.analysis,
+            threads=arguments.threads,
+            corrected=arguments.corrected,
+            language=arguments.language,
+        ),
         tell=progress,
-        corrected=arguments.corrected,
     )
     progress("")
     _print_ending(ended)

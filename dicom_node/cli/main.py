@@ -20,6 +20,7 @@ from dicom_node.errors import (
     SettingsError,
 )
 from dicom_node.jobs.job_filter import moment
+from dicom_node.language import ENGLISH, LANGUAGES
 from dicom_node.records import JobState
 
 _DEFAULT_CONFIG = Path("config/node.yaml")
@@ -97,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyse.add_argument("--analysis", default="lumbar-mri", help="(%(default)s)")
     analyse.add_argument("--threads", type=_threads, default=2, help="(%(default)s)")
+    analyse.add_argument(
+        "--language", choices=sorted(LANGUAGES), default=ENGLISH, help="(%(default)s)"
+    )
     analyse.set_defaults(run=_analyse)
 
     check = commands.add_parser("check", help="check installation and settings")

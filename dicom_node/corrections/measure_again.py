@@ -54,7 +54,7 @@ def measured_job(layout: SpoolLayout, job: Job) -> Job:
 
 
 def analyse_correction(
-    layout: SpoolLayout, job: Job, analysis: Analysis, work: Work
+    layout: SpoolLayout, job: Job, analysis: Analysis, work: Work, language: str
 ) -> Analysed:
     """Measure a series from the outlines that a reader has corrected.
 
@@ -87,6 +87,7 @@ def analyse_correction(
             number=job.correction.number,
             threads=work.threads,
             device=work.device,
+            language=language,
             limits=limits,
         ),
     )
@@ -113,6 +114,7 @@ class Correcting:
     number: int = 1
     threads: int = 2
     device: str = "cpu"
+    language: str = "en"
     limits: ReadLimits = DEFAULT_LIMITS
 
 
@@ -152,6 +154,7 @@ def measure_outlines(
         acquisitions={role: decoded.acquisition},
         threads=how.threads,
         device=how.device,
+        language=how.language,
     )
     given = Outlines(
         labels=drawn.labels,

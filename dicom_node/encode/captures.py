@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 from highdicom import SOPClass
 from highdicom.sc import SCImage
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node import __version__
+from dicom_node.encode.body_part import set_body_part
+from dicom_node.encode.page_text import draw_lines, draw_one_line
 from dicom_node.encode.result_context import (
     EncodeRequest,
     ResultContext,
-    set_body_part,
     settle_time,
 )
 from dicom_node.encode.source_attributes import code_item, source_item
@@ -26,13 +26,11 @@ from dicom_node.encode.source_attributes import code_item, source_item
 _STRIP_PX = 28
 _STRIP_MARGIN = 24
 _STRIP_POINTS = 18
-_STRIP_TEXT = "Not for primary diagnosis."
 _NOTE_SIZE = (512, 512)
 _NOTE_MARGIN = 32
-_NOTE_LINE_CHARS = 48
 _NOTE_TITLE_POINTS = 28
 _NOTE_TEXT_POINTS = 18
-_NOTE_WHITE = (235, 235, 235)
+_NOTE_MOST_PX = 4096
 
 
 def encode_capture(
@@ -72,10 +70,11 @@ def encode_capture(
     encoded.ConversionType = "WSD"
     encoded["PatientOrientation"].clear()
     encoded.BurnedInAnnotation = "NO"
+    words, edited = request.words, request.edited
     encoded.DerivationDescription = (
-        "Drawn from an automatic analysis, not verified"
-        if request.edited is None
-        else f"Measured by software, {request.edited.words}"
+        words.word("sc.derivation")
+        if edited is None
+        else words.word("sc.derivation_edited", words=edited.told(words))
     )
     encoded.SourceImageSequence = [source_item(image) for image in evidence.images]
     if related:
@@ -107,40 +106,39 @@ def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uin
     """
     width = pixels.shape[1]
     strip = Image.new("RGB", (width, _STRIP_PX))
-    revision = f", revision {request.revision}" if request.revision > 1 else ""
-    edited = "" if request.edited is None else f", {request.edited.words}"
-    made = request.content_time.strftime("%Y-%m-%d %H:%M")
-    ImageDraw.Draw(strip).text(
-        (_STRIP_MARGIN, _STRIP_PX // 2),
-        f"{_STRIP_TEXT}  lumbar-node {__version__}, {made}{revision}{edited}",
-        fill=_NOTE_WHITE,
-        font=ImageFont.load_default(max(1, min(_STRIP_POINTS, width // 50))),
-        anchor="lm",
-    )
+    spot = (_STRIP_MARGIN, _STRIP_PX // 2)
+    room = width - 2 * _STRIP_MARGIN
+    points = max(1, min(_STRIP_POINTS, width // 50))
+    draw_one_line(strip, spot, _strip_text(request), points, room)
     return np.concatenate([pixels, np.asarray(strip, dtype=np.uint8)])
 
 
+def _strip_text(request: EncodeRequest) -> str:
+    words = request.words
+    time = request.content_time.strftime("%Y-%m-%d %H:%M")
+    made = words.word("strip.made", version=__version__, time=time)
+    if request.revision > 1:
+        made += words.word("strip.revision", number=request.revision)
+    if request.edited is not None:
+        made += words.word("strip.edited", words=request.edited.told(words))
+    return f"{words.word('strip')}  {made}"
+
+
 def draw_note(title: str, text: str) -> NDArray[np.uint8]:
-    """Draw a page of text, white on black.
+    """Draw a page of text, white on black, as high as it needs.
 
     Returns
     -------
-    ndarray, shape (512, 512, 3), uint8
+    ndarray, shape (512 or more, 512, 3), uint8
         Red, green, blue.
     """
-    page = Image.new("RGB", _NOTE_SIZE)
-    pen = ImageDraw.Draw(page)
-    pen.text(
-        (_NOTE_MARGIN, _NOTE_MARGIN),
-        title,
-        fill=_NOTE_WHITE,
-        font=ImageFont.load_default(_NOTE_TITLE_POINTS),
-    )
-    pen.multiline_text(
-        (_NOTE_MARGIN, 3 * _NOTE_MARGIN),
-        textwrap.fill(text, _NOTE_LINE_CHARS),
-        fill=_NOTE_WHITE,
-        font=ImageFont.load_default(_NOTE_TEXT_POINTS),
-        spacing=8,
-    )
-    return np.asarray(page, dtype=np.uint8)
+    width, height = _NOTE_SIZE
+    room = width - 2 * _NOTE_MARGIN
+    # A text of many lines is measured on a page that is high enough for any.
+    page = Image.new("RGB", (width, _NOTE_MOST_PX))
+    spot = (_NOTE_MARGIN, _NOTE_MARGIN)
+    draw_one_line(page, spot, title, _NOTE_TITLE_POINTS, room, anchor="la")
+    below = (_NOTE_MARGIN, 3 * _NOTE_MARGIN)
+    end = draw_lines(page, below, text, _NOTE_TEXT_POINTS, room)
+    used = min(max(height, end + _NOTE_MARGIN), _NOTE_MOST_PX)
+    return np.asarray(page.crop((0, 0, width, used)), dtype=np.uint8)

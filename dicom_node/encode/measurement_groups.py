@@ -41,6 +41,7 @@ from dicom_node.encode.measurement_items import (
 from dicom_node.encode.result_context import ResultContext, coded
 from dicom_node.encode.segmentation_object import segment_places, tracking_uid
 from dicom_node.encode.source_attributes import from_corner
+from dicom_node.language import Language
 
 Group = (
     MeasurementsAndQualitativeEvaluations
@@ -79,19 +80,19 @@ class GroupWriter:
             group = VolumetricROIMeasurementsAndQualitativeEvaluations(
                 **self._named(finding), referenced_segment=segment
             )
-        append(group[0], comment(heading(finding)))
+        append(group[0], comment(heading(finding, self._request.words)))
         outline = CoordinatesForMeasurement(
             **self._drawn(finding), purpose=codes.DCM.ImageRegion
         )
         main = main_numbers(finding)
         for quantity in in_order(finding):
-            number = measurement(quantity)
+            number = measurement(quantity, self._request.words)
             if quantity in main:
                 put_first(number, outline)
             elif "ContentSequence" not in number:
                 put_first(number, SourceImageForMeasurement(*self._image(finding)))
             append(group[0], number)
-        _add_rest(group[0], finding)
+        _add_rest(group[0], finding, self._request.words)
         return [group]
 
     def _without_numbers(
@@ -101,7 +102,7 @@ class GroupWriter:
             **self._named(finding),
             referenced_region=ImageRegion(**self._drawn(finding)),
         )
-        _add_rest(planar[0], finding)
+        _add_rest(planar[0], finding, self._request.words)
         if segment is None:
             return [planar]
         volumetric = VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -191,7 +192,7 @@ class GroupWriter:
         return slice_index, centre[np.newaxis, :]
 
 
-def _add_rest(group: Dataset, finding: Finding) -> None:
-    append_grades(group, finding.grades)
-    append_unmeasured(group, finding.unmeasured)
+def _add_rest(group: Dataset, finding: Finding, language: Language) -> None:
+    append_grades(group, finding.grades, language)
+    append_unmeasured(group, finding.unmeasured, language)
     append_changes(group, finding.changes)

@@ -17,13 +17,14 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from analysis.contract.concepts import UNCERTAINTY
 from analysis.contract.measurement import Absence, Grade, NormPlace, Unmeasured
 from analysis.contract.measurement import Measurement as Quantity
 from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.code_meanings import language_code
 from dicom_node.encode.result_context import EncodeRequest, coded
+from dicom_node.language import Language
 
 _QUALIFIERS = {
     Absence.NOT_ATTEMPTED: codes.DCM.MeasurementNotAttempted,
@@ -68,7 +69,7 @@ def main_numbers(finding: Finding) -> list[Quantity]:
     return main or list(finding.measurements[:1])
 
 
-def heading(finding: Finding) -> str:
+def heading(finding: Finding, language: Language) -> str:
     """Return the name of a structure, with its first grade, for people.
 
     What was looked for and is absent makes no heading: it would stand beside every
@@ -80,10 +81,10 @@ def heading(finding: Finding) -> str:
             continue
         scale, member = grade.concept.meaning, grade.value.meaning
         words.append(member if member.startswith(scale) else f"{scale} {member}")
-    return ", ".join(words)
+    return language.word("heading").join(words)
 
 
-def measurement(quantity: Quantity) -> NumContentItem:
+def measurement(quantity: Quantity, language: Language) -> NumContentItem:
     """Return a number with its norm and its uncertainty.
 
     Each property goes below the number at once: the library's templates hand it on
@@ -101,7 +102,7 @@ def measurement(quantity: Quantity) -> NumContentItem:
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
     if quantity.norm is not None:
-        _append_place(made, quantity.norm)
+        _append_place(made, quantity.norm, language)
     if quantity.uncertainty is not None:
         append(made, _property(coded(UNCERTAINTY), quantity.uncertainty, unit))
     for name, value in quantity.modifiers:
@@ -116,14 +117,17 @@ def measurement(quantity: Quantity) -> NumContentItem:
     return made
 
 
-def _append_place(number: NumContentItem, norm: NormPlace) -> None:
+def _append_place(number: NumContentItem, norm: NormPlace, language: Language) -> None:
+    population = language.word(
+        "population", population=norm.population, count=norm.count
+    )
     append(number, _property(_Z_SCORE, norm.z_score, _NO_UNITS))
     append(number, _property(_PERCENTILE, norm.percentile, _PERCENT))
     append(
         number,
         TextContentItem(
             name=_POPULATION,
-            value=f"{norm.population}, n = {norm.count}",
+            value=population,
             relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
         ),
     )
@@ -138,7 +142,7 @@ def _property(name: CodedConcept, value: float, unit: CodedConcept) -> NumConten
     )
 
 
-def append_grades(group: Dataset, given: Sequence[Grade]) -> None:
+def append_grades(group: Dataset, given: Sequence[Grade], language: Language) -> None:
     """Say each grade as a coded evaluation, with its probabilities in words.
 
     Numbers would stand among the measurements of the disc in every viewer.
@@ -148,16 +152,19 @@ def append_grades(group: Dataset, given: Sequence[Grade]) -> None:
             name=coded(grade.concept), value=coded(grade.value)
         )[0]
         shares = [
-            f"{member.meaning} {probability:.0%}"
+            language.word("share", member=member.meaning, share=f"{probability:.0%}")
             for member, probability in grade.probabilities
             if probability >= _SHOWN_PROBABILITY
         ]
         if shares:
-            append(evaluation, _remark(f"Probabilities: {', '.join(shares)}"))
+            listed = language.word("list").join(shares)
+            append(evaluation, _remark(language.word("probabilities", list=listed)))
         append(group, evaluation)
 
 
-def append_unmeasured(group: Dataset, absent: Sequence[Unmeasured]) -> None:
+def append_unmeasured(
+    group: Dataset, absent: Sequence[Unmeasured], language: Language
+) -> None:
     """Say which quantities could not be had, coded, and why, in words.
 
     A NUM without value would be the textbook form (PS3.3 C.18.1), yet viewers read
@@ -169,14 +176,12 @@ def append_unmeasured(group: Dataset, absent: Sequence[Unmeasured]) -> None:
             value=_QUALIFIERS[quantity.reason],
             relationship_type=RelationshipTypeValues.CONTAINS,
         )
-        append(evaluation, _remark(f"{quantity.concept.meaning}: {quantity.text}"))
+        name = quantity.concept.meaning
+        why = language.word("absent", name=name, text=quantity.text)
+        append(evaluation, _remark(why))
         append(group, evaluation)
 
 
-_LANGUAGES = {
-    "en": Code("en", "RFC5646", "English"),
-    "zh-CN": Code("zh-CN", "RFC5646", "Chinese (China)"),
-}
 _LANGUAGE_OF_ITEM = codes.DCM.LanguageOfContentItemAndDescendants
 
 
@@ -185,7 +190,7 @@ def summary(
 ) -> list[ContainerContentItem]:
     """Return the summary as a section that names its language; empty if there is none.
 
-    Codes, and what the node says itself, stay in the language of the document.
+    That need not be the language of the report: an analysis may not have it.
 
     References
     ----------
@@ -202,7 +207,7 @@ def summary(
         section,
         CodeContentItem(
             name=_LANGUAGE_OF_ITEM,
-            value=_LANGUAGES[language],
+            value=language_code(language),
             relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
         ),
     )

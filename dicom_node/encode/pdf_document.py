@@ -74,7 +74,7 @@ def write_pdf(pages: Sequence[NDArray[np.uint8]], request: EncodeRequest) -> byt
         resolution=_DOTS_PER_INCH,
         quality=_JPEG_QUALITY,
         subsampling=0,
-        title=request.description,
+        title=request.description or request.words.word("series.default"),
         creationDate=made,
         modDate=made,
     )

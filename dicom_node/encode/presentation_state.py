@@ -23,11 +23,11 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.measurement import Outline
 from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.body_part import set_body_part
 from dicom_node.encode.copied_attributes import Copier
 from dicom_node.encode.result_context import (
     EncodeRequest,
     ResultContext,
-    set_body_part,
     settle_time,
 )
 from dicom_node.encode.segmentation_object import tracking_uid
@@ -146,9 +146,9 @@ def _state(
         referenced_images=[shown.image],
         content_label=request.content_label,
         content_description=(
-            "Automatic outlines, not verified"
+            request.words.word("gsps.description")
             if request.edited is None
-            else "Outlines edited by a reader"
+            else request.words.word("gsps.description_edited")
         ),
         graphic_layers=[layer for layer, _ in annotations],
         graphic_annotations=[annotation for _, annotation in annotations],

@@ -25,26 +25,19 @@ from dicom_node import __version__
 from dicom_node.encode.copied_texts import UTF_8
 from dicom_node.encode.source_attributes import Evidence
 from dicom_node.identifiers import MANUFACTURER, derived_uid
+from dicom_node.language import Language, language_of
 
 ROLES = ("seg", "sr", "sc", "pdf", "gsps")
 """Kinds of result; each has a series of its own, numbered in this order."""
 DEFAULT_ROLES = ROLES[:3]
 
 _SERIAL_CHARS = 16
-_MAX_DESCRIPTION_CHARS = 64
+_MAX_DESCRIPTION_BYTES = 64
 """Of VR LO, as the largest Series Number is one of VR IS (PS3.5 6.2)."""
 _MAX_SERIES_NUMBER = 2**31 - 1
 _MAX_CONCEPTS = 1024
 _MINUTE_S = 60
 _MINUTES_PER_HOUR = 60
-_BEYOND_LATIN = "\u0250"
-_UNPAIRED_PARTS = frozenset(
-    {"LSPINE", "SPINE", "CSPINE", "TSPINE", "SSPINE", "CTSPINE", "TLSPINE", "LSSPINE",
-     "COCCYX", "BACK", "ABDOMEN", "PELVIS", "ABDOMENPELVIS", "CHESTABDPELVIS", "CHEST",
-     "NECK", "HEAD", "WHOLEBODY"}
-)  # fmt: skip
-"""Of PS3.16 annex L: parts that there are once, in view of a spine."""
-"""First character that Pillow's own type face lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +79,10 @@ class EditedOutlines:
     segments: Mapping[str, int] = field(default_factory=dict)
     tracking: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def words(self) -> str:
-        """Who edited, in words that a picture's type face can write."""
-        is_latin = self.editor and max(self.editor) < _BEYOND_LATIN
-        return f"outlines edited by {self.editor if is_latin else 'a reader'}"
+    def told(self, language: Language) -> str:
+        """Say who edited."""
+        name = self.editor or language.word("a_reader")
+        return language.word("edited", name=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +103,7 @@ class EncodeRequest:
     source_number
         Series Number of the source; None if it has none.
     description
-        Ends the description of every result series; at most 40 characters.
+        Ends that of every result series, at most 40 characters; empty for the usual.
     revision
         Above 1 for a series that came again with other content.
     segmentation
@@ -123,7 +115,8 @@ class EncodeRequest:
     notices
         What the node has to say beside the analysis, such as a wait that ran out.
     language
-        Of the summary, RFC 5646, such as `zh-CN`; what has no summary in it is English.
+        Of what people read, RFC 5646, such as `zh-CN`; what an analysis does not have
+        in it is English.
     body_part
         Body Part Examined where the source has none.
     compared_with
@@ -137,7 +130,7 @@ class EncodeRequest:
     series_number: int = 9000
     per_source: int = 10
     source_number: int | None = None
-    description: str = "AI lumbar (not for primary diagnosis)"
+    description: str = ""
     revision: int = 1
     supersedes: str | None = None
     objects: tuple[str, ...] = DEFAULT_ROLES
@@ -164,6 +157,11 @@ class EncodeRequest:
         return first + ROLES.index(role)
 
     @property
+    def words(self) -> Language:
+        """The words of the node in the language of the result."""
+        return language_of(self.language)
+
+    @property
     def content_label(self) -> str:
         """What tells revisions of one result apart where only a label is shown (CS)."""
         label = "AI_RESULT" if self.edited is None else f"EDITED_{self.edited.number}"
@@ -179,16 +177,23 @@ class EncodeRequest:
         part
             Which of how many, such as `1/2`, where one series cannot hold all.
         """
-        said = [role.upper(), part]
+        words, said = self.words, [role.upper(), part]
         if self.source_number is not None:
-            said.append(f"of series {self.source_number}")
+            said.append(words.word("series.of", number=self.source_number))
         if self.revision > 1:
-            said.append(f"rev {self.revision}")
+            said.append(words.word("series.revision", number=self.revision))
         if self.edited is not None:
-            number = self.edited.number
-            said.append(f"edited {number}" if number > 1 else "edited")
+            key = "edited_again" if self.edited.number > 1 else "edited"
+            said.append(words.word(f"series.{key}", number=self.edited.number))
         beginning = " ".join(word for word in said if word)
-        return f"{beginning}, {self.description}"[:_MAX_DESCRIPTION_CHARS].rstrip()
+        end = self.description or words.word("series.default")
+        described = words.word("series.joint").join((beginning, end))
+        # Archives and validators count bytes, though the standard counts characters.
+        return (
+            described.encode()[:_MAX_DESCRIPTION_BYTES]
+            .decode("utf-8", "ignore")
+            .rstrip()
+        )
 
 
 def series_uid(job_id: str, role: str, part: int = 1) -> str:
@@ -288,7 +293,7 @@ class ResultContext:
             manufacturer_model_name=self.equipment.model_name,
             software_versions=self.equipment.software_versions,
             device_serial_number=self.equipment.serial_number,
-            contribution_description="Analysis that made this result",
+            contribution_description=self.request.words.word("contribution"),
         )
         item.DeviceUID = self.equipment.device_uid
         return item
@@ -374,21 +379,3 @@ def zone_of(source: Dataset) -> timezone | None:
         return None
     minutes = int(text[1:3]) * _MINUTES_PER_HOUR + int(text[3:5])
     return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
-
-
-def set_body_part(dataset: SOPClass, source: Dataset, request: EncodeRequest) -> None:
-    """Set Body Part Examined, which the library leaves out of images.
-
-    Changes `dataset`, which its caller has just made.
-    """
-    dataset.BodyPartExamined = body_part_of(source, request)
-
-
-def body_part_of(source: Dataset, request: EncodeRequest) -> str:
-    """Return the body part of a source if it is a term for one that there is once.
-
-    Of any other word, such as `LUMBAR SPINE`, no reader knows that it needs no
-    laterality (PS3.3 C.7.3.1), and what we show is of the part that was asked for.
-    """
-    stated = str(source.get("BodyPartExamined") or "")
-    return stated if stated in _UNPAIRED_PARTS else request.body_part

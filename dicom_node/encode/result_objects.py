@@ -38,6 +38,7 @@ from dicom_node.encode.structured_report import encode_report, is_located
 from dicom_node.encode.write_part10 import encode_file
 from dicom_node.errors import EncodingError
 from dicom_node.identifiers import derived_uid
+from dicom_node.notices import in_language
 
 _OUR_FAULTS = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 """What the libraries raise on a dataset that breaks its IOD."""
@@ -152,7 +153,8 @@ def _encode(
     request: EncodeRequest,
 ) -> Iterator[EncodedObject]:
     request = _of_source(request, evidence)
-    request = replace(request, notices=(*request.notices, *series.warnings))
+    notices = in_language((*request.notices, *series.warnings), request.words)
+    request = replace(request, notices=notices)
     if not result.segmentation.segments or request.edited is not None:
         wanted = tuple(role for role in request.objects if role != "seg")
         request = replace(request, objects=wanted)

@@ -18,13 +18,13 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from analysis.contract.segmentation import Segment, Segmentation
+from dicom_node.encode.body_part import set_body_part
 from dicom_node.encode.result_context import (
     EncodeRequest,
     ResultContext,
     algorithm,
     coded,
     private_scheme,
-    set_body_part,
     settle_time,
 )
 from dicom_node.encode.source_attributes import Evidence
@@ -155,7 +155,7 @@ def _encode_part(
             for segment in segments
         ],
         content_label=request.content_label,
-        content_description="Automatic segmentation, not verified",
+        content_description=request.words.word("seg.description"),
         content_creator_name="lumbar-node^",
         omit_empty_frames=True,
         contributing_equipment=[context.contribution()],

@@ -20,6 +20,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from analysis.contract.result import AnalysisResult, Finding
+from dicom_node.encode.body_part import body_part_of
+from dicom_node.encode.code_meanings import language_of_document, tell_meanings
 from dicom_node.encode.earlier_examination import acquisition_items, other_evidence
 from dicom_node.encode.measurement_groups import GroupWriter
 from dicom_node.encode.measurement_items import comment, decimal, summary
@@ -27,7 +29,6 @@ from dicom_node.encode.result_context import (
     EncodeRequest,
     Equipment,
     ResultContext,
-    body_part_of,
     instance_uid,
     private_scheme,
     series_uid,
@@ -71,10 +72,12 @@ def encode_report(
             group for finding in located for group in writer.groups(finding)
         ],
         referenced_images=_library(evidence, located),
+        language_of_content_item_and_descendants=language_of_document(request.language),
     )
     said = [*summary(result, request), *map(comment, _sentences(result, request))]
     _insert_before_library(report[0].ContentSequence, said)
     _insert_acquisition(report[0].ContentSequence, evidence)
+    tell_meanings(report[0], request.words)
     # The document copies its content and searches it, three times over: half a second
     # for nothing, as every image that we refer to stands in the evidence. So it is
     # given an empty tree first.
@@ -126,18 +129,23 @@ def is_located(finding: Finding) -> bool:
 
 def _sentences(result: AnalysisResult, request: EncodeRequest) -> Iterator[str]:
     """Yield what is said in words alone: warnings, and what has no place to show."""
+    words = request.words
+
+    def said(finding: Finding, name: str, value: str) -> str:
+        return words.word("comment", label=finding.label, name=name, value=value)
+
     for notice in (*request.notices, *result.warnings):
-        yield f"Warning ({notice.code}): {notice.text}"
+        yield words.word("warning", code=notice.code, text=notice.text)
     for finding in result.findings:
         if is_located(finding):
             continue
         for quantity in finding.measurements:
             value = f"{decimal(quantity.value)} {quantity.unit.value}"
-            yield f"{finding.label}, {quantity.concept.meaning}: {value}"
+            yield said(finding, quantity.concept.meaning, value)
         for grade in finding.grades:
-            yield f"{finding.label}, {grade.concept.meaning}: {grade.value.meaning}"
+            yield said(finding, grade.concept.meaning, grade.value.meaning)
         for absent in finding.unmeasured:
-            yield f"{finding.label}, {absent.concept.meaning}: {absent.text}"
+            yield said(finding, absent.concept.meaning, absent.text)
 
 
 def _observer(equipment: Equipment) -> ObserverContext:

@@ -49,6 +49,7 @@ def analyse_series(
     threads: int,
     device: str = "cpu",
     limits: ReadLimits = DEFAULT_LIMITS,
+    language: str = "en",
 ) -> Analysed:
     """Decode one series and run an analysis on it.
 
@@ -56,6 +57,8 @@ def analyse_series(
     ----------
     limits
         How much one file may hold.
+    language
+        In which the analysis writes what people read (RFC 5646).
 
     Raises
     ------
@@ -76,6 +79,7 @@ def analyse_series(
         acquisitions={role: decoded.acquisition},
         threads=threads,
         device=device,
+        language=language,
     )
     result = analysis.analyse({role: decoded.volume}, context)
     return Analysed(decoded=decoded, result=result)

@@ -29,6 +29,8 @@ from dicom_node.errors import (
     NodeError,
     SeriesRejectedError,
 )
+from dicom_node.language import Language, language_of
+from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.choose_route import choose
 from dicom_node.plugins.registry import Registry, can_follow_up
@@ -112,12 +114,13 @@ class PriorSearch:
         self._ended.wait(self._deadline.left_s())
         outcome = self._outcome
         analysis = self._registry.get(self._job.analysis)
+        language = language_of(self._route.language)
         try:
-            compared = _with_comparison(analysed, outcome, analysis)
+            compared = _with_comparison(analysed, outcome, analysis, language)
         except Exception as error:  # noqa: BLE001 - nor must an earlier examination
             failure = log.kind_and_place(error)
             outcome = SearchOutcome(refused=outcome.refused, failure=failure)
-            compared = _with_comparison(analysed, outcome, analysis)
+            compared = _with_comparison(analysed, outcome, analysis, language)
         log.event(
             "prior_settled",
             job_id=self._job.id,
@@ -206,10 +209,10 @@ class PriorSearch:
 
 
 def _with_comparison(
-    analysed: Analysed, outcome: SearchOutcome, analysis: object
+    analysed: Analysed, outcome: SearchOutcome, analysis: object, language: Language
 ) -> Analysed:
     result = analysed.result
-    notices = list(_notices(outcome))
+    notices = in_language(_notices(outcome), language)
     details: dict[str, Json] = {
         "status": _state(outcome),
         "refused": [
@@ -219,7 +222,7 @@ def _with_comparison(
     }
     reference = None
     if outcome.failure:
-        details["reason"] = outcome.failure
+        details["reason"] = language.told("", outcome.failure)
     elif outcome.found is not None and isinstance(analysis, FollowsUp):
         acquisition = analysed.decoded.acquisition
         result = analysis.follow_up(result, acquisition, outcome.found.prior)

@@ -43,10 +43,13 @@ _COMMENT = ("DCM", "121106")
 _ALGORITHM = ("DCM", "111001")
 _ALGORITHM_VERSION = ("DCM", "111003")
 _ACQUISITION_EQUIPMENT = ("DCM", "109101")
-_CHANGES = frozenset({NO_DETECTABLE_CHANGE, DECREASED, INCREASED})
+_CHANGES = frozenset(
+    (one.scheme, one.value) for one in (NO_DETECTABLE_CHANGE, DECREASED, INCREASED)
+)
 _QUALIFIERS = frozenset({"114006", "114007"})
 """What our reports say of a quantity that they have not (CID 42)."""
-_WARNING = re.compile(r"Warning \(([a-z0-9_]{1,64})\): ")
+_WARNING = re.compile(r"\w{2,16} ?[(\uff08]([a-z0-9_]{1,64})[)\uff09][:\uff1a]")
+"""In every language: a word, then the code in its brackets."""
 
 _Code = tuple[str, str]
 """Coding scheme and value."""
@@ -217,7 +220,10 @@ def _grades(group: Dataset) -> Iterator[Grade]:
         if not is_evaluation:
             continue
         value = _value(item)
-        if value not in _CHANGES and value.value not in _QUALIFIERS:
+        if (
+            value.scheme,
+            value.value,
+        ) not in _CHANGES and value.value not in _QUALIFIERS:
             concept = _concept(*attribute_values.items(item, "ConceptNameCodeSequence"))
             yield Grade(concept=concept, value=value)
 

@@ -253,7 +253,10 @@ class Route(Section):
         },
     )
     language: Literal["en", "zh-CN"] = Field(
-        default="en", description="Of the summary in the report (RFC 5646)."
+        default="en",
+        description="Of what people read of the results (RFC 5646): captures, PDF, "
+        "texts and meanings of codes in the report, warnings. Keys, codes and names of "
+        "segments stay.",
     )
     when_unsuitable: Literal["silent", "note"] = Field(
         default="silent",

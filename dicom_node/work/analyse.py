@@ -25,24 +25,27 @@ def analyse_job(job: Job, settings: Settings, registry: Registry) -> Analysed:
     """
     route = route_of(job, settings)
     if route.follow_up is None or job.series.calling_ae == TEST_TITLE:
-        return _measured(job, settings, registry)
+        return _measured(job, settings, registry, route.language)
     from dicom_node.prior.compare import PriorSearch
 
     about = measured_job(SpoolLayout(settings.spool.folder), job)
     search = PriorSearch(settings, registry, about, route)
     with search.running():
-        return search.compare(_measured(job, settings, registry))
+        return search.compare(_measured(job, settings, registry, route.language))
 
 
-def _measured(job: Job, settings: Settings, registry: Registry) -> Analysed:
+def _measured(
+    job: Job, settings: Settings, registry: Registry, language: str
+) -> Analysed:
     analysis, work = registry.get(job.analysis), settings.work
     if job.correction is not None:
         layout = SpoolLayout(settings.spool.folder)
-        return analyse_correction(layout, job, analysis, work)
+        return analyse_correction(layout, job, analysis, work, language)
     return analyse_series(
         [instance.path for instance in job.series.instances],
         analysis,
         threads=work.threads,
         device=work.device,
         limits=limits_of(work.max_inflated_mb),
+        language=language,
     )

@@ -27,6 +27,8 @@ from dicom_node.errors import (
     SpoolFailedError,
 )
 from dicom_node.identifiers import digest
+from dicom_node.language import ENGLISH, language_of
+from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.registry import Registry, installed
 from dicom_node.records import Reason
@@ -72,14 +74,29 @@ class FolderResult:
     not_dicom: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HowToAnalyse:
+    """How a folder is measured.
+
+    Parameters
+    ----------
+    analysis
+        Name of an installed analysis.
+    corrected
+        A SEG whose outlines are measured, instead of those that a network finds; the
+        series is the one to which it refers.
+    language
+        Of what people read in the results (RFC 5646).
+    """
+
+    analysis: str
+    threads: int
+    corrected: Path | None = None
+    language: str = ENGLISH
+
+
 def analyse_folder(
-    folder: Path,
-    out: Path,
-    *,
-    analysis: str,
-    threads: int,
-    tell: Callable[[str], None],
-    corrected: Path | None = None,
+    folder: Path, out: Path, how: HowToAnalyse, *, tell: Callable[[str], None]
 ) -> FolderResult:
     """Measure the most suitable series of a folder and write its results.
 
@@ -88,13 +105,8 @@ def analyse_folder(
     out
         An existing folder; what an earlier run left there is removed at once, so that
         no result lies beside the end of a run that did not make it.
-    analysis
-        Name of an installed analysis.
     tell
         Told what is going on.
-    corrected
-        A SEG whose outlines are measured, instead of those that a network finds; the
-        series is the one to which it refers.
 
     Raises
     ------
@@ -111,7 +123,8 @@ def analyse_folder(
     -----
     Any of these but the first leaves a report that says `failed`.
     """
-    plugin = Registry(installed()).get(analysis)
+    corrected, language, threads = how.corrected, how.language, how.threads
+    plugin = Registry(installed()).get(how.analysis)
     tell(f"reading {folder}")
     found = read_folder(folder)
     with _disk_errors(out):
@@ -127,10 +140,15 @@ def analyse_folder(
         try:
             with _failure_reported(out, series):
                 analysed = (
-                    analyse_series(series.paths, plugin, threads=threads)
+                    analyse_series(
+                        series.paths, plugin, threads=threads, language=language
+                    )
                     if corrected is None
                     else measure_outlines(
-                        series.paths, corrected, plugin, Correcting(threads=threads)
+                        series.paths,
+                        corrected,
+                        plugin,
+                        Correcting(threads=threads, language=language),
                     )
                 )
         except (UnsuitableInput, SeriesRejectedError) as error:
@@ -140,7 +158,7 @@ def analyse_folder(
         notices = (*_unreadable(found), *_left_out(candidates[tried:]))
         passed_over += _not_needed(candidates[tried:])
         with _failure_reported(out, series):
-            report = _write(out, (series, corrected), analysed, notices)
+            report = _write(out, (series, corrected), analysed, (notices, language))
         return FolderResult(
             report=report,
             chosen=series.series_uid,
@@ -282,24 +300,28 @@ def _write(
     out: Path,
     source: tuple[FolderSeries, Path | None],
     analysed: Analysed,
-    notices: tuple[Notice, ...],
+    told: tuple[tuple[Notice, ...], str],
 ) -> dict[str, Any]:
     series, corrected = source
+    notices, language = told
     provenance = analysed.result.provenance
     # The files' own time and content, as in the node: a second run makes the same.
     paths = series.paths if corrected is None else (*series.paths, corrected)
     newest_s = max(path.stat().st_mtime for path in paths)
+    own = () if language == ENGLISH else (language,)
+    parts = (provenance.name, provenance.version, *own, *_contents(paths))
     request = EncodeRequest(
-        job_id=digest(provenance.name, provenance.version, *_contents(paths))[
-            :_ID_DIGITS
-        ],
+        job_id=digest(*parts)[:_ID_DIGITS],
         content_time=datetime.fromtimestamp(newest_s, UTC).astimezone(),
         notices=notices,
+        language=language,
     )
     report = measured_report(
         analysed.result,
         series_uid=series.series_uid,
-        warnings=(*notices, *analysed.decoded.warnings),
+        warnings=in_language(
+            (*notices, *analysed.decoded.warnings), language_of(language)
+        ),
         corrected_uid=analysed.corrected_uid,
     )
     with _partial(out) as partial:

@@ -8,24 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis.contract.result import AnalysisResult, Json
+from analysis.contract.result import AnalysisResult, Json, Notice
 from dicom_node.corrections.measure_again import measured_job
 from dicom_node.decode.read_file import NotDicomError, limits_of, read_file
 from dicom_node.encode.result_context import EncodeRequest
 from dicom_node.encode.result_objects import EncodedObject, encode_note, encode_result
 from dicom_node.errors import SeriesRejectedError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
+from dicom_node.language import language_of
+from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job, Reason
-from dicom_node.settings.sections import Settings
+from dicom_node.settings.sections import Route, Settings
 from dicom_node.settings.self_test import receivers
 from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.report_json import measured_report, unsuitable_report
 from dicom_node.work.result_files import replace_folder, write_results
 from dicom_node.work.result_identity import content_time, result_id, route_of, shape_of
 from dicom_node.work.series_notices import notices_about
-
-_NOTE_TITLE = "No measurement"
 
 
 def encode_series(
@@ -71,7 +71,9 @@ class ResultEncoder:
         report = measured_report(
             analysed.result,
             series_uid=job.series.series_uid,
-            warnings=(*notices_about(job.series), *analysed.decoded.warnings),
+            warnings=self._in_language(
+                job, (*notices_about(job.series), *analysed.decoded.warnings)
+            ),
             corrected_uid=analysed.corrected_uid,
         )
         self._publish(job, objects, report, analysed.result)
@@ -108,7 +110,9 @@ class ResultEncoder:
             return rejected
         identity = self._identity(job, analysis_version=job.analysis_version)
         job = measured_job(self._layout, job)
-        reason = Reason(rejected.code, rejected.text)
+        request = self._request(job, identity)
+        text = request.words.told(rejected.code, rejected.text)
+        reason = Reason(rejected.code, text)
         try:
             source = read_file(
                 job.series.instances[0].path,
@@ -117,15 +121,15 @@ class ResultEncoder:
         except (NotDicomError, SeriesRejectedError):
             return rejected  # without a header to copy from there is no page
         note = encode_note(
-            title=_NOTE_TITLE,
-            text=rejected.text,
+            title=request.words.word("note.title"),
+            text=reason.text,
             source=source,
-            request=self._request(job, identity),
+            request=request,
         )
         report = unsuitable_report(
             series_uid=job.series.series_uid,
             reason=reason,
-            warnings=notices_about(job.series),
+            warnings=self._in_language(job, notices_about(job.series)),
         )
         self._publish(job, [note], report, None)
         return replace(
@@ -133,6 +137,10 @@ class ResultEncoder:
             deliver_to=self._receivers(job),
             result_id=identity,
         )
+
+    def _in_language(self, job: Job, notices: Sequence[Notice]) -> tuple[Notice, ...]:
+        route = route_of(job, self._settings)
+        return in_language(notices, language_of(route.language))
 
     def _receivers(self, job: Job) -> tuple[str, ...]:
         configured = route_of(job, self._settings).deliver_to
@@ -163,7 +171,7 @@ class ResultEncoder:
             content_time=content_time(job, self._settings),
             series_number=route.result_series.number,
             per_source=route.result_series.per_source,
-            description=route.result_series.description,
+            description=_description(route),
             revision=job.series.revision,
             supersedes=job.supersedes,
             notices=notices_about(job.series),
@@ -171,3 +179,9 @@ class ResultEncoder:
             segmentation=route.segmentation,
             language=route.language,
         )
+
+
+def _description(route: Route) -> str:
+    """Return what the settings say of the result series; empty where they do not."""
+    stated = "description" in route.result_series.model_fields_set
+    return route.result_series.description if stated else ""

@@ -10,7 +10,7 @@ import pytest
 
 from dicom_node.encode.write_part10 import encode_file
 from dicom_node.plugins.analyse_series import analyse_series
-from dicom_node.work.analyse_folder import analyse_folder
+from dicom_node.work.analyse_folder import HowToAnalyse, analyse_folder
 from dicom_node.work.encode import encode_series
 from tests.conftest import SHARED_DATA
 from tests.support.dicom3tools import errors_of
@@ -23,6 +23,8 @@ KNEE = SHARED_DATA / "knee_mr_t2_dicom" / "mese_echo4_te25.zip"
 HEADERS = SHARED_DATA / "alandalus_dicom"
 SINGLE = ("aa_ge1", "aa_ge2", "aa_philips1")
 
+HOW = HowToAnalyse(analysis="lumbar-mri", threads=1)
+
 
 def test_a_knee_never_runs_a_lumbar_analysis(tmp_path: Path) -> None:
     """In Explicit VR Big Endian, without body part and description: its echo tells."""
@@ -30,9 +32,7 @@ def test_a_knee_never_runs_a_lumbar_analysis(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "knee")
     out = tmp_path / "out"
     out.mkdir()
-    ended = analyse_folder(
-        tmp_path / "knee", out, analysis="lumbar-mri", threads=1, tell=lambda _: None
-    )
+    ended = analyse_folder(tmp_path / "knee", out, HOW, tell=lambda _: None)
     assert ended.report["reason"] == "not_t2"
     assert [one.name for one in out.iterdir()] == ["report.json"]
 
@@ -55,7 +55,5 @@ def test_one_slice_of_a_lumbar_spine_is_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "sent" / "1.dcm").symlink_to(HEADERS / "aa_ge1.dcm")
     out = tmp_path / "out"
     out.mkdir()
-    ended = analyse_folder(
-        tmp_path / "sent", out, analysis="lumbar-mri", threads=1, tell=lambda _: None
-    )
+    ended = analyse_folder(tmp_path / "sent", out, HOW, tell=lambda _: None)
     assert ended.report["reason"] == "too_few_slices"

@@ -41,7 +41,7 @@ def in_order(text: str, parts: tuple[str, ...]) -> bool:
 READ_IN_ORDER = (
     *SENTENCES,
     "this is a phantom, not a patient",
-    "Image Library",
+    "图像库",
     "L5/S1 disc",
     "11.5714",
     "Pfirrmann grade III",

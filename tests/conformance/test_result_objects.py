@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from analysis.lumbar.tell.in_language import in_language
+from analysis.lumbar.tell.words import words_of
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.suitable_series import reject
 from dicom_node.decode.volume import read_volume
@@ -43,6 +45,20 @@ def test_results_break_no_rule_of_their_iod(tmp_path: Path, variant: str) -> Non
     refusal = reject(read_headers(written))
     assert refusal is not None
     assert refusal[0] == "own_result"
+
+
+@pytest.mark.parametrize("variant", ["classic", "enhanced", "chinese"])
+def test_results_in_chinese_break_no_rule_of_their_iod(
+    tmp_path: Path, variant: str
+) -> None:
+    paths, labels = write_source(tmp_path / "source", variant)
+    result = in_language(phantom_result(labels), words_of("zh-CN"))
+    result = replace(result, summary={"zh-CN": ("腰椎间盘。",)}, language="zh-CN")
+    request = replace(REQUEST, language="zh-CN", revision=2)
+    for made in encode_result(result, read_volume(paths), request):
+        path = tmp_path / f"{made.name}.dcm"
+        made.dataset.save_as(path, enforce_file_format=True)
+        assert errors_of("dciodvfy", path) == [], made.name
 
 
 def test_a_revision_breaks_no_rule_beside_what_it_supersedes(tmp_path: Path) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from analysis.contract.measurement import Change
 from analysis.contract.result import AnalysisResult, Json
 from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
+from analysis.lumbar.tell.in_language import change_in_language
 from analysis.lumbar.tell.pages.change_table import with_change
 from analysis.lumbar.tell.summary import summarise_change
+from analysis.lumbar.tell.words import Words, words_of
 
 _DECIMALS = 4
 
 
 def followed_up(result: AnalysisResult, comparison: Comparison) -> AnalysisResult:
     """Return a result that tells of a comparison in words, numbers and a page."""
+    words = words_of(result.language)
     levels = {level.disc.concept.value: level for level in comparison.levels}
     findings = tuple(
-        replace(finding, changes=levels[finding.site.value].told)
+        replace(finding, changes=_told(levels[finding.site.value], words))
         if finding.site.value in levels
         else finding
         for finding in result.findings
@@ -26,9 +30,9 @@ def followed_up(result: AnalysisResult, comparison: Comparison) -> AnalysisResul
     return replace(
         result,
         findings=findings,
-        pages=(*others, with_change(last, comparison)),
-        warnings=(*result.warnings, *comparison.warnings),
-        details={**result.details, "follow_up": _details(comparison)},
+        pages=(*others, with_change(last, comparison, words)),
+        warnings=(*result.warnings, *map(words.notice, comparison.warnings)),
+        details={**result.details, "follow_up": _details(comparison, words)},
         summary={
             language: (*said, *sentences.get(language, ()))
             for language, said in result.summary.items()
@@ -36,17 +40,22 @@ def followed_up(result: AnalysisResult, comparison: Comparison) -> AnalysisResul
     )
 
 
-def _details(comparison: Comparison) -> dict[str, Json]:
+def _told(level: LevelChange, words: Words) -> tuple[Change, ...]:
+    return tuple(change_in_language(change, words) for change in level.told)
+
+
+def _details(comparison: Comparison, words: Words) -> dict[str, Json]:
     return {
         "days": comparison.days,
-        "levels": [_level_details(level) for level in comparison.levels],
+        "levels": [_level_details(level, words) for level in comparison.levels],
         "warnings": [
-            {"code": notice.code, "text": notice.text} for notice in comparison.warnings
+            {"code": notice.code, "text": notice.text}
+            for notice in map(words.notice, comparison.warnings)
         ],
     }
 
 
-def _level_details(level: LevelChange) -> dict[str, Json]:
+def _level_details(level: LevelChange, words: Words) -> dict[str, Json]:
     changes: dict[str, Json] = {
         key: {
             "earlier": round(change.earlier, _DECIMALS),
@@ -62,5 +71,5 @@ def _level_details(level: LevelChange) -> dict[str, Json]:
         "level": level.level,
         "changes": changes,
         "pfirrmann_grade": {"earlier": earlier, "now": now},
-        "not_compared": dict(level.missing),
+        "not_compared": {key: words.word(why) for key, why in level.missing.items()},
     }

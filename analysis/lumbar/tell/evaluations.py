@@ -19,6 +19,7 @@ from analysis.lumbar.judge.norms.place import Places
 from analysis.lumbar.measure.height_loss import HeightLoss
 from analysis.lumbar.measure.measurements import MeasuredBody, SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
+from analysis.lumbar.tell.words import Words
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
 PFIRRMANN_GRADES = tuple(
@@ -118,7 +119,9 @@ def unmeasured_of(level: str, assessment: Assessment) -> tuple[Unmeasured, ...]:
     graded = assessment.grades[level]
     if not isinstance(graded, Missing):
         return ()
-    why = Unmeasured(concept=PFIRRMANN, reason=graded.absence, text=graded.text)
+    why = Unmeasured(
+        concept=PFIRRMANN, reason=graded.absence, text=graded.text, code=graded.code
+    )
     return (why,)
 
 
@@ -148,17 +151,20 @@ def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:
     }
 
 
-def assessed_reasons(level: str, assessment: Assessment) -> dict[str, Json]:
+def assessed_reasons(
+    level: str, assessment: Assessment, words: Words
+) -> dict[str, Json]:
     """Return why a level has no grade or no norms, by their path in the level."""
     graded = assessment.grades[level]
     reasons: dict[str, Json] = {
-        f"norms.{key}": str(places)
+        f"norms.{key}": words.reason_with_code(places)
         for key, places in assessment.places[level].items()
         if isinstance(places, Missing)
     }
     if isinstance(graded, Missing):
         reasons |= dict.fromkeys(
-            ("pfirrmann_grade", "narrowing_probability"), str(graded)
+            ("pfirrmann_grade", "narrowing_probability"),
+            words.reason_with_code(graded),
         )
     return reasons
 

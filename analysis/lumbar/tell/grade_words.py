@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import ROMAN
+from analysis.lumbar.tell.words import Words
 
 _UNSURE = (0.35, 0.65)
 """Probabilities of narrowing between which nothing is said."""
 
 
-def grade_words(graded: DiscGrade) -> str:
+def grade_words(graded: DiscGrade, words: Words) -> str:
     """Return a grade with those that it may be, such as `II (I to III)`."""
     own = ROMAN[graded.grade - 1]
     if graded.rival is not None:
-        both = sorted((graded.grade, graded.rival))
-        own = " or ".join(ROMAN[grade - 1] for grade in both)
+        first, second = sorted((graded.grade, graded.rival))
+        own = words.page("grade_or", first=ROMAN[first - 1], second=ROMAN[second - 1])
     if graded.lowest == graded.highest:
         return own
-    return f"{own} ({ROMAN[graded.lowest - 1]} to {ROMAN[graded.highest - 1]})"
+    return words.page(
+        "grade_range",
+        own=own,
+        lowest=ROMAN[graded.lowest - 1],
+        highest=ROMAN[graded.highest - 1],
+    )
 
 
-def narrowing_words(graded: DiscGrade) -> str:
+def narrowing_words(graded: DiscGrade, words: Words) -> str:
     """Say whether a reader would call the disc space narrowed."""
     low, high = _UNSURE
     if low < graded.narrowing < high:
-        return "unsure"
-    return "yes" if graded.narrowing >= high else "no"
+        return words.page("unsure")
+    return words.page("yes" if graded.narrowing >= high else "no")

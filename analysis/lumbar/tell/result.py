@@ -10,6 +10,7 @@ from analysis.contract.result import AnalysisResult, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 from analysis.lumbar.judge.judgement import Judgement
+from analysis.lumbar.tell.in_language import in_language
 from analysis.lumbar.tell.pages.first_page import draw_first_page
 from analysis.lumbar.tell.pages.page_content import Sheet
 from analysis.lumbar.tell.pages.second_page import NORMS_TITLE, draw_second_page
@@ -23,10 +24,15 @@ from analysis.lumbar.tell.to_contract import (
     other_readings,
     segmentation,
 )
+from analysis.lumbar.tell.words import words_of
 
 
 def tell(
-    volume: Volume, spine: OutlinedSpine, judgement: Judgement, provenance: Provenance
+    volume: Volume,
+    spine: OutlinedSpine,
+    judgement: Judgement,
+    provenance: Provenance,
+    language: str = "en",
 ) -> AnalysisResult:
     """Return the result of a series.
 
@@ -40,7 +46,10 @@ def tell(
         What is to be told of them.
     provenance
         What made it.
+    language
+        In which it is told (RFC 5646).
     """
+    words = words_of(language)
     measured, assessment = judgement.measured, judgement.assessment
     levels = spine.anatomy.levels
     told = findings(measured, assessment, numbers_in(spine.labels))
@@ -51,25 +60,28 @@ def tell(
         assessment=assessment,
         warnings=judgement.warnings,
         provenance=provenance,
+        words=words,
     )
     with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
         kept = aside.submit(spine.kept, volume)
         pages = draw_pages(sheet)
-    return AnalysisResult(
+    result = AnalysisResult(
         segmentation=segmentation(spine.labels),
         findings=told,
         pages=pages,
         provenance=provenance,
         warnings=judgement.warnings,
         details={
-            **details(measured, assessment),
-            **other_readings(levels),
+            **details(measured, assessment, words),
+            **other_readings(levels, words),
             **certainties(levels, judgement.confidence),
             "outlines": origin(spine),
         },
         summary=summarise(told, judgement.warnings, spine.editor),
+        language=words.language,
         kept=kept.result(),
     )
+    return in_language(result, words)
 
 
 def draw_pages(sheet: Sheet) -> tuple[Page, ...]:

@@ -1,12 +1,9 @@
-"""The result in a sentence per disc, in each language that `phrases.json` knows."""
+"""The result in a sentence per disc, in each language that there is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from analysis.contract.concepts import NO_UNITS, RATIO, Concept
 from analysis.contract.measurement import Change, Grade, Measurement
@@ -21,11 +18,11 @@ from analysis.lumbar.tell.evaluations import (
     PFIRRMANN,
     PRESENT,
 )
+from analysis.lumbar.tell.words import Words, languages, words_of
 
 if TYPE_CHECKING:
     from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
 
-_PHRASES = Path(__file__).with_name("phrases.json")
 _SITES = frozenset(disc.concept for disc in DISCS if level_of(disc) in MEASURED_LEVELS)
 _NUMBERS = tuple(
     (quantity.concept, quantity.modifiers)
@@ -36,14 +33,6 @@ _NUMBERS = tuple(
 _DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
 _NAMELESS = frozenset({PRESENT, ABSENT})
 _CHANGE_DECIMALS = {RATIO: 3, NO_UNITS: 1}
-
-Phrases = Mapping[str, Any]
-
-
-@cache
-def _phrases() -> Mapping[str, Phrases]:
-    phrases: Mapping[str, Phrases] = json.loads(_PHRASES.read_text(encoding="utf-8"))
-    return phrases
 
 
 def summarise(
@@ -60,87 +49,89 @@ def summarise(
     """
     return {
         language: (
-            *_edited(editor, phrases),
-            *_sentences(findings, warnings, phrases),
+            *_edited(editor, words_of(language)),
+            *_sentences(findings, warnings, words_of(language)),
         )
-        for language, phrases in _phrases().items()
+        for language in languages()
     }
 
 
 def summarise_change(comparison: Comparison) -> dict[str, tuple[str, ...]]:
     """Return by language what has changed since an earlier examination."""
     return {
-        language: tuple(_change_sentences(comparison, phrases))
-        for language, phrases in _phrases().items()
+        language: tuple(_change_sentences(comparison, words_of(language)))
+        for language in languages()
     }
 
 
-def _change_sentences(comparison: Comparison, phrases: Phrases) -> Iterator[str]:
+def _change_sentences(comparison: Comparison, words: Words) -> Iterator[str]:
     found = [
-        phrases["change_at"].format(
-            site=phrases["names"].get(level.disc.concept.value, level.disc.label),
-            items=phrases["separator"].join(items),
+        words.sentence(
+            "change_at",
+            site=words.name(level.disc.concept.value, level.disc.label),
+            items=words.sentence("separator").join(items),
         )
         for level in comparison.levels
-        if (items := list(_changed(level, phrases)))
+        if (items := list(_changed(level, words)))
     ]
-    items = phrases["change_separator"].join(found) or phrases["no_change"]
-    yield phrases["follow_up"].format(days=comparison.days, items=items)
+    changes = words.sentence("change_separator").join(found)
+    told = changes or words.sentence("no_change")
+    yield words.sentence("follow_up", days=comparison.days, items=told)
     for notice in comparison.warnings:
-        text = phrases["warnings"].get(notice.code, notice.text)
-        yield phrases["warning"].format(text=text)
+        text = words.told(notice.code, notice.text)
+        yield words.sentence("warning", text=text)
 
 
-def _changed(level: LevelChange, phrases: Phrases) -> Iterator[str]:
+def _changed(level: LevelChange, words: Words) -> Iterator[str]:
     if not level.told:
-        yield phrases["not_compared"]
+        yield words.sentence("not_compared")
     for change in level.told:
         if change.is_detectable:
-            yield _change(change, phrases)
+            yield _change(change, words)
     earlier, now = level.grades
     if earlier is not None and now is not None and earlier != now:
-        yield phrases["grade_change"].format(
-            earlier=ROMAN[earlier - 1], now=ROMAN[now - 1]
+        yield words.sentence(
+            "grade_change", earlier=ROMAN[earlier - 1], now=ROMAN[now - 1]
         )
 
 
-def _change(change: Change, phrases: Phrases) -> str:
+def _change(change: Change, words: Words) -> str:
     decimals = _CHANGE_DECIMALS.get(change.unit, 2)
     unit = ""
     if change.unit not in _DIMENSIONLESS:
-        unit = phrases["unit"].format(unit=change.unit.value)
-    text: str = phrases["change"].format(
-        name=_name(change.concept, phrases),
+        unit = words.sentence("unit", unit=change.unit.value)
+    return words.sentence(
+        "change",
+        name=_name(change.concept, words),
         value=f"{change.difference:+.{decimals}f}{unit}",
         detectable=f"{change.detectable:.{decimals}f}{unit}",
     )
-    return text
 
 
-def _edited(editor: str, phrases: Phrases) -> Iterator[str]:
+def _edited(editor: str, words: Words) -> Iterator[str]:
     if editor:
-        name = phrases["names"].get(editor, editor)
-        yield phrases["edited"].format(name=name)
+        name = words.name(editor, editor)
+        yield words.sentence("edited", name=name)
 
 
 def _sentences(
-    findings: Sequence[Finding], warnings: Sequence[Notice], phrases: Phrases
+    findings: Sequence[Finding], warnings: Sequence[Notice], words: Words
 ) -> Iterator[str]:
-    yield phrases["disclaimer"]
+    yield words.sentence("disclaimer")
     for notice in warnings:
         if notice.code == OUTLINES_EDITED:
             continue  # said before all else, with the name
-        text = phrases["warnings"].get(notice.code, notice.text.rstrip("."))
-        yield phrases["warning"].format(text=text)
+        text = words.told(notice.code, notice.text.rstrip("."))
+        yield words.sentence("warning", text=text)
     for finding in findings:
         if finding.site not in _SITES:
             continue
-        items = phrases["separator"].join(_items(finding, phrases))
-        site = phrases["names"].get(finding.site.value, finding.label)
-        yield phrases["site"].format(site=site, items=items)
+        items = words.sentence("separator").join(_items(finding, words))
+        site = words.name(finding.site.value, finding.label)
+        yield words.sentence("site", site=site, items=items)
 
 
-def _items(finding: Finding, phrases: Phrases) -> Iterator[str]:
+def _items(finding: Finding, words: Words) -> Iterator[str]:
     absent = {quantity.concept for quantity in finding.unmeasured}
     for concept, modifiers in _NUMBERS:
         measured = [
@@ -148,43 +139,45 @@ def _items(finding: Finding, phrases: Phrases) -> Iterator[str]:
             for quantity in finding.measurements
             if quantity.concept == concept and quantity.modifiers == modifiers
         ]
-        yield from (_number(quantity, phrases) for quantity in measured)
+        yield from (_number(quantity, words) for quantity in measured)
         if not measured and concept in absent:
-            yield phrases["unmeasured"].format(name=_name(concept, phrases))
-    yield from (_grade(grade, phrases) for grade in finding.grades)
+            yield words.sentence("unmeasured", name=_name(concept, words))
+    yield from (_grade(grade, words) for grade in finding.grades)
     if PFIRRMANN in absent:
-        yield phrases["unmeasured"].format(name=_name(PFIRRMANN, phrases))
+        yield words.sentence("unmeasured", name=_name(PFIRRMANN, words))
 
 
-def _number(quantity: Measurement, phrases: Phrases) -> str:
+def _number(quantity: Measurement, words: Words) -> str:
     decimals = 2 if quantity.unit in _DIMENSIONLESS else 1
-    text: str = phrases["value"].format(
-        name=_name(quantity.concept, phrases), value=f"{quantity.value:.{decimals}f}"
+    text = words.sentence(
+        "value",
+        name=_name(quantity.concept, words),
+        value=f"{quantity.value:.{decimals}f}",
     )
     if quantity.unit not in _DIMENSIONLESS:
-        text += phrases["unit"].format(unit=quantity.unit.value)
+        text += words.sentence("unit", unit=quantity.unit.value)
     if quantity.uncertainty is not None:
         value = f"{quantity.uncertainty:.{decimals}f}"
-        text += phrases["uncertainty"].format(value=value)
+        text += words.sentence("uncertainty", value=value)
     if quantity.norm is not None:
-        text += phrases["z_score"].format(value=f"{quantity.norm.z_score:+.1f}")
+        text += words.sentence("z_score", value=f"{quantity.norm.z_score:+.1f}")
     return text
 
 
-def _grade(grade: Grade, phrases: Phrases) -> str:
+def _grade(grade: Grade, words: Words) -> str:
     if grade.concept == NARROWEST_CANAL:  # marks a place; "present" would be a finding
-        return _name(grade.concept, phrases)
+        return _name(grade.concept, words)
     # "Absent" says nothing without what is absent; a grade names its scale itself.
     form = "named_grade" if grade.value in _NAMELESS else "grade"
-    text: str = phrases[form].format(
-        name=_name(grade.concept, phrases), grade=_name(grade.value, phrases)
+    text = words.sentence(
+        form, name=_name(grade.concept, words), grade=_name(grade.value, words)
     )
     probability = dict(grade.probabilities).get(grade.value)
     if probability is not None:
-        text += phrases["probability"].format(value=f"{probability:.0%}")
+        text += words.sentence("probability", value=f"{probability:.0%}")
     return text
 
 
-def _name(concept: Concept, phrases: Phrases) -> str:
-    name: str = phrases["names"].get(concept.value, concept.meaning)
+def _name(concept: Concept, words: Words) -> str:
+    name: str = words.name(concept.value, concept.meaning)
     return name

@@ -43,6 +43,7 @@ from analysis.lumbar.tell.evaluations import (
     norms_of,
     unmeasured_of,
 )
+from analysis.lumbar.tell.words import Words
 
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
@@ -168,26 +169,32 @@ def _unmeasured(
 ) -> tuple[Unmeasured, ...]:
     values = ((one.concept, measured.values[one.key]) for one in quantities)
     return tuple(
-        Unmeasured(concept=concept, reason=value.absence, text=value.text)
+        Unmeasured(
+            concept=concept, reason=value.absence, text=value.text, code=value.code
+        )
         for concept, value in values
         if concept is not None and isinstance(value, Missing)
     )
 
 
-def details(measured: SpineMeasurements, assessment: Assessment) -> Mapping[str, Json]:
-    """Return this analysis' part of `report.json`."""
+def details(
+    measured: SpineMeasurements, assessment: Assessment, words: Words
+) -> Mapping[str, Json]:
+    """Return this analysis' part of `report.json`; its reasons in a language."""
     return {
         "levels": [
             {
                 "level": row.level,
                 **_json(row),
                 **assessed_details(row.level, assessment),
-                **_how_known(row, assessed_reasons(row.level, assessment)),
+                **_how_known(
+                    row, words, assessed_reasons(row.level, assessment, words)
+                ),
             }
             for row in measured.discs
         ],
         "upper_levels": [
-            {"level": row.level, **_json(row), **_how_known(row)}
+            {"level": row.level, **_json(row), **_how_known(row, words)}
             for row in measured.upper
         ],
         "vertebrae": [
@@ -195,14 +202,14 @@ def details(measured: SpineMeasurements, assessment: Assessment) -> Mapping[str,
                 "vertebra": body.vertebra.label,
                 **_json(body),
                 **height_loss_details(body),
-                **_how_known(body),
+                **_how_known(body, words),
             }
             for body in reversed(measured.bodies)
         ],
         "spine": {
             **_json(measured.spine),
             "narrowest_canal": narrowest_canal(measured),
-            **_how_known(measured.spine),
+            **_how_known(measured.spine, words),
         },
     }
 
@@ -222,11 +229,13 @@ def _json(measured: Measured[Any]) -> dict[str, Json]:
 
 
 def _how_known(
-    measured: Measured[Any], others: Mapping[str, Json] = MappingProxyType({})
+    measured: Measured[Any],
+    words: Words,
+    others: Mapping[str, Json] = MappingProxyType({}),
 ) -> dict[str, Json]:
     """Return the uncertainties, and why quantities have no value, by their path."""
     reasons: dict[str, Json] = {
-        key: str(value)
+        key: words.reason_with_code(value)
         for key, value in measured.values.items()
         if isinstance(value, Missing)
     }
@@ -238,7 +247,7 @@ def _how_known(
     }
 
 
-def other_readings(levels: Levels) -> Mapping[str, list[dict[str, Json]]]:
+def other_readings(levels: Levels, words: Words) -> Mapping[str, list[dict[str, Json]]]:
     """Return what the levels would be called if they were counted otherwise.
 
     Empty where nothing speaks against the count.
@@ -247,7 +256,7 @@ def other_readings(levels: Levels) -> Mapping[str, list[dict[str, Json]]]:
         return {}
     readings: list[dict[str, Json]] = [
         {
-            "reason": reading.reason,
+            "reason": words.word(reading.reason),
             "levels": dict(reading.names),
             "probability": (
                 None

@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from dicom_node import __version__
+from dicom_node.language import LANGUAGES
 from dicom_node.node_report import OpsPlan, PagePlan
 from dicom_node.ops.page import show
 from dicom_node.ops.page.tokens import Tokens
 from dicom_node.ops.page.users import User
-from dicom_node.ops.page.words import LANGUAGES, Words, all_words, preferred
+from dicom_node.ops.page.words import Words, all_words, preferred
 
 LANGUAGE_COOKIE = "lumbar-language"
 _FOLDER = Path(__file__).parent

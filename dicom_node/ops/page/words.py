@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
+from dicom_node.language import ENGLISH, LANGUAGES, Language, language_of
 
-ENGLISH = "en"
-LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "zh-CN": "中文"}
-"""By tag (RFC 5646), each with its own name."""
-_FOLDER = Path(__file__).with_name("texts")
+_REASON = re.compile(
+    r"(?P<before>(?:[^:; ]+: )?)(?P<code>[a-z][a-z0-9_-]*): (?P<text>.*)"
+)
+"""Of a job: `code: text`, or after the peer to which something was not delivered."""
 _MOST_RANGES = 20
 
 
@@ -28,6 +28,7 @@ class Words:
 
     language: str
     texts: Mapping[str, str]
+    own: Language
 
     def __call__(self, key: str, **values: object) -> str:
         """Return one text, with values in its places.
@@ -38,6 +39,29 @@ class Words:
             If there is none.
         """
         return self.texts[key].format(**values) if values else self.texts[key]
+
+    def detail(self, text: str) -> str:
+        """Return a sentence of the node in this language, else as it is."""
+        return self.own.told("", text)
+
+    def reason(self, reason: str) -> str:
+        """Return the reason of a job, `code: text`, with its text in this language."""
+        reasons: list[str] = []
+        for part in reason.split("; "):
+            if reasons and _REASON.fullmatch(part) is None:
+                reasons[-1] += f"; {part}"  # of the sentence before it
+            else:
+                reasons.append(part)
+        return "; ".join(self._reason(one) or one for one in reasons)
+
+    def _reason(self, reason: str) -> str | None:
+        found = _REASON.fullmatch(reason)
+        if found is None or self.own.said is None:
+            return None
+        there = self.own.said.translated(found["text"])
+        if there is None:
+            return None
+        return f"{found['before']}{found['code']}: {there}"
 
     def of(self, key: str, otherwise: str = "") -> str:
         """Return one text, or something else where there is none."""
@@ -53,11 +77,10 @@ def all_words() -> Mapping[str, Words]:
         If a file is missing.
     """
     found = {}
-    for language in LANGUAGES:
-        text = (_FOLDER / f"{language}.json").read_text("utf-8")
-        found[language] = Words(language, json.loads(text))
-    english = found[ENGLISH]
-    found[ENGLISH] = Words(ENGLISH, {**_codes_in_english(), **english.texts})
+    for tag in LANGUAGES:
+        own = language_of(tag)
+        codes = _codes_in_english() if tag == ENGLISH else {}
+        found[tag] = Words(tag, {**codes, **own.page}, own)
     return found
 
 

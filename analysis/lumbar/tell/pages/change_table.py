@@ -16,117 +16,139 @@ from analysis.lumbar.tell.pages.typography import (
     CELL_PX,
     DIM,
     HEAD_PX,
+    HEAD_ROW_PX,
     HEIGHT_PX,
     LINE_PX,
     MARGIN_PX,
     NOTE_PX,
     RULE,
+    TITLE_PX,
     TOP_PX,
+    UNIT_PX,
     WARNING,
     Colour,
+    Pen,
+    broken_notes,
     draw_level,
     draw_lines,
-    font,
-    write,
+    new_page,
 )
+from analysis.lumbar.tell.words import Words
 
 if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
-
     from analysis.lumbar.tell.compare_examinations import Comparison, LevelChange
 
 _MORE_DECIMALS = 1
 """Beyond those of the value: a change may be smaller than what a value is shown to."""
 _WIDTH_PX = 700
-_ROW_PX, _HEAD_ROW_PX, _LOWER_PX = 76, 52, 24
+_ROW_PX = 76
+_GAP_PX = 10
+_MOST_PX = 3 * HEIGHT_PX
 _COLUMNS = tuple(
-    (quantity.key, quantity.shown)
+    (quantity, quantity.shown)
     for quantity in OF_LEVELS
     if quantity.shown and quantity.change and quantity.change.told_as
 )
 _CHANGED: Colour = (255, 150, 90)
 _ARROW_PX = 9
-_NOTE = (
-    "Large: change; below: the earlier value to the value now. With an arrow: more "
-    "than could be chance. Without: no change that could be shown. The limit is "
-    f"{LENGTH_SHARE:.0%} of a height and {RATIO_SHARE:.0%} of a ratio, from people who "
-    "were examined twice (Eur Spine J 2025). What nobody is known to have measured "
-    "twice, such as signal and angles, is not judged, and neither is a grade."
-)
+_TITLE_STYLE = (TITLE_PX, BRIGHT, "la")
 
 
-def with_change(page: Page, comparison: Comparison) -> Page:
-    """Return a page with the changes to its right."""
-    from PIL import Image, ImageDraw
+def with_change(page: Page, comparison: Comparison, words: Words) -> Page:
+    """Return a page, of one or several times its usual width, with the changes."""
+    from PIL import Image
 
-    left = int(page.pixels.shape[1])
-    wide = Image.new("RGB", (left + _WIDTH_PX, HEIGHT_PX), (0, 0, 0))
+    scale = max(round(page.pixels.shape[1] / HEIGHT_PX), 1)
+    left = page.pixels.shape[1] // scale
+    wide = new_page(left + _WIDTH_PX, _MOST_PX, scale)
     wide.paste(Image.fromarray(page.pixels), (0, 0))
-    draw = ImageDraw.Draw(wide)
-    days = "1 day" if comparison.days == 1 else f"{comparison.days} days"
-    write(draw, (left, 12), f"Change in {days}", 28, BRIGHT)
+    pen = Pen(wide, words, scale)
     width = _WIDTH_PX - MARGIN_PX
-    top = _table(draw, comparison, left, width) + LINE_PX
-    notes = [(notice.text, WARNING) for notice in comparison.warnings]
-    top = draw_lines(draw, (left, top, width), notes)
+    pen.write_within((left, 12), _title(comparison, words), _TITLE_STYLE, width)
+    top = _table(pen, comparison, left, width) + LINE_PX
+    notices = map(words.notice, comparison.warnings)
+    notes = broken_notes(pen, [(one.text, WARNING) for one in notices], width)
+    top = draw_lines(pen, (left, top), notes)
     top += LINE_PX if notes else 0
-    end = draw_lines(draw, (left, top, width), [(_NOTE, DIM)]) + MARGIN_PX
-    used = min(max(int(page.pixels.shape[0]), end), HEIGHT_PX)
+    about = words.page(
+        "about_change", length=f"{LENGTH_SHARE:.0%}", ratio=f"{RATIO_SHARE:.0%}"
+    )
+    end = draw_lines(pen, (left, top), broken_notes(pen, [(about, DIM)], width))
+    used = max(page.pixels.shape[0], (end + MARGIN_PX) * scale)
     return Page(
         title=page.title, pixels=np.asarray(wide.crop((0, 0, wide.width, used)))
     )
 
 
-def _table(draw: ImageDraw, comparison: Comparison, left: int, width: int) -> int:
+def _title(comparison: Comparison, words: Words) -> str:
+    if comparison.days == 1:
+        return words.page("change_title_one")
+    return words.page("change_title", days=comparison.days)
+
+
+def _table(pen: Pen, comparison: Comparison, left: int, width: int) -> int:
+    words = pen.words
     step = width / (len(_COLUMNS) + 2)
     ends = [round(left + step * (place + 2)) for place in range(len(_COLUMNS) + 1)]
-    top = TOP_PX
-    write(draw, (left, top), "Level", HEAD_PX, BRIGHT)
-    heads = [(shown.head, shown.unit) for _, shown in _COLUMNS]
-    heads.append(("Pfirrmann", "grade"))
+    top, room = TOP_PX, step - _GAP_PX
+    pen.write_within((left, top), words.page("level"), (HEAD_PX, BRIGHT, "la"), room)
+    shown = [words.shown(quantity, shown) for quantity, shown in _COLUMNS]
+    heads = [(one.head, one.unit) for one in shown]
+    heads.append((words.page("pfirrmann"), words.page("grade")))
     for (name, unit), end in zip(heads, ends, strict=True):
-        write(draw, (end, top), name, HEAD_PX, BRIGHT, "ra")
-        write(draw, (end, top + _LOWER_PX), unit, NOTE_PX, DIM, "ra")
-    top += _HEAD_ROW_PX
+        pen.write_within((end, top), name, (HEAD_PX, BRIGHT, "ra"), room)
+        pen.write_within((end, top + UNIT_PX), unit, (NOTE_PX, DIM, "ra"), room)
+    top += HEAD_ROW_PX
     for level in comparison.levels:
-        draw.line((left, top, left + width, top), fill=RULE)
-        _row(draw, level, ends, (left, top))
+        pen.line((left, top, left + width, top), RULE)
+        _row(pen, level, ends, (left, top))
         top += _ROW_PX
-    draw.line((left, top, left + width, top), fill=RULE)
+    pen.line((left, top, left + width, top), RULE)
     return top
 
 
 def _row(
-    draw: ImageDraw, level: LevelChange, ends: list[int], corner: tuple[int, int]
+    pen: Pen, level: LevelChange, ends: list[int], corner: tuple[int, int]
 ) -> None:
     left, top = corner
-    middle = top + _ROW_PX / 2
-    draw_level(draw, (left, middle), level.level, level.disc.colour)
-    for (key, shown), end in zip(_COLUMNS, ends[:-1], strict=True):
-        _cell(draw, level.changes.get(key), shown.decimals, (end, top))
+    middle, words = top + _ROW_PX / 2, pen.words
+    room = ends[1] - ends[0] - _GAP_PX
+    draw_level(pen, (left, middle), level.level, level.disc.colour)
+    for (quantity, shown), end in zip(_COLUMNS, ends[:-1], strict=True):
+        change = level.changes.get(quantity.key)
+        _cell(pen, change, shown.decimals, (end, top, room))
     earlier, now = (
-        "-" if grade is None else ROMAN[grade - 1] for grade in level.grades
+        words.page("not_had") if grade is None else ROMAN[grade - 1]
+        for grade in level.grades
     )
-    text = now if earlier == now else f"{earlier} to {now}"
-    write(draw, (ends[-1], middle), text, CELL_PX, BRIGHT, "rm")
+    text = now
+    if earlier != now:
+        text = words.page("change_values", earlier=earlier, now=now)
+    pen.write_within((ends[-1], middle), text, (CELL_PX, BRIGHT, "rm"), room)
 
 
 def _cell(
-    draw: ImageDraw, change: Change | None, decimals: int, spot: tuple[int, int]
+    pen: Pen, change: Change | None, decimals: int, box: tuple[int, int, float]
 ) -> None:
-    right, top = spot
+    """Write a change; `box` is its right, top and width."""
+    right, top, room = box
     if change is None:
-        write(draw, (right, top + _ROW_PX / 2), "-", CELL_PX, DIM, "rm")
+        middle = top + _ROW_PX / 2
+        pen.write((right, middle), pen.words.page("not_had"), CELL_PX, DIM, "rm")
         return
     text = f"{change.difference:+.{decimals + _MORE_DECIMALS}f}"
     colour = _CHANGED if change.is_detectable else DIM
-    write(draw, (right, top + 26), text, CELL_PX, colour, "rm")
+    pen.write((right, top + 26), text, CELL_PX, colour, "rm")
     if change.is_detectable:
-        left = right - font(CELL_PX).getlength(text) - 3 * _ARROW_PX
+        left = right - pen.width_of(text, CELL_PX) - 3 * _ARROW_PX
         way = _ARROW_PX if change.difference < 0 else -_ARROW_PX
         middle = top + 26
         tip = (left + _ARROW_PX, middle + way)
         base = ((left, middle - way), (left + 2 * _ARROW_PX, middle - way))
-        draw.polygon((tip, *base), fill=_CHANGED)
-    values = f"{change.earlier:.{decimals}f} to {change.now:.{decimals}f}"
-    write(draw, (right, top + 56), values, NOTE_PX, BRIGHT, "rm")
+        pen.polygon((tip, *base), _CHANGED)
+    values = pen.words.page(
+        "change_values",
+        earlier=f"{change.earlier:.{decimals}f}",
+        now=f"{change.now:.{decimals}f}",
+    )
+    pen.write_within((right, top + 56), values, (NOTE_PX, BRIGHT, "rm"), room)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -20,11 +19,11 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.judge.grade.grading import Graded
 from analysis.lumbar.measure.measurements import MeasuredDisc
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.number_or_reason import Missing
 from analysis.lumbar.tell.grade_words import grade_words, narrowing_words
+from analysis.lumbar.tell.pages.headline import headline
 from analysis.lumbar.tell.pages.page_content import Sheet, written
 from analysis.lumbar.tell.pages.slice_window import View, view_spine
 from analysis.lumbar.tell.pages.typography import (
@@ -33,21 +32,24 @@ from analysis.lumbar.tell.pages.typography import (
     HEIGHT_PX,
     LINE_PX,
     MARGIN_PX,
-    NOT_HAD,
+    TITLE_PX,
     TOP_PX,
     WARNING,
-    Colour,
     Column,
+    Notes,
+    Pen,
     Row,
+    broken_notes,
+    draw_caption,
     draw_lines,
     draw_table,
     draw_title,
-    font,
+    new_page,
+    table_height_px,
 )
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
 _PANEL_PX = 760
 _ROW_PX = 52
@@ -63,89 +65,140 @@ _FILL = 46
 """Of 255: a breath of colour that leaves the grey values to be read."""
 _LABEL_PX, _SMALL_LABEL_PX = 24, 20
 _DISC_LABEL_GAP_PX = 14
-_RIM_PX = 2
-_BLACK = (0, 0, 0)
 _SHOWN = tuple(
-    (quantity.key, shown, quantity.definition)
+    (quantity, shown)
     for quantity in OF_LEVELS
     if (shown := quantity.shown) is not None and shown.is_first
-)
-_COLUMNS = (
-    Column(head="Pfirrmann", unit="grade", share=_GRADE_SHARE),
-    *(Column(head=shown.head, unit=shown.unit) for _, shown, _ in _SHOWN),
-    Column(head="Narrowing"),
-)
-_NOTES = (
-    "Pfirrmann: the most probable grade; in brackets the grades that held a reader's "
-    "in nine of ten discs.",
-    *(f"{shown.head}: {definition}." for _, shown, definition in _SHOWN),
-    "Levels are counted upwards from S1. The next page has more values.",
 )
 
 
 def draw_first_page(sheet: Sheet) -> Image:
-    """Draw the picture, the table and what must be known of it."""
-    from PIL import Image, ImageDraw
+    """Draw the picture, the table and what must be known of it.
+
+    The page grows downwards where there is more to be known than it has room for.
+    """
+    from PIL import Image
 
     index = _best_slice(sheet)
-    view = view_spine(sheet.anatomy, index, HEIGHT_PX - 2 * TOP_PX)
+    scale, words = sheet.scale, sheet.words
+    view = view_spine(sheet.anatomy, index, (HEIGHT_PX - 2 * TOP_PX) * scale)
     picture = Image.fromarray(view.picture(sheet.volume))
-    _outline(picture, sheet.anatomy, view)
-    page = Image.new("RGB", (picture.width + _PANEL_PX, HEIGHT_PX), _BLACK)
-    page.paste(picture, (0, TOP_PX))
-    draw = ImageDraw.Draw(page)
+    _outline(picture, sheet, view)
+    picture_px = picture.width / scale
+    page_px = picture_px + _PANEL_PX
+    left, width = round(picture_px) + MARGIN_PX, _PANEL_PX - 2 * MARGIN_PX
+    ruler = Pen(new_page(1, 1), words, scale)
+    known = broken_notes(ruler, _to_be_known(sheet), width)
+    meant = broken_notes(ruler, [(text, DIM) for text in _meanings(sheet)], width)
+    rows = [_row(row, sheet) for row in sheet.rows.discs]
+    used = table_height_px(len(rows), _ROW_PX) + LINE_PX * (len(known) + len(meant) + 1)
+    height = max(HEIGHT_PX, 2 * TOP_PX + used)
+    page = new_page(page_px, height, scale)
+    page.paste(picture, (0, TOP_PX * scale))
+    pen = Pen(page, words, scale)
     number = sheet.anatomy.tissues.grid.source_slice(index) + 1
     count = sheet.volume.voxels.shape[0]
-    title = f"Lumbar discs, sagittal, slice {number} of {count}"
-    draw_title(draw, sheet.provenance, title)
-    left, width = picture.width + MARGIN_PX, _PANEL_PX - 2 * MARGIN_PX
-    rows = [_row(row, sheet.assessment.grades[row.level]) for row in sheet.rows.discs]
-    top = draw_table(draw, (left, TOP_PX, width), _COLUMNS, rows, _ROW_PX)
-    notes = [(text, DIM) for text in _reasons(sheet)]
-    notes += [(warning.text, WARNING) for warning in sheet.warnings]
-    top = draw_lines(draw, (left, top + LINE_PX // 2, width), notes)
-    definitions = [(text, DIM) for text in _NOTES]
-    draw_lines(draw, (left, top + LINE_PX // 2, width), definitions)
+    title = words.page("first_title", number=number, count=count)
+    draw_title(pen, title, left)
+    colour = WARNING if sheet.warnings else BRIGHT
+    style = (TITLE_PX, colour, "la")
+    pen.write_within((left, 12), headline(sheet), style, width)
+    draw_caption(pen, sheet.provenance, (page_px, height))
+    top = draw_table(pen, (left, TOP_PX, width), _columns(sheet), rows, _ROW_PX)
+    top = draw_lines(pen, (left, top + LINE_PX // 2), known)
+    draw_lines(pen, (left, top + LINE_PX // 2), meant)
     return page
 
 
-def _row(row: MeasuredDisc, graded: Graded) -> Row:
-    values = [written(row.values[key], shown) for key, shown, _ in _SHOWN]
+def _columns(sheet: Sheet) -> tuple[Column, ...]:
+    words = sheet.words
+    numbers = (words.shown(quantity, shown) for quantity, shown in _SHOWN)
+    grade, unit = words.page("pfirrmann"), words.page("grade")
+    return (
+        Column(head=grade, unit=unit, share=_GRADE_SHARE),
+        *(Column(head=shown.head, unit=shown.unit) for shown in numbers),
+        Column(head=words.page("narrowing")),
+    )
+
+
+def _row(row: MeasuredDisc, sheet: Sheet) -> Row:
+    words, graded = sheet.words, sheet.assessment.grades[row.level]
+    values = [written(row.values[one.key], shown, words) for one, shown in _SHOWN]
+    not_had = words.page("not_had")
     grade, narrowing = (
-        (NOT_HAD, NOT_HAD)
+        (not_had, not_had)
         if isinstance(graded, Missing)
-        else (grade_words(graded), narrowing_words(graded))
+        else (grade_words(graded, words), narrowing_words(graded, words))
     )
     return Row(
         label=row.level, colour=row.disc.colour, cells=(grade, *values, narrowing)
     )
 
 
+def _to_be_known(sheet: Sheet) -> Notes:
+    """Return what is missing and why, and the warnings."""
+    notices = map(sheet.words.notice, sheet.warnings)
+    return [
+        *((text, DIM) for text in _reasons(sheet)),
+        *((notice.text, WARNING) for notice in notices),
+    ]
+
+
+def _meanings(sheet: Sheet) -> list[str]:
+    """Return what stands in the columns."""
+    words = sheet.words
+    return [
+        words.page("about_grade"),
+        *(
+            words.page(
+                "definition",
+                head=words.shown(quantity, shown).head,
+                definition=words.definition(quantity),
+            )
+            for quantity, shown in _SHOWN
+        ),
+        words.page("about_levels"),
+    ]
+
+
 def _reasons(sheet: Sheet) -> list[str]:
     """Return each reason once, with the levels and quantities that it concerns."""
-    found: dict[str, list[str]] = {}
-    discs = sheet.rows.discs
-    for row in discs:
-        graded = sheet.assessment.grades[row.level]
-        asked = [("grade", graded if isinstance(graded, Missing) else None)]
-        asked += [
-            (shown.head, value if isinstance(value, Missing) else None)
-            for key, shown, _ in _SHOWN
-            for value in (row.values[key],)
-        ]
-        named: dict[str, list[str]] = {}
-        for name, reason in asked:
-            if reason is not None:
-                named.setdefault(reason.text, []).append(name)
-        for text, names in named.items():
-            what = "all" if len(names) == len(asked) else ", ".join(names)
-            found.setdefault(f"{what}: {text}", []).append(row.level)
+    words, discs = sheet.words, sheet.rows.discs
     told = " ".join(warning.text for warning in sheet.warnings)
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in discs:
+        asked = _asked(row, sheet)
+        named: dict[Missing, list[str]] = {}
+        for name, value in asked:
+            if isinstance(value, Missing) and value.text not in told:
+                named.setdefault(value, []).append(name)
+        for reason, names in named.items():
+            is_all = len(names) == len(asked)
+            what = words.page("reason_names").join(names)
+            key = words.page("all_values") if is_all else what, words.reason(reason)
+            found.setdefault(key, []).append(row.level)
     return [
-        f"{'All levels' if len(levels) == len(discs) else ', '.join(levels)}, {text}"
-        for text, levels in found.items()
-        if text.partition(": ")[2] not in told
+        words.page("reason", levels=_levels(levels, sheet), what=what, text=text)
+        for (what, text), levels in found.items()
     ]
+
+
+def _asked(row: MeasuredDisc, sheet: Sheet) -> list[tuple[str, object]]:
+    """Return what is asked of a level, by its name: the grade, and the columns."""
+    words = sheet.words
+    return [
+        (words.page("grade_name"), sheet.assessment.grades[row.level]),
+        *(
+            (words.shown(quantity, shown).head, row.values[quantity.key])
+            for quantity, shown in _SHOWN
+        ),
+    ]
+
+
+def _levels(levels: list[str], sheet: Sheet) -> str:
+    if len(levels) == len(sheet.rows.discs):
+        return sheet.words.page("all_levels")
+    return sheet.words.page("reason_names").join(levels)
 
 
 def _best_slice(sheet: Sheet) -> int:
@@ -155,10 +208,11 @@ def _best_slice(sheet: Sheet) -> int:
     return round(float(np.median(found)))
 
 
-def _outline(picture: Image, anatomy: Anatomy, view: View) -> None:
+def _outline(picture: Image, sheet: Sheet, view: View) -> None:
     """Draw the outlines into a picture, and name them."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
+    anatomy, scale = sheet.anatomy, sheet.scale
     places = {
         structure: view.place(anatomy.tissues.grid, line)
         for structure in STRUCTURES
@@ -167,19 +221,21 @@ def _outline(picture: Image, anatomy: Anatomy, view: View) -> None:
     if not places:
         return
     ends = np.concatenate(list(places.values()))
-    low = np.floor(ends.min(axis=0)).astype(int) - _AROUND_PX
-    high = np.ceil(ends.max(axis=0)).astype(int) + _AROUND_PX
+    low = np.floor(ends.min(axis=0)).astype(int) - _AROUND_PX * scale
+    high = np.ceil(ends.max(axis=0)).astype(int) + _AROUND_PX * scale
     left, top = np.maximum(low, 0).tolist()
     right, bottom = np.minimum(high, picture.size).tolist()
-    ink = _inked(places, (left, top, right, bottom))
+    ink = _inked(places, (left, top, right, bottom), scale)
     part = picture.crop((left, top, right, bottom)).convert("RGBA")
     picture.paste(Image.alpha_composite(part, ink).convert("RGB"), (left, top))
-    named = {structure.label: line for structure, line in places.items()}
-    _name(ImageDraw.Draw(picture), named)
+    named = {structure.label: line / scale for structure, line in places.items()}
+    _name(Pen(picture, sheet.words, scale), named)
 
 
 def _inked(
-    places: dict[Structure, NDArray[np.float64]], box: tuple[int, int, int, int]
+    places: dict[Structure, NDArray[np.float64]],
+    box: tuple[int, int, int, int],
+    scale: int,
 ) -> Image:
     """Return the outlines on a clear ground, in a box of the picture."""
     from PIL import Image, ImageDraw
@@ -196,42 +252,22 @@ def _inked(
         pen.line(
             points,
             fill=(*structure.colour, 255),
-            width=round(width * _FINER),
+            width=round(width * scale * _FINER),
             joint="curve",
         )
     return ink.reduce(_FINER)
 
 
-def _name(draw: ImageDraw, places: dict[str, NDArray[np.float64]]) -> None:
+def _name(pen: Pen, places: dict[str, NDArray[np.float64]]) -> None:
     """Write the vertebrae into their bodies, the discs before their front edge."""
     for vertebra in VERTEBRAE:
         line = places.get(vertebra.label)
         if line is not None:
             x, y = line.mean(axis=0).tolist()
-            _write_on(draw, (x, y), vertebra.label, _LABEL_PX, BRIGHT, "mm")
+            pen.write_on((x, y), vertebra.label, (_LABEL_PX, BRIGHT, "mm"))
     for disc in DISCS:
         line = places.get(disc.label)
         if line is not None:
             front = line[line[:, 0].argmin()]
             spot = (float(front[0]) - _DISC_LABEL_GAP_PX, float(front[1]))
-            _write_on(draw, spot, level_of(disc), _SMALL_LABEL_PX, disc.colour, "rm")
-
-
-def _write_on(
-    draw: ImageDraw,
-    spot: tuple[float, float],
-    text: str,
-    size: int,
-    colour: Colour,
-    anchor: str,
-) -> None:
-    """Write one line with a dark rim, which lifts it off the picture."""
-    draw.text(
-        spot,
-        text,
-        fill=colour,
-        font=font(size),
-        anchor=anchor,
-        stroke_width=_RIM_PX,
-        stroke_fill=_BLACK,
-    )
+            pen.write_on(spot, level_of(disc), (_SMALL_LABEL_PX, disc.colour, "rm"))

@@ -1,4 +1,7 @@
-"""What every page is written with: type, colours, tables of text."""
+"""What every page is written with: type, colours, tables of text.
+
+All places and sizes are in pixels of a page of the usual size; a pen multiplies them.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,28 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from analysis.contract.line_breaks import pieces_of
 from analysis.contract.result import Provenance
+from analysis.contract.typeface import FACE, drawable, is_latin
+from analysis.lumbar.tell.words import ENGLISH, Words
 
 if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
+    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 Colour = tuple[int, int, int]
+Spot = tuple[float, float]
 Box = tuple[int, int, int]
-"""Left, top, width, in pixels."""
+"""Left, top, width."""
 
 BRIGHT: Colour = (240, 240, 240)
 DIM: Colour = (160, 165, 170)
 WARNING: Colour = (255, 200, 90)
 RULE: Colour = (90, 95, 100)
+BLACK: Colour = (0, 0, 0)
 
 HEIGHT_PX = 1024
 TOP_PX = 52
@@ -30,41 +38,178 @@ TOP_PX = 52
 MARGIN_PX = 24
 HEAD_PX, CELL_PX, NOTE_PX = 20, 26, 18
 LINE_PX = 25
-_TITLE_PX, _CAPTION_PX = 28, 20
-_CAPTION = "AI result, not verified. Research use."
-_HEAD_ROW_PX, _UNIT_PX = 52, 24
+TITLE_PX = 28
+_CAPTION_PX = 20
+HEAD_ROW_PX, UNIT_PX = 52, 24
 _CHIP_PX = 14
 _INDENT_PX = 24
-NOT_HAD = "-"
+_GAP_PX = 10
+"""Between the texts of two columns."""
+_RIM_PX = 2
+_LEAST_SHARE = 0.6
+"""To which a text is made smaller that has no room; what is still too long is cut."""
+_CUT = "..."
 
 
-@lru_cache(maxsize=8)
-def font(size: int) -> FreeTypeFont | ImageFont:
-    """Return Pillow's own type face, loaded once a size (px)."""
+@lru_cache(maxsize=32)
+def _font(size: int, *, is_wide: bool) -> FreeTypeFont | ImageFont:
+    """Return a type face, loaded once a size (px)."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size=size)
+    if not is_wide:
+        return ImageFont.load_default(size=size)
+    # Without shaping, which not every build has: the same pixels everywhere.
+    return ImageFont.truetype(FACE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def write(
-    draw: ImageDraw,
-    spot: tuple[float, float],
-    text: str,
-    size: int,
-    colour: Colour,
-    anchor: str = "la",
+class Pen:
+    """Writes and draws on a page, in one language.
+
+    Parameters
+    ----------
+    page
+        Changed by everything that is drawn.
+    words
+        Of the language.
+    scale
+        Pixels of the page for each of a page of the usual size.
+    """
+
+    def __init__(self, page: Image, words: Words, scale: int = 1) -> None:
+        from PIL import ImageDraw
+
+        self.words = words
+        self.scale = scale
+        self._draw = ImageDraw.Draw(page)
+
+    def write(
+        self,
+        spot: Spot,
+        text: str,
+        size: float,
+        colour: Colour,
+        anchor: str = "la",
+    ) -> None:
+        """Write one line."""
+        self._write(spot, drawable(text), size, colour, anchor)
+
+    def write_within(
+        self,
+        spot: Spot,
+        text: str,
+        style: tuple[float, Colour, str],
+        room: float,
+    ) -> None:
+        """Write one line, smaller where it is too long; then cut if it still is.
+
+        Parameters
+        ----------
+        style
+            Size, colour, anchor.
+        room
+            Its width at most.
+        """
+        size, colour, anchor = style
+        text = drawable(text)
+        size = self.fitting([(text, room)], size)
+        self._write(spot, self._cut(text, size, room), size, colour, anchor)
+
+    def write_on(self, spot: Spot, text: str, style: tuple[float, Colour, str]) -> None:
+        """Write one line with a dark rim, which lifts it off a picture."""
+        size, colour, anchor = style
+        self._draw.text(
+            self._at(spot),
+            text,
+            fill=colour,
+            font=self._face(text, size),
+            anchor=anchor,
+            stroke_width=_RIM_PX * self.scale,
+            stroke_fill=BLACK,
+        )
+
+    def width_of(self, text: str, size: float) -> float:
+        """Return how wide a line is."""
+        return self._face(text, size).getlength(text) / self.scale
+
+    def fitting(self, texts: Sequence[tuple[str, float]], size: float) -> float:
+        """Return the size, not above one, in which each text has its room."""
+        shares = [
+            room / width
+            for text, room in texts
+            if (width := self.width_of(drawable(text), size)) > room
+        ]
+        if not shares:
+            return size
+        # To whole pixels downwards, or what was to fit would be a little too wide.
+        least = size * max(min(shares), _LEAST_SHARE)
+        return max(floor(least * self.scale), 1) / self.scale
+
+    def line(self, ends: Sequence[float], colour: Colour) -> None:
+        """Draw a line from one point to another."""
+        points = [end * self.scale for end in ends]
+        self._draw.line(points, fill=colour, width=self.scale)
+
+    def rectangle(self, sides: Sequence[float], colour: Colour) -> None:
+        """Fill a rectangle: left, top, right, bottom."""
+        self._draw.rectangle([side * self.scale for side in sides], fill=colour)
+
+    def circle(self, spot: Spot, radius: float, colour: Colour) -> None:
+        """Fill a circle."""
+        self._draw.circle(self._at(spot), radius * self.scale, fill=colour)
+
+    def polygon(self, points: Sequence[Spot], colour: Colour) -> None:
+        """Fill a polygon."""
+        self._draw.polygon([self._at(point) for point in points], fill=colour)
+
+    def _write(
+        self, spot: Spot, text: str, size: float, colour: Colour, anchor: str
+    ) -> None:
+        face = self._face(text, size)
+        self._draw.text(self._at(spot), text, fill=colour, font=face, anchor=anchor)
+
+    def _cut(self, text: str, size: float, room: float) -> str:
+        if self.width_of(text, size) <= room:
+            return text
+        fitting = bisect_right(
+            range(1, len(text) + 1),
+            room,
+            key=lambda count: self.width_of(text[:count] + _CUT, size),
+        )
+        return text[:fitting] + _CUT
+
+    def _at(self, spot: Spot) -> Spot:
+        return spot[0] * self.scale, spot[1] * self.scale
+
+    def _face(self, text: str, size: float) -> FreeTypeFont | ImageFont:
+        is_wide = self.words.language != ENGLISH or not is_latin(text)
+        return _font(max(round(size * self.scale), 1), is_wide=is_wide)
+
+
+def new_page(width: float, height: float, scale: int = 1) -> Image:
+    """Return a black page, its size in pixels of the usual size."""
+    from PIL import Image
+
+    return Image.new("RGB", (round(width * scale), round(height * scale)), BLACK)
+
+
+def draw_title(pen: Pen, title: str, right: float) -> None:
+    """Write the title of a page above, up to a place."""
+    room = right - 2 * MARGIN_PX
+    pen.write_within((MARGIN_PX, 12), title, (TITLE_PX, BRIGHT, "la"), room)
+
+
+def draw_caption(
+    pen: Pen, provenance: Provenance, size_px: tuple[float, float]
 ) -> None:
-    """Write one line."""
-    draw.text(spot, text, fill=colour, font=font(size), anchor=anchor)
-
-
-def draw_title(
-    draw: ImageDraw, provenance: Provenance, title: str, height: int = HEIGHT_PX
-) -> None:
-    """Write the title of a page above, and what made it below."""
-    write(draw, (MARGIN_PX, 12), title, _TITLE_PX, BRIGHT)
-    caption = f"{_CAPTION}  {provenance.name} {provenance.version}"
-    write(draw, (MARGIN_PX, height - TOP_PX + 16), caption, _CAPTION_PX, BRIGHT)
+    """Write below a page, whose size is given, what it is and what made it."""
+    width, height = size_px
+    made_by = pen.words.page(
+        "made_by", name=provenance.name, version=provenance.version
+    )
+    caption = f"{pen.words.page('caption')}  {made_by}"
+    spot = (MARGIN_PX, height - TOP_PX + 16)
+    room = width - 2 * MARGIN_PX
+    pen.write_within(spot, caption, (_CAPTION_PX, BRIGHT, "la"), room)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +247,14 @@ class Row:
 
 
 def draw_table(
-    draw: ImageDraw,
-    box: Box,
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-    row_px: int,
+    pen: Pen, box: Box, columns: Sequence[Column], rows: Sequence[Row], row_px: int
 ) -> int:
     """Draw a table; return where it ends.
 
     Parameters
     ----------
     columns
-        After that of the level; their shares and `Level`'s own 1 fill the width.
+        After that of the level; their shares and the level's own 1 fill the width.
     row_px
         Height of a row.
     """
@@ -123,53 +264,72 @@ def draw_table(
     for column in columns:
         right += step * column.share
         rights.append(right)
-    write(draw, (left, top), "Level", HEAD_PX, BRIGHT)
-    for column, right in zip(columns, rights, strict=True):
-        write(draw, (right, top), column.head, HEAD_PX, BRIGHT, "ra")
-        write(draw, (right, top + _UNIT_PX), column.unit, NOTE_PX, DIM, "ra")
-    top += _HEAD_ROW_PX
+    rooms = [step * column.share - _GAP_PX for column in columns]
+    level = pen.words.page("level")
+    pen.write_within((left, top), level, (HEAD_PX, BRIGHT, "la"), step - _GAP_PX)
+    cells = [pair for row in rows for pair in zip(row.cells, rooms, strict=True)]
+    size = pen.fitting(cells, CELL_PX)
+    for column, right, room in zip(columns, rights, rooms, strict=True):
+        pen.write_within((right, top), column.head, (HEAD_PX, BRIGHT, "ra"), room)
+        under = (right, top + UNIT_PX)
+        pen.write_within(under, column.unit, (NOTE_PX, DIM, "ra"), room)
+    top += HEAD_ROW_PX
     for row in rows:
-        draw.line((left, top, left + width, top), fill=RULE)
+        pen.line((left, top, left + width, top), RULE)
         middle = top + row_px / 2
-        draw_level(draw, (left, middle), row.label, row.colour)
-        for cell, right in zip(row.cells, rights, strict=True):
-            write(draw, (right, middle), cell, CELL_PX, BRIGHT, "rm")
+        draw_level(pen, (left, middle), row.label, row.colour)
+        for cell, right, room in zip(row.cells, rights, rooms, strict=True):
+            pen.write_within((right, middle), cell, (size, BRIGHT, "rm"), room)
         top += row_px
-    draw.line((left, top, left + width, top), fill=RULE)
+    pen.line((left, top, left + width, top), RULE)
     return top
 
 
-def draw_level(
-    draw: ImageDraw, spot: tuple[float, float], label: str, colour: Colour
-) -> None:
+def table_height_px(count: int, row_px: int) -> int:
+    """Return how high a table of so many rows is."""
+    return HEAD_ROW_PX + count * row_px
+
+
+def draw_level(pen: Pen, spot: Spot, label: str, colour: Colour) -> None:
     """Write a level with a chip of its colour before it; `spot` is its left middle."""
     left, middle = spot
     half = _CHIP_PX / 2
-    draw.rectangle((left, middle - half, left + _CHIP_PX, middle + half), fill=colour)
-    write(draw, (left + _INDENT_PX, middle), label, CELL_PX, BRIGHT, "lm")
+    pen.rectangle((left, middle - half, left + _CHIP_PX, middle + half), colour)
+    pen.write((left + _INDENT_PX, middle), label, CELL_PX, BRIGHT, "lm")
 
 
-def draw_lines(draw: ImageDraw, box: Box, notes: Sequence[tuple[str, Colour]]) -> int:
-    """Write notes, broken to the width; return where they end."""
-    left, top, width = box
-    for text, colour in notes:
-        for line in broken(text, width):
-            write(draw, (left, top), line, NOTE_PX, colour)
-            top += LINE_PX
+Notes = Sequence[tuple[str, Colour]]
+"""Texts, each with its colour."""
+
+
+def broken_notes(pen: Pen, notes: Notes, width: int) -> list[tuple[str, Colour]]:
+    """Return notes as lines of a width."""
+    return [
+        (line, colour) for text, colour in notes for line in broken(pen, text, width)
+    ]
+
+
+def draw_lines(pen: Pen, spot: tuple[int, int], lines: Notes) -> int:
+    """Write lines, one below the other; return where they end."""
+    left, top = spot
+    for line, colour in lines:
+        pen.write((left, top), line, NOTE_PX, colour)
+        top += LINE_PX
     return top
 
 
-def broken(text: str, width: int) -> list[str]:
-    """Return the lines of a note on a width (px)."""
-    face = font(NOTE_PX)
-    words, lines = text.split(), list[str]()
-    while words:
+def broken(pen: Pen, text: str, width: int) -> list[str]:
+    """Return the lines of a note on a width."""
+    pieces, lines = pieces_of(drawable(text)), list[str]()
+    while pieces:
         # To ask for the length of a line takes as long as to write it.
         fitting = bisect_right(
-            range(2, len(words) + 1),
+            range(2, len(pieces) + 1),
             width,
-            key=lambda count: ceil(face.getlength(" ".join(words[:count]))),
+            key=lambda count: ceil(
+                pen.width_of("".join(pieces[:count]).rstrip(), NOTE_PX)
+            ),
         )
-        lines.append(" ".join(words[: fitting + 1]))
-        del words[: fitting + 1]
+        lines.append("".join(pieces[: fitting + 1]).rstrip())
+        del pieces[: fitting + 1]
     return lines or [""]

@@ -18,6 +18,7 @@ from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.tell.to_contract import other_readings
+from analysis.lumbar.tell.words import words_of
 from tests.support.wedge_spine import DISCS as WEDGES
 from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
 
@@ -310,7 +311,7 @@ def test_a_disc_like_s1_s2_is_not_counted_and_both_readings_are_told() -> None:
     assert reading.probability is not None
     assert reading.probability < 1 / 2
     assert levels.certainty[L5_S1.number] == pytest.approx(1 - reading.probability)
-    (told,) = other_readings(levels)["alternative_levels"]
+    (told,) = other_readings(levels, words_of("en"))["alternative_levels"]
     assert told["levels"] == ONE_UP
     assert told["probability"] == pytest.approx(reading.probability, abs=1e-4)
 

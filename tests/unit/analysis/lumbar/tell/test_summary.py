@@ -119,7 +119,7 @@ def test_a_warning_goes_before_the_discs() -> None:
         "Warning: Not measured: L1/L2.",
         "Warning: Something new.",
     )
-    assert "部分椎间盘未能测量" in summary["zh-CN"][1]
+    assert "未能测量：L1/L2" in summary["zh-CN"][1]
     assert "Something new" in summary["zh-CN"][2]
 
 

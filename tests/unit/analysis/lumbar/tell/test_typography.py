@@ -1,25 +1,114 @@
-"""Notes are broken to the width of their column."""
+"""Notes are broken to the width of their column; nothing that is written fails."""
 
 from itertools import pairwise
 
-from analysis.lumbar.tell.pages.typography import NOTE_PX, broken, font
+import numpy as np
+import pytest
+
+from analysis.contract.line_breaks import pieces_of
+from analysis.contract.typeface import FACE, drawable
+from analysis.lumbar.tell.pages.typography import (
+    BRIGHT,
+    NOTE_PX,
+    Pen,
+    broken,
+    new_page,
+)
+from analysis.lumbar.tell.words import words_of
 
 NOTE = "Levels are counted upwards from S1. The next page has more values of each."
+WIDTH = 200
+PEN = Pen(new_page(400, 60), words_of("en"))
+CHINESE = Pen(new_page(400, 60), words_of("zh-CN"))
+CHINESE_NOTE = words_of("zh-CN").page("about_norms")
 
 
 def test_each_line_is_as_long_as_fits() -> None:
-    width = 200
-    lines = broken(NOTE, width)
+    lines = broken(PEN, NOTE, WIDTH)
     assert " ".join(lines) == NOTE
-    face = font(NOTE_PX)
     for line, following in pairwise(lines):
-        assert face.getlength(line) <= width
-        assert face.getlength(f"{line} {following.split()[0]}") > width
+        assert PEN.width_of(line, NOTE_PX) <= WIDTH
+        assert PEN.width_of(f"{line} {following.split()[0]}", NOTE_PX) > WIDTH
 
 
 def test_a_word_that_is_too_long_has_a_line_of_its_own() -> None:
-    assert broken("of lumbosacral discs", 40) == ["of", "lumbosacral", "discs"]
+    assert broken(PEN, "of lumbosacral discs", 40) == ["of", "lumbosacral", "discs"]
 
 
 def test_nothing_is_an_empty_line() -> None:
-    assert broken("", 100) == [""]
+    assert broken(PEN, "", 100) == [""]
+
+
+def test_chinese_is_broken_between_characters() -> None:
+    lines = broken(CHINESE, CHINESE_NOTE, WIDTH)
+    assert len(lines) > 10
+    assert max(CHINESE.width_of(line, NOTE_PX) for line in lines) <= WIDTH
+    assert min(CHINESE.width_of(line, NOTE_PX) for line in lines[:-1]) > WIDTH / 2
+    assert "".join(lines).replace(" ", "") == CHINESE_NOTE.replace(" ", "")
+
+
+def test_no_line_begins_with_what_closes_or_ends_with_what_opens() -> None:
+    for width in range(60, 400, 7):
+        lines = broken(CHINESE, CHINESE_NOTE, width)
+        assert not {line[0] for line in lines} & set("\uff0c\u3002\uff09\uff1b\uff1a")
+        assert not {line[-1] for line in lines} & set("\uff08")
+
+
+def test_a_number_keeps_its_parts_and_its_unit() -> None:
+    pieces = pieces_of("\u4ec5 3.5 mm\uff08\u00b1 0.4\uff09")
+    assert pieces == ["\u4ec5 ", "3.5 ", "mm", "\uff08\u00b1 0.4\uff09"]
+
+
+ODD = {
+    "nothing": "",
+    "Chinese": "\u738b\u5c0f\u660e",
+    "a rare name": "\u674e\u4dae",
+    "four bytes": "\U00020bb7\u91ce\u5bb6 \U0001f600",
+    "right to left": "\u0645\u062d\u0645\u062f \u05d3\u05d5\u05d3",
+    "half a pair": "a\ud83db",
+    "controls": "a\0b\tc\nd\x1b$)A\x85e",
+    "direction": "a\u202ebc\u2066d",
+    "marks": "Z\u0308a\u030a\u0301",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("pen", [PEN, CHINESE], ids=["en", "zh-CN"])
+def test_any_text_can_be_written(pen: Pen, text: str) -> None:
+    pen.write((0, 0), text, NOTE_PX, BRIGHT)
+    pen.write_within((9, 9), text * 40, (NOTE_PX, BRIGHT, "lm"), 100)
+    assert broken(pen, text * 40, 100)
+
+
+def test_what_changes_direction_or_line_is_not_drawn() -> None:
+    assert drawable("a\u202eb\nc\ud800") == "ab c\ufffd"
+
+
+def written(text: str) -> bytes:
+    page = new_page(80, 40)
+    Pen(page, words_of("zh-CN")).write((4, 4), text, 24, BRIGHT)
+    return np.asarray(page).tobytes()
+
+
+def test_a_glyph_that_the_face_lacks_is_a_box() -> None:
+    # Two that no face of this size has, from far ends of the code space.
+    box = written("\U00020bb7")
+    assert box == written("\u0645")
+    assert box not in {written(""), written("\u91ce")}
+    assert max(box) > 200
+
+
+def test_the_face_has_what_names_and_descriptions_need() -> None:
+    """Both levels of GB 2312, without a box."""
+    box = written("\U00020bb7")
+    names = "\u738b\u674e\u5f20\u5218\u9648\u6768\u97e9\u9f99\u9f44\u9555\u4dae"
+    assert all(written(one) != box for one in names)
+    assert FACE.with_name("OFL.txt").read_text().count("SIL OPEN FONT LICENSE") == 1
+
+
+def test_what_is_too_long_is_made_smaller_then_cut() -> None:
+    page = new_page(800, 60)
+    pen = Pen(page, words_of("en"))
+    pen.write_within((0, 0), "Segmental lordosis " * 30, (20, BRIGHT, "la"), 300)
+    used = np.flatnonzero(np.asarray(page).max(axis=(0, 2)) > 0)
+    assert 250 < used[-1] <= 300

@@ -12,9 +12,10 @@ import dicom_node.ops.page
 from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
 from dicom_node.jobs.job_verbs import Verb
 from dicom_node.jobs.step_outcome import Verdict
+from dicom_node.language import LANGUAGES
 from dicom_node.ops.checks import Seen, State, checks_of
 from dicom_node.ops.page.show import amount, code, span
-from dicom_node.ops.page.words import LANGUAGES, all_words, preferred
+from dicom_node.ops.page.words import all_words, preferred
 from dicom_node.ops.probe import Trouble
 from dicom_node.records import Completion, JobState
 from dicom_node.tls import TlsFiles

@@ -8,6 +8,7 @@ import pytest
 from analysis.lumbar.judge.grade.grade_range import MOST, bracket, honest, rival
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.tell.grade_words import grade_words, narrowing_words
+from analysis.lumbar.tell.words import words_of
 
 SURE = np.array([0.02, 0.86, 0.09, 0.02, 0.01])
 """Of grade II, as a model says it."""
@@ -54,7 +55,7 @@ def test_a_tie_is_told_and_a_lead_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("grade", "words"),
+    ("grade", "said"),
     [
         ((2, 1, 3, None), "II (I to III)"),
         ((5, 5, 5, None), "V"),
@@ -62,7 +63,7 @@ def test_a_tie_is_told_and_a_lead_is_none() -> None:
     ],
 )
 def test_a_grade_is_said_with_those_that_it_may_be(
-    grade: tuple[int, int, int, int | None], words: str
+    grade: tuple[int, int, int, int | None], said: str
 ) -> None:
     best, lowest, highest, other = grade
     graded = DiscGrade(
@@ -73,5 +74,5 @@ def test_a_grade_is_said_with_those_that_it_may_be(
         probabilities=(0.2,) * 5,
         narrowing=0.5,
     )
-    assert grade_words(graded) == words
-    assert narrowing_words(graded) == "unsure"
+    assert grade_words(graded, words_of("en")) == said
+    assert narrowing_words(graded, words_of("en")) == "unsure"

@@ -1,0 +1,171 @@
+"""The node says everything in every language; an untranslated sentence cannot ship."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dicom_node
+from analysis.contract.sentences import Sentences, literals_of, places_of
+from dicom_node.language import LANGUAGES, language_of
+from dicom_node.ops.page.words import all_words
+
+FOLDER = Path(dicom_node.__path__[0])
+OTHERS = [tag for tag in LANGUAGES if tag != "en"]
+SAMPLES = {
+    "n": "12",
+    "level": "L5",
+    "levels": "L4/L5, L5/S1",
+    "text": "the series is a localiser",
+    "word": "axial",
+    "list": "name, sex",
+    "any": "1.2.3",
+}
+JOINTS = {"; or ", "; ", ". ", ", "}
+
+
+def test_each_language_is_one_file() -> None:
+    assert {path.stem for path in (FOLDER / "languages").iterdir()} == set(LANGUAGES)
+
+
+def values_in(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_every_word_of_a_result_is_in_every_language(tag: str) -> None:
+    english, own = language_of("en").words, language_of(tag).words
+    assert set(own) == set(english)
+    for key, text in english.items():
+        assert values_in(own[key]) == values_in(text), key
+    same = {key for key, text in english.items() if own[key] == text}
+    assert same <= {"share"}
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_a_sentence_keeps_its_values_in_every_language(tag: str) -> None:
+    parts = json.loads((FOLDER / "languages" / f"{tag}.json").read_text("utf-8"))
+    said = Sentences(parts["said"])
+    for english, there in parts["said"].items():
+        assert places_of(english) == places_of(there), english
+        if english in JOINTS:
+            continue
+        kinds = {name: re.match("levels|[a-z]+", name) for name in places_of(english)}
+        values = {name: SAMPLES[kind[0].partition("_")[0]]
+                  for name, kind in kinds.items() if kind}  # fmt: skip
+        told = english.format(**values) if values else english
+        assert said.translated(told), english
+
+
+ROOMS = ("decode", "corrections", "prior", "plugins", "series", "work", "peers")
+MODULES = (
+    *(f"jobs/{name}.py" for name in ("dead_worker", "job_actions")),
+    "ops/probe.py", "ops/verification.py", "ops/page/errand.py", "ops/page/forms.py",
+)  # fmt: skip
+NO_READER = {
+    # Programs, logs, settings, commands and their operators, in English.
+    "decode/weighting.py", "decode/read_file.py", "decode/walk_dataset.py",
+    "decode/decoder_process.py", "decode/patient_process.py", "peers/query.py",
+    "work/compute_device.py", "work/worker_process.py", "peers/sink.py",
+    "peers/progress_watch.py", "series/assembler.py", "peers/probe.py",
+}  # fmt: skip
+LOUD = {
+    "reading ", "analysing ", " instances of ", "writing the results", "no DICM prefix",
+    "headers: expected at least one", "the file's content is not what its name says",
+    "no folder of a series", "a number without value", "Samples per Pixel",
+}  # fmt: skip
+"""Said by a command while it runs, by a log, or of a fault of the program."""
+
+
+def spoken(path: Path) -> Iterator[str]:
+    """Yield the pieces of text with words in them that a module may tell a reader."""
+    tree = ast.parse(path.read_text("utf-8"))
+    silent = {id(node) for node in ast.walk(tree) for node in _silent(node)}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in silent
+            and re.search(r"[a-z]{2,} [a-z]{2,}", node.value)
+        ):
+            yield node.value
+
+
+def _silent(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        yield from ast.walk(node)
+    if isinstance(node, ast.Call):
+        called = node.func
+        name = getattr(called, "id", "") or getattr(called, "attr", "")
+        if name in {"ValueError", "compile", "warning", "event", "error", "info"}:
+            yield from ast.walk(node)
+
+
+def known_pieces(tag: str) -> str:
+    parts = json.loads((FOLDER / "languages" / f"{tag}.json").read_text("utf-8"))
+    pieces = [piece for key in parts["said"] for piece in literals_of(key)]
+    return "\n".join(pieces)
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_no_sentence_of_the_node_is_untranslated(tag: str) -> None:
+    known = known_pieces(tag)
+    paths = [path for room in ROOMS for path in (FOLDER / room).rglob("*.py")]
+    paths += [FOLDER / name for name in MODULES]
+    found, missing = 0, []
+    for path in sorted(paths):
+        name = path.relative_to(FOLDER).as_posix()
+        if name in NO_READER:
+            continue
+        for text in spoken(path):
+            found += 1
+            missing += [
+                f"{name}: {piece}"
+                for piece in re.split(r"; |\. |\{\w+\}", text)
+                if piece.strip(" .,;:()%`") not in known and piece not in LOUD
+            ]
+    assert found > 100
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "chinese"),
+    [
+        ("not_sagittal: slices are axial, not sagittal",
+         "not_sagittal: 层面为轴位，而非矢状位"),
+        ("main-pacs: peer-unreachable: no association with main-pacs (10.0.0.1:104): "
+         "no connection, no answer in time, or aborted",
+         "main-pacs: peer-unreachable: 无法与 main-pacs（10.0.0.1:104）建立关联："
+         "无法连接、超时未应答或被中止"),
+        ("a: not-stored: seg.dcm: status 0xa700; sr.dcm: status 0xa700; "
+         "b: results-missing: the results are not in the outbox; retry the job to make "
+         "them anew",
+         "a: not-stored: seg.dcm：状态 0xa700；sr.dcm：状态 0xa700; "
+         "b: results-missing: 结果不在发件区；重试该作业可重新生成"),
+        ("no_lumbar_spine: 2 whole vertebral bodies between discs were found, at "
+         "least 3 are needed",
+         "no_lumbar_spine: 找到椎间盘之间的完整椎体 2 个，至少需要 3 个"),
+        ("internal_error: KeyError", "internal_error: KeyError"),
+        ("of-tomorrow: Something new", "of-tomorrow: Something new"),
+    ],
+)  # fmt: skip
+def test_the_page_tells_the_reason_of_a_job_in_chinese(
+    reason: str, chinese: str
+) -> None:
+    words = all_words()
+    assert words["zh-CN"].reason(reason) == chinese
+    assert words["en"].reason(reason) == reason
+
+
+def test_a_code_says_what_it_means_where_its_sentence_has_no_translation() -> None:
+    chinese = language_of("zh-CN")
+    assert chinese.told("localiser", "Something new") == "定位像"
+    assert chinese.told("of_tomorrow", "Something new") == "Something new"
+    assert language_of("en").told("localiser", "x") == "x"
+    assert language_of("de") is language_of("en")
