@@ -66,7 +66,8 @@ def test_a_sentence_keeps_its_values_in_every_language(tag: str) -> None:
 ROOMS = ("decode", "corrections", "prior", "plugins", "series", "work", "peers")
 MODULES = (
     *(f"jobs/{name}.py" for name in ("dead_worker", "job_actions")),
-    "ops/probe.py", "ops/verification.py", "ops/page/errand.py", "ops/page/forms.py",
+    "errors.py", "ops/probe.py", "ops/verification.py", "ops/page/errand.py",
+    "ops/page/forms.py",
 )  # fmt: skip
 NO_READER = {
     # Programs, logs, settings, commands and their operators, in English.
@@ -79,6 +80,7 @@ LOUD = {
     "reading ", "analysing ", " instances of ", "writing the results", "no DICM prefix",
     "headers: expected at least one", "the file's content is not what its name says",
     "no folder of a series", "a number without value", "Samples per Pixel",
+    "the report cannot be read: ",
 }  # fmt: skip
 """Said by a command while it runs, by a log, or of a fault of the program."""
 
