@@ -49,10 +49,12 @@ peers:  ## install the DICOM peers of the tests: Orthanc, DCMTK
 demo: $(VENV)/runtime.stamp  ## a real series in over DICOM, results back, a table and pictures
 	@$(BIN)/python deploy/demo/demo.py
 
-pictures: $(VENV)/runtime.stamp  ## make the README's picture from the demo's series
+pictures: $(VENV)/runtime.stamp  ## make the pictures of both READMEs from the demo's series
 	@rm -rf build/pictures
 	@$(BIN)/lumbar-node analyse deploy/demo/series --out build/pictures
 	@mkdir -p docs/pictures && cp build/pictures/overlay.png docs/pictures/overlay.png
+	@$(BIN)/lumbar-node analyse deploy/demo/series --out build/pictures --language zh-CN
+	@cp build/pictures/overlay.png docs/pictures/overlay.zh-CN.png
 
 lint: $(VENV)/dev.stamp  ## ruff, mypy --strict, import contracts
 	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
