@@ -72,6 +72,11 @@ class SpoolLayout:
         return self.folder / "commitments"
 
     @property
+    def released(self) -> Path:
+        """Series that were released and not yet quiet when the node was stopped."""
+        return self.folder / "released.json"
+
+    @property
     def content_times(self) -> Path:
         """When each content was first accepted; outlives all the rest."""
         return self.folder / "content-times.sqlite"

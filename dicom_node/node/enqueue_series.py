@@ -18,6 +18,7 @@ from dicom_node.records import Completion, ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.assembler import Assembler, CompletionRules
 from dicom_node.series.manifest import mark_owed, write_pending
+from dicom_node.series.released_series import take_released, write_released
 from dicom_node.series.spool_content import SpoolContent, unreported_instances
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
@@ -68,13 +69,21 @@ class Intake:
         """Take up what lay on the disk when the node started."""
         # Both of a series that was sent again: what is pending came later.
         completed = (*content.owed, *content.pending)
-        self._assembler.restore(content.instances, completed, now_s)
+        released = take_released(self._layout)
+        self._assembler.restore(content.instances, completed, now_s, released)
         # Enqueued or not: an order that is known changes nothing.
         owed = {series.digest for series in content.owed}
         self._unwritten.extend(
             _repeated(series) if series.digest in owed else _first(series)
             for series in sorted(content.pending, key=lambda series: series.revision)
         )
+
+    def note_released(self) -> None:
+        """Tell the next start what was sent whole: the node is being stopped."""
+        try:
+            write_released(self._layout, self._assembler.released())
+        except OSError as error:
+            log.error("released_not_written", reason=error.strerror)
 
     def apply(self, event: SpoolEvent, now_s: float) -> bool:
         """Take note of an event; return whether a worker should load the analysis."""

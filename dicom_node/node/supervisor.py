@@ -358,6 +358,7 @@ class _Service:
             time.sleep(_BUSY_TICK_S)
         for part in (self._receive, self._intake.tick):
             run_guarded(part, time.monotonic())
+        self._intake.note_released()
         if self._ops is not None:
             self._ops.child.end(_OPS_WITHIN_S)
         for child in self._children:

@@ -5,7 +5,7 @@ Pure logic: no socket, no disk, no thread, and the clock comes in as an argument
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dicom_node.receive.events import (
@@ -21,6 +21,7 @@ from dicom_node.series.arriving_series import (
     SeriesKey,
     order_of_arrival,
 )
+from dicom_node.series.released_series import ReleasedSeries
 
 _LONGEST_QUESTION_INTERVAL_S = 60.0
 
@@ -153,18 +154,27 @@ class Assembler:
             del self._sent_again[key]
         return [self._series[key].note_repetition() for key in quiet]
 
+    def released(self) -> Iterator[ReleasedSeries]:
+        """Yield the series that are collecting, and wait for nothing but quiet."""
+        for key, arriving in self._collecting.items():
+            now = arriving.round
+            if now is not None and not now.associations and not now.is_interrupted:
+                yield _released(key, arriving)
+
     def restore(
         self,
         instances: Iterable[StoredInstance],
         completed: Iterable[ReceivedSeries],
         now_s: float,
+        released: Collection[ReleasedSeries] = (),
     ) -> None:
         """Take up what lies on the disk and no event told of.
 
         That is everything when the node starts, and what an acceptor that died had
         stored last. A series whose content was never called complete is collecting
         again. The association that brought it broke when the process died, as far as
-        anyone knows: it waits for its sender to repeat it. A complete series that was
+        anyone knows: it waits for its sender to repeat it, unless it is among those
+        that were `released` and nothing has come since. A complete series that was
         sent again, and not yet called so, is as if that had happened now.
         """
         found: set[SeriesKey] = set()
@@ -181,6 +191,8 @@ class Assembler:
             if arriving.is_known():
                 arriving.round = None
                 del self._collecting[key]
+            elif arriving.round is not None and _released(key, arriving) in released:
+                arriving.round.is_interrupted = False
         for key in found - self._collecting.keys():
             if self._series[key].came_again():
                 self._sent_again[key] = now_s
@@ -274,3 +286,11 @@ class Assembler:
                 asked_at_s=now_s,
             )
         )
+
+
+def _released(key: SeriesKey, arriving: ArrivingSeries) -> ReleasedSeries:
+    return ReleasedSeries(
+        study_uid=key.study_uid,
+        series_uid=key.series_uid,
+        generation=arriving.latest().generation,
+    )

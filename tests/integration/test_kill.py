@@ -13,6 +13,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_node.jobs.dead_worker import MAX_LOSSES
+from dicom_node.records import Completion
 from tests.support import phantom_plugin, variants
 from tests.support.frozen import freeze
 from tests.support.node_process import Node, node_for
@@ -264,6 +265,25 @@ def test_a_node_stopped_during_an_analysis_ends_in_time_and_goes_on_later(
     held.unlink()
     quick_node.start()
     assert_results_arrived_once(quick_node, archive, little)
+
+
+def test_a_node_stopped_before_a_series_is_quiet_does_not_wait_for_its_sender(
+    quick_node: Node, archive: Archive, little: Series
+) -> None:
+    quiet_s = quick_node.settings["series"]["quiet_s"]
+    try:
+        assert_stops_in_time(quick_node)
+        quick_node.settings["series"]["quiet_s"] = 5
+        quick_node.start()
+        send(little, quick_node.port)
+        assert_stops_in_time(quick_node)
+        assert not events_of(quick_node, "series_complete", little)
+        quick_node.start()
+        assert_results_arrived_once(quick_node, archive, little)
+    finally:
+        quick_node.settings["series"]["quiet_s"] = quiet_s
+    (complete,) = events_of(quick_node, "series_complete", little)
+    assert complete["completion"] == Completion.RELEASED_AND_QUIET.value
 
 
 def test_one_worker_ends_what_two_had_begun_when_the_node_was_killed(

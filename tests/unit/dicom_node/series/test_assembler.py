@@ -24,6 +24,8 @@ from dicom_node.series.assembler import (
     CountAnswer,
     CountQuestion,
 )
+from dicom_node.series.released_series import take_released, write_released
+from dicom_node.spool_layout import SpoolLayout
 
 RULES = CompletionRules(quiet_s=5, max_wait_s=60)
 
@@ -408,6 +410,37 @@ def test_after_a_restart_what_was_not_complete_waits_for_its_sender() -> None:
     (series,) = desk.tick(160)
     assert len(series.instances) == 2
     assert series.transfer_interrupted
+
+
+def test_after_a_planned_stop_what_was_released_waits_for_quiet_alone(
+    tmp_path: Path,
+) -> None:
+    layout, desk = SpoolLayout(tmp_path), Desk()
+    whole, more = instance("1", study="A"), instance("2", study="B")
+    desk.sent(0, whole, more)
+    desk.open("open", 1)
+    desk.store("open", 1, instance("3", study="C"))
+    write_released(layout, desk.assembler.released())
+    released = take_released(layout)
+    assert {one.study_uid for one in released} == {"A", "B"}
+    again = Desk()
+    later = instance("4", study="B", generation=more.generation + 7)
+    again.assembler.restore([whole, more, later], [], 100, released)
+    (series,) = again.tick(105)
+    assert (series.study_uid, series.transfer_interrupted) == ("A", False)
+    (series,) = again.tick(160)
+    assert series.transfer_interrupted
+    assert take_released(layout) == frozenset()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"study_uid": "1"}]', "\x00"])
+def test_a_note_of_a_stop_that_cannot_be_read_says_nothing(
+    tmp_path: Path, content: str
+) -> None:
+    layout = SpoolLayout(tmp_path)
+    layout.released.write_text(content)
+    assert take_released(layout) == frozenset()
+    assert not layout.released.exists()
 
 
 def test_after_a_restart_the_repeated_transfer_completes_what_had_come() -> None:
