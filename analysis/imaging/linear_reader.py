@@ -38,15 +38,21 @@ class LinearReader:
             for start, (by_row, by_column) in zip(offset, matrix, strict=True)
         )
         self._wide = shape[1] + 1
-        outside = (rows < 0) | (rows > shape[0] - 1)
-        outside |= (columns < 0) | (columns > shape[1] - 1)
-        self._outside = outside if outside.any() else None
+        last_row, last_column = shape[0] - 1, shape[1] - 1
+        is_outside = (rows < 0) | (rows > last_row)
+        is_outside |= columns < 0
+        is_outside |= columns > last_column
+        self._outside = is_outside if is_outside.any() else None
         if self._outside is not None:
-            rows[outside] = columns[outside] = 0.0
-        row, column = np.floor(rows), np.floor(columns)
-        self._first = (row * self._wide + column).astype(np.intp)
-        np.subtract(rows, row, out=rows)
-        np.subtract(columns, column, out=columns)
+            # Any place that there is: what is read there does not count.
+            np.clip(rows, 0, last_row, out=rows)
+            np.clip(columns, 0, last_column, out=columns)
+        row, column = rows.astype(np.intp), columns.astype(np.intp)
+        rows -= row
+        columns -= column
+        row *= self._wide
+        row += column
+        self._first = row
         self._above, self._before = 1.0 - rows, 1.0 - columns
         self._below, self._behind = 1.0 - self._above, 1.0 - self._before
 
@@ -58,10 +64,11 @@ class LinearReader:
     def read(self, plane: NDArray[np.float32], outside: float) -> NDArray[np.float32]:
         """Read a plane; what lies outside it has one value."""
         # One row and one column more, which have no weight, spare a look for the edge.
-        wide = np.zeros((plane.shape[0] + 1, self._wide), plane.dtype)
+        wide = np.zeros((plane.shape[0] + 1, self._wide), np.float64)
         wide[:-1, :-1] = plane
         pixels, place = wide.ravel(), self._first
-        read = pixels.take(place) * self._above
+        read = pixels.take(place, mode="clip")
+        read *= self._above
         read *= self._before
         for step, across, along in (
             (1, self._above, self._behind),
@@ -69,10 +76,11 @@ class LinearReader:
             (self._wide + 1, self._below, self._behind),
         ):
             # `take` from a later start is `take` at later places.
-            part = pixels[step:].take(place) * across
+            part = pixels[step:].take(place, mode="clip")
+            part *= across
             part *= along
             read += part
         found = np.asarray(read, np.float32)
         if self._outside is not None:
-            found[self._outside] = outside
+            np.copyto(found, np.float32(outside), where=self._outside)
         return found

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from analysis.imaging.linear_reader import LinearReader
+
+T = TypeVar("T")
 
 OUTSIDE = -255.0
 """The field far from a structure: surely none of it."""
@@ -27,12 +33,16 @@ class Field:
     values: NDArray[np.float32]
     corner_px: NDArray[np.float64]
     pixel_mm: float
+    _centroid: list[NDArray[np.float64] | None] = field(
+        init=False, repr=False, default_factory=list
+    )
+    _last: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
 
     def sample(
         self,
         origin_mm: NDArray[np.float64],
         steps_mm: NDArray[np.float64],
-        shape: tuple[int, int],
+        places: tuple[range, range],
     ) -> NDArray[np.float32]:
         """Read the field on a regular grid of points.
 
@@ -41,36 +51,66 @@ class Field:
         Parameters
         ----------
         origin_mm : ndarray, shape (2,)
-            (row, column) of the first point.
+            (row, column) of point (0, 0).
         steps_mm : ndarray, shape (2, 2)
             Its columns lead from one point to the next along either axis.
-        shape
+        places
             Points along either axis.
         """
-        from scipy import ndimage
-
-        lead: NDArray[np.float32] = ndimage.affine_transform(
-            self.values,
+        reader = LinearReader(
             steps_mm / self.pixel_mm,
-            offset=origin_mm / self.pixel_mm - self.corner_px,
-            output_shape=shape,
-            output=np.float32,
-            order=1,
-            mode="constant",
-            cval=OUTSIDE,
+            origin_mm / self.pixel_mm - self.corner_px,
+            places,
+            self.values.shape,
         )
-        return lead
+        return reader.read(self.values, OUTSIDE)
 
-    @property
-    def corners_mm(self) -> NDArray[np.float64]:
-        """Corners (row, column) of its window, shape (4, 2)."""
-        rows, columns = np.array(self.values.shape) - 1
-        corners = [[0, 0], [0, columns], [rows, 0], [rows, columns]]
-        return np.asarray((np.array(corners) + self.corner_px) * self.pixel_mm)
+    def once(self, key: object, read: Callable[[], T]) -> T:
+        """Return what a function reads; kept for the same key until another is asked.
+
+        Parameters
+        ----------
+        key
+            Says what is read, and how.
+        """
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = read()
+        return cast("T", self._last[key])
+
+    def reach_mm(
+        self, origin_mm: NDArray[np.float64], direction: NDArray[np.float64]
+    ) -> tuple[float, float]:
+        """Return from where to where its window lies along a direction from a point.
+
+        Parameters
+        ----------
+        origin_mm, direction : ndarray, shape (2,)
+            Of (row, column); the direction has the length 1.
+        """
+        sides = zip(
+            self.corner_px, self.values.shape, origin_mm, direction, strict=True
+        )
+        low = high = 0.0
+        for corner, count, origin, step in sides:
+            ends = [
+                (float(end) * self.pixel_mm - float(origin)) * float(step)
+                for end in (corner, corner + count - 1)
+            ]
+            low, high = low + min(ends), high + max(ends)
+        return low, high
 
     def centroid_mm(self) -> NDArray[np.float64] | None:
         """Return the middle (row, column) of the inside, None where it is empty."""
-        inside = np.argwhere(self.values > 0)
-        if len(inside) == 0:
+        if not self._centroid:
+            self._centroid.append(self._middle_mm())
+        return self._centroid[0]
+
+    def _middle_mm(self) -> NDArray[np.float64] | None:
+        inside = self.values > 0
+        by_row, by_column = inside.sum(axis=1), inside.sum(axis=0)
+        count = int(by_row.sum())
+        if count == 0:
             return None
-        return np.asarray((inside.mean(axis=0) + self.corner_px) * self.pixel_mm)
+        sums = [int(each @ np.arange(len(each))) for each in (by_row, by_column)]
+        return np.asarray((np.array(sums) / count + self.corner_px) * self.pixel_mm)

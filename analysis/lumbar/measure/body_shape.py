@@ -20,7 +20,7 @@ from analysis.imaging.median import median_of
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
-from analysis.lumbar.measure.end_plates import BODY_HALF_HEIGHT_MM, STEP_MM, Rays
+from analysis.lumbar.measure.end_plates import STEP_MM, Rays, body_on_rays
 
 RIM_SHARE = 0.1
 """Of the depth, from a wall to the rim: 3 mm, where the rounded edge has ended and the
@@ -36,6 +36,8 @@ _MIN_RAYS = 10
 """Over 4 mm; fewer are no body."""
 _EVERY = 2
 """Points of a wall that are used: half of them, 0.8 mm apart, say the same."""
+_PASSES = 5
+"""Over all points at once, until few are left to be looked at one by one."""
 _STRAIGHT = 0.035
 """A turn by less than this (2 deg) changes a height by less than 0.1 %."""
 
@@ -172,8 +174,7 @@ def _shape(body: Field, down: Vector) -> BodyShape | None:
     centre = body.centroid_mm()
     if centre is None:
         return None
-    rays = Rays.of(centre, down, BODY_HALF_HEIGHT_MM, (body,))
-    lead = rays.sample(body)
+    rays, lead = body_on_rays(body, down)
     walls = _walls(rays, lead)
     if walls is None:
         return None
@@ -231,7 +232,7 @@ def _walls(rays: Rays, lead: NDArray[np.float32]) -> tuple[Wall, Wall] | None:
     chosen = chosen[::_EVERY]
     mine, part = inside[:, chosen], lead[:, chosen]
     first = mine.argmax(axis=0)
-    last = np.where(mine, np.arange(len(mine))[:, None], -1).max(axis=0)
+    last = len(mine) - 1 - mine[::-1].argmax(axis=0)
     front = rays.along_mm[first] - _beyond(part, first, -1) * STEP_MM
     rear = rays.along_mm[last] + _beyond(part, last, 1) * STEP_MM
     across = rays.across_mm[chosen]
@@ -314,6 +315,14 @@ def _hull(x: Vector, y: Vector) -> tuple[Vector, Vector]:
     Andrew AM. Another efficient algorithm for convex hulls in two dimensions. Inf
     Process Lett 1979;9(5):216-219: the upper half of its hull.
     """
+    for _ in range(_PASSES):
+        # What lies below the line of its neighbours is no corner, nor what lies on it.
+        run, rise = x[2:] - x[:-2], y[2:] - y[:-2]
+        is_above = (y[1:-1] - y[:-2]) * run > rise * (x[1:-1] - x[:-2])
+        if is_above.all():
+            break
+        left = np.concatenate([[True], is_above, [True]])
+        x, y = x[left], y[left]
     kept: list[tuple[float, float]] = []
     for px, py in zip(x.tolist(), y.tolist(), strict=True):
         while len(kept) > 1:

@@ -76,8 +76,8 @@ def _lines(
     first, last = _BEHIND_MM
     origin = beside_mm - reach_mm * down + first * back
     count = 2 * round(reach_mm / STEP_MM) + 1
-    shape = (count, round((last - first) / STEP_MM))
-    return canal.sample(origin, np.stack([down, back], axis=1) * STEP_MM, shape)
+    places = (range(count), range(round((last - first) / STEP_MM)))
+    return canal.sample(origin, np.stack([down, back], axis=1) * STEP_MM, places)
 
 
 def _inside_mm(lead: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,18 @@ class Rays:
         Place of each ray, from the centre to the back.
     across_mm : ndarray, shape (N,)
         Place of each point on a ray, from the centre to the feet.
+    origin_mm : ndarray, shape (2,)
+        (row, column) of the first point of the first ray of all.
+    first
+        Which ray of all and which point on it come first here.
     """
 
     centre_mm: NDArray[np.float64]
     down: NDArray[np.float64]
     along_mm: NDArray[np.float64]
     across_mm: NDArray[np.float64]
+    origin_mm: NDArray[np.float64]
+    first: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(
@@ -61,23 +68,53 @@ class Rays:
 
         Where fields are given, only as far as these reach.
         """
-        along = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, STEP_MM)
-        across = np.arange(-half_height_mm, half_height_mm, STEP_MM)
+        along, across = _places(_HALF_LENGTH_MM), _places(half_height_mm)
+        back = np.array([-down[1], down[0]])
         if fields:
-            corners = np.concatenate([field.corners_mm for field in fields])
-            back = np.array([-down[1], down[0]])
-            along = _within(along, (corners - centre_mm) @ back)
-            across = _within(across, (corners - centre_mm) @ down)
-        return cls(centre_mm=centre_mm, down=down, along_mm=along, across_mm=across)
+            along = _within(along, [one.reach_mm(centre_mm, back) for one in fields])
+            across = _within(across, [one.reach_mm(centre_mm, down) for one in fields])
+        return cls(
+            centre_mm=centre_mm,
+            down=down,
+            along_mm=along,
+            across_mm=across,
+            origin_mm=centre_mm + along[0] * back + across[0] * down,
+        )
+
+    @property
+    def back(self) -> NDArray[np.float64]:
+        """Unit vector (row, column) from ray to ray."""
+        return np.array([-self.down[1], self.down[0]])
+
+    def part(self, rays: slice, points: slice) -> Rays:
+        """Return some of the rays, and of each some of its points."""
+        return replace(
+            self,
+            along_mm=self.along_mm[rays],
+            across_mm=self.across_mm[points],
+            first=(self.first[0] + rays.start, self.first[1] + points.start),
+        )
+
+    def across(self, field: Field, within_mm: float = np.inf) -> slice:
+        """Return the points on the rays that a field reaches, and one on either side.
+
+        Parameters
+        ----------
+        within_mm
+            Points further than this from the centre are left out.
+        """
+        low, high = field.reach_mm(self.centre_mm, self.down)
+        return _reached(self.across_mm, max(low, -within_mm), min(high, within_mm))
 
     def sample(self, field: Field) -> NDArray[np.float32]:
         """Read a field on the rays, shape (S, N)."""
-        back = np.array([-self.down[1], self.down[0]])
-        origin = (
-            self.centre_mm + self.along_mm[0] * back + self.across_mm[0] * self.down
+        ray, point = self.first
+        places = (
+            range(ray, ray + len(self.along_mm)),
+            range(point, point + len(self.across_mm)),
         )
-        steps = np.stack([back, self.down], axis=1) * STEP_MM
-        return field.sample(origin, steps, (len(self.along_mm), len(self.across_mm)))
+        steps = np.stack([self.back, self.down], axis=1) * STEP_MM
+        return field.sample(self.origin_mm, steps, places)
 
     def heights(self, lead: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how much of each ray lies inside (mm)."""
@@ -92,15 +129,14 @@ class Rays:
     ) -> NDArray[np.float64]:
         """Return where each ray leaves the lower or the upper surface; NaN: nowhere."""
         inside = lead > 0
-        sides = np.arange(lead.shape[1])
         if lowest:
-            here = np.where(inside, sides, -1).max(axis=1)
+            here = lead.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
             there = here + 1
         else:
-            here = np.where(inside, sides, lead.shape[1]).min(axis=1)
+            here = inside.argmax(axis=1)
             there = here - 1
-        found = inside.any(axis=1) & (there >= 0) & (there < lead.shape[1])
-        rays = np.flatnonzero(found)
+        is_met = inside[np.arange(len(lead)), here]
+        rays = np.flatnonzero(is_met & (there >= 0) & (there < lead.shape[1]))
         at, beyond = lead[rays, here[rays]], lead[rays, there[rays]]
         places = np.full(len(lead), np.nan)
         step = (there - here)[rays] * at / (at - beyond)
@@ -111,10 +147,22 @@ class Rays:
         self, facing: tuple[Field, Field]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the lower surface of the body above, the upper one of that below."""
-        upper, lower = (self.sample(body) for body in facing)
-        far = np.abs(self.across_mm) > _FACING_MM
-        upper[:, far] = lower[:, far] = OUTSIDE
-        return self.surface(upper, lowest=True), self.surface(lower, lowest=False)
+        above, below = facing
+        return (
+            self._facing_surface(above, lowest=True),
+            self._facing_surface(below, lowest=False),
+        )
+
+    def _facing_surface(self, body: Field, *, lowest: bool) -> NDArray[np.float64]:
+        reach_mm = body.reach_mm(self.centre_mm, self.back)
+        rays = _reached(self.along_mm, *reach_mm)
+        part = self.part(rays, self.across(body, _FACING_MM))
+        surface = np.full(len(self.along_mm), np.nan)
+        if len(part.along_mm) and len(part.across_mm):
+            lead = part.sample(body)
+            lead[:, np.abs(part.across_mm) > _FACING_MM] = OUTSIDE
+            surface[rays] = part.surface(lead, lowest=lowest)
+        return surface
 
     def angles_rad(
         self,
@@ -143,9 +191,42 @@ class Rays:
         return robust_slope(self.along_mm[rays], surface_mm[rays])
 
 
+def body_on_rays(
+    body: Field, down: NDArray[np.float64]
+) -> tuple[Rays, NDArray[np.float32]]:
+    """Return rays through the middle of a body that is shown, and its field on them."""
+
+    def read() -> tuple[Rays, NDArray[np.float32]]:
+        centre = body.centroid_mm()
+        if centre is None:
+            message = "the field of a body is empty"
+            raise ValueError(message)
+        rays = Rays.of(centre, down, BODY_HALF_HEIGHT_MM, (body,))
+        return rays, rays.sample(body)
+
+    # First its heights are read, then its shape, mostly in the same direction.
+    return body.once(("rays", *down.tolist()), read)
+
+
 def _within(
-    places_mm: NDArray[np.float64], reached_mm: NDArray[np.float64]
+    places_mm: NDArray[np.float64], reached_mm: Sequence[tuple[float, float]]
 ) -> NDArray[np.float64]:
     """Keep the places that are reached, and one beyond on either side."""
-    low, high = reached_mm.min() - STEP_MM, reached_mm.max() + STEP_MM
-    return np.asarray(places_mm[(places_mm >= low) & (places_mm <= high)])
+    low = min(ends[0] for ends in reached_mm) - STEP_MM
+    high = max(ends[1] for ends in reached_mm) + STEP_MM
+    first = int(places_mm.searchsorted(low, side="left"))
+    return places_mm[first : int(places_mm.searchsorted(high, side="right"))]
+
+
+def _reached(places_mm: NDArray[np.float64], low: float, high: float) -> slice:
+    """Return which places lie between two, and at least one beyond on either side."""
+    first = int(places_mm.searchsorted(low, side="left")) - 1
+    last = int(places_mm.searchsorted(high, side="right")) + 1
+    return slice(max(first, 0), max(first, 0, min(last, len(places_mm))))
+
+
+@cache
+def _places(half_mm: float) -> NDArray[np.float64]:
+    places = np.arange(-half_mm, half_mm, STEP_MM)
+    places.flags.writeable = False
+    return places

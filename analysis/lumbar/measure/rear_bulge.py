@@ -47,7 +47,7 @@ def bulge_of(
     lead = disc.sample(
         upper_mm - _REACH_MM * back,
         np.stack([down, back], axis=1) * STEP_MM,
-        (count, lines),
+        (range(count), range(lines)),
     )
     inside = lead > 0
     met = np.flatnonzero(inside.any(axis=1))

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from analysis.imaging.median import median_of
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.measure.end_plates import (
-    BODY_HALF_HEIGHT_MM,
     DISC_HALF_HEIGHT_MM,
     STEP_MM,
     Rays,
+    body_on_rays,
 )
 
 CENTRAL_SHARE = 0.8
@@ -103,16 +103,18 @@ def measure_slab(
     centre = field.centroid_mm()
     if centre is None:
         return None
-    half_mm = BODY_HALF_HEIGHT_MM if facing is None else DISC_HALF_HEIGHT_MM
-    fields = (field, *(facing or ()))
     for turns_left in range(_TURNS, -1, -1):
-        rays = Rays.of(centre, down, half_mm, fields)
-        lead = rays.sample(field)
+        if facing is None:
+            rays, lead = body_on_rays(field, down)
+        else:
+            whole = Rays.of(centre, down, DISC_HALF_HEIGHT_MM, (field, *facing))
+            rays = whole.part(slice(0, len(whole.along_mm)), whole.across(field))
+            lead = rays.sample(field)
         heights = rays.heights(lead)
         extent = _extent(heights)
         if extent is None:
             return None
-        surfaces = _facing(rays, facing)
+        surfaces = None if facing is None else whole.facing_surfaces(facing)
         angles = _angles(rays, lead, extent, surfaces)
         slope = 0.0 if angles is None else float(np.tan(np.mean(angles)))
         if abs(slope) < _STRAIGHT or turns_left == 0:
@@ -137,10 +139,6 @@ def measure_slab(
 
 
 _Surfaces = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-def _facing(rays: Rays, facing: tuple[Field, Field] | None) -> _Surfaces | None:
-    return None if facing is None else rays.facing_surfaces(facing)
 
 
 def _angles(
@@ -250,9 +248,8 @@ def _ends(lead: NDArray[np.float32], floor_mm: float) -> tuple[float, float]:
     inside = lead > 0
     lines = np.flatnonzero(inside.any(axis=0))
     inside, lead = inside[:, lines], lead[:, lines]
-    rays = np.arange(len(lead))[:, None]
     first = inside.argmax(axis=0)
-    last = np.where(inside, rays, -1).max(axis=0)
+    last = len(inside) - 1 - inside[::-1].argmax(axis=0)
     front = first - _share_beyond(lead, first, -1)
     rear = last + _share_beyond(lead, last, 1)
     rank = floor_mm / STEP_MM

@@ -195,9 +195,8 @@ def _mask(
     scale = window.pixel_mm / pixel_mm
     first = np.floor(window.corner_px * scale) - _MARGIN_PX
     rows, columns = np.ceil(np.array(window.values.shape) * scale) + 2 * _MARGIN_PX
-    lead = field.sample(
-        first * pixel_mm, np.eye(2) * pixel_mm, (int(rows), int(columns))
-    )
+    places = (range(int(rows)), range(int(columns)))
+    lead = field.sample(first * pixel_mm, np.eye(2) * pixel_mm, places)
     return lead > 0, np.array([first[1], first[0]])
 
 
