@@ -91,6 +91,8 @@ class DecodedSeries:
         What was taken from all rescaled values, so that those of air are 0.
     warnings
         What was mended or is doubtful.
+    headers
+        Of all files that were read, whether or not their pictures are used.
     """
 
     volume: Volume
@@ -101,6 +103,7 @@ class DecodedSeries:
     stands_for: Mapping[str, FrameReference] = field(default_factory=dict)
     signal_zero: float = 0.0
     warnings: tuple[Notice, ...] = ()
+    headers: tuple[InstanceHeader, ...] = ()
 
     @property
     def instances(self) -> tuple[tuple[str, str], ...]:
@@ -147,7 +150,8 @@ def read_volume(
 
 
 def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
-    picked = pick(read_headers(paths, limits=limits))
+    headers = read_headers(paths, limits=limits)
+    picked = pick(headers)
     opened, mended_files = _open_all([one.path for one in picked.headers], limits)
     instances, notices = _distinct(opened)
     complete_patients(instances)
@@ -188,6 +192,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             *mended,
             *_doubts(first, picked.headers[0]),
         ),
+        headers=headers,
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from analysis.contract.plugin import Analysis, Context
 from analysis.contract.result import AnalysisResult
-from dicom_node.decode.headers import read_headers
 from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import summarise
 from dicom_node.decode.volume import DecodedSeries, read_volume
@@ -75,7 +74,7 @@ def analyse_series(
     (role,) = analysis.inputs
     context = Context(
         subject=decoded.subject,
-        summaries={role: summarise(read_headers(paths, limits=limits))},
+        summaries={role: summarise(decoded.headers)},
         acquisitions={role: decoded.acquisition},
         threads=threads,
         device=device,

@@ -12,6 +12,9 @@ from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.doubt import Doubt
 
+Window = tuple[slice, slice, slice]
+"""Slices, rows and columns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -71,13 +74,21 @@ class Levels:
     cut: frozenset[int] = frozenset()
     doubts: tuple[Doubt, ...] = ()
     alternatives: tuple[Reading, ...] = ()
-    windows: Mapping[int, tuple[slice, slice, slice]] = field(init=False)
+    windows: Mapping[int, Window] = field(init=False)
 
     def __post_init__(self) -> None:
         """Find where each structure lies."""
-        from scipy import ndimage
+        object.__setattr__(self, "windows", windows_of(self.names))
 
-        found = ndimage.find_objects(self.names)
-        # A number that does not occur has None for a window, whatever the stubs say.
-        held = {number: window for number, window in enumerate(found, 1) if window}
-        object.__setattr__(self, "windows", held)
+
+def windows_of(names: NDArray[np.uint8]) -> dict[int, Window]:
+    """Return the smallest window that holds each structure, by its number."""
+    from scipy import ndimage
+
+    found = ndimage.find_objects(names)
+    # A number that does not occur has None for a window, whatever the stubs say.
+    return {
+        number: (window[0], window[1], window[2])
+        for number, window in enumerate(found, 1)
+        if window
+    }

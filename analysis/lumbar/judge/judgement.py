@@ -112,7 +112,10 @@ def judge(
     assessment = assess(
         anatomy, volume, told, person, signal_unfit(doubts), threads=threads
     )
-    confidence = outline_confidence(anatomy.tissues, anatomy.levels.names, spine.edited)
+    levels = anatomy.levels
+    confidence = outline_confidence(
+        anatomy.tissues, levels.names, spine.edited, levels.windows
+    )
     doubts = (
         *doubts,
         *height_losses(told),

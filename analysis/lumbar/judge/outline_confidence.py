@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.dilation import grown
+from analysis.lumbar.anatomy.named_levels import Window, windows_of
 from analysis.lumbar.anatomy.structures import (
     CANAL,
     DISCS,
@@ -51,7 +52,10 @@ _CHANNELS: Mapping[int, tuple[Tissue, ...]] = {
 
 
 def outline_confidence(
-    tissues: TissueMap, names: NDArray[np.uint8], without: Collection[int] = ()
+    tissues: TissueMap,
+    names: NDArray[np.uint8],
+    without: Collection[int] = (),
+    windows: Mapping[int, Window] | None = None,
 ) -> dict[int, float]:
     """Return the expected overlap (Dice) of each named structure with the truth.
 
@@ -63,6 +67,8 @@ def outline_confidence(
         Named structures on the grid of `tissues`, from `name_levels`.
     without
         Numbers of structures that the network did not draw.
+    windows
+        Of the structures, where they are known: see `windows_of`.
 
     Returns
     -------
@@ -76,15 +82,13 @@ def outline_confidence(
        estimation for deep medical image segmentation. IEEE Trans Med Imaging
        2020;39(12):3868-3878: the confidence of a structure from that of its pixels.
     """
-    from scipy import ndimage
-
     found: dict[int, float] = {}
-    # A number that does not occur has None for a window, whatever the stubs say.
-    windows = dict(enumerate(ndimage.find_objects(names), start=1))
+    held_by = windows_of(names) if windows is None else windows
     for number, channels in _CHANNELS.items():
-        if number in without or not windows.get(number):
+        held = held_by.get(number)
+        if number in without or held is None:
             continue
-        slices, rows, columns = windows[number]
+        slices, rows, columns = held
         wide = (slices, _widened(rows), _widened(columns))
         planes = tissues.probability[slices, :, wide[1], wide[2]]
         share = planes[:, list(channels)].sum(axis=1, dtype=np.float32) / FULL

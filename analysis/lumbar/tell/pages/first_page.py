@@ -61,6 +61,8 @@ _AROUND_PX = 3
 """Of the picture around all lines, more than half of the widest."""
 _LINE_PX = 1.6
 _CANAL_LINE_PX = 1.0
+_STRAIGHT, _NO_STEP_PX = 0.94, 1e-6
+"""Cosine of the turn (20 deg) from which on a line has a corner."""
 _FILL = 46
 """Of 255: a breath of colour that leaves the grey values to be read."""
 _LABEL_PX, _SMALL_LABEL_PX = 24, 20
@@ -249,13 +251,22 @@ def _inked(
         width = _CANAL_LINE_PX if structure is CANAL else _LINE_PX
         if structure is not CANAL:
             pen.polygon(points, fill=(*structure.colour, _FILL))
-        pen.line(
-            points,
-            fill=(*structure.colour, 255),
-            width=round(width * scale * _FINER),
-            joint="curve",
-        )
+        ink_of_line, thick = (*structure.colour, 255), round(width * scale * _FINER)
+        pen.line(points, fill=ink_of_line, width=thick)
+        # Between segments a notch is left, which is seen only where a line turns.
+        for x, y in _corners(points):
+            half = thick / 2
+            pen.ellipse((x - half, y - half, x + half, y + half), fill=ink_of_line)
     return ink.reduce(_FINER)
+
+
+def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points of a closed line at which it turns."""
+    line = np.array(points)
+    steps = np.diff(line, axis=0)
+    steps /= np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), _NO_STEP_PX)
+    straight = (steps * np.roll(steps, 1, axis=0)).sum(axis=1)
+    return [points[place] for place in np.flatnonzero(straight < _STRAIGHT)]
 
 
 def _name(pen: Pen, places: dict[str, NDArray[np.float64]]) -> None:
