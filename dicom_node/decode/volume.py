@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from analysis.contract.acquisition import Acquisition
 from analysis.contract.geometry import Frame
-from analysis.contract.plugin import Subject, Weighting
+from analysis.contract.plugin import Subject
 from analysis.contract.result import Notice
 from analysis.contract.volume import Volume
 from dicom_node.decode import attribute_values, pixels
@@ -40,9 +40,9 @@ from dicom_node.decode.read_file import (
 from dicom_node.decode.signal_zero import padding_of, settle_zero
 from dicom_node.decode.single_frames import FrameReference, single_frames
 from dicom_node.decode.slice_grid import Slice, arrange
+from dicom_node.decode.stated_doubts import doubts_of
 from dicom_node.decode.stored_bits import own_bits
 from dicom_node.decode.subject import subject_of
-from dicom_node.decode.weighting import is_stated, weighting_of
 from dicom_node.errors import GeometryError, PixelDataError
 
 MAX_VOXELS = 2**26
@@ -190,7 +190,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             *mended_files,
             *notices,
             *mended,
-            *_doubts(first, picked.headers[0]),
+            *doubts_of(first, picked.headers[0]),
         ),
         headers=headers,
     )
@@ -388,18 +388,3 @@ def _check_shape(stored: NDArray[np.generic], shape: tuple[int, int, int]) -> No
     if stored.shape != shape:
         text = f"pixel data hold {stored.shape}, the header tells {shape}"
         raise PixelDataError(reason="unreadable_pixels", text=text)
-
-
-def _doubts(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
-    notices = []
-    told_by_words = weighting_of(header) is not Weighting.UNKNOWN
-    if told_by_words and not is_stated(header):
-        text = "echo and repetition time are missing; the description gave the contrast"
-        notices.append(Notice(code="weighting_from_description", text=text))
-    if attribute_values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
-        text = "stored values were mirrored: MONOCHROME1 shows the minimum white"
-        notices.append(Notice(code="monochrome1_mirrored", text=text))
-    if attribute_values.text(first, "LossyImageCompression") == "01":
-        text = "the pictures were compressed with loss before they came here"
-        notices.append(Notice(code="lossy_compression", text=text))
-    return tuple(notices)

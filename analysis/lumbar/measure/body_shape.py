@@ -20,7 +20,7 @@ from analysis.imaging.median import median_of
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
-from analysis.lumbar.measure.end_plates import STEP_MM, Rays, body_on_rays
+from analysis.lumbar.measure.end_plates import STEP_MM, Rays, body_on_rays, last_inside
 
 RIM_SHARE = 0.1
 """Of the depth, from a wall to the rim: 3 mm, where the rounded edge has ended and the
@@ -232,7 +232,7 @@ def _walls(rays: Rays, lead: NDArray[np.float32]) -> tuple[Wall, Wall] | None:
     chosen = chosen[::_EVERY]
     mine, part = inside[:, chosen], lead[:, chosen]
     first = mine.argmax(axis=0)
-    last = len(mine) - 1 - mine[::-1].argmax(axis=0)
+    last = last_inside(mine, 0)
     front = rays.along_mm[first] - _beyond(part, first, -1) * STEP_MM
     rear = rays.along_mm[last] + _beyond(part, last, 1) * STEP_MM
     across = rays.across_mm[chosen]

@@ -130,7 +130,7 @@ class Rays:
         """Return where each ray leaves the lower or the upper surface; NaN: nowhere."""
         inside = lead > 0
         if lowest:
-            here = lead.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+            here = last_inside(inside, 1)
             there = here + 1
         else:
             here = inside.argmax(axis=1)
@@ -189,6 +189,13 @@ class Rays:
         if len(rays) < _MIN_RAYS:
             return None
         return robust_slope(self.along_mm[rays], surface_mm[rays])
+
+
+def last_inside(inside: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
+    """Return the last place along an axis that is inside; 0 where none is."""
+    places = np.arange(inside.shape[axis], dtype=np.int16)
+    numbered = inside * (places if axis else places[:, None])
+    return np.asarray(numbered.max(axis=axis), np.int64)
 
 
 def body_on_rays(

@@ -18,6 +18,7 @@ from analysis.lumbar.measure.end_plates import (
     STEP_MM,
     Rays,
     body_on_rays,
+    last_inside,
 )
 
 CENTRAL_SHARE = 0.8
@@ -249,7 +250,7 @@ def _ends(lead: NDArray[np.float32], floor_mm: float) -> tuple[float, float]:
     lines = np.flatnonzero(inside.any(axis=0))
     inside, lead = inside[:, lines], lead[:, lines]
     first = inside.argmax(axis=0)
-    last = len(inside) - 1 - inside[::-1].argmax(axis=0)
+    last = last_inside(inside, 0)
     front = first - _share_beyond(lead, first, -1)
     rear = last + _share_beyond(lead, last, 1)
     rank = floor_mm / STEP_MM
