@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from dicom_node.audit.plan import AuditPlan
 from dicom_node.tls import TlsFiles
 
 Labels = tuple[str, ...]
@@ -242,6 +243,8 @@ class OpsPlan:
         None where nobody is notified.
     page
         None where there is none.
+    audit
+        Where audit messages go; None where nobody wants any.
     """
 
     bind: str
@@ -261,3 +264,4 @@ class OpsPlan:
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"
     page: PagePlan | None = None
+    audit: AuditPlan | None = None

@@ -77,6 +77,11 @@ class SpoolLayout:
         return self.folder / "released.json"
 
     @property
+    def audit(self) -> Path:
+        """Audit messages that wait to be sent."""
+        return self.folder / "audit"
+
+    @property
     def content_times(self) -> Path:
         """When each content was first accepted; outlives all the rest."""
         return self.folder / "content-times.sqlite"
@@ -102,6 +107,7 @@ class SpoolLayout:
             self.outbox,
             self.fetched,
             self.commitments,
+            self.audit,
         ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

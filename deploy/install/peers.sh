@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The peers of the integration tests: DCMTK, OpenSSL, Orthanc with its DICOMweb plugin, and
-# PostgreSQL, without which one test is skipped; systemd, which reads the unit; Prometheus,
-# whose promtool reads the alert rules and the metrics; from npm
+# PostgreSQL, without which one test is skipped; rsyslog, to which audit messages go;
+# systemd, which reads the unit; Prometheus, whose promtool reads the alert rules and the metrics; from npm
 # dcmjs, a reader, and OHIF, a viewer, with Chromium to show it, and a font of
 # Chinese for the page for operators. As root on Debian they are
 # installed; elsewhere the tests that need them are skipped, and this says so. With CI=true
@@ -13,16 +13,17 @@ viewer=build/ohif
 viewer_version=3.13.2
 viewer_sha512=5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
 packages=(dcmtk openssl orthanc orthanc-dicomweb postgresql chromium fonts-wqy-microhei
-    systemd prometheus)
+    systemd prometheus rsyslog rsyslog-gnutls)
 command -v npm >/dev/null || packages+=(npm)
 
 missing() {
     local program
     for program in storescu dcmsend storescp echoscu findscu openssl Orthanc chromium \
-        systemd-analyze promtool; do
+        systemd-analyze promtool rsyslogd; do
         command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "$program"
     done
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo "orthanc-dicomweb"
+    compgen -G "/usr/lib/*/rsyslog/lmnsd_gtls.so" >/dev/null || echo "rsyslog-gnutls"
     command -v npm >/dev/null || echo npm
 }
 

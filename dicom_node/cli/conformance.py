@@ -15,6 +15,7 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from dicom_node.audit import events
 from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
 from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse import pdu, status
@@ -36,6 +37,7 @@ from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.peers.retrieve import IMAGE_SYNTAXES
 from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES
+from dicom_node.settings.audit_section import Audit
 from dicom_node.settings.sections import (
     Accept,
     FollowUp,
@@ -120,6 +122,51 @@ _REPORT_ANSWERS = (
     (status.PROCESSING_FAILURE, "Processing failure", "the disk failed; report again"),
 )
 """What is answered to N-EVENT-REPORT."""
+_PEER = events.Peer(ae_title="PEER")
+_CONTENT = events.Content(patient_id="", study_uid="", sop_classes=())
+_AUDITED = (
+    (events.application_activity("", is_start=True), "the node has started"),
+    (events.application_activity("", is_start=False), "the node stops"),
+    (
+        events.begin_transferring("", _PEER, _CONTENT),
+        "results are sent to a peer that has accepted the association",
+    ),
+    (
+        events.instances_sent("", _PEER, _CONTENT),
+        "a peer has stored results, or has refused them; a series that was received is "
+        "complete",
+    ),
+    (
+        events.instances_accessed("", _CONTENT),
+        "a series was analysed, or a user of the page was shown whose it is",
+    ),
+    (
+        events.query("", _PEER, model_uid="", identifier=b"", syntax_uid=""),
+        "a peer is asked by C-FIND",
+    ),
+    (
+        events.association_refused("", _PEER, called_ae="", why=""),
+        "an association was rejected, or its handshake of TLS; once a minute of one "
+        "caller and reason, 120 times of all callers of an acceptor",
+    ),
+    (
+        events.user_action("", "", address="", what=""),
+        "a user of the page has retried, resent, re-run or cancelled",
+    ),
+    (
+        events.messages_lost("", 0),
+        "messages were lost because too many waited; says how many",
+    ),
+    (
+        events.user_authenticated("", "", address="", is_login=True),
+        "a user of the page has logged in, or was refused",
+    ),
+    (
+        events.user_authenticated("", "", address="", is_login=False),
+        "a user of the page has logged out",
+    ),
+)
+"""An example of each audit message, and when it is made."""
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("node", Node),
@@ -127,6 +174,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("peers.NAME", Peer),
     ("peers.NAME.tls", RequestorTls),
     ("series", Series),
+    ("audit", Audit),
     ("routes", Route),
     ("routes.accept", Accept),
     ("routes.result_series", ResultSeries),
@@ -160,6 +208,7 @@ def conformance_tables() -> dict[str, str]:
         "study": _table(("Attribute", "Tag", "If the source has none"), _study()),
         "own": _table(("Attribute", "Tag", "Value"), _own()),
         "reports": _table(("Status", "Meaning", "When"), _report_answers()),
+        "audit": _table(("Event", "Type", "When"), _audited()),
         "actions": _table(("Status of the peer", "What the node does"), _actions()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
@@ -280,6 +329,12 @@ def _answers() -> Iterator[Sequence[str]]:
 def _report_answers() -> Iterator[Sequence[str]]:
     for code, meaning, when in _REPORT_ANSWERS:
         yield f"`{code:04X}`", meaning, when
+
+
+def _audited() -> Iterator[Sequence[str]]:
+    for message, when in _AUDITED:
+        kinds = ", ".join(f"{one.meaning} ({one.value})" for one in message.types)
+        yield f"{message.event.meaning} ({message.event.value})", kinds, when
 
 
 def _actions() -> Iterator[Sequence[str]]:

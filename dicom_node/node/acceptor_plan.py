@@ -11,6 +11,7 @@ from dicom_node.receive.acceptor_process import AcceptorPlan
 from dicom_node.receive.access import Binding, Bindings, plain_name
 from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.records import Proof
+from dicom_node.settings.audit_plan import audit_plan
 from dicom_node.settings.self_test import TEST_TITLE
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def acceptor_plan(settings: Settings, index: int, start: int) -> AcceptorPlan:
             idle_timeout_s=node.idle_timeout_s,
             tls=tls,
             bindings=bindings(settings),
+            audit=audit_plan(settings),
             reporting_aes=frozenset(
                 peer.ae_title for peer in peers if peer.proof is Proof.COMMITTED
             ),

@@ -15,11 +15,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dicom_node import log
+from dicom_node.audit.events import application_activity
 from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.node_lease import NodeLease
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.acceptor_plan import acceptor_name, acceptor_plan
+from dicom_node.node.audit_child import audit_child
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.first_counts import (
@@ -46,6 +48,7 @@ from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
 from dicom_node.receive.receiver import open_listener
 from dicom_node.series.spool_content import read_spool
+from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.sections import Settings
@@ -64,6 +67,7 @@ _STOP_WITHIN_S = 9.0
 """Whoever stops us waits 10 s before SIGKILL."""
 _OPS_WITHIN_S = 0.5
 """It has nothing to end; if it is frozen, nobody waits for it."""
+_AUDIT_WITHIN_S = 2.0
 _LEAVE_WITHIN_S = 3.0
 """A process that others replace has nothing to end, either."""
 _WARM_AGAIN_S = 60.0
@@ -161,6 +165,7 @@ class _Service:
         self._untold: set[Child] = set()
         self._leaving: list[Child] = []
         self._ops = self._ops_of(settings)
+        self._audit = audit_child(settings)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
 
@@ -172,7 +177,8 @@ class _Service:
     @property
     def _lasting(self) -> tuple[Child, ...]:
         """The processes that are started again when they end."""
-        watching = [part.child for part in (self._counts, self._ops) if part]
+        parts = (self._counts, self._ops, self._audit)
+        watching = [part.child for part in parts if part]
         return (*self._acceptors, *(slot.child for slot in self._slots), *watching)
 
     @property
@@ -199,6 +205,7 @@ class _Service:
             instances=len(content.instances),
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
+        self._tell_audit(is_start=True)
         self._manager.ready()
         while not self._signals and not self._lease.is_lost:
             self._turn()
@@ -235,8 +242,9 @@ class _Service:
         for acceptor in self._acceptors:
             yield partial(self._tend_acceptor, acceptor)
         yield self._housekeeping.turn
-        if self._ops is not None:
-            yield self._ops.turn
+        for part in (self._ops, self._audit):
+            if part is not None:
+                yield part.turn
         if self._leaving:
             yield self._see_off
 
@@ -300,12 +308,13 @@ class _Service:
 
     def _replace_children(self, new: Settings, now_s: float) -> None:
         expect_peers(self._tally, new)
-        for part in (self._counts, self._ops):
+        for part in (self._counts, self._ops, self._audit):
             if part is not None:
                 part.child.retire(STOP, gone_by_s=now_s + _LEAVE_WITHIN_S)
                 self._leaving.append(part.child)
         self._counts = peer_counts(new)
         self._ops = self._ops_of(new)
+        self._audit = audit_child(new)
         self._intake.follow(new, self._counts)
         self._housekeeping.follow(new)
         for slot in self._slots:
@@ -332,6 +341,14 @@ class _Service:
         for child in self._lasting:
             yield report_of(child, heard_at_s=heard_at_s.get(child.name))
 
+    def _tell_audit(self, *, is_start: bool) -> None:
+        def tell(_now_s: float) -> None:
+            title = self._settings.node.ae_title
+            message = application_activity(title, is_start=is_start)
+            auditor_for(self._settings).tell(message)
+
+        run_guarded(tell, time.monotonic())
+
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 1:
@@ -347,7 +364,9 @@ class _Service:
         log.event("node_stopping", pid=os.getpid())
         self._manager.stopping()
         self._reader.cancel()
-        for child in self._children:
+        audit = None if self._audit is None else self._audit.child
+        others = [child for child in self._children if child is not audit]
+        for child in others:
             child.send(STOP)
         while any(child.is_alive for child in self._acceptors):
             if time.monotonic() > deadline_s:
@@ -361,7 +380,12 @@ class _Service:
         self._intake.note_released()
         if self._ops is not None:
             self._ops.child.end(_OPS_WITHIN_S)
-        for child in self._children:
+        for child in others:
             child.end(deadline_s - time.monotonic())
+        # It is the last to go, for it sends what the others have told of.
+        self._tell_audit(is_start=False)
+        if audit is not None:
+            audit.send(STOP)
+            audit.end(min(_AUDIT_WITHIN_S, deadline_s - time.monotonic()))
         duration_ms = round((time.monotonic() - started_s) * 1000)
         log.event("node_stopped", pid=os.getpid(), duration_ms=duration_ms)

@@ -68,6 +68,8 @@ class Seen:
         What was asked; free and all bytes of the disk.
     valid_until_s
         POSIX times, by the setting that names a certificate of ours.
+    audit_waiting
+        How many audit messages wait to be sent.
     """
 
     report: NodeReport | None
@@ -78,6 +80,7 @@ class Seen:
     numbers: JobNumbers | Trouble
     disk: tuple[int, int] | Trouble
     valid_until_s: Mapping[str, float] | Trouble
+    audit_waiting: int | Trouble = 0
 
 
 def checks_of(seen: Seen, plan: OpsPlan) -> tuple[Check, ...]:

@@ -110,6 +110,11 @@ def _metrics(seen: Seen, plan: OpsPlan) -> Iterator[Metric]:
         free, size = seen.disk
         yield _gauge("disk_free_bytes", "Free on the disk of the spool.", (), free)
         yield _gauge("disk_size_bytes", "Size of the disk of the spool.", (), size)
+    if plan.audit is not None and not isinstance(seen.audit_waiting, Trouble):
+        text = "Audit messages that wait to be sent."
+        yield _gauge("audit_waiting_messages", text, (), float(seen.audit_waiting))
+        text = "So many audit messages wait at most; further ones are lost."
+        yield _gauge("audit_waiting_limit_messages", text, (), float(plan.audit.most))
     if not isinstance(seen.valid_until_s, Trouble):
         text = "POSIX time until which a certificate of ours is valid."
         dates: dict[Labels, float] = {

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     DISK = "disk"
     PEER = "peer"
     SENDER = "sender"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

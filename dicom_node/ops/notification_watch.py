@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from dicom_node.audit.spool import AuditSpool
 from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.job_troubles import JobTroublesReader
 from dicom_node.node_report import Counted
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _GIB = 2**30
 _OVER = 1.1
 """The disk is called well again when so much more than the limit is free."""
+_MANY_WAIT = 0.5
+"""Of the audit messages that may wait: there is time to mend the repository."""
 _SUPERVISOR = "supervisor"
 _DONE = ("done",)
 _OF_JOBS = frozenset({Kind.JOB, Kind.PEER})
@@ -75,6 +78,10 @@ class NotificationWatch:
             problems += self._of_disk()
         except OSError:
             unknown.add(Kind.DISK)
+        try:
+            problems += self._of_audit()
+        except OSError:
+            unknown.add(Kind.AUDIT)
         if report is None:
             unknown.add(Kind.SENDER)
         else:
@@ -113,6 +120,18 @@ class NotificationWatch:
                 "senders are refused"
             )
             yield Problem(kind=Kind.DISK, name="", text=text)
+
+    def _of_audit(self) -> Iterator[Problem]:
+        audit = self._plan.audit
+        if audit is None:
+            return
+        waiting = AuditSpool(audit.folder, most=audit.most).count()
+        if waiting > _MANY_WAIT * audit.most:
+            text = (
+                f"{waiting} audit messages wait, and further ones are lost when "
+                f"{audit.most} do: {audit.host}:{audit.port} does not take them"
+            )
+            yield Problem(kind=Kind.AUDIT, name="", text=text)
 
     def _of_senders(self, now_s: float) -> Iterator[Problem]:
         silent = self._notify.silent

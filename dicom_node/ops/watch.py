@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from dicom_node.audit.spool import AuditSpool
 from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.node_report import NodeReport, OpsPlan
 from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
@@ -18,7 +19,7 @@ from dicom_node.tls import valid_until_s
 _EVERY_S = 5.0
 _WITHIN_S = 6.0
 """A little longer than the C-ECHO and a lock of the database may take."""
-_PROBES = 4
+_PROBES = 5
 _CERTIFICATES_EVERY_S = 600.0
 _NOT_ASKED = Trouble("not asked")
 
@@ -56,13 +57,18 @@ class Watch:
             within_s=_WITHIN_S,
         )
 
+        self._audit = Probe(
+            self._count_audit, threads, every_s=_EVERY_S, within_s=_WITHIN_S
+        )
+
     async def look(self, *, with_echo: bool) -> Seen:
         """Look at everything; a C-ECHO leaves a line in the log of the node."""
-        echo_s, numbers, disk, certificates = await asyncio.gather(
+        echo_s, numbers, disk, certificates, audit_waiting = await asyncio.gather(
             self._echo.answer() if with_echo else _not_asked(),
             self._numbers.answer(),
             self._disk.answer(),
             self._certificates.answer(),
+            self._audit.answer(),
         )
         return Seen(
             report=self.report,
@@ -73,6 +79,7 @@ class Watch:
             numbers=numbers,
             disk=disk,
             valid_until_s=certificates,
+            audit_waiting=audit_waiting,
         )
 
     async def checks(self) -> tuple[Check, ...]:
@@ -82,6 +89,10 @@ class Watch:
     def _read_disk(self) -> tuple[int, int]:
         usage = shutil.disk_usage(self.plan.spool_folder)
         return usage.free, usage.total
+
+    def _count_audit(self) -> int:
+        plan = self.plan.audit
+        return 0 if plan is None else AuditSpool(plan.folder, most=plan.most).count()
 
     def _read_certificates(self) -> dict[str, float]:
         return {

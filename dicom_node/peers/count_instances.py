@@ -14,10 +14,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
 from dicom_node.peers.associate import association
+from dicom_node.peers.tell_query import tell_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dicom_node.audit.auditor import Auditor
     from dicom_node.settings.sections import Peer
 
 _PENDING = frozenset({0xFF00, 0xFF01})
@@ -46,7 +48,7 @@ class CountedSeries:
 
 
 def count_series(
-    peer: Peer, calling_ae: str, study_uid: str, series_uid: str
+    peer: Peer, calling_ae: str, study_uid: str, series_uid: str, auditor: Auditor
 ) -> CountedSeries | None:
     """Ask a peer for the number of instances in one series.
 
@@ -81,6 +83,7 @@ def count_series(
     ) as opened:
         if not opened.is_established:
             return None
+        tell_query(auditor, peer, query)
         return _only_series(opened.send_c_find(query, model), series_uid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
@@ -14,8 +15,10 @@ from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
 from dicom_node.dimse.status import SUCCESS
 from dicom_node.errors import PeerUnreachableError, QueryFailedError
 from dicom_node.peers.associate import Terms, association
+from dicom_node.peers.tell_query import tell_query
 
 if TYPE_CHECKING:
+    from dicom_node.audit.auditor import Auditor
     from dicom_node.dimse.deadline import Deadline
     from dicom_node.settings.sections import Peer
 
@@ -36,8 +39,16 @@ SERIES_KEYS = (
 INSTANCE_KEYS = ("SOPClassUID", "SOPInstanceUID")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How long an archive is asked, and who is told of it."""
+
+    deadline: Deadline
+    auditor: Auditor
+
+
 def find_studies(
-    peer: Peer, calling_ae: str, patient_id: str, *, until: str, deadline: Deadline
+    peer: Peer, calling_ae: str, patient_id: str, *, until: str, asking: Asking
 ) -> list[Dataset]:
     """Return the studies of a patient ID up to a day.
 
@@ -67,11 +78,11 @@ def find_studies(
     query.StudyDate = f"-{until}"
     if not patient_id.isascii():
         query.SpecificCharacterSet = "ISO_IR 192"
-    return _find(peer, calling_ae, query, deadline)
+    return _find(peer, calling_ae, query, asking)
 
 
 def find_series(
-    peer: Peer, calling_ae: str, study_uid: str, *, deadline: Deadline
+    peer: Peer, calling_ae: str, study_uid: str, *, asking: Asking
 ) -> list[Dataset]:
     """Return the series of a study.
 
@@ -85,11 +96,11 @@ def find_series(
     for keyword in SERIES_KEYS:
         setattr(query, keyword, None)
     query.StudyInstanceUID = study_uid
-    return _find(peer, calling_ae, query, deadline)
+    return _find(peer, calling_ae, query, asking)
 
 
 def find_instances(
-    peer: Peer, calling_ae: str, series: tuple[str, str], *, deadline: Deadline
+    peer: Peer, calling_ae: str, series: tuple[str, str], *, asking: Asking
 ) -> list[Dataset]:
     """Return the instances of a series, given by study and series UID.
 
@@ -103,22 +114,21 @@ def find_instances(
     query.StudyInstanceUID, query.SeriesInstanceUID = series
     for keyword in INSTANCE_KEYS:
         setattr(query, keyword, None)
-    return _find(peer, calling_ae, query, deadline)
+    return _find(peer, calling_ae, query, asking)
 
 
-def _find(
-    peer: Peer, calling_ae: str, query: Dataset, deadline: Deadline
-) -> list[Dataset]:
+def _find(peer: Peer, calling_ae: str, query: Dataset, asking: Asking) -> list[Dataset]:
     model = StudyRootQueryRetrieveInformationModelFind
     with association(
         peer.ae_title,
         peer,
         calling_ae=calling_ae,
         proposals=((model, PROPOSED_SYNTAXES),),
-        terms=Terms(deadline=deadline),
+        terms=Terms(deadline=asking.deadline),
     ) as opened:
         if not opened.is_established:
             raise QueryFailedError(peer.ae_title, what="C-FIND", why="not supported")
+        tell_query(asking.auditor, peer, query)
         return _matches(opened.send_c_find(query, model), peer)
 
 

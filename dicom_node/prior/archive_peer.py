@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.errors import QueryFailedError
-from dicom_node.peers.query import find_series, find_studies
+from dicom_node.peers.query import Asking, find_series, find_studies
 from dicom_node.peers.retrieve import get_series, move_series
+from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.sections import FollowUp, Settings
 from dicom_node.spool_layout import SpoolLayout
 
@@ -36,18 +37,17 @@ class PeerArchive:
         self._layout = SpoolLayout(settings.spool.folder)
         self._folder = folder
         self._deadline = deadline
+        self._asking = Asking(deadline=deadline, auditor=auditor_for(settings))
 
     def studies(self, patient_id: str, until: str) -> Sequence[Dataset]:
         """Return the studies of a patient ID up to a day."""
         return find_studies(
-            self._peer, self._ae_title, patient_id, until=until, deadline=self._deadline
+            self._peer, self._ae_title, patient_id, until=until, asking=self._asking
         )
 
     def series(self, study_uid: str) -> Sequence[Dataset]:
         """Return the series of a study."""
-        return find_series(
-            self._peer, self._ae_title, study_uid, deadline=self._deadline
-        )
+        return find_series(self._peer, self._ae_title, study_uid, asking=self._asking)
 
     def fetch(
         self, study_uid: str, series_uid: str, classes: Sequence[str]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dicom_node import log
+from dicom_node.audit.events import Peer
+from dicom_node.audit.plan import AuditPlan
 from dicom_node.receive.access import (
     AccessRefusal,
     Bindings,
@@ -21,6 +23,7 @@ from dicom_node.receive.negotiation import (
     Agreement,
     Rejection,
 )
+from dicom_node.receive.refusal_alerts import RefusalAlerts
 from dicom_node.tls import TlsFiles
 
 _NAMES_CHARACTERS = 300
@@ -52,6 +55,8 @@ class ReceiverOptions:
     reporting_aes
         Titles that are asked for storage commitment; they may report of it, also if
         they may send nothing else.
+    audit
+        Where it is told who was refused; None where nobody wants to know.
     """
 
     called_ae: str | None
@@ -62,6 +67,7 @@ class ReceiverOptions:
     idle_timeout_s: float
     tls: TlsFiles | None = None
     reporting_aes: frozenset[str] = frozenset()
+    audit: AuditPlan | None = None
     bindings: Bindings = field(default_factory=dict)
 
 
@@ -72,15 +78,20 @@ def refusal_of(
     return _rejection(agreement, options) or _unbelieved(client, agreement, options)
 
 
-def log_rejected(client: Client, agreement: Agreement, why: str) -> None:
+def tell_rejected(
+    client: Client, agreement: Agreement, why: str, alerts: RefusalAlerts
+) -> None:
     """Write down who was rejected, and why."""
+    request = agreement.request
     log.warning(
         "association_rejected",
-        calling_ae=agreement.request.calling_ae,
-        called_ae=agreement.request.called_ae,
+        calling_ae=request.calling_ae,
+        called_ae=request.called_ae,
         address=client.address,
         reason=why,
     )
+    caller = Peer(ae_title=request.calling_ae, address=client.address)
+    alerts.tell(caller, called_ae=request.called_ae, why=why)
 
 
 def _rejection(agreement: Agreement, options: ReceiverOptions) -> Refusal | None:

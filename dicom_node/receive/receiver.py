@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicom_node import log
+from dicom_node.audit.auditor import Auditor
+from dicom_node.audit.events import Peer
 from dicom_node.dimse import pdu
 from dicom_node.receive.admission import (
     ReceiverOptions,
     Refusal,
-    log_rejected,
     refusal_of,
+    tell_rejected,
 )
 from dicom_node.receive.association import Association, Sink
 from dicom_node.receive.association_slots import AssociationSlots, SlotRefusal
@@ -30,6 +32,7 @@ from dicom_node.receive.negotiation import (
     services_for,
 )
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES, PduStream
+from dicom_node.receive.refusal_alerts import RefusalAlerts
 from dicom_node.tls import TlsRefusedError, acceptor_context, shake_hands
 
 _BACKLOG = 128
@@ -49,6 +52,7 @@ class _Terms:
 
     options: ReceiverOptions
     tls: ssl.SSLContext | None
+    alerts: RefusalAlerts
 
 
 class AssociationWatch(Protocol):
@@ -215,6 +219,8 @@ class Receiver:
             request = _read_request(stream, deadline_s - time.monotonic())
         except TlsRefusedError as error:
             log.warning("protocol_violated", address=client.address, reason=str(error))
+            stranger = Peer(ae_title="unknown", address=client.address)
+            terms.alerts.tell(stranger, called_ae="", why=str(error))
             return
         except (EOFError, OSError):
             return  # a port scan or a load balancer's probe: nothing to tell
@@ -257,7 +263,7 @@ class Receiver:
     ) -> None:
         rejection, why = refusal
         self._watch.association_rejected(why)
-        log_rejected(client, agreement, why)
+        tell_rejected(client, agreement, why, self._terms.alerts)
         answer = pdu.reject_pdu(
             result=rejection.result, source=rejection.source, reason=rejection.reason
         )
@@ -309,7 +315,7 @@ class Receiver:
 
 def _terms(options: ReceiverOptions) -> _Terms:
     tls = None if options.tls is None else acceptor_context(options.tls)
-    return _Terms(options, tls)
+    return _Terms(options, tls, RefusalAlerts(Auditor(options.audit)))
 
 
 def _read_request(stream: PduStream, timeout_s: float) -> pdu.AssociateRequest:

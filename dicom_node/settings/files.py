@@ -40,9 +40,11 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
         path = (folder / ops.page.password_file.expanduser()).resolve()
         page = ops.page.model_copy(update={"password_file": path})
         ops = ops.model_copy(update={"page": page})
-    return settings.model_copy(
-        update={"node": node, "peers": peers, "notify": notify, "ops": ops}
-    )
+    audit = settings.audit
+    if audit is not None:
+        audit = audit.model_copy(update={"tls": _absolute(audit.tls, folder)})
+    update = {"node": node, "peers": peers, "notify": notify, "ops": ops}
+    return settings.model_copy(update={**update, "audit": audit})
 
 
 def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -55,6 +57,8 @@ def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for name, peer in settings.peers.items():
         if peer.tls is not None:
             yield from _obstacles(peer.tls, ("peers", name, "tls"))
+    if settings.audit is not None:
+        yield from _obstacles(settings.audit.tls, ("audit", "tls"))
     if settings.ops is not None and settings.ops.page is not None:
         yield from _page_obstacles(settings.ops, settings.ops.page)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dicom_node.node_report import OpsPlan, PagePlan, PeerPlan
+from dicom_node.settings.audit_plan import audit_plan
 from dicom_node.settings.notify_plan import notify_plan
 from dicom_node.settings.page_sections import Page
 from dicom_node.settings.sections import Settings
@@ -18,7 +19,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 def own_certificates(settings: Settings) -> dict[str, TlsFiles]:
     """Return our certificates, by the setting that names them."""
     named = {f"peers.{name}": peer.tls for name, peer in settings.peers.items()}
-    sections = {"node": settings.node.tls, **named}
+    audit = None if settings.audit is None else settings.audit.tls
+    sections = {"node": settings.node.tls, **named, "audit": audit}
     return {
         f"{name}.tls": tls.files
         for name, tls in sections.items()
@@ -54,6 +56,7 @@ def ops_plan(settings: Settings) -> OpsPlan:
         notify=notify_plan(settings),
         log_level=settings.log.level,
         log_uids=settings.log.uids,
+        audit=audit_plan(settings),
         page=None if ops.page is None else _page_plan(ops.page, settings),
     )
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, StringConstraints
 
 from dicom_node.records import Proof
+from dicom_node.settings.audit_section import Audit
 from dicom_node.settings.section import Section
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.value_types import (
@@ -348,6 +349,9 @@ class Settings(Section):
     )
     notify: Notify | None = Field(
         default=None, description="Left out, nobody is notified."
+    )
+    audit: Audit | None = Field(
+        default=None, description="Left out, no audit messages are made."
     )
 
     @property

@@ -15,6 +15,7 @@ from dicom_node.peers.count_instances import count_series
 from dicom_node.series.arriving_series import SeriesCount
 from dicom_node.series.assembler import CountQuestion
 from dicom_node.series.count_confirmation import CountConfirmer
+from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.sections import Settings
 
 _LOOK_S = 0.05
@@ -48,6 +49,7 @@ def _counting(settings: Settings) -> Callable[[CountQuestion], SeriesCount | Non
         for peer in settings.peers.values()
         if peer.answers_c_find and peer.may_send
     }
+    auditor = auditor_for(settings)
     believe_after = timedelta(hours=settings.series.believe_count_after_h)
 
     def count(question: CountQuestion) -> SeriesCount | None:
@@ -59,6 +61,7 @@ def _counting(settings: Settings) -> Callable[[CountQuestion], SeriesCount | Non
             settings.node.ae_title,
             question.key.study_uid,
             question.key.series_uid,
+            auditor,
         )
         if found is None:
             return None

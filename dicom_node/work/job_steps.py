@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,11 @@ from dicom_node.jobs.step_outcome import (
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.registry import Registry, runtime_of
 from dicom_node.records import Job
+from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.self_test import TEST_PEER, receiver_of
 from dicom_node.spool_layout import SpoolLayout
+from dicom_node.work.audit_trail import AuditTrail
 from dicom_node.work.compute_device import missed_device
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class JobSteps:
         self._missed = ""
         self._runtimes: dict[str, str] = {}
         self._analyses: dict[str, str] = {}
+        self._auditor = auditor_for(settings)
+        self._trail = AuditTrail(self._auditor)
 
     @property
     def analyses(self) -> tuple[tuple[str, str], ...]:
@@ -112,15 +116,18 @@ class JobSteps:
                     self._is_loaded = True
                     queue = JobQueue(self._settings.database_url)
                     self._triage = Triage(self._settings, self._registry, queue)
-            return self._triage.run(order)
+            outcome = self._triage.run(order)
         except NodeError as error:
             verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
             return TriageOutcome(verdict=verdict, code=error.code, text=str(error))
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            outcome = _ended_by(error, order.id)
+            ended = _ended_by(error, order.id)
             return TriageOutcome(
-                verdict=outcome.verdict, code=outcome.code, text=outcome.text
+                verdict=ended.verdict, code=ended.code, text=ended.text
             )
+        if outcome.verdict is not Verdict.AGAIN and not order.is_rerun:
+            _told(lambda: self._trail.received(order.series))
+        return outcome
 
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`.
@@ -133,6 +140,7 @@ class JobSteps:
             self._held = (job.id, self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
             return _ended_by(error, job.id)
+        _told(lambda: self._trail.accessed(job.series))
         return Outcome(verdict=Verdict.DONE)
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
@@ -165,6 +173,7 @@ class JobSteps:
                 calling_ae=self._settings.node.ae_title,
                 folder=self._layout.job_outbox(job.id),
                 asked=AskedCommitments(self._layout),
+                auditor=self._auditor,
             ).prove(stored, order)
         except Exception as error:  # noqa: BLE001 - the delivery loop
             return _undelivered(_ended_by(error, job.id), stored)
@@ -188,6 +197,8 @@ class JobSteps:
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
             outcome = _undelivered(_ended_by(error, job.id), stored)
+        folder = self._layout.job_outbox(job.id)
+        _told(lambda: self._trail.sent(folder, receiver, outcome, before=stored))
         if peer == TEST_PEER and outcome.verdict is Verdict.AGAIN:
             # The command that asked has gone, and does not come back.
             return replace(outcome, verdict=Verdict.FAILED)
@@ -202,6 +213,14 @@ class JobSteps:
         """Return what `analyse` left in this process, and let go of it."""
         held, self._held = self._held, None
         return held[1] if held is not None and held[0] == job.id else None
+
+
+def _told(tell: Callable[[], None]) -> None:
+    """Tell of an event; what breaks in that breaks no step."""
+    try:
+        tell()
+    except Exception as error:  # noqa: BLE001 - the worker's loop
+        log.error("audit_message_lost", reason=log.kind_and_place(error))
 
 
 def _peer_unknown(peer: str, stored: Sequence[str]) -> DeliveryOutcome:

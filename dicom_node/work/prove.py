@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.filereader import dcmread
@@ -17,12 +17,13 @@ from pydicom.uid import generate_uid
 
 from dicom_node import log
 from dicom_node.asked_commitments import Asked, AskedCommitments, Report
+from dicom_node.audit.auditor import Auditor
 from dicom_node.dimse.deadline import Deadline
 from dicom_node.errors import NodeError
 from dicom_node.jobs.proof_codes import NOT_COMMITTED, NOT_FOUND, NOT_REPORTED
 from dicom_node.jobs.step_outcome import DeliveryOutcome, ProofOrder, Verdict
 from dicom_node.peers.commit import Commitment, read_commitment, request_commitment
-from dicom_node.peers.query import find_instances
+from dicom_node.peers.query import Asking, find_instances
 from dicom_node.records import Proof
 from dicom_node.settings.sections import Peer
 from dicom_node.spool_layout import deliverable
@@ -70,6 +71,7 @@ class Prover:
     calling_ae: str
     folder: Path
     asked: AskedCommitments
+    auditor: Auditor = field(default_factory=lambda: Auditor(None))
     clock: Callable[[], float] = time.time
 
     def prove(self, stored: Sequence[str], order: ProofOrder) -> DeliveryOutcome:
@@ -107,8 +109,9 @@ class Prover:
             for series in dict.fromkeys(
                 (one.study_uid, one.series_uid) for one in instances
             ):
+                asking = Asking(deadline=deadline, auditor=self.auditor)
                 found = find_instances(
-                    self.peer, self.calling_ae, series, deadline=deadline
+                    self.peer, self.calling_ae, series, asking=asking
                 )
                 held.update(str(one.get("SOPInstanceUID")) for one in found)
         missing = [one for one in instances if one.uid not in held]

@@ -190,7 +190,7 @@ def test_prometheus_takes_its_settings_and_each_alert_is_raised(root: Path) -> N
     for rule in rules:
         assert f'alertname="{rule["alert"]}"' in tests
         assert rule["annotations"]["what_to_do"]
-    assert len(rules) == 12
+    assert len(rules) == 13
 
 
 def test_a_wrong_rule_is_noticed(root: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
 
+from dicom_node.audit.auditor import Auditor
 from dicom_node.errors import AssociationRejectedError, PeerUnreachableError
 from dicom_node.peers.count_instances import count_series
 from dicom_node.peers.send import send_instances
@@ -39,6 +40,7 @@ from tests.support.peers import (
 )
 
 OURS = "LUMBAR_AI"
+NOBODY = Auditor(None)
 
 
 pynetdicom_drops_its_socket = pytest.mark.filterwarnings(
@@ -266,13 +268,13 @@ def test_orthanc_counts_the_instances_of_a_series(tmp_path: Path) -> None:
             dated.save_as(path)
         assert all(item.stored for item in _send(paths, peer))
         study, series = str(wanted.StudyInstanceUID), str(wanted.SeriesInstanceUID)
-        counted = count_series(peer, OURS, study, series)
+        counted = count_series(peer, OURS, study, series, NOBODY)
         assert counted is not None
         assert counted.instances == 5
         assert counted.began_at is not None
         assert f"{counted.began_at:%Y%m%d %H%M%S}" == "20260102 101500"
-        assert count_series(peer, OURS, study, "1.2.3") is None
-        assert count_series(peer, OURS, study, "*") is None
+        assert count_series(peer, OURS, study, "1.2.3", NOBODY) is None
+        assert count_series(peer, OURS, study, "*", NOBODY) is None
 
 
 def _title(orthanc: Orthanc) -> str:
@@ -284,4 +286,4 @@ def _title(orthanc: Orthanc) -> str:
 
 def test_a_peer_without_c_find_does_not_count() -> None:
     with Archive() as archive:
-        assert count_series(_peer(archive.port), OURS, "1.2", "1.3") is None
+        assert count_series(_peer(archive.port), OURS, "1.2", "1.3", NOBODY) is None

@@ -18,6 +18,12 @@ from dicom_node.ops.page.forms import FormError, fields_of, is_from_here
 from dicom_node.ops.page.pages import SEE_OTHER, Pages, safe_path
 from dicom_node.ops.page.render import Asker
 from dicom_node.ops.page.tokens import Tokens
+from dicom_node.ops.page.user_trail import (
+    NOBODY,
+    address_of,
+    tell_action,
+    tell_login,
+)
 from dicom_node.ops.page.users import COOKIE, Gate
 from dicom_node.ops.probe import Trouble
 
@@ -126,12 +132,14 @@ class Deeds:
             )
             if key is None:
                 # Not the name: somebody may have typed his password there.
-                log.warning("page_login_refused", address=_address(request))
+                log.warning("page_login_refused", address=address_of(request))
+                tell_login(self._desk.auditor, request, NOBODY)
                 await asyncio.sleep(_AFTER_WRONG_S)
                 return self._form(request, asker, next=wanted, is_wrong=True)
         finally:
             self._logging_in -= 1
-        log.event("page_user_logged_in", user=name, address=_address(request))
+        log.event("page_user_logged_in", user=name, address=address_of(request))
+        tell_login(self._desk.auditor, request, name)
         answer = RedirectResponse(wanted, SEE_OTHER)
         answer.set_cookie(
             COOKIE,
@@ -143,11 +151,13 @@ class Deeds:
         return answer
 
     async def _log_out(
-        self, _request: Request, asker: Asker, _fields: Mapping[str, str]
+        self, request: Request, asker: Asker, _fields: Mapping[str, str]
     ) -> Response:
         if asker.user is not None:
             self._gate.end(asker.user)
             log.event("page_user_logged_out", user=asker.user.name)
+            auditor = self._desk.auditor
+            tell_login(auditor, request, asker.user.name, is_login=False)
         answer = RedirectResponse("/", SEE_OTHER)
         answer.delete_cookie(COOKIE)
         return answer
@@ -177,6 +187,10 @@ class Deeds:
             return self._renderer.problem("not_found", request, asker, _NOT_FOUND)
         job_id = told.story.row.id
         acted = await self._desk.act(asker.user.name, verb, job_id)
+        what = f"{verb.value} of job {job_id}"
+        tell_action(
+            self._desk.auditor, request, asker.user, what, failure=acted.error_code
+        )
         if acted.error_code:
             return await self._pages.job(request, asker, told, refused=acted.text)
         done = "under-way" if acted.is_under_way else verb.value
@@ -188,6 +202,13 @@ class Deeds:
         if asker.user is None or not self._page.actions:
             return self._renderer.problem("not_allowed", request, asker, _FORBIDDEN)
         acted = await self._desk.act(asker.user.name, Verb.RETRY, None)
+        tell_action(
+            self._desk.auditor,
+            request,
+            asker.user,
+            "retry of all failed jobs",
+            failure=acted.error_code,
+        )
         if acted.error_code:
             return await self._pages.failures(request, asker, refused=acted.text)
         done = "under-way" if acted.is_under_way else "retry-all"
@@ -197,7 +218,3 @@ class Deeds:
 def _without_next(request: Request) -> Request:
     """Return a request that leads to the first page once its sender has logged in."""
     return Request({**request.scope, "path": "/", "query_string": b""})
-
-
-def _address(request: Request) -> str | None:
-    return None if request.client is None else request.client.host

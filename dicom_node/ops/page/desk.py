@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from dicom_node import log
+from dicom_node.audit.auditor import Auditor
 from dicom_node.errors import JobNotFoundError
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_reader import JobPage, JobReader, JobStory, warnings_of
@@ -118,6 +119,7 @@ class Desk:
 
     def __init__(self, plan: OpsPlan, page: PagePlan) -> None:
         self._plan = plan
+        self.auditor = Auditor(plan.audit)
         self._layout = SpoolLayout(plan.spool_folder)
         self._reader = JobReader(plan.database_url)
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="page")

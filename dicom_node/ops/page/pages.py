@@ -17,6 +17,7 @@ from dicom_node.node_report import OpsPlan, PagePlan
 from dicom_node.ops.checks import checks_of, is_ready
 from dicom_node.ops.page.desk import Desk, Told
 from dicom_node.ops.page.render import LANGUAGE_COOKIE, Asker, Renderer
+from dicom_node.ops.page.user_trail import tell_shown
 from dicom_node.ops.page.users import Gate
 from dicom_node.ops.probe import Trouble
 from dicom_node.ops.watch import Watch
@@ -182,18 +183,22 @@ class Pages:
             "buttons": [verb.value for verb in verbs_for(row)] if may_act else [],
             "done": done if asker.words.of(f"done.{done}") else "",
             "refused": refused,
-            "patient": await self._patient(told, asker),
+            "patient": await self._patient(request, told, asker),
         }
         return self.renderer.page(
             "job", request, asker, values, _CONFLICT if refused else _OK
         )
 
-    async def _patient(self, told: Told, asker: Asker) -> Mapping[str, str] | None:
+    async def _patient(
+        self, request: Request, told: Told, asker: Asker
+    ) -> Mapping[str, str] | None:
         if not self.plan.patient_data or asker.user is None:
             return {}
         job_id = told.story.row.id
         log.event("page_patient_shown", user=asker.user.name, job_id=job_id)
-        return await self._desk.patient(told.story)
+        patient = await self._desk.patient(told.story)
+        tell_shown(self._desk.auditor, request, asker.user, (told.story, patient or {}))
+        return patient
 
     async def failures(
         self, request: Request, asker: Asker, refused: str = ""

@@ -75,6 +75,7 @@ NO_READER = {
     "decode/decoder_process.py", "decode/patient_process.py", "peers/query.py",
     "work/compute_device.py", "work/worker_process.py", "peers/sink.py",
     "peers/progress_watch.py", "series/assembler.py", "peers/probe.py",
+    "work/audit_trail.py",
 }  # fmt: skip
 LOUD = {
     "reading ", "analysing ", " instances of ", "writing the results", "no DICM prefix",
