@@ -16,6 +16,7 @@ from highdicom.sr import (
     TextContentItem,
 )
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DataSequence
 from pydicom.sr.codedict import codes
 
 from analysis.contract.concepts import UNCERTAINTY
@@ -26,12 +27,13 @@ from dicom_node.encode.code_meanings import language_code
 from dicom_node.encode.result_context import EncodeRequest, coded
 from dicom_node.language import Language
 
+_FAILURE = CodedConcept.from_code(codes.DCM.MeasurementFailure)
 _QUALIFIERS = {
-    Absence.NOT_ATTEMPTED: codes.DCM.MeasurementNotAttempted,
-    Absence.OUTSIDE_FIELD_OF_VIEW: codes.DCM.MeasurementFailure,
-    Absence.STRUCTURE_MISSING: codes.DCM.MeasurementFailure,
-    Absence.SIGNAL_UNFIT: codes.DCM.MeasurementFailure,
-    Absence.GEOMETRY_UNFIT: codes.DCM.MeasurementFailure,
+    Absence.NOT_ATTEMPTED: CodedConcept.from_code(codes.DCM.MeasurementNotAttempted),
+    Absence.OUTSIDE_FIELD_OF_VIEW: _FAILURE,
+    Absence.STRUCTURE_MISSING: _FAILURE,
+    Absence.SIGNAL_UNFIT: _FAILURE,
+    Absence.GEOMETRY_UNFIT: _FAILURE,
 }
 """CID 42, Numeric Value Qualifier; the reason itself follows as text."""
 
@@ -39,6 +41,7 @@ _Z_SCORE = CodedConcept("121416", "DCM", "Z-Score of measurement")
 _PERCENTILE = CodedConcept("121415", "DCM", "Percentile Ranking of measurement")
 """CID 227, Sample Statistical Descriptors."""
 _POPULATION = CodedConcept("121405", "DCM", "Population Description")
+_COMMENT = CodedConcept.from_code(codes.DCM.Comment)
 _NO_UNITS = CodedConcept.from_code(codes.UCUM.NoUnits)
 _PERCENT = CodedConcept.from_code(codes.UCUM.Percent)
 _ABSENT = ("272519000", "SCT")
@@ -219,7 +222,7 @@ def summary(
 def comment(text: str) -> TextContentItem:
     """Return a sentence for people."""
     return TextContentItem(
-        name=codes.DCM.Comment,
+        name=_COMMENT,
         value=text,
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
@@ -231,15 +234,18 @@ def _remark(text: str) -> TextContentItem:
     In the group itself it would be a line beside the structure in OHIF.
     """
     return TextContentItem(
-        name=codes.DCM.Comment,
+        name=_COMMENT,
         value=text,
         relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
     )
 
 
 def append(parent: Dataset, item: Dataset) -> None:
-    """Put an item below another, as its last."""
-    _children(parent).append(item)
+    """Put an item below another, as its last.
+
+    The library's own way to do it keeps a table by name, which nobody reads here.
+    """
+    DataSequence.append(_children(parent), item)
 
 
 def put_first(parent: Dataset, item: Dataset) -> None:
