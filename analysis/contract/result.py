@@ -119,9 +119,11 @@ class AnalysisResult:
         The analysis' own part of `report.json`.
     summary
         Sentences for a reader, by language (RFC 5646); in English if in any.
+    report_text
+        A paragraph to be pasted into a radiology report, by language (RFC 5646).
     language
-        Of all texts in it but those of `summary`: pages, warnings, reasons, meanings of
-        codes. Labels, codes and keys have none.
+        Of all texts in it but those of `summary` and `report_text`: pages, warnings,
+        reasons, meanings of codes. Labels, codes and keys have none.
     kept
         What the analysis wants back with outlines that a reader corrects; for nobody
         else to read.
@@ -139,6 +141,7 @@ class AnalysisResult:
     warnings: tuple[Notice, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
     summary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    report_text: Mapping[str, str] = field(default_factory=dict)
     language: str = "en"
     kept: bytes = b""
 

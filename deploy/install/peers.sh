@@ -10,8 +10,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 readers=build/npm
 viewer=build/ohif
-viewer_version=3.13.2
-viewer_sha512=5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
 packages=(dcmtk openssl orthanc orthanc-dicomweb postgresql chromium fonts-wqy-microhei
     systemd prometheus rsyslog rsyslog-gnutls)
 command -v npm >/dev/null || packages+=(npm)
@@ -37,24 +35,7 @@ install_readers() {
     npm ci --prefix "$readers" --ignore-scripts --no-audit --no-fund --silent
 }
 
-# The package holds the built application; what it brings for microscopes and for its own
-# networks, three quarters of it, is left out.
-install_viewer() {
-    [ "$(cat "$viewer/version" 2>/dev/null)" = "$viewer_version" ] && return
-    command -v npm >/dev/null || return
-    echo "==> installing OHIF $viewer_version into $viewer (50 MB to load)"
-    local package="$viewer.new/ohif-app-$viewer_version.tgz"
-    rm -rf "$viewer" "$viewer.new"
-    mkdir -p "$viewer.new"
-    npm pack "@ohif/app@$viewer_version" --pack-destination "$viewer.new" --silent >/dev/null &&
-        echo "$viewer_sha512  $package" | sha512sum --check --quiet &&
-        tar -xzf "$package" -C "$viewer.new" --strip-components=2 --exclude='*.map' \
-            --exclude='package/dist/ort' --exclude='package/dist/dicom-microscopy-viewer' \
-            package/dist &&
-        rm "$package" &&
-        echo "$viewer_version" >"$viewer.new/version" &&
-        mv "$viewer.new" "$viewer"
-}
+. deploy/install/viewer.sh
 
 if [ -n "$(missing)" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "==> installing ${packages[*]}"
@@ -73,7 +54,7 @@ if [ -n "$(missing)" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null;
 fi
 
 install_readers || true
-install_viewer || true
+install_viewer 3.13.2 "$viewer" || true
 left=$(missing | tr '\n' ' ')
 [ -d "$readers/node_modules" ] || left+="dcmjs "
 [ -e "$viewer/version" ] || left+=OHIF

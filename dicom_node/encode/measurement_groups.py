@@ -31,6 +31,7 @@ from dicom_node.encode.measurement_items import (
     append,
     append_grades,
     append_unmeasured,
+    bare_number,
     comment,
     heading,
     in_order,
@@ -63,12 +64,16 @@ class GroupWriter:
     def groups(self, finding: Finding) -> list[Group]:
         """Return one group with all numbers, or one for each place where there is none.
 
-        OHIF 3.13 merges groups by tracking UID, and fails on the whole study where one
-        has no region (OHIF/Viewers issue 3390). Where a group has no region of its own
-        it draws the outline from which a number was inferred; beside it stand, in five
+        OHIF merges groups by tracking UID, and fails on the whole study where one has
+        no region (OHIF/Viewers issue 3390). Where a group has no region of its own it
+        draws the outline from which a number was inferred; beside it stand, in five
         lines at most, the comments of the group, then the numbers with such an outline
         and those with nothing below them. So a reader sees the heading and the main
-        numbers there, and there is room for the neighbours.
+        numbers there, and there is room for the neighbours. 3.11 and 3.12 know no
+        outline beside anything else below a number, and show nothing at all where the
+        first number has none: it comes once more before, with its outline alone. 3.11
+        stops drawing at the first structure that has other numbers; without them
+        (`report_numbers: main`) it draws all.
         """
         segment = self._segment(finding)
         if not finding.measurements:
@@ -84,10 +89,17 @@ class GroupWriter:
         outline = CoordinatesForMeasurement(
             **self._drawn(finding), purpose=codes.DCM.ImageRegion
         )
-        main = main_numbers(finding)
-        for quantity in in_order(finding):
+        first, *others = main_numbers(finding)
+        is_short = self._request.report_numbers == "main"
+        for quantity in (first, *others) if is_short else (first,):
+            bare = bare_number(quantity)
+            put_first(bare, outline)
+            append(group[0], bare)
+        for quantity in () if is_short else in_order(finding):
             number = measurement(quantity, self._request.words)
-            if quantity in main:
+            if quantity is first and "ContentSequence" not in number:
+                continue  # it is the bare one
+            if quantity in others:
                 put_first(number, outline)
             elif "ContentSequence" not in number:
                 put_first(number, SourceImageForMeasurement(*self._image(finding)))

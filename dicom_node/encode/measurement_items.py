@@ -87,6 +87,16 @@ def heading(finding: Finding, language: Language) -> str:
     return language.word("heading").join(words)
 
 
+def bare_number(quantity: Quantity) -> NumContentItem:
+    """Return a number with nothing below it."""
+    return NumContentItem(
+        name=coded(quantity.concept),
+        value=decimal(quantity.value),
+        unit=coded(quantity.unit),
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+
+
 def measurement(quantity: Quantity, language: Language) -> NumContentItem:
     """Return a number with its norm and its uncertainty.
 
@@ -98,12 +108,7 @@ def measurement(quantity: Quantity, language: Language) -> NumContentItem:
     PS3.16 TID 300, TID 310 (measurement properties), TID 311 (statistical properties).
     """
     unit = coded(quantity.unit)
-    made = NumContentItem(
-        name=coded(quantity.concept),
-        value=decimal(quantity.value),
-        unit=unit,
-        relationship_type=RelationshipTypeValues.CONTAINS,
-    )
+    made = bare_number(quantity)
     if quantity.norm is not None:
         _append_place(made, quantity.norm, language)
     if quantity.uncertainty is not None:
@@ -214,9 +219,21 @@ def summary(
             relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
         ),
     )
+    text = result.report_text.get(language)
+    if text:
+        append(section, _paragraph(text))
     for sentence in sentences:
         append(section, comment(sentence))
     return [section]
+
+
+def _paragraph(text: str) -> TextContentItem:
+    """Return the paragraph that is to be pasted into a report."""
+    return TextContentItem(
+        name=codes.DCM.Finding,
+        value=text,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
 
 
 def comment(text: str) -> TextContentItem:

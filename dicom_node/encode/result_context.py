@@ -108,6 +108,8 @@ class EncodeRequest:
         Above 1 for a series that came again with other content.
     segmentation
         `binary`, `labelmap` or `labelmap-rle`: how the SEG holds its voxels.
+    report_numbers
+        `all`, or `main`: those alone that a viewer has room for, bare.
     supersedes
         Id of the job whose delivered report this one replaces.
     objects
@@ -135,6 +137,7 @@ class EncodeRequest:
     supersedes: str | None = None
     objects: tuple[str, ...] = DEFAULT_ROLES
     segmentation: str = "binary"
+    report_numbers: str = "all"
     notices: tuple[Notice, ...] = ()
     language: str = "en"
     body_part: str = "LSPINE"

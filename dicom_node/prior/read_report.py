@@ -173,7 +173,7 @@ def _finding(group: Dataset) -> Finding:
         label=_text(group, _TRACKING),
         measurements=tuple(
             _measurement(item)
-            for item in _numbers(group)
+            for item in _whole_numbers(group)
             if not any(_children(item, _code(DETECTABLE_CHANGE)))
         ),
         grades=tuple(_grades(group)),
@@ -185,6 +185,19 @@ def _numbers(group: Dataset) -> Iterator[Dataset]:
         measured = attribute_values.items(item, "MeasuredValueSequence")
         if attribute_values.text(item, "ValueType") == "NUM" and measured:
             yield item
+
+
+def _whole_numbers(group: Dataset) -> list[Dataset]:
+    """Return the numbers without a first one that comes again with more below it.
+
+    It is there for viewers.
+    """
+    first, *others = _numbers(group)
+    again = any(
+        _name(first) == _name(other) and _number(first) == _number(other)
+        for other in others
+    )
+    return others if again else [first, *others]
 
 
 def _measurement(item: Dataset) -> Measurement:

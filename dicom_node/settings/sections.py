@@ -253,6 +253,12 @@ class Route(Section):
             "be RLE: DCMTK 3.6 and pydicom 3.0 read it of no single bits)"
         },
     )
+    report_numbers: Literal["all", "main"] = Field(
+        default="all",
+        description="Which numbers stand in the report (SR). main: mean height and "
+        "height index alone, without uncertainty and norms, for OHIF 3.11, which draws "
+        "one structure otherwise; no later examination can be compared with it.",
+    )
     language: Literal["en", "zh-CN"] = Field(
         default="en",
         description="Of what people read of the results (RFC 5646): captures, PDF, "

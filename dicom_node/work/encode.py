@@ -177,6 +177,7 @@ class ResultEncoder:
             notices=notices_about(job.series),
             objects=tuple(route.objects),
             segmentation=route.segmentation,
+            report_numbers=route.report_numbers,
             language=route.language,
         )
 

@@ -44,6 +44,7 @@ def measured_report(
             "weights_sha256": provenance.weights_sha256,
         },
         "warnings": _notices((*warnings, *result.warnings)),
+        "report_text": dict(result.report_text),
         **result.details,
     }
 

@@ -18,7 +18,10 @@ from dicom_node.settings.sections import Route, Settings
 from dicom_node.work.series_notices import notices_about
 
 _ID_DIGITS = 32
-_SHAPING = {"objects", "segmentation", "language", "result_series", "follow_up"}
+_SHAPING = {
+    "objects", "segmentation", "report_numbers", "language", "result_series",
+    "follow_up",
+}  # fmt: skip
 """Settings of a route that change an object; where it goes to changes none."""
 
 

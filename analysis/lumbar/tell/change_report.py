@@ -37,6 +37,12 @@ def followed_up(result: AnalysisResult, comparison: Comparison) -> AnalysisResul
             language: (*said, *sentences.get(language, ()))
             for language, said in result.summary.items()
         },
+        report_text={
+            language: words_of(language)
+            .report("sentences")
+            .join((text, *sentences.get(language, ())))
+            for language, text in result.report_text.items()
+        },
     )
 
 

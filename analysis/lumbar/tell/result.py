@@ -14,6 +14,7 @@ from analysis.lumbar.tell.in_language import in_language
 from analysis.lumbar.tell.pages.first_page import draw_first_page
 from analysis.lumbar.tell.pages.page_content import Sheet
 from analysis.lumbar.tell.pages.second_page import NORMS_TITLE, draw_second_page
+from analysis.lumbar.tell.report_text import report_text
 from analysis.lumbar.tell.summary import summarise
 from analysis.lumbar.tell.to_contract import (
     certainties,
@@ -78,6 +79,7 @@ def tell(
             "outlines": origin(spine),
         },
         summary=summarise(told, judgement.warnings, spine.editor),
+        report_text=report_text(measured, assessment, judgement.warnings),
         language=words.language,
         kept=kept.result(),
     )

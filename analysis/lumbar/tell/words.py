@@ -1,10 +1,11 @@
 """The words of one language: each is one file in `languages`.
 
-`sentences` are what is said of a series, `page` what stands on a page, `names` what
-things are called within sentences. A language other than English has besides: `said`,
-the sentences of the analysis with their numbers (see `analysis.contract.sentences`);
-`codes`, what is told where a sentence is not among them; `meanings`, what the codes of
-the report mean; `quantities`, how pages write them.
+`sentences` are what is said of a series, `page` what stands on a page, `report` what a
+paragraph for a report is made of, `names` what things are called within sentences. A
+language other than English has besides: `said`, the sentences of the analysis with
+their numbers (see `analysis.contract.sentences`); `codes`, what is told where a
+sentence is not among them; `meanings`, what the codes of the report mean; `quantities`,
+how pages write them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class Words:
     def page(self, key: str, **values: object) -> str:
         """Return what stands on a page, with its values."""
         text: str = self.parts["page"][key]
+        return text.format(**values) if values else text
+
+    def report(self, key: str, **values: object) -> str:
+        """Return what stands in the paragraph for a report, with its values."""
+        text: str = self.parts["report"][key]
         return text.format(**values) if values else text
 
     def name(self, key: str, otherwise: str) -> str:

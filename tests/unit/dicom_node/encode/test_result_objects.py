@@ -316,22 +316,54 @@ def test_a_structure_has_one_group_with_its_segment_and_all_its_numbers(
     assert len(tracked) == len(groups) == 5
     for group in groups:
         assert len(named(group, "121191")) == 1
-        assert len(named(group, HEIGHT.value)) == 1
+        assert len(named(group, HEIGHT.value)) == 2  # bare for viewers, and whole
 
 
-def test_the_main_numbers_come_first_each_with_its_outline(
+def numbers_of(group: Dataset) -> list[Dataset]:
+    return [item for item in group.ContentSequence if item.ValueType == "NUM"]
+
+
+def inferred_from(number: Dataset) -> list[str]:
+    return [
+        item.ValueType
+        for item in number.ContentSequence
+        if item.RelationshipType == "INFERRED FROM"
+    ]
+
+
+def test_the_main_numbers_come_first_and_the_first_of_them_bare(
     encoded: dict[str, Dataset],
 ) -> None:
-    """OHIF 3.13 writes these, and others only where there is nothing below them.
+    """OHIF writes numbers with an outline, and others where nothing is below them.
 
-    The phantom calls its height and height index the main numbers.
+    3.11 and 3.12 find an outline only where it stands alone below its number; without
+    one in a structure they show nothing of the report. The phantom calls its height and
+    height index the main numbers.
     """
     for group in groups_of(encoded["sr"]):
-        numbers = [item for item in group.ContentSequence if item.ValueType == "NUM"]
-        below = [item.ContentSequence[0] for item in numbers]
-        assert [item.ValueType for item in below[:2]] == ["SCOORD", "SCOORD"]
-        assert {item.ValueType for item in below[2:]} <= {"IMAGE"}
-        assert all(item.RelationshipType == "INFERRED FROM" for item in below)
+        bare, height, index, *others = numbers_of(group)
+        (only,) = bare.ContentSequence
+        assert (only.ValueType, only.RelationshipType) == ("SCOORD", "INFERRED FROM")
+        assert len(only.ContentSequence) == 1
+        assert [inferred_from(one) for one in (height, index)] == [[], ["SCOORD"]]
+        assert all(inferred_from(one) == ["IMAGE"] for one in others)
+        assert bare.ConceptNameCodeSequence == height.ConceptNameCodeSequence
+        assert bare.MeasuredValueSequence == height.MeasuredValueSequence
+
+
+def test_a_report_of_main_numbers_alone_has_each_with_its_outline_alone(
+    phantom: tuple[DecodedSeries, NDArray[np.uint8]],
+) -> None:
+    """OHIF 3.11 stops drawing at the first number that has anything else below it."""
+    series, labels = phantom
+    request = replace(REQUEST, report_numbers="main", objects=("sr",))
+    report = by_name(encode_result(phantom_result(labels), series, request))["sr"]
+    for group in groups_of(report):
+        numbers = numbers_of(group)
+        names = [one.ConceptNameCodeSequence[0].CodeValue for one in numbers]
+        assert names == ["121207", "DHI"]
+        below = [[item.ValueType for item in one.ContentSequence] for one in numbers]
+        assert below == [["SCOORD"], ["SCOORD"]]
 
 
 def test_a_group_says_in_one_comment_what_it_is_about(
@@ -371,7 +403,8 @@ def test_what_has_no_number_has_a_region_and_a_segment_all_the_same(
 
 
 def test_a_number_has_its_value_and_unit(encoded: dict[str, Dataset]) -> None:
-    heights = named(encoded["sr"], HEIGHT.value)
+    # The bare one of each group, for viewers, is the same again.
+    heights = named(encoded["sr"], HEIGHT.value)[1::2]
     values = [item.MeasuredValueSequence[0] for item in heights]
     assert [float(value.NumericValue) for value in values] == [
         pytest.approx(10 + label / 7, rel=1e-5) for label in range(11, 16)
@@ -398,13 +431,14 @@ def test_a_concept_that_comes_again_goes_last(
         for item in groups_of(report)[0].ContentSequence
         if item.ValueType == "NUM"
     ]
-    assert numbers == ["121207", "DHI", "DELTA_SI", "121207"]
+    assert numbers == ["121207", "121207", "DHI", "DELTA_SI", "121207"]
 
 
 def property_of(report: Dataset, concept: str, code_value: str) -> Dataset:
     """Return one property of the first measurement of a concept."""
-    number, *_ = named(groups_of(report)[0], concept)
-    (item,) = named(number, code_value)
+    (item,) = named(groups_of(report)[0], code_value)
+    numbers = named(groups_of(report)[0], concept)
+    assert any(item in number.get("ContentSequence", ()) for number in numbers)
     assert item.RelationshipType == "HAS PROPERTIES"
     return item
 
