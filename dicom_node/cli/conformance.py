@@ -15,7 +15,12 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from dicom_node.audit import events
+from dicom_node.cli.conformance_services import (
+    actions,
+    audited,
+    report_answers,
+    web_answers,
+)
 from dicom_node.corrections.read_seg import SEGMENTATION_CLASSES
 from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse import pdu, status
@@ -48,6 +53,7 @@ from dicom_node.settings.sections import (
     Series,
 )
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
+from dicom_node.settings.web_peer import WebPeer
 
 _FIRST_ACCEPTED = "when the content was first accepted"
 OWN_ATTRIBUTES = {
@@ -107,66 +113,6 @@ _ANSWERS = (
 )
 """What our SCP answers; the codes are those of `dicom_node.dimse.status`."""
 
-_REPORT_ANSWERS = (
-    (
-        status.SUCCESS,
-        "Success",
-        "the report is on disk; also one that comes again, of which the first counts",
-    ),
-    (
-        status.INVALID_ARGUMENT,
-        "Invalid argument value",
-        "the transaction is unknown, closed or of another AE title; or the report has "
-        "no Transaction UID, another event type than 1 and 2, or is too long",
-    ),
-    (status.PROCESSING_FAILURE, "Processing failure", "the disk failed; report again"),
-)
-"""What is answered to N-EVENT-REPORT."""
-_PEER = events.Peer(ae_title="PEER")
-_CONTENT = events.Content(patient_id="", study_uid="", sop_classes=())
-_AUDITED = (
-    (events.application_activity("", is_start=True), "the node has started"),
-    (events.application_activity("", is_start=False), "the node stops"),
-    (
-        events.begin_transferring("", _PEER, _CONTENT),
-        "results are sent to a peer that has accepted the association",
-    ),
-    (
-        events.instances_sent("", _PEER, _CONTENT),
-        "a peer has stored results, or has refused them; a series that was received is "
-        "complete",
-    ),
-    (
-        events.instances_accessed("", _CONTENT),
-        "a series was analysed, or a user of the page was shown whose it is",
-    ),
-    (
-        events.query("", _PEER, model_uid="", identifier=b"", syntax_uid=""),
-        "a peer is asked by C-FIND",
-    ),
-    (
-        events.association_refused("", _PEER, called_ae="", why=""),
-        "an association was rejected, or its handshake of TLS; once a minute of one "
-        "caller and reason, 120 times of all callers of an acceptor",
-    ),
-    (
-        events.user_action("", "", address="", what=""),
-        "a user of the page has retried, resent, re-run or cancelled",
-    ),
-    (
-        events.messages_lost("", 0),
-        "messages were lost because too many waited; says how many",
-    ),
-    (
-        events.user_authenticated("", "", address="", is_login=True),
-        "a user of the page has logged in, or was refused",
-    ),
-    (
-        events.user_authenticated("", "", address="", is_login=False),
-        "a user of the page has logged out",
-    ),
-)
-"""An example of each audit message, and when it is made."""
 _STATUS_CODES = 0x10000
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("node", Node),
@@ -174,6 +120,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("peers.NAME", Peer),
     ("peers.NAME.tls", RequestorTls),
     ("series", Series),
+    ("web_peers.NAME", WebPeer),
     ("audit", Audit),
     ("routes", Route),
     ("routes.accept", Accept),
@@ -207,9 +154,10 @@ def conformance_tables() -> dict[str, str]:
         "answers": _table(("Status", "Meaning", "When"), _answers()),
         "study": _table(("Attribute", "Tag", "If the source has none"), _study()),
         "own": _table(("Attribute", "Tag", "Value"), _own()),
-        "reports": _table(("Status", "Meaning", "When"), _report_answers()),
-        "audit": _table(("Event", "Type", "When"), _audited()),
-        "actions": _table(("Status of the peer", "What the node does"), _actions()),
+        "reports": _table(("Status", "Meaning", "When"), report_answers()),
+        "audit": _table(("Event", "Type", "When"), audited()),
+        "actions": _table(("Status of the peer", "What the node does"), actions()),
+        "stow": _table(("Answer", "What the node does"), web_answers()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
     }
@@ -324,26 +272,6 @@ def _rejections() -> Iterator[Sequence[str]]:
 def _answers() -> Iterator[Sequence[str]]:
     for code, meaning, when in _ANSWERS:
         yield f"`{code:04X}`", meaning, when
-
-
-def _report_answers() -> Iterator[Sequence[str]]:
-    for code, meaning, when in _REPORT_ANSWERS:
-        yield f"`{code:04X}`", meaning, when
-
-
-def _audited() -> Iterator[Sequence[str]]:
-    for message, when in _AUDITED:
-        kinds = ", ".join(f"{one.meaning} ({one.value})" for one in message.types)
-        yield f"{message.event.meaning} ({message.event.value})", kinds, when
-
-
-def _actions() -> Iterator[Sequence[str]]:
-    """Yield what the node makes of the answer to an N-ACTION."""
-    yield f"`{status.SUCCESS:04X}`", "waits for the report"
-    for code in filter(status.is_temporary, range(_STATUS_CODES)):
-        yield f"`{code:04X}`", "asks again later, by another transaction"
-    text = "the job is failed (`commitment-refused`), and the results count as stored"
-    yield "any other", text
 
 
 def _study() -> Iterator[Sequence[str]]:

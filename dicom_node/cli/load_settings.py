@@ -41,6 +41,19 @@ def peer_named(name: str, settings: Settings) -> Peer:
     return settings.peers[name]
 
 
+def check_receiver(name: str, settings: Settings) -> None:
+    """Return if results may go to a peer of this name, be it a web service.
+
+    Raises
+    ------
+    PeerUnknownError
+        With the names that there are.
+    """
+    known = {*settings.peers, *settings.web_peers}
+    if name not in known:
+        raise PeerUnknownError(name, known=known)
+
+
 def send_settings(pipe: Connection, config: str) -> None:
     """Read a file in a process of its own, and send what came of it."""
     try:

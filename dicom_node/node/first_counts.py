@@ -48,8 +48,9 @@ def first_counts(settings: Settings) -> Tally:
 
 def expect_peers(tally: Tally, settings: Settings) -> None:
     """Let a tally expect the peers of some settings."""
-    for name, peer in settings.peers.items():
+    for peer in settings.peers.values():
         tally.expect(Counted.INSTANCES, peer.ae_title)
         tally.expect(Counted.BYTES, peer.ae_title)
+    for name in (*settings.peers, *settings.web_peers):
         for verdict in (Verdict.DONE, Verdict.AGAIN, Verdict.FAILED):
             tally.expect(Counted.DELIVERIES, name, verdict.value)

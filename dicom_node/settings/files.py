@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dicom_node.node_report import MOST_ADDRESSES
 from dicom_node.passwords import PasswordLineError, users_in
@@ -16,6 +17,7 @@ from dicom_node.settings.page_sections import Page
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.watch_sections import Ops
+from dicom_node.settings.web_peer import WebPeer
 from dicom_node.tls import acceptor_context, requestor_context
 
 _FILE = "_file"
@@ -25,6 +27,10 @@ _Tls = TypeVar("_Tls", AcceptorTls, RequestorTls)
 def with_files_beside(settings: Settings, folder: Path) -> Settings:
     """Return the settings with every file but the spool taken from a folder."""
     node, peers = settings.node, dict(settings.peers)
+    web_peers = {
+        name: _web_peer_beside(peer, folder)
+        for name, peer in settings.web_peers.items()
+    }
     if node.tls is not None:
         node = node.model_copy(update={"tls": _absolute(node.tls, folder)})
     for name, peer in peers.items():
@@ -44,7 +50,9 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
     if audit is not None:
         audit = audit.model_copy(update={"tls": _absolute(audit.tls, folder)})
     update = {"node": node, "peers": peers, "notify": notify, "ops": ops}
-    return settings.model_copy(update={**update, "audit": audit})
+    return settings.model_copy(
+        update={**update, "audit": audit, "web_peers": web_peers}
+    )
 
 
 def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -57,10 +65,40 @@ def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for name, peer in settings.peers.items():
         if peer.tls is not None:
             yield from _obstacles(peer.tls, ("peers", name, "tls"))
+    for name, web_peer in settings.web_peers.items():
+        yield from _web_peer_obstacles(web_peer, ("web_peers", name))
     if settings.audit is not None:
         yield from _obstacles(settings.audit.tls, ("audit", "tls"))
     if settings.ops is not None and settings.ops.page is not None:
         yield from _page_obstacles(settings.ops, settings.ops.page)
+
+
+def _web_peer_beside(peer: WebPeer, folder: Path) -> WebPeer:
+    files = {
+        key: (folder / path.expanduser()).resolve()
+        for key in ("token_file", "password_file")
+        if (path := getattr(peer, key)) is not None
+    }
+    return peer.model_copy(update={**files, "tls": _absolute(peer.tls, folder)})
+
+
+def _web_peer_obstacles(
+    peer: WebPeer, at: tuple[str, ...]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is wrong with how a web service is asked."""
+    yield from _obstacles(peer.tls, (*at, "tls"))
+    for key in ("token_file", "password_file"):
+        path = getattr(peer, key)
+        if path is not None and not (os.access(path, os.R_OK) and path.is_file()):
+            yield (*at, key), f"{path} cannot be read"
+    if (peer.user is None) != (peer.password_file is None):
+        yield at, "user and password_file go together"
+    if peer.user is not None and peer.token_file is not None:
+        yield (*at, "user"), "a service is asked by token_file or by user, not by both"
+    url = urlsplit(peer.url)
+    is_open = url.scheme == "http" and not _is_loopback(str(url.hostname))
+    if peer.has_credentials and is_open:
+        yield (*at, "url"), "credentials go over https alone, but on this machine"
 
 
 def _page_obstacles(ops: Ops, page: Page) -> Iterator[tuple[KeyPath, str]]:

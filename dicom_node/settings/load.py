@@ -102,14 +102,17 @@ def _disagreements(
     """Check what no single section can know: names that refer to one another."""
     data = document.data
     assert isinstance(data, dict)  # noqa: S101 - _read has turned away all else
-    peers = data.get("peers")
+    peer_names, web_names = _keys(data.get("peers")), _keys(data.get("web_peers"))
+    for shared in sorted(peer_names & web_names):
+        at: tuple[str | int, ...] = ("web_peers", shared)
+        text = f"{shared} is also the name of a peer"
+        yield Problem(line=document.line(at), path=at, text=text)
     routes = data.get("routes")
-    peer_names = set(peers) if isinstance(peers, dict) else set()
     first_line: dict[str, int] = {}
     for index, route in enumerate(routes if isinstance(routes, list) else []):
         if not isinstance(route, dict):
             continue
-        at: tuple[str | int, ...] = ("routes", index)
+        at = ("routes", index)
         name, analysis = route.get("name"), route.get("analysis", _ANALYSIS)
         line = document.line((*at, "name"))
         if isinstance(name, str) and name in first_line:
@@ -123,8 +126,13 @@ def _disagreements(
             line = document.line((*at, "analysis"))
             yield Problem(line=line, path=(*at, "analysis"), text=text)
         path = (*at, "deliver_to")
-        yield from _unknown_peers(document, path, route.get("deliver_to"), peer_names)
+        receivers = peer_names | web_names
+        yield from _unknown_peers(document, path, route.get("deliver_to"), receivers)
         yield from _unknown_prior_peer(document, at, route.get("follow_up"), peer_names)
+
+
+def _keys(section: object) -> set[str]:
+    return {str(key) for key in section} if isinstance(section, dict) else set()
 
 
 def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
@@ -135,6 +143,10 @@ def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
 
 
 def _names_of_the_test(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    if TEST_PEER in settings.web_peers:
+        where: tuple[str | int, ...] = ("web_peers", TEST_PEER)
+        text = f"{TEST_PEER} is the name of the node's own test"
+        yield Problem(line=document.line(where), path=where, text=text)
     for name, peer in settings.peers.items():
         at: tuple[str | int, ...] = ("peers", name)
         if name == TEST_PEER:

@@ -19,6 +19,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 def own_certificates(settings: Settings) -> dict[str, TlsFiles]:
     """Return our certificates, by the setting that names them."""
     named = {f"peers.{name}": peer.tls for name, peer in settings.peers.items()}
+    named |= {f"web_peers.{name}": one.tls for name, one in settings.web_peers.items()}
     audit = None if settings.audit is None else settings.audit.tls
     sections = {"node": settings.node.tls, **named, "audit": audit}
     return {

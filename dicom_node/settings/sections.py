@@ -24,6 +24,7 @@ from dicom_node.settings.value_types import (
     TimeZone,
 )
 from dicom_node.settings.watch_sections import Notify, Ops
+from dicom_node.settings.web_peer import WebPeer
 
 
 class Node(Section):
@@ -339,6 +340,10 @@ class Settings(Section):
     version: Literal[1]
     node: Node = Node()
     peers: dict[Name, Peer] = Field(default_factory=dict)
+    web_peers: dict[Name, WebPeer] = Field(
+        default_factory=dict,
+        description="DICOMweb services; results go to them by STOW-RS.",
+    )
     spool: Spool
     series: Series = Series()
     routes: Annotated[list[Route], Field(min_length=1)]

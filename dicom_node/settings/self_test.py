@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dicom_node.settings.sections import Peer, Settings
+    from dicom_node.settings.web_peer import WebPeer
 
 TEST_TITLE = "LUMBAR_TEST"
 TEST_PEER = "self-test"
@@ -31,9 +32,11 @@ def sink(settings: Settings) -> Peer:
     )
 
 
-def receiver_of(name: str, settings: Settings) -> Peer | None:
+def receiver_of(name: str, settings: Settings) -> Peer | WebPeer | None:
     """Return the peer to which results go under a name; None if there is none."""
-    return sink(settings) if name == TEST_PEER else settings.peers.get(name)
+    if name == TEST_PEER:
+        return sink(settings)
+    return settings.peers.get(name) or settings.web_peers.get(name)
 
 
 def receivers(calling_ae: str, configured: Sequence[str]) -> tuple[str, ...]:

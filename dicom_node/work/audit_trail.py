@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from dicom_node.audit import events
 from dicom_node.audit.auditor import Auditor
 from dicom_node.errors import NodeError
+from dicom_node.settings.web_peer import WebPeer
 from dicom_node.spool_layout import deliverable
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class AuditTrail:
     def sent(
         self,
         folder: Path,
-        peer: Peer,
+        peer: Peer | WebPeer,
         outcome: DeliveryOutcome,
         *,
         before: Collection[str],
@@ -66,7 +68,11 @@ class AuditTrail:
         """
         if not self._auditor.is_wanted or outcome.code in _UNSENT:
             return
-        to = events.Peer(ae_title=peer.ae_title, address=peer.host)
+        if isinstance(peer, WebPeer):
+            host = urlsplit(peer.url).hostname or ""
+            to = events.Peer(ae_title=peer.url, address=host)
+        else:
+            to = events.Peer(ae_title=peer.ae_title, address=peer.host)
         title, owed = self._auditor.ae_title, _results(folder, before)
         held = {uid: content for uid, content in owed.items() if uid in outcome.stored}
         refused = {uid: content for uid, content in owed.items() if uid not in held}

@@ -10,11 +10,17 @@ from dicom_node.errors import NodeError
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Verdict
 from dicom_node.records import InstanceOutcome
 from dicom_node.settings.sections import Peer
+from dicom_node.settings.web_peer import WebPeer
 from dicom_node.spool_layout import deliverable
 
 
 def deliver(
-    folder: Path, name: str, peer: Peer, *, calling_ae: str, stored: Collection[str]
+    folder: Path,
+    name: str,
+    peer: Peer | WebPeer,
+    *,
+    calling_ae: str,
+    stored: Collection[str],
 ) -> DeliveryOutcome:
     """Send the results of a job to a peer, but for those that it holds already.
 
@@ -28,8 +34,6 @@ def deliver(
         SOP instance UIDs that an earlier attempt has stored. Sending them again would
         make no twin, but some archives treat a repeated instance badly.
     """
-    from dicom_node.peers.send import send_instances
-
     owed = [path for path in deliverable(folder) if _sop_uid(path) not in stored]
     if not deliverable(folder):
         text = "the results are not in the outbox; retry the job to make them anew"
@@ -41,13 +45,25 @@ def deliver(
             verdict=Verdict.DONE, stored=tuple(stored), proof=peer.proof
         )
     try:
-        outcomes = send_instances(name, peer, owed, calling_ae=calling_ae)
+        outcomes = _sent(name, peer, owed, calling_ae=calling_ae)
     except NodeError as error:
         verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
         return DeliveryOutcome(
             verdict=verdict, code=error.code, text=str(error), stored=tuple(stored)
         )
     return replace(judge(outcomes, stored=stored), proof=peer.proof)
+
+
+def _sent(
+    name: str, peer: Peer | WebPeer, owed: Sequence[Path], *, calling_ae: str
+) -> tuple[InstanceOutcome, ...]:
+    if isinstance(peer, WebPeer):
+        from dicom_node.peers.stow import store_instances
+
+        return store_instances(name, peer, owed)
+    from dicom_node.peers.send import send_instances
+
+    return send_instances(name, peer, owed, calling_ae=calling_ae)
 
 
 def judge(

@@ -1,0 +1,72 @@
+"""A peer that is a web service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from dicom_node.records import Proof
+from dicom_node.settings.section import Section
+from dicom_node.settings.tls_sections import RequestorTls
+from dicom_node.settings.value_types import Seconds
+
+_SCHEMES = ("http", "https")
+
+
+def _service(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        is_whole = parts.scheme in _SCHEMES and bool(parts.hostname)
+        is_plain = not (parts.username or parts.query or parts.fragment)
+        _ = parts.port  # raises if it is none
+    except ValueError:
+        is_whole = is_plain = False
+    if not (is_whole and is_plain):
+        message = "expected http:// or https://, host, port and path, and nothing else"
+        raise ValueError(message)
+    return url.rstrip("/")
+
+
+ServiceUrl = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=1024),
+    AfterValidator(_service),
+    Field(json_schema_extra={"x-expected": "the address of a DICOMweb service"}),
+]
+
+
+class WebPeer(Section):
+    """A DICOMweb service to which results are delivered by STOW-RS."""
+
+    url: ServiceUrl = Field(
+        description="Of the service, such as https://archive.example/dicom-web; "
+        "`/studies` follows it."
+    )
+    timeout_s: Seconds = 30.0
+    token_file: Path | None = Field(
+        default=None,
+        description="Holds a bearer token (RFC 6750); it is read for each delivery, so "
+        "another program may renew it.",
+    )
+    user: (
+        Annotated[str, StringConstraints(pattern=r"^[^:\x00-\x1f]{1,128}$")] | None
+    ) = Field(default=None, description="For HTTP Basic, with password_file.")
+    password_file: Path | None = Field(
+        default=None, description="Holds the password of user, in its first line."
+    )
+    tls: RequestorTls = Field(
+        default=RequestorTls(), description="Files with which an https URL is asked."
+    )
+
+    @property
+    def proof(self) -> Proof:
+        """What has to show that it holds our results."""
+        return Proof.STORED
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a request says who we are."""
+        return self.token_file is not None or self.user is not None

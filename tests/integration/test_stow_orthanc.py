@@ -1,0 +1,99 @@
+"""A node delivers to Orthanc's DICOMweb plugin, and to a service that comes up late."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from tests.support import phantom_plugin, variants
+from tests.support.node_process import Node, settings_for
+from tests.support.orthanc import Orthanc
+from tests.support.peers import HOST, free_port, send, wait_until
+from tests.support.variants import fresh, saying
+from tests.support.web_archive import REFERENCED, Asked, WebArchive, named
+
+pytestmark = pytest.mark.peer
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node whose results go to two web services."""
+
+    node: Node
+    orthanc: Orthanc
+    port: int
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    node_port, late_port = free_port(), free_port()
+    orthanc = Orthanc(
+        folder=folder / "orthanc",
+        node_port=node_port,
+        routes_nothing=True,
+        answers_dicom_web=True,
+    )
+    settings = settings_for(
+        folder,
+        node_port=node_port,
+        peers={"sender": ("PACS", free_port())},
+        analysis=phantom_plugin.NAME,
+    )
+    settings["web_peers"] = {
+        "cloud": {"url": f"http://{HOST}:{orthanc.http_port}/dicom-web"},
+        "late": {"url": f"http://{HOST}:{late_port}/dicom-web"},
+    }
+    settings["routes"][0]["deliver_to"] = ["cloud", "late"]
+    node = Node(
+        folder=folder,
+        settings=settings,
+        environment=phantom_plugin.make_installed(folder / "installed"),
+    )
+    with orthanc, node:
+        yield Site(node=node, orthanc=orthanc, port=late_port)
+
+
+def stored(asked: Asked) -> None:
+    asked.reply(200, named(REFERENCED, asked.uid))
+
+
+def test_results_are_stored_in_orthanc_as_they_are_and_late_where_a_service_was_down(
+    site: Site, demo_series: Path, tmp_path: Path
+) -> None:
+    node, orthanc = site.node, site.orthanc
+    series = fresh(
+        variants.small(variants.read_bundled(demo_series)),
+        saying(StudyInstanceUID=generate_uid()),
+    )
+    study = str(series[0].StudyInstanceUID)
+    send(series, node.port)
+
+    def deliveries() -> dict[str, str]:
+        (row,) = [one for one in node.jobs() if one["study_uid"] == study] or [{}]
+        found: dict[str, str] = row.get("deliveries", {})
+        return found
+
+    wait_until(lambda: deliveries().get("cloud") == "stored", what="Orthanc has all")
+    assert deliveries()["late"] in {"waiting", "sending"}
+    with WebArchive(stored, port=site.port) as late:
+        wait_until(
+            lambda: deliveries() == {"cloud": "stored", "late": "stored"},
+            what="the late service has all",
+        )
+    rows = {row["sop_uid"]: row for row in orthanc.instances()}
+    assert {one.uid for one in late.asked} == set(rows)
+    for one in late.asked:
+        held = orthanc.file_of(rows[one.uid]["id"], tmp_path / "held.dcm")
+        (tmp_path / "sent.dcm").write_bytes(one.content)
+        assert dcmread(held) == dcmread(tmp_path / "sent.dcm")
+        assert rows[one.uid]["study_uid"] == study
+    url = f"http://{HOST}:{orthanc.http_port}/dicom-web/studies/{study}/series"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        assert answer.status == 200
