@@ -10,10 +10,12 @@ import math
 import re
 import struct
 from collections.abc import Iterator, MutableSequence, Sized
+from functools import lru_cache
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.tag import BaseTag, Tag
 
 UNREADABLE = (
     ValueError,
@@ -27,6 +29,8 @@ UNREADABLE = (
 )
 """What pydicom raises when the bytes of an element do not fit its VR."""
 
+_MOST_TAGS = 1024
+"""Far more than are asked for by name."""
 _TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 
@@ -38,8 +42,11 @@ def raw(dataset: Dataset, keyword: str | int) -> object:
     forgets where they are not in the character set of their label.
     """
     try:
-        stored = dataset.get_item(keyword)
-        element = dataset[keyword]
+        tag = _tag(keyword)
+        stored = dataset.get_item(tag)
+        if stored is None:
+            return None
+        element = dataset[tag]
     except UNREADABLE:
         return None
     value: object = element.value
@@ -52,6 +59,11 @@ def raw(dataset: Dataset, keyword: str | int) -> object:
     if value is None or value == "" or (isinstance(value, Sized) and not len(value)):
         return None
     return value
+
+
+@lru_cache(maxsize=_MOST_TAGS)
+def _tag(keyword: str | int) -> BaseTag:
+    return Tag(keyword)
 
 
 def _parts(dataset: Dataset, keyword: str | int) -> tuple[object, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -21,6 +23,10 @@ darker than a quarter, something was added to all values."""
 _FAR_PART = 0.5
 """Of the range of all other values: how far off the end of the scale a value lies that
 pads, though no attribute says so."""
+_EVERY = 61
+"""Values of which one is in the sample; no side of a picture is a multiple of it."""
+_REACH_PART = 50
+"""Of the sample: so far off, to either side, a value of some rank is looked for."""
 
 
 def padding_of(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.bool_]:
@@ -110,7 +116,7 @@ def settle_zero(
     if not data.size:
         voxels[:] = 0
         return 0.0, (_padding_notice(padded),)
-    floor, top = np.percentile(data, [_FLOOR_PERCENT, _TOP_PERCENT], method="lower")
+    floor, top = (ranked(data, share) for share in (_FLOOR_PERCENT, _TOP_PERCENT))
     span = float(top - floor)
     is_moved = floor < -_NEGATIVE_PART * span or floor > _OFFSET_PART * span > 0
     if is_moved:
@@ -124,6 +130,30 @@ def settle_zero(
         voxels[padded] = 0 if is_moved else max(float(floor), 0.0)
         notices.append(_padding_notice(padded))
     return float(floor) if is_moved else 0.0, tuple(notices)
+
+
+def ranked(data: NDArray[np.float32], percent: float) -> np.float32:
+    """Return what `np.percentile` returns by the method `lower`, but sooner.
+
+    All values are ranked only among those that a sample of them shows to be near.
+
+    Parameters
+    ----------
+    data : ndarray, shape (N,)
+        At least one value, all of them finite.
+    percent
+        0 to 100.
+    """
+    place = math.floor((len(data) - 1) * (percent / 100))
+    sample = np.sort(data[::_EVERY])
+    middle, reach = place // _EVERY, max(len(sample) // _REACH_PART, 1)
+    low = sample[max(middle - reach, 0)]
+    high = sample[min(middle + reach, len(sample) - 1)]
+    near = data[(data >= low) & (data <= high)]
+    rank = place - int(np.count_nonzero(data < low))
+    if not 0 <= rank < len(near):
+        near, rank = data, place
+    return np.float32(np.partition(near, rank)[rank])
 
 
 def _padding_notice(padded: NDArray[np.bool_]) -> Notice:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEG2000Lossless
 
+from dicom_node.decode.signal_zero import ranked
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from tests.support.mr_series import build_series, write_series
 from tests.support.spine_phantom import frame_of
@@ -152,3 +153,17 @@ def test_values_that_need_more_bits_than_are_told_are_read_whole(
     decoded = read(tmp_path, datasets)
     assert np.array_equal(decoded.volume.voxels, smooth)
     assert codes(decoded) == ["bits_stored_exceeded"]
+
+
+@pytest.mark.parametrize("percent", [0.0, 0.1, 37.0, 99.0, 100.0])
+@pytest.mark.parametrize("count", [1, 2, 60, 5000])
+@pytest.mark.parametrize("levels", [1, 2, 40, 100_000])
+def test_a_rank_is_that_of_numpy(percent: float, count: int, levels: int) -> None:
+    rng = np.random.default_rng(count + levels)
+    data = rng.integers(-3, levels, count).astype(np.float32)
+    expected = np.percentile(data, percent, method="lower")
+    assert ranked(data, percent) == expected
+    # In order, a sample misses what comes in between.
+    assert ranked(np.sort(data), percent) == expected
+    data[::61] = 1e6
+    assert ranked(data, percent) == np.percentile(data, percent, method="lower")
