@@ -195,6 +195,8 @@ def test_what_the_former_image_owed_the_new_one_delivers(
     archive = Archive()
     archive.port = free_port()
     settings = settings_for(free_port(), archive.port)
+    # Killed, a node does not know that the sender had released, and waits for it.
+    settings["series"]["max_wait_s"] = 30
     port = settings["node"]["port"]
     with Volume() as volume:
         with node_on(volume, tmp_path, settings, FORMER) as former:
