@@ -148,7 +148,7 @@ def test_reload_and_backup_are_as_the_operations_page_has_them(
         told("kill", "--signal=HUP", composition.container.name)
         composition.container.wait_for('"settings_reloaded"')
         composition.run(
-            "run", "--rm", "-v", f"{backup}:/backup", SERVICE,
+            "run", "--rm", "--no-deps", "-v", f"{backup}:/backup", SERVICE,
             "backup", "/backup/first", "--config", "/etc/lumbar-node/node.yaml",
         )  # fmt: skip
         assert (backup / "first" / "backup.json").is_file()
