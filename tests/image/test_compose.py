@@ -16,6 +16,7 @@ import yaml
 
 from tests.image.test_image import has_results
 from tests.support.containers import (
+    CONFIG,
     NODE,
     Container,
     confinement,
@@ -147,8 +148,11 @@ def test_reload_and_backup_are_as_the_operations_page_has_them(
         # That of Debian has no `kill`, which the page has.
         told("kill", "--signal=HUP", composition.container.name)
         composition.container.wait_for('"settings_reloaded"')
-        composition.run(
-            "run", "--rm", "--no-deps", "-v", f"{backup}:/backup", SERVICE,
-            "backup", "/backup/first", "--config", "/etc/lumbar-node/node.yaml",
+        # That of Debian passes no `-v` to `run`; the rest is as Docker's does it.
+        told(
+            "run", "--rm", "--read-only", "--cap-drop=ALL",
+            f"--volume={composition.project}_spool:/var/lib/lumbar-node",
+            f"--volume={config}:{CONFIG}:ro", f"--volume={backup}:/backup",
+            NODE, "backup", "/backup/first", "--config", CONFIG,
         )  # fmt: skip
         assert (backup / "first" / "backup.json").is_file()
