@@ -9,6 +9,7 @@ asked for leaves no trace. The report itself is read by the worker alone.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import threading
@@ -26,6 +27,7 @@ from dicom_node.spool_layout import (
     write_synced,
 )
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
 _ASKED, _REPORT = ".asked.json", ".report.json"
 
 
@@ -116,12 +118,8 @@ class AskedCommitments:
         partial = self._tmp / f"report-{os.getpid()}-{threading.get_ident()}"
         try:
             write_synced(partial, json.dumps(content).encode())
-            try:
-                os.link(partial, path)
-            except FileExistsError:
+            if not _named_first(partial, path):
                 return asked
-            finally:
-                partial.unlink()
             sync_folder(self._folder)
         except OSError as error:
             message = f"the spool failed: {error.strerror}"
@@ -183,6 +181,25 @@ class AskedCommitments:
 
     def _path(self, transaction_uid: str, end: str) -> Path:
         return self._folder / f"{folder_name(transaction_uid)}{end}"
+
+
+def _named_first(partial: Path, path: Path) -> bool:
+    """Give a file its name, unless another has it; return whether it is ours now."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        # Some file systems of containers and shares have no hard links.
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            return False
+        partial.rename(path)
+        return True
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:

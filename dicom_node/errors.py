@@ -148,6 +148,10 @@ class PeerUnreachableError(NodeError):
         self.peer = peer
 
 
+class AnswerLostError(PeerUnreachableError):
+    """A peer was asked, and is lost before its answer: it may do what it was asked."""
+
+
 class AssociationRejectedError(PeerUnreachableError):
     """The peer rejects our associations; an operator of the peer can mend that."""
 

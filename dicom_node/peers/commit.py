@@ -27,10 +27,10 @@ from dicom_node.dimse.storage_commitment import (
     REQUEST_COMMITMENT,
 )
 from dicom_node.errors import (
+    AnswerLostError,
     CommitmentDeferredError,
     CommitmentRefusedError,
     NodeError,
-    PeerUnreachableError,
 )
 from dicom_node.peers.associate import Terms, association
 
@@ -85,7 +85,9 @@ def request_commitment(
     Raises
     ------
     PeerUnreachableError, AssociationRejectedError
-        If no association could be opened, or it was lost before an answer.
+        If no association could be opened.
+    AnswerLostError
+        If it was lost before an answer: the peer may report all the same.
     CommitmentDeferredError
         If the peer cannot now.
     CommitmentRefusedError
@@ -179,7 +181,7 @@ def _check(status: int | None, name: str, peer: Peer) -> None:
     """
     if status is None:
         why = "the association was lost before the answer to an N-ACTION"
-        raise PeerUnreachableError(name, host=peer.host, port=peer.port, why=why)
+        raise AnswerLostError(name, host=peer.host, port=peer.port, why=why)
     if status == SUCCESS:
         return
     refusal = (

@@ -19,7 +19,7 @@ from dicom_node import log
 from dicom_node.asked_commitments import Asked, AskedCommitments, Report
 from dicom_node.audit.auditor import Auditor
 from dicom_node.dimse.deadline import Deadline
-from dicom_node.errors import NodeError
+from dicom_node.errors import AnswerLostError, NodeError
 from dicom_node.jobs.proof_codes import NOT_COMMITTED, NOT_FOUND, NOT_REPORTED
 from dicom_node.jobs.step_outcome import DeliveryOutcome, ProofOrder, Verdict
 from dicom_node.peers.commit import Commitment, read_commitment, request_commitment
@@ -35,6 +35,9 @@ night's tape is written."""
 _RESENDS = 1
 """What a peer does not hold is sent once more; then an operator has to look at it."""
 _REASONS_SHOWN = 3
+_MOST_OPEN = 200
+"""Transactions of one delivery of which a report counts: a week's, if one is asked for
+each hour."""
 _TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
@@ -134,18 +137,37 @@ class Prover:
             return self._judge(report, instances, order)
         waited_s = self.clock() - order.asked_s
         if not order.transactions or waited_s >= self.peer.proof_wait_s:
-            order = self._ask(instances, order)
+            order, lost = self._ask(instances, order)
             report = self._report(order.transactions[-1:])
             if report is not None:
                 return self._judge(report, instances, order)
+            if lost is not None:
+                return DeliveryOutcome(
+                    verdict=Verdict.AGAIN,
+                    code=lost.code,
+                    text=str(lost),
+                    stored=_uids(instances),
+                    following=order,
+                )
         text = (
             f"{self.name} has stored {len(instances)} instances, and has sent no "
             f"report of {len(order.transactions)} requests for commitment"
         )
         return self._later(NOT_REPORTED, text, instances, order)
 
-    def _ask(self, instances: _Instances, order: ProofOrder) -> ProofOrder:
-        """Ask by a transaction that was never used before."""
+    def _ask(
+        self, instances: _Instances, order: ProofOrder
+    ) -> tuple[ProofOrder, AnswerLostError | None]:
+        """Ask by a transaction that was never used before.
+
+        Returns
+        -------
+        ProofOrder
+            With the transaction.
+        AnswerLostError or None
+            Why it is not known whether the peer will report.
+        """
+        lost = None
         uid = str(generate_uid(prefix=None))
         self.asked.ask(
             Asked(
@@ -170,12 +192,15 @@ class Prover:
                 calling_ae=self.calling_ae,
                 take=take,
             )
+        except AnswerLostError as error:
+            lost = error
         except NodeError:
             self.asked.forget((uid,))
             raise
-        return replace(
-            order, transactions=(*order.transactions, uid), asked_s=self.clock()
-        )
+        open_ = (*order.transactions, uid)
+        self.asked.forget(open_[:-_MOST_OPEN])
+        asked_s = self.clock() if lost is None else order.asked_s
+        return replace(order, transactions=open_[-_MOST_OPEN:], asked_s=asked_s), lost
 
     def _report(self, transactions: Sequence[str]) -> Report | None:
         """Return the latest report; one of an earlier request counts, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -239,6 +240,46 @@ def test_a_peer_that_does_not_commit_leaves_what_it_has_stored(
     assert text in outcome.text
     assert (outcome.stored, outcome.proven) == (case.stored, ())
     assert case.open() == 0
+
+
+def test_a_report_that_comes_before_the_answer_is_taken(tmp_path: Path) -> None:
+    with CommittingPeer(reports_early=True) as peer:
+        outcome = Case(tmp_path, peer).prove()
+    assert outcome.verdict is Verdict.DONE
+
+
+def test_a_request_whose_answer_is_lost_is_made_anew_and_a_report_of_it_counts(
+    tmp_path: Path,
+) -> None:
+    with CommittingPeer(aborts=True) as peer:
+        case = Case(tmp_path, peer)
+        outcome = case.prove()
+        assert (outcome.verdict, outcome.code) == (Verdict.AGAIN, "peer-unreachable")
+        assert outcome.pause_s is None
+        peer.aborts = False
+        case.prove()
+        first, second = peer.requests
+        assert case.order.transactions == (
+            first.transaction_uid, second.transaction_uid,
+        )  # fmt: skip
+        case.take(first, committed=2)
+        assert case.prove().verdict is Verdict.DONE
+    assert case.open() == 0
+
+
+def test_a_report_is_taken_once_also_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(_source: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("os.link", link)
+    with CommittingPeer() as peer:
+        case = Case(tmp_path, peer)
+        case.prove()
+        case.take(peer.wait_asked(), committed=2)
+        case.take(peer.wait_asked(), committed=0)
+        assert case.prove().verdict is Verdict.DONE
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

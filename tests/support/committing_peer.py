@@ -53,6 +53,10 @@ class CommittingPeer:
         Its answer to an N-ACTION.
     same_association
         Report at once by the association that asks.
+    reports_early
+        Report before it has answered the request, which nobody expects.
+    aborts
+        Abort the association in place of an answer to an N-ACTION.
     loses
         How many of the instances it reports as lost, then.
     names_others
@@ -64,6 +68,8 @@ class CommittingPeer:
     offers: bool = True
     status: int = 0x0000
     same_association: bool = False
+    reports_early: bool = False
+    aborts: bool = False
     loses: int = 0
     names_others: bool = False
     requests: list[Request] = field(default_factory=list)
@@ -139,6 +145,13 @@ class CommittingPeer:
             ),
         )
         self.requests.append(request)
+        if self.aborts:
+            event.assoc.abort()
+        if self.reports_early:
+            event_type, information = self._report_of(request)
+            event.assoc.send_n_event_report(
+                information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE
+            )
         if self.same_association:
             # Its answer to the N-ACTION has to go first.
             thread = threading.Thread(target=self._report_by, args=(event, request))
