@@ -28,6 +28,8 @@ from tests.support.peers import (
 from tests.support.returned import heights_mm, numbers_of
 from tests.support.variants import Series, fresh
 
+EDITED = "医师修改"
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Orthanc, Node]]:
@@ -122,7 +124,7 @@ def test_a_disc_edited_in_slicer_is_measured_anew_and_the_others_stay(
     )
     assert_heights(heights_mm(before), heights_mm(after), source[0])
     assert_marked(after, before, drawn)
-    for modality, text in (("OT", "edited"), ("DOC", "edited"), ("PR", "edited")):
+    for modality, text in (("OT", EDITED), ("DOC", EDITED), ("PR", EDITED)):
         marked = [one for one in second[modality] if text in one.SeriesDescription]
         assert len(marked) * 2 == len(second[modality])
     assert_no_loop(node, second)
@@ -142,7 +144,9 @@ def assert_heights(
 
 def assert_marked(after: Dataset, before: Dataset, drawn: Dataset) -> None:
     """Check that the new report tells what it was measured from."""
-    assert after.SeriesDescription == before.SeriesDescription.replace(",", " edited,")
+    assert after.SeriesDescription == before.SeriesDescription.replace(
+        "，", f" {EDITED}，"
+    )
     assert "轮廓由Jane Doe修改" in texts(after)
     (former,) = after.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     (instance,) = former.ReferencedSOPSequence

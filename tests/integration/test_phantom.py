@@ -200,11 +200,11 @@ def test_a_route_asks_for_kinds_language_numbers_and_names_of_its_own(
         (name, found.SeriesNumber, found.SeriesDescription)
         for name, found in received.items()
     ] == [
-        ("SEG", 700, "SEG of series 4, Phantom"),
-        ("SR", 701, "SR of series 4, Phantom"),
-        ("OT", 702, "SC of series 4, Phantom"),
-        ("DOC", 703, "PDF of series 4, Phantom"),
-        ("PR", 704, "GSPS of series 4, Phantom"),
+        ("SEG", 700, "SEG 序列 4，Phantom"),
+        ("SR", 701, "SR 序列 4，Phantom"),
+        ("OT", 702, "SC 序列 4，Phantom"),
+        ("DOC", 703, "PDF 序列 4，Phantom"),
+        ("PR", 704, "GSPS 序列 4，Phantom"),
     ]
     assert received["SEG"].SOPClassUID == LABEL_MAP_STORAGE
     (summary,) = named(received["SR"], SUMMARY)

@@ -10,12 +10,13 @@ from highdicom.seg import Segmentation
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+_GROUP, _LABEL, _HEIGHT, _MEAN = "125007", "112039", "121207", "373098007"
 Site = tuple[str, ...]
 """Finding site, concept, and the codes that say more of it."""
 
 
 def numbers_of(report: Dataset) -> dict[Site, float]:
-    """Return the numbers of an SR by what they tell."""
+    """Return the numbers of an SR in English by what they tell."""
     found: dict[Site, float] = {}
     for group in _groups(report):
         content = group.ContentSequence
@@ -34,20 +35,38 @@ def numbers_of(report: Dataset) -> dict[Site, float]:
 
 
 def heights_mm(report: Dataset) -> dict[str, float]:
-    """Return the mean height of each structure that the SR has one of."""
-    return {
-        site: value
-        for (site, *what), value in numbers_of(report).items()
-        if what == ["Height", "Mean"]
-    }
+    """Return the mean height of each structure by its label, in any language."""
+    found: dict[str, float] = {}
+    for group in _groups(report):
+        (label,) = (
+            str(item.TextValue)
+            for item in group.ContentSequence
+            if _value(item.ConceptNameCodeSequence[0]) == _LABEL
+        )
+        for item in group.ContentSequence:
+            below = [
+                _value(child.ConceptCodeSequence[0])
+                for child in item.get("ContentSequence", ())
+                if child.ValueType == "CODE"
+            ]
+            if item.ValueType == "NUM" and below == [_MEAN]:
+                name = _value(item.ConceptNameCodeSequence[0])
+                if name == _HEIGHT:
+                    found[label] = float(item.MeasuredValueSequence[0].NumericValue)
+    return found
 
 
 def _groups(item: Dataset) -> Iterator[Dataset]:
     for child in item.get("ContentSequence", ()):
-        if _name(child) == "Measurement Group":
+        names = child.get("ConceptNameCodeSequence", ())
+        if names and _value(names[0]) == _GROUP:
             yield child
         else:
             yield from _groups(child)
+
+
+def _value(code: Dataset) -> str:
+    return str(code.CodeValue)
 
 
 def _name(item: Dataset) -> str:
