@@ -21,8 +21,10 @@ from pydicom.dataset import Dataset
 from analysis.contract.result import AnalysisResult, Finding
 from analysis.contract.segmentation import Segmentation
 from dicom_node.encode.result_context import ROLES, EncodeRequest
+from dicom_node.peers.stow import store_instances
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.registry import Registry, installed
+from dicom_node.settings.web_peer import WebPeer
 from dicom_node.work.encode import encode_series
 from tests.support.browser import WITHIN_S, Browser, artefacts, needed
 from tests.support.encoded import REQUEST
@@ -124,12 +126,16 @@ def site(
         Ohif(files=files, pacs=f"http://127.0.0.1:{orthanc.http_port}") as ohif,
         Browser(modules=modules, failures=artefacts(root) / "ohif") as browser,
     ):
-        for sent in (demo_series, results):
-            done = run_dcmtk(
-                "dcmsend", "-aec", "TESTPACS", "+sd", "+r", "127.0.0.1",
-                str(orthanc.dicom_port), str(sent),
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
+        done = run_dcmtk(
+            "dcmsend", "-aec", "TESTPACS", "+sd", "+r", "127.0.0.1",
+            str(orthanc.dicom_port), str(demo_series),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        service = f"http://127.0.0.1:{orthanc.http_port}/dicom-web"
+        stored = store_instances(
+            "pacs", WebPeer(url=service), sorted(results.rglob("*.dcm"))
+        )
+        assert {one.text for one in stored} == {"stored"}
         page = OhifPage(browser, ohif.origin)
         yield Site(page=page, analysed=analysed, objects=objects)
         assert page.hosts() == {ohif.origin.removeprefix("http://")}
