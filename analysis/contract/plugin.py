@@ -100,6 +100,22 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """How what people read is written.
+
+    Parameters
+    ----------
+    language
+        RFC 5646; English where an analysis does not have it.
+    page_scale
+        Pixels of a page for each of one of the usual size, which is 1024 high or wide.
+    """
+
+    language: str = "en"
+    page_scale: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What the node tells an analysis beside the volumes.
 
@@ -109,9 +125,8 @@ class Context:
         How each series was acquired, as far as it states it.
     threads, device
         As for `Analysis.prepare`, should it not have been called before.
-    language
-        In which to write what people read (RFC 5646); English where an analysis does
-        not have it.
+    writing
+        Language and size of what people read.
     """
 
     subject: Subject
@@ -119,7 +134,7 @@ class Context:
     acquisitions: Mapping[Role, Acquisition] = field(default_factory=dict)
     threads: int = 2
     device: str = "cpu"
-    language: str = "en"
+    writing: Writing = Writing()
 
 
 class Analysis(Protocol):

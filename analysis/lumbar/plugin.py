@@ -206,7 +206,7 @@ class LumbarMri:
             version=self._version_with(networks.runtime),
             weights_sha256=networks.weights_sha256,
         )
-        return tell(volume, spine, judgement, provenance, context.language)
+        return tell(volume, spine, judgement, provenance, context.writing)
 
 
 def _outlined(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.outlines import Outlines
-from analysis.contract.plugin import Analysis, Context, Corrigible
+from analysis.contract.plugin import Analysis, Context, Corrigible, Writing
 from dicom_node.corrections.read_seg import read_outlines, read_segmentation_header
 from dicom_node.decode.headers import read_headers
 from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits, limits_of
@@ -54,7 +54,7 @@ def measured_job(layout: SpoolLayout, job: Job) -> Job:
 
 
 def analyse_correction(
-    layout: SpoolLayout, job: Job, analysis: Analysis, work: Work, language: str
+    layout: SpoolLayout, job: Job, analysis: Analysis, work: Work, writing: Writing
 ) -> Analysed:
     """Measure a series from the outlines that a reader has corrected.
 
@@ -87,7 +87,7 @@ def analyse_correction(
             number=job.correction.number,
             threads=work.threads,
             device=work.device,
-            language=language,
+            writing=writing,
             limits=limits,
         ),
     )
@@ -114,7 +114,7 @@ class Correcting:
     number: int = 1
     threads: int = 2
     device: str = "cpu"
-    language: str = "en"
+    writing: Writing = field(default_factory=Writing)
     limits: ReadLimits = DEFAULT_LIMITS
 
 
@@ -154,7 +154,7 @@ def measure_outlines(
         acquisitions={role: decoded.acquisition},
         threads=how.threads,
         device=how.device,
-        language=how.language,
+        writing=how.writing,
     )
     given = Outlines(
         labels=drawn.labels,

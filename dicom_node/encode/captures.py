@@ -104,11 +104,12 @@ def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uin
     -------
     ndarray, shape (H + 28, W, 3), uint8
     """
-    width = pixels.shape[1]
-    strip = Image.new("RGB", (width, _STRIP_PX))
-    spot = (_STRIP_MARGIN, _STRIP_PX // 2)
-    room = width - 2 * _STRIP_MARGIN
-    points = max(1, min(_STRIP_POINTS, width // 50))
+    width, scale = pixels.shape[1], request.page_scale
+    height, margin = _STRIP_PX * scale, _STRIP_MARGIN * scale
+    strip = Image.new("RGB", (width, height))
+    spot = (margin, height // 2)
+    room = width - 2 * margin
+    points = max(1, min(_STRIP_POINTS * scale, width // 50))
     draw_one_line(strip, spot, _strip_text(request), points, room)
     return np.concatenate([pixels, np.asarray(strip, dtype=np.uint8)])
 

@@ -110,6 +110,8 @@ class EncodeRequest:
         `binary`, `labelmap` or `labelmap-rle`: how the SEG holds its voxels.
     report_numbers
         `all`, or `main`: those alone that a viewer has room for, bare.
+    page_scale
+        As in `Writing`.
     supersedes
         Id of the job whose delivered report this one replaces.
     objects
@@ -138,6 +140,7 @@ class EncodeRequest:
     objects: tuple[str, ...] = DEFAULT_ROLES
     segmentation: str = "binary"
     report_numbers: str = "all"
+    page_scale: int = 1
     notices: tuple[Notice, ...] = ()
     language: str = "en"
     body_part: str = "LSPINE"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.contract.plugin import Analysis, Context
+from analysis.contract.plugin import Analysis, Context, Writing
 from analysis.contract.result import AnalysisResult
 from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import summarise
@@ -41,6 +41,9 @@ class Analysed:
         return None if self.edited is None else self.edited.sop_instance_uid
 
 
+DEFAULT_WRITING = Writing()
+
+
 def analyse_series(
     paths: Sequence[Path],
     analysis: Analysis,
@@ -48,7 +51,7 @@ def analyse_series(
     threads: int,
     device: str = "cpu",
     limits: ReadLimits = DEFAULT_LIMITS,
-    language: str = "en",
+    writing: Writing = DEFAULT_WRITING,
 ) -> Analysed:
     """Decode one series and run an analysis on it.
 
@@ -56,8 +59,8 @@ def analyse_series(
     ----------
     limits
         How much one file may hold.
-    language
-        In which the analysis writes what people read (RFC 5646).
+    writing
+        How the analysis writes what people read.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def analyse_series(
         acquisitions={role: decoded.acquisition},
         threads=threads,
         device=device,
-        language=language,
+        writing=writing,
     )
     result = analysis.analyse({role: decoded.volume}, context)
     return Analysed(decoded=decoded, result=result)

@@ -266,6 +266,10 @@ class Route(Section):
         "texts and meanings of codes in the report, warnings. Keys, codes and names of "
         "segments stay.",
     )
+    page_px: Literal[1024, 2048] = Field(
+        default=1024,
+        description="Height of the captures' pictures: 2048 for monitors that show it.",
+    )
     when_unsuitable: Literal["silent", "note"] = Field(
         default="silent",
         description="note: one captured page with the reason goes to the peers.",

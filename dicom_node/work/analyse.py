@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.contract.plugin import Writing
 from dicom_node.corrections.measure_again import analyse_correction, measured_job
 from dicom_node.decode.read_file import limits_of
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
@@ -10,7 +11,7 @@ from dicom_node.records import Job
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.self_test import TEST_TITLE
 from dicom_node.spool_layout import SpoolLayout
-from dicom_node.work.result_identity import route_of
+from dicom_node.work.result_identity import route_of, writing_of
 
 
 def analyse_job(job: Job, settings: Settings, registry: Registry) -> Analysed:
@@ -25,27 +26,27 @@ def analyse_job(job: Job, settings: Settings, registry: Registry) -> Analysed:
     """
     route = route_of(job, settings)
     if route.follow_up is None or job.series.calling_ae == TEST_TITLE:
-        return _measured(job, settings, registry, route.language)
+        return _measured(job, settings, registry, writing_of(route))
     from dicom_node.prior.compare import PriorSearch
 
     about = measured_job(SpoolLayout(settings.spool.folder), job)
     search = PriorSearch(settings, registry, about, route)
     with search.running():
-        return search.compare(_measured(job, settings, registry, route.language))
+        return search.compare(_measured(job, settings, registry, writing_of(route)))
 
 
 def _measured(
-    job: Job, settings: Settings, registry: Registry, language: str
+    job: Job, settings: Settings, registry: Registry, writing: Writing
 ) -> Analysed:
     analysis, work = registry.get(job.analysis), settings.work
     if job.correction is not None:
         layout = SpoolLayout(settings.spool.folder)
-        return analyse_correction(layout, job, analysis, work, language)
+        return analyse_correction(layout, job, analysis, work, writing)
     return analyse_series(
         [instance.path for instance in job.series.instances],
         analysis,
         threads=work.threads,
         device=work.device,
         limits=limits_of(work.max_inflated_mb),
-        language=language,
+        writing=writing,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.contract.errors import AnalysisError, UnsuitableInput
-from analysis.contract.plugin import Analysis, Fit
+from analysis.contract.plugin import Analysis, Fit, Writing
 from analysis.contract.result import Notice
 from dicom_node.corrections.measure_again import Correcting, measure_outlines
 from dicom_node.corrections.read_seg import read_segmentation_header
@@ -124,6 +124,7 @@ def analyse_folder(
     Any of these but the first leaves a report that says `failed`.
     """
     corrected, language, threads = how.corrected, how.language, how.threads
+    writing = Writing(language=language)
     plugin = Registry(installed()).get(how.analysis)
     tell(f"reading {folder}")
     found = read_folder(folder)
@@ -141,14 +142,14 @@ def analyse_folder(
             with _failure_reported(out, series):
                 analysed = (
                     analyse_series(
-                        series.paths, plugin, threads=threads, language=language
+                        series.paths, plugin, threads=threads, writing=writing
                     )
                     if corrected is None
                     else measure_outlines(
                         series.paths,
                         corrected,
                         plugin,
-                        Correcting(threads=threads, language=language),
+                        Correcting(threads=threads, writing=writing),
                     )
                 )
         except (UnsuitableInput, SeriesRejectedError) as error:

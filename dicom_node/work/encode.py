@@ -24,7 +24,13 @@ from dicom_node.settings.self_test import receivers
 from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.report_json import measured_report, unsuitable_report
 from dicom_node.work.result_files import replace_folder, write_results
-from dicom_node.work.result_identity import content_time, result_id, route_of, shape_of
+from dicom_node.work.result_identity import (
+    content_time,
+    result_id,
+    route_of,
+    shape_of,
+    writing_of,
+)
 from dicom_node.work.series_notices import notices_about
 
 
@@ -179,6 +185,7 @@ class ResultEncoder:
             segmentation=route.segmentation,
             report_numbers=route.report_numbers,
             language=route.language,
+            page_scale=writing_of(route).page_scale,
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from analysis.contract.plugin import Writing
 from dicom_node import __version__
 from dicom_node.encode.encoder_revision import ENCODER_REVISION
 from dicom_node.errors import RouteUnknownError
@@ -18,8 +19,9 @@ from dicom_node.settings.sections import Route, Settings
 from dicom_node.work.series_notices import notices_about
 
 _ID_DIGITS = 32
+_USUAL_PX = 1024
 _SHAPING = {
-    "objects", "segmentation", "report_numbers", "language", "result_series",
+    "objects", "segmentation", "report_numbers", "language", "page_px", "result_series",
     "follow_up",
 }  # fmt: skip
 """Settings of a route that change an object; where it goes to changes none."""
@@ -37,6 +39,11 @@ def route_of(job: Job, settings: Settings) -> Route:
         if route.name == job.route:
             return route
     raise RouteUnknownError(job.route)
+
+
+def writing_of(route: Route) -> Writing:
+    """Return how what people read of a route's results is written."""
+    return Writing(language=route.language, page_scale=route.page_px // _USUAL_PX)
 
 
 def content_time(job: Job, settings: Settings) -> datetime:

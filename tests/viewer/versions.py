@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from analysis.contract.plugin import Writing
 from analysis.contract.result import Finding
 from dicom_node.encode.result_context import ROLES, EncodeRequest
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
@@ -210,7 +211,9 @@ def main() -> int:
     paths = sorted(DEMO.rglob("*.dcm"))
     shown: list[Shown] = []
     for language, numbers in CASES:
-        analysed = analyse_series(paths, plugin, threads=2, language=language)
+        analysed = analyse_series(
+            paths, plugin, threads=2, writing=Writing(language=language)
+        )
         case = replace(
             REQUEST, objects=ROLES, language=language, report_numbers=numbers
         )

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from analysis.contract.plugin import Writing
 from analysis.contract.result import AnalysisResult, Page, Provenance
 from analysis.contract.volume import Volume
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
@@ -33,7 +34,7 @@ def tell(
     spine: OutlinedSpine,
     judgement: Judgement,
     provenance: Provenance,
-    language: str = "en",
+    writing: Writing,
 ) -> AnalysisResult:
     """Return the result of a series.
 
@@ -47,10 +48,10 @@ def tell(
         What is to be told of them.
     provenance
         What made it.
-    language
-        In which it is told (RFC 5646).
+    writing
+        In which language it is told, and how large its pages are.
     """
-    words = words_of(language)
+    words = words_of(writing.language)
     measured, assessment = judgement.measured, judgement.assessment
     levels = spine.anatomy.levels
     told = findings(measured, assessment, numbers_in(spine.labels))
@@ -62,6 +63,7 @@ def tell(
         warnings=judgement.warnings,
         provenance=provenance,
         words=words,
+        scale=writing.page_scale,
     )
     with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
         kept = aside.submit(spine.kept, volume)

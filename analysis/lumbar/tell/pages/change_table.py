@@ -67,7 +67,9 @@ def with_change(page: Page, comparison: Comparison, words: Words) -> Page:
     pen.write_within((left, 12), _title(comparison, words), _TITLE_STYLE, width)
     top = _table(pen, comparison, left, width) + LINE_PX
     notices = map(words.notice, comparison.warnings)
-    notes = broken_notes(pen, [(one.text, WARNING) for one in notices], width)
+    notes = broken_notes(
+        pen, [(words.page("notice", text=one.text), WARNING) for one in notices], width
+    )
     top = draw_lines(pen, (left, top), notes)
     top += LINE_PX if notes else 0
     about = words.page(

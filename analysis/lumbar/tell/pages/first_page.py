@@ -44,6 +44,7 @@ from analysis.lumbar.tell.pages.typography import (
     draw_lines,
     draw_table,
     draw_title,
+    lighter,
     new_page,
     table_height_px,
 )
@@ -142,7 +143,7 @@ def _to_be_known(sheet: Sheet) -> Notes:
     notices = map(sheet.words.notice, sheet.warnings)
     return [
         *((text, DIM) for text in _reasons(sheet)),
-        *((notice.text, WARNING) for notice in notices),
+        *((sheet.words.page("notice", text=one.text), WARNING) for one in notices),
     ]
 
 
@@ -281,4 +282,6 @@ def _name(pen: Pen, places: dict[str, NDArray[np.float64]]) -> None:
         if line is not None:
             front = line[line[:, 0].argmin()]
             spot = (float(front[0]) - _DISC_LABEL_GAP_PX, float(front[1]))
-            pen.write_on(spot, level_of(disc), (_SMALL_LABEL_PX, disc.colour, "rm"))
+            pen.write_on(
+                spot, level_of(disc), (_SMALL_LABEL_PX, lighter(disc.colour), "rm")
+            )

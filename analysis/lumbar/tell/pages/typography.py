@@ -185,6 +185,16 @@ class Pen:
         return _font(max(round(size * self.scale), 1), is_wide=is_wide)
 
 
+def lighter(colour: Colour) -> Colour:
+    """Return a colour in which small letters are read on black by everyone.
+
+    Half of it is white: pure red and violet are dark to the colour-blind, and on a
+    monitor without colours.
+    """
+    red, green, blue = ((255 + part) // 2 for part in colour)
+    return red, green, blue
+
+
 def new_page(width: float, height: float, scale: int = 1) -> Image:
     """Return a black page, its size in pixels of the usual size."""
     from PIL import Image

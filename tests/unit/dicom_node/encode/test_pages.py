@@ -112,6 +112,18 @@ def test_a_page_keeps_its_pixels_and_gets_a_strip_with_version_and_time(
     assert shown[len(drawn) :].max() > 200
 
 
+def test_a_large_page_has_a_strip_as_large(phantom: Phantom) -> None:
+    series, labels = phantom
+    drawn = phantom_result(labels)
+    wide = replace(drawn.pages[0], pixels=np.zeros((128, 2048, 3), dtype=np.uint8))
+    result = replace(drawn, pages=(wide,))
+    request = replace(REQUEST, objects=("sc",), page_scale=2)
+    shown = by_name(encode_result(result, series, request))["sc_01"].pixel_array
+    assert shown.shape[0] == 128 + 2 * 28
+    rows = np.flatnonzero(shown[128:].max(axis=(1, 2)) > 200)
+    assert 2 * 10 < len(rows) < 2 * 28
+
+
 def test_the_strip_tells_a_revision_from_the_first(
     phantom: Phantom, encoded: dict[str, Dataset]
 ) -> None:

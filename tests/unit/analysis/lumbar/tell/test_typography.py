@@ -7,14 +7,18 @@ import pytest
 
 from analysis.contract.line_breaks import pieces_of
 from analysis.contract.typeface import FACE, drawable
+from analysis.lumbar.anatomy.structures import DISCS
 from analysis.lumbar.tell.pages.typography import (
     BRIGHT,
+    DIM,
     NOTE_PX,
+    WARNING,
     Pen,
     broken,
+    lighter,
     new_page,
 )
-from analysis.lumbar.tell.words import words_of
+from analysis.lumbar.tell.words import languages, words_of
 
 NOTE = "Levels are counted upwards from S1. The next page has more values of each."
 WIDTH = 200
@@ -112,3 +116,52 @@ def test_what_is_too_long_is_made_smaller_then_cut() -> None:
     pen.write_within((0, 0), "Segmental lordosis " * 30, (20, BRIGHT, "la"), 300)
     used = np.flatnonzero(np.asarray(page).max(axis=(0, 2)) > 0)
     assert 250 < used[-1] <= 300
+
+
+# What a monitor without colours and the colour-blind see: luminance, and the matrices
+# of Machado et al., IEEE TVCG 2009;15(6):1291-1298, severity 1.0, on linear RGB.
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+SEEN_BY = {
+    "all": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+         [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+         [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+         [0.004733, 0.691367, 0.303900]]
+    ),
+}  # fmt: skip
+LEAST_CONTRAST = 7.0
+"""Of text (WCAG 2.2, 1.4.6, level AAA): it stands on pictures."""
+
+
+def contrast_on_black(colour: tuple[int, int, int], seen_by: str) -> float:
+    part = np.array(colour) / 255
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(SEEN_BY[seen_by] @ linear, 0, 1)
+    return float((LUMINANCE @ seen + 0.05) / 0.05)
+
+
+@pytest.mark.parametrize("seen_by", SEEN_BY)
+def test_every_letter_is_read_by_the_colour_blind(seen_by: str) -> None:
+    colours = [BRIGHT, DIM, WARNING, *(lighter(disc.colour) for disc in DISCS)]
+    for colour in colours:
+        assert contrast_on_black(colour, seen_by) > LEAST_CONTRAST, colour
+
+
+def test_a_level_in_its_own_colour_would_not_be_read_by_all() -> None:
+    """That is why letters are lighter than the outline beside them."""
+    least = min(
+        contrast_on_black(disc.colour, seen_by) for disc in DISCS for seen_by in SEEN_BY
+    )
+    assert least < LEAST_CONTRAST
+
+
+def test_a_warning_is_marked_by_more_than_its_colour() -> None:
+    for language in languages():
+        assert words_of(language).page("notice", text="x") != "x"
