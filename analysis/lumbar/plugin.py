@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.contract.acquisition import Acquisition
@@ -191,7 +193,9 @@ class LumbarMri:
         with refusals():
             sagittal = examine(volume)
             spine = _outlined(sagittal, networks, outlines, threads)
-        measured = measure_spine(spine.anatomy, volume, spine.labels)
+        with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
+            kept = aside.submit(spine.kept, volume)
+            measured = measure_spine(spine.anatomy, volume, spine.labels)
         evidence = Evidence(
             volume=volume,
             summary=context.summaries.get(ROLE),
@@ -206,7 +210,8 @@ class LumbarMri:
             version=self._version_with(networks.runtime),
             weights_sha256=networks.weights_sha256,
         )
-        return tell(volume, spine, judgement, provenance, context.writing)
+        told = tell(volume, spine, judgement, provenance, context.writing)
+        return replace(told, kept=kept.result())
 
 
 def _outlined(

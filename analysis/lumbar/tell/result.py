@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from analysis.contract.plugin import Writing
@@ -36,7 +34,7 @@ def tell(
     provenance: Provenance,
     writing: Writing,
 ) -> AnalysisResult:
-    """Return the result of a series.
+    """Return the result of a series, but for what a correction will need.
 
     Parameters
     ----------
@@ -65,13 +63,10 @@ def tell(
         words=words,
         scale=writing.page_scale,
     )
-    with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
-        kept = aside.submit(spine.kept, volume)
-        pages = draw_pages(sheet)
     result = AnalysisResult(
         segmentation=segmentation(spine.labels),
         findings=told,
-        pages=pages,
+        pages=draw_pages(sheet),
         provenance=provenance,
         warnings=judgement.warnings,
         details={
@@ -83,7 +78,6 @@ def tell(
         summary=summarise(told, judgement.warnings, spine.editor),
         report_text=report_text(measured, assessment, judgement.warnings),
         language=words.language,
-        kept=kept.result(),
     )
     return in_language(result, words)
 
