@@ -73,6 +73,8 @@ def shared_node(
         is_traced=True,
     )
     node.settings["ops"] = {"port": free_port(), "hosts": ["node.example"]}
+    # Nobody is there: messages wait, as the metrics of them tell.
+    node.settings["audit"] = {"host": HOST, "port": free_port(), "transport": "udp"}
     with node:
         yield node
 
@@ -302,7 +304,7 @@ def test_prometheus_scrapes_the_node_and_takes_rules_and_dashboard(
             (target,) = asked("targets")["activeTargets"]
             assert (target["health"], target["lastError"]) == ("up", "")
             (group,) = asked("rules")["groups"]
-            assert len(group["rules"]) == 12
+            assert len(group["rules"]) == 13
             assert all(rule["health"] != "err" for rule in group["rules"])
             for query in queries:
                 wait_until(
@@ -338,7 +340,7 @@ def test_promtool_reads_the_metrics_and_the_alerts_name_no_other(
     assert lint.returncode == 0, lint.stdout + lint.stderr
     rules = (root / "deploy" / "prometheus" / "alerts.yaml").read_text()
     named = set(re.findall(r"\blumbar_node_\w+", rules))
-    assert len(named) == 11
+    assert len(named) == 13
     # Also one without a value, as of certificates where there are none.
     told = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     assert named <= told
