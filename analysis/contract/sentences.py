@@ -34,8 +34,9 @@ _SEMICOLONS, _STOP = ("; or ", "; "), ". "
 _JOINTS = (*_SEMICOLONS, _STOP)
 """What sentences are joined by, each with its key in the table."""
 _COMMA = ", "
-_MOST_CHARS = 4000
-"""Of a text that is looked at: what is longer was not written by us."""
+_MOST_CHARS, _MOST_DEEP, _MOST_TRIES = 2000, 6, 300
+"""Of a text that is looked at, of sentences within sentences, and of parts that are
+looked for: what is more was not written by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,74 +60,91 @@ class Sentences:
     """
 
     def __init__(self, table: Mapping[str, str]) -> None:
-        self._joints = {key: table[key] for key in (*_JOINTS, _COMMA) if key in table}
-        self._plain = {
+        self.joints = {key: table[key] for key in (*_JOINTS, _COMMA) if key in table}
+        self.plain = {
             key: value
             for key, value in table.items()
-            if key not in self._joints and not _PLACE.search(key)
+            if key not in self.joints and not _PLACE.search(key)
         }
         pairs = [
             _pair(key, value)
             for key, value in table.items()
-            if key not in self._joints and key not in self._plain
+            if key not in self.joints and key not in self.plain
         ]
         # What says most by itself is tried first.
-        self._pairs = sorted(pairs, key=lambda one: -len(one.longest))
+        self.pairs = sorted(pairs, key=lambda one: -len(one.longest))
 
     def translated(self, text: str) -> str | None:
         """Return a sentence in this language; None if the table has not all of it."""
-        if len(text) > _MOST_CHARS:
+        return _Search(self).translated(text, _MOST_DEEP)
+
+
+class _Search:
+    """One look for a sentence; it gives up where a text was made to make it long."""
+
+    def __init__(self, said: Sentences) -> None:
+        self._said = said
+        self._left = _MOST_TRIES
+
+    def translated(self, text: str, deep: int) -> str | None:
+        """Return a sentence, or a part of one, so many levels above the innermost."""
+        self._left -= 1
+        if self._left < 0 or deep < 0 or len(text) > _MOST_CHARS:
             return None
-        if text in self._plain:
-            return self._plain[text]
+        if text in self._said.plain:
+            return self._said.plain[text]
         return (
-            self._in_parts(text, _SEMICOLONS)
-            or self._as_a_whole(text)
-            or self._in_parts(text, (_STOP,))
-            or self._without_stop(text)
+            self._in_parts(text, _SEMICOLONS, deep)
+            or self._as_a_whole(text, deep)
+            or self._in_parts(text, (_STOP,), deep)
+            or self._without_stop(text, deep)
         )
 
-    def _as_a_whole(self, text: str) -> str | None:
-        for pair in self._pairs:
+    def _as_a_whole(self, text: str, deep: int) -> str | None:
+        for pair in self._said.pairs:
             if pair.longest in text and (found := pair.english.fullmatch(text)):
-                values = self._values(found.groupdict(), pair.kinds)
+                values = self._values(found.groupdict(), pair.kinds, deep - 1)
                 if values is not None:
                     return pair.there.format(**values)
         return None
 
-    def _in_parts(self, text: str, joints: tuple[str, ...]) -> str | None:
+    def _in_parts(self, text: str, joints: tuple[str, ...], deep: int) -> str | None:
         for joint in joints:
-            if joint not in text or joint not in self._joints:
+            if joint not in text or joint not in self._said.joints:
                 continue
-            parts = [self.translated(part) for part in text.split(joint)]
-            known = [part for part in parts if part is not None]
-            if len(known) == len(parts):
-                return self._joints[joint].join(known)
+            known: list[str] = []
+            for part in text.split(joint):
+                there = self.translated(part, deep - 1)
+                if there is None:
+                    break
+                known.append(there)
+            else:
+                return self._said.joints[joint].join(known)
         return None
 
-    def _without_stop(self, text: str) -> str | None:
+    def _without_stop(self, text: str, deep: int) -> str | None:
         without = text.removesuffix(".")
-        return self.translated(without) if without != text else None
+        return self.translated(without, deep - 1) if without != text else None
 
     def _values(
-        self, found: Mapping[str, str], kinds: Mapping[str, str]
+        self, found: Mapping[str, str], kinds: Mapping[str, str], deep: int
     ) -> dict[str, str] | None:
         values = {}
         for name, value in found.items():
-            there = self._value(kinds[name], value)
+            there = self._value(kinds[name], value, deep)
             if there is None:
                 return None
             values[name] = there
         return values
 
-    def _value(self, kind: str, value: str) -> str | None:
+    def _value(self, kind: str, value: str, deep: int) -> str | None:
         if kind == "text":
-            return self.translated(value)
+            return self.translated(value, deep)
         if kind == "word":
-            return self.translated(value) or value
+            return self.translated(value, deep) or value
         if kind in {"list", "levels"}:
-            words = [self.translated(one) or one for one in value.split(_COMMA)]
-            return self._joints.get(_COMMA, _COMMA).join(words)
+            words = [self.translated(one, deep) or one for one in value.split(_COMMA)]
+            return self._said.joints.get(_COMMA, _COMMA).join(words)
         return value
 
 
