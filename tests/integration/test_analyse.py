@@ -114,7 +114,7 @@ def test_the_bundled_series_is_measured(measured: Path) -> None:
     assert set(report) == {
         "version", "status", "series_uid", "analysis", "warnings", "levels",
         "upper_levels", "vertebrae", "spine",
-        "outlines", "level_certainty", "outline_confidence",
+        "outlines", "level_certainty", "outline_confidence", "report_text",
     }  # fmt: skip
     assert (report["version"], report["status"]) == (1, "measured")
     assert set(report["analysis"]) == {"name", "version", "weights_sha256"}
