@@ -49,8 +49,8 @@ class CpuRunner:
 
     @property
     def batch(self) -> int:
-        """Two for each stream: more would need memory and gain no time."""
-        return 2 * self._streams
+        """One for each stream, for the last batch is in use while one is computed."""
+        return self._streams
 
     def run(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run slice by slice; OpenVINO has threads of its own, one for each stream."""
