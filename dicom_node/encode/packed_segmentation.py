@@ -8,6 +8,7 @@ replaced, and the tests compare the bytes with the library's own.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,11 @@ class PackedSegmentation(Segmentation):
         return planes.tobytes()
 
     def _build_luts(self) -> None:
-        """Leave out the tables by which the library finds frames again."""
+        """Leave the tables empty by which the library finds frames again.
+
+        Whoever copies the object copies the database of these, too.
+        """
+        self._db_con = sqlite3.connect(":memory:")
 
 
 def relabelled(labels: NDArray[np.uint8], table: bytes) -> NDArray[np.uint8]:

@@ -326,7 +326,9 @@ def test_all_that_failed_is_retried_at_once(
     path = "/failures/retry"
     wait_until(lambda: path in user.get("/failures").text, what="they are listed")
     answer = user.send("/failures", path)
-    assert "All that failed begins again" in user.get(answer.leads_to).text
+    shown = user.get(answer.leads_to).text
+    # A slow machine may take longer than a connection lasts.
+    assert re.search("All that failed begins again|This takes a while", shown)
     wait_until(
         lambda: all(
             row["state"] == "done" for row in node.jobs() if row["series_uid"] in uids

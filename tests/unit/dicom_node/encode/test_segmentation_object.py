@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_packed_frames_are_the_bytes_of_the_library(
     theirs = encode_result(result, series, REQUEST)[0]
     assert not isinstance(theirs.dataset, PackedSegmentation)
     assert encode_file(ours.dataset) == encode_file(theirs.dataset)
+    assert encode_file(deepcopy(ours.dataset)) == encode_file(theirs.dataset)
 
 
 def test_frames_that_end_within_a_byte_are_left_to_the_library(tmp_path: Path) -> None:
