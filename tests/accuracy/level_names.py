@@ -32,7 +32,12 @@ from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.name.name_levels import name_levels
-from tests.support.labelled import LabelledSeries, single_slices, whole_series
+from analysis.training.levels.labelled import (
+    LabelledSeries,
+    single_slices,
+    whole_series,
+)
+from tests.support import spider
 
 FADE_MM = 10.0
 """Scale of the fall in signal: from nine tenths to one tenth over 44 mm."""
@@ -113,7 +118,7 @@ def faded(series: LabelledSeries, row: float) -> LabelledSeries:
 
 def cuts(split: str) -> Iterator[tuple[str, LabelledSeries]]:
     """Yield each series of a split, ending at nine heights."""
-    for series in whole_series(split):
+    for series in whole_series(spider.SHARED, split):
         rows, thin = disc_rows(series), thinned(series)
         for place, levels in CUTS.items() if rows else ():
             last = round(row_at(rows, levels))
@@ -123,15 +128,19 @@ def cuts(split: str) -> Iterator[tuple[str, LabelledSeries]]:
 
 def fades(split: str) -> Iterator[tuple[str, LabelledSeries]]:
     """Yield each series of a split, fading from three heights on."""
-    for series in whole_series(split):
+    for series in whole_series(spider.SHARED, split):
         rows, thin = disc_rows(series), thinned(series)
         for place, levels in FADES.items() if rows else ():
             yield f"{series.name} from {place}", faded(thin, row_at(rows, levels))
 
 
 SOURCES: dict[str, Callable[[str], Iterator[tuple[str, LabelledSeries]]]] = {
-    "series": lambda split: ((one.name, one) for one in whole_series(split)),
-    "slices": lambda split: ((one.name, one) for one in single_slices(split)),
+    "series": lambda split: (
+        (one.name, one) for one in whole_series(spider.SHARED, split)
+    ),
+    "slices": lambda split: (
+        (one.name, one) for one in single_slices(spider.SHARED, split)
+    ),
     "fades": fades,
     "cuts": cuts,
 }

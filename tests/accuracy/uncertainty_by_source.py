@@ -34,7 +34,12 @@ from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import Measured, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
-from tests.support.labelled import LabelledSeries, single_slices, whole_series
+from analysis.training.levels.labelled import (
+    LabelledSeries,
+    single_slices,
+    whole_series,
+)
+from tests.support import spider
 
 _BODIES = (
     "body_height_mm",
@@ -143,7 +148,9 @@ def main(split: str) -> None:
     """Print a table for each source."""
     networks = load_networks(threads=1)
     found: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for series in chain(whole_series(split), single_slices(split)):
+    for series in chain(
+        whole_series(spider.SHARED, split), single_slices(spider.SHARED, split)
+    ):
         if source_of(series) not in _TESTED or series.drawn is None:
             continue
         try:

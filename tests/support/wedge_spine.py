@@ -80,6 +80,9 @@ class WedgeSpine:
         Tilt of the upper end plate of S1.
     turn : ndarray, shape (3, 3)
         Rotation of the whole spine in the patient.
+    promontory_deg
+        By how much the front of S1 leans back against its upper end plate; its rear
+        leans by half of that.
     s1_as
         What S1 is called: a network may take it for a body.
     low_body, low_body_mm
@@ -93,6 +96,7 @@ class WedgeSpine:
 
     discs: tuple[WedgeDisc, ...] = DISCS
     sacral_slope_deg: float = 35.0
+    promontory_deg: float = 40.0
     turn: Vector = field(default_factory=lambda: np.eye(3))
     s1_as: Tissue = Tissue.S1
     low_body: int | None = None
@@ -108,8 +112,13 @@ class WedgeSpine:
         spot = np.array([0.0, -95.0])
         base = spot - up * _S1_HEIGHT_MM
         sacrum = _box(base, up, _S1_HEIGHT_MM, _S1_DEPTH_MM)
+        front, rear = (
+            _back(up) * _S1_HEIGHT_MM * np.tan(np.deg2rad(self.promontory_deg * share))
+            for share in (1.0, 0.5)
+        )
+        sacrum[:2] += [front, rear]
         shapes: list[Polygon] = [(self.s1_as, sacrum, _BODY_SIDE_MM)]
-        behind = [_behind(base, up)]
+        behind = [_behind(base + rear, up)]
         for place, disc in enumerate(self.discs):
             high_mm = self.low_body_mm if place == self.low_body else BODY_HEIGHT_MM
             half = np.deg2rad(disc.wedge_deg) / 2

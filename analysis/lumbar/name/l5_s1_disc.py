@@ -21,8 +21,8 @@ from analysis.lumbar.anatomy.structures import (
     level_of,
 )
 from analysis.lumbar.doubt import Doubt, Refused, warning
-from analysis.lumbar.name.lumbosacral_shape import MiddleView
-from analysis.lumbar.name.transitional_anatomy import DOUBTFUL, shipped_model
+from analysis.lumbar.name.lumbosacral_shape import Junction, MiddleView
+from analysis.lumbar.name.transitional_anatomy import shipped_models
 
 MIN_BODY_SHARE = 0.25
 """Of the middle size of all bodies; less is a rim or a loose piece."""
@@ -191,10 +191,9 @@ def find_anchor(discs: list[DiscPlane], bones: Bones) -> Anchor:
     if bones.view.lowest_row_mm(slot) > bones.height_mm - _EDGE_MM:
         why = "touches the lower edge of the picture"
         raise _part_of_s1(why)
-    lowest, transitional = slot - 1, None
+    lowest, doubts = slot - 1, list[CountDoubt]()
     if not bones.s1_is_given:
-        lowest, transitional = _weighed(bones.view, lowest)
-    doubts: list[CountDoubt] = [] if transitional is None else [transitional]
+        lowest, doubts = _weighed(bones.view, lowest)
     if lowest + 1 == slot:
         doubts += _doubts_of_s1(bones.view, slot)
     if s1[slot] < _MIN_S1_SHARE * (s1[slot] + body[slot]):
@@ -255,33 +254,49 @@ def _last_seen(sizes: list[float]) -> float:
     return next((size for size in reversed(sizes) if size), 0.0)
 
 
-def _weighed(view: MiddleView, lowest: int) -> tuple[int, CountDoubt | None]:
-    """Weigh whether a disc is L5/S1 or S1/S2; return L5/S1, and what else it may be."""
+def _weighed(view: MiddleView, lowest: int) -> tuple[int, list[CountDoubt]]:
+    """Weigh which disc is L5/S1; return it, and what else it may be."""
     junction = view.junction(lowest)
     if junction is None:
         text = (
             "The body above the lowest disc is not seen whole: whether it is L5 or S1 "
             "cannot be told from its shape"
         )
-        return lowest, CountDoubt(text=text, factor=0.5, shifts=(_DOWN,))
-    sacral = shipped_model().probability(junction)
-    if sacral < DOUBTFUL:
-        return lowest, None
-    text = (
-        f"The lowest disc is short (depth {junction.disc_depth_ratio:.2f}, height "
-        f"{junction.disc_height_ratio:.2f} of those above) or lies as one between S1 "
-        f"and S2 does; it is that with a probability of {sacral:.2f}"
-    )
+        return lowest, [CountDoubt(text=text, factor=0.5, shifts=(_DOWN,))]
+    models = shipped_models()
+    sacral = models.s1_s2.probability(junction)
     if sacral > _EVEN and lowest > 0:
-        text = f"{text}, so that L5/S1 is the disc above it"
+        text = f"{_like_s1_s2(junction, sacral)}, so that L5/S1 is the disc above it"
         doubt = CountDoubt(
             text=text, factor=sacral, shifts=(_UP,), probability=1 - sacral
         )
-        return lowest - 1, doubt
-    doubt = CountDoubt(
-        text=text, factor=1 - sacral, shifts=(_DOWN,), probability=sacral
+        return lowest - 1, [doubt]
+    doubts = []
+    if sacral >= models.s1_s2.told_from:
+        doubt = CountDoubt(
+            text=_like_s1_s2(junction, sacral),
+            factor=1 - sacral,
+            shifts=(_DOWN,),
+            probability=sacral,
+        )
+        doubts.append(doubt)
+    if models.l4_l5.probability(junction) >= models.l4_l5.told_from:
+        text = (
+            f"The front of the spine bends by {junction.promontory_deg:.0f} degrees "
+            f"and the lowest disc leans by {junction.tilt_deg:.0f}, as L4/L5 does: "
+            "what looks like S1 may be L5"
+        )
+        doubts.append(CountDoubt(text=text, factor=0.5, shifts=(_UP,)))
+    return lowest, doubts
+
+
+def _like_s1_s2(junction: Junction, probability: float) -> str:
+    return (
+        f"The lowest disc is short (depth {junction.disc_depth_ratio:.2f}, height "
+        f"{junction.disc_height_ratio:.2f} of those above) or the front of the spine "
+        f"hardly bends at it ({junction.promontory_deg:.0f} degrees), as between S1 "
+        f"and S2; it lies there with a probability of {probability:.2f}"
     )
-    return lowest, doubt
 
 
 def _doubts_of_discs(discs: list[DiscPlane]) -> list[CountDoubt]:

@@ -6,7 +6,8 @@ picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,16 @@ _NEAR_MM = 8.0
 spreads into its wings."""
 _ABOVE = 3
 """Discs above the lowest one that tell what is usual in this patient."""
-_END_MM = (3.0, 9.0)
-"""Where the depth of a body near its end plate is taken: so far from the disc's
-plane."""
+_WALL = (12.0, 88.0)
+"""Percentiles of the height of a body between which its front is a line: its corners
+are round, and spurs grow on them."""
+_WALL_STEP_MM = 2.0
+"""Of the places along a body at which its front is read."""
+_FRONT = 6.0
+"""Percentile, from front to back, that is the front there."""
+_MIN_WALL_MM = 8.0
+"""Less of a body has no front that tells a direction."""
+_MIN_PLACE_PIXELS, _MIN_PLACES = 4, 4
 _TRIM = (3.0, 97.0)
 """Percentiles between which a length runs, so that a spur does not set it."""
 _DISC_HALF_MM = 12.0
@@ -33,13 +41,14 @@ _SHOWN_SHARE = 1 / 3
 _MIN_WHOLE = 0.6
 """Area of the body above the disc over the median of those above it: less is a piece of
 it, whose shape tells nothing."""
+_RATIOS = frozenset({"disc_depth_ratio", "disc_height_ratio"})
 _LEAST = 0.05
 """Ratios are compared by their logarithm; less than this is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Junction:
-    """Signs that a disc lies between S1 and S2, and not between L5 and S1.
+    """Signs that a disc lies between L5 and S1, and not a level lower or higher.
 
     Parameters
     ----------
@@ -47,22 +56,27 @@ class Junction:
         Depth of the disc from front to back over the median of the three above it.
     disc_height_ratio
         The same of its mean height.
-    squareness
-        Depth of the body above the disc at its lower end over that at its upper end: S1
-        tapers, L5 does not.
-    tilt_above_deg
-        How far the next disc above leans to the front: L5/S1 does so more than L4/L5.
+    promontory_deg
+        By how much the front of the body below the disc leans further back than that
+        of the body above it: at L5/S1 the spine bends, and S1 and S2 are one bone.
+    tilt_deg
+        How far the disc leans to the front: L5/S1 does so more than L4/L5.
     """
 
     disc_depth_ratio: float
     disc_height_ratio: float
-    squareness: float
-    tilt_above_deg: float
+    promontory_deg: float
+    tilt_deg: float
 
-    def signs(self) -> NDArray[np.float64]:
-        """Return the signs, shape (4,), as a model takes them: ratios as logarithms."""
-        ratios = [self.disc_depth_ratio, self.disc_height_ratio, self.squareness]
-        return np.array([*np.log(np.maximum(ratios, _LEAST)), self.tilt_above_deg])
+    def signs(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return signs by their names, as a model takes them: ratios as logarithms."""
+        values = asdict(self)
+        return np.array(
+            [
+                math.log(max(values[name], _LEAST)) if name in _RATIOS else values[name]
+                for name in names
+            ]
+        )
 
 
 class MiddleView:
@@ -107,16 +121,16 @@ class MiddleView:
         bodies_mm2 = [self.area_mm2(index) for index in seen]
         if self.area_mm2(lowest) < _MIN_WHOLE * float(np.median(bodies_mm2)):
             return None
-        top_mm, bottom_mm = (self._depth_mm(lowest, i) for i in (lowest - 1, lowest))
-        if not (top_mm and bottom_mm):
+        promontory_deg = self._promontory_deg(lowest)
+        if promontory_deg is None:
             return None
         usual_depth_mm = float(np.median([self._discs[i].depth_mm for i in seen]))
         usual_height_mm = float(np.median([self._height_mm(i) for i in seen]))
         return Junction(
             disc_depth_ratio=self._discs[lowest].depth_mm / usual_depth_mm,
             disc_height_ratio=self._height_mm(lowest) / max(usual_height_mm, 1.0),
-            squareness=bottom_mm / top_mm,
-            tilt_above_deg=self._discs[lowest - 1].tilt_deg,
+            promontory_deg=promontory_deg,
+            tilt_deg=self._discs[lowest].tilt_deg,
         )
 
     def body_height_mm(self, slot: int) -> float:
@@ -147,17 +161,30 @@ class MiddleView:
         member &= np.abs(self._below_mm[index]) < _DISC_HALF_MM
         return self._mean_mm2(member) / max(self._discs[index].depth_mm, 1.0)
 
-    def _depth_mm(self, slot: int, disc: int) -> float:
-        """Return the depth of a body near a disc beside it; 0 where it is not seen."""
-        away_mm = np.abs(self._below_mm[disc])
-        low, high = _END_MM
-        member = (self._slot == slot) & (away_mm > low) & (away_mm < high)
-        member &= self._is_bone
+    def _promontory_deg(self, disc: int) -> float | None:
+        """Return the bend of the front of the spine at a disc; None: it is not seen."""
+        above, below = (self._front_deg(slot, disc) for slot in (disc, disc + 1))
+        return None if above is None or below is None else below - above
+
+    def _front_deg(self, slot: int, disc: int) -> float | None:
+        """Return how far the front of a body leans back against a disc's normal."""
+        member = self._is_bone & (self._slot == slot)
         if member.sum() < _MIN_PIXELS:
-            return 0.0
+            return None
         down = self._discs[disc].down
-        along_plane = self._points_mm[member][:, 1:] @ [-down[1], down[0]]
-        return float(np.ptp(np.percentile(along_plane, _TRIM)))
+        points_mm = self._points_mm[member][:, 1:]
+        along_mm, back_mm = points_mm @ down, points_mm @ [-down[1], down[0]]
+        first, last = np.percentile(along_mm, _WALL)
+        if last - first < _MIN_WALL_MM:
+            return None
+        count = max(_MIN_PLACES, int((last - first) / _WALL_STEP_MM))
+        place = np.floor((along_mm - first) / (last - first) * count)
+        seen = [at for at in range(count) if (place == at).sum() >= _MIN_PLACE_PIXELS]
+        if len(seen) < _MIN_PLACES:
+            return None
+        front_mm = [np.percentile(back_mm[place == at], _FRONT) for at in seen]
+        middle_mm = [along_mm[place == at].mean() for at in seen]
+        return math.degrees(math.atan(np.polyfit(middle_mm, front_mm, 1)[0]))
 
     def _mean_mm2(self, member: NDArray[np.bool_]) -> float:
         """Return the mean area over the slices that show a good part of it."""

@@ -17,10 +17,10 @@ from PIL import Image
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
-from tests.support import spider
 
 Place = tuple[float, float]
 """Row and column."""
+_SPIDER = "spider_t2space/"
 _WHOLE_SERIES = ("fcs_ivd/", "fcs_vb1/", "fcs_vb2/")
 _SLICES = ("mrspineseg2d", "tianchi2d")
 _SLICE_MM = 4.4
@@ -34,6 +34,8 @@ _NUMBERS = {body.label: body.number for body in VERTEBRAE} | {
     level_of(disc): disc.number for disc in DISCS
 }
 _MIN_VOXELS = 15
+# Slices run to the right, rows to the feet, columns to the back (MANIFEST.md).
+_STRAIGHT = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,32 +74,45 @@ class LabelledSeries:
         return np.asarray(place * self.volume.frame.spacing_mm[1:])
 
 
-def whole_series(split: str) -> Iterator[LabelledSeries]:
-    """Yield the T2 series of a split: of SPIDER, fcs_ivd, fcs_vb1 and fcs_vb2."""
-    for row in _rows(spider.SHARED / "manifest.csv", split):
+def whole_series(data: Path, split: str) -> Iterator[LabelledSeries]:
+    """Yield the T2 series of a split: of SPIDER, fcs_ivd, fcs_vb1 and fcs_vb2.
+
+    Parameters
+    ----------
+    data
+        The data folder, with `manifest.csv`.
+    split
+        `train` or `public_test`.
+    """
+    for row in _rows(data / "manifest.csv", split):
         folder = row["folder"]
-        if folder.startswith("spider_t2space"):
-            patient = row["case_id"].removeprefix("spider_")
-            volume, codes = spider.read_volume(patient), _DISC_CODES
-            drawn = spider.read_disc_instances(patient)
+        if folder.startswith(_SPIDER):
+            mask, codes = "mask_disc_inst.nii.gz", _DISC_CODES
         elif folder.startswith(_WHOLE_SERIES) and row["weighting"].startswith("T2"):
-            volume, drawn = _read(spider.SHARED / folder)
-            codes = _LEVEL_CODES
+            mask, codes = "mask_level.nii.gz", _LEVEL_CODES
         else:
             continue
+        voxels, spacing_mm = _read(data / folder / "image.nii.gz")
+        drawn = _read(data / folder / mask)[0].astype(np.uint8)
         yield LabelledSeries(
             name=row["case_id"],
-            volume=volume,
+            volume=_volume(voxels, spacing_mm),
             places=_places(drawn, codes),
             drawn=_numbered(drawn, codes),
         )
 
 
-def single_slices(split: str) -> Iterator[LabelledSeries]:
-    """Yield each middle slice of MRSpineSeg and Tianchi as three equal slices."""
-    points = _tianchi_points()
+def single_slices(data: Path, split: str) -> Iterator[LabelledSeries]:
+    """Yield each middle slice of MRSpineSeg and Tianchi as three equal slices.
+
+    Parameters
+    ----------
+    data, split
+        As `whole_series` takes them.
+    """
+    points = _tianchi_points(data)
     for source in _SLICES:
-        folder = spider.SHARED / source
+        folder = data / source
         for row in _rows(folder / "cases.csv", split):
             pixel_mm = float(row.get("pixel_mm") or row["pixel_mm_estimate"])
             picture = np.asarray(Image.open(folder / row["image"]).convert("L"))
@@ -123,29 +138,25 @@ def _rows(path: Path, split: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(stream) if row["split"] == split]
 
 
-def _tianchi_points() -> dict[str, dict[str, Place]]:
+def _tianchi_points(data: Path) -> dict[str, dict[str, Place]]:
     points: dict[str, dict[str, Place]] = {}
-    with (spider.SHARED / "tianchi2d" / "points.csv").open(newline="") as stream:
+    with (data / "tianchi2d" / "points.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
             place = (float(row["y_px"]), float(row["x_px"]))
             points.setdefault(row["case"], {})[row["level"].replace("-", "/")] = place
     return points
 
 
-def _read(folder: Path) -> tuple[Volume, NDArray[np.uint8]]:
-    picture: Any = SimpleITK.ReadImage(str(folder / "image.nii.gz"))
-    labels: Any = SimpleITK.ReadImage(str(folder / "mask_level.nii.gz"))
-    slice_mm, column_mm, row_mm = picture.GetSpacing()
-    voxels = SimpleITK.GetArrayFromImage(picture).transpose(2, 0, 1)
-    drawn = SimpleITK.GetArrayFromImage(labels).transpose(2, 0, 1)
-    volume = _volume(voxels, np.array([slice_mm, row_mm, column_mm]))
-    return volume, drawn.astype(np.uint8)
+def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a stored volume as (slice, row, column), and its spacing (mm)."""
+    stored: Any = SimpleITK.ReadImage(str(path))
+    slice_mm, column_mm, row_mm = stored.GetSpacing()
+    voxels = SimpleITK.GetArrayFromImage(stored).transpose(2, 0, 1)
+    return voxels, np.array([slice_mm, row_mm, column_mm])
 
 
 def _volume(voxels: NDArray[Any], spacing_mm: NDArray[np.float64]) -> Volume:
-    frame = Frame(
-        origin_mm=np.zeros(3), directions=spider.STRAIGHT, spacing_mm=spacing_mm
-    )
+    frame = Frame(origin_mm=np.zeros(3), directions=_STRAIGHT, spacing_mm=spacing_mm)
     return Volume(voxels=voxels.astype(np.float32), frame=frame, series_uid="labelled")
 
 
