@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analysis.contract.sentences import Sentences
+if TYPE_CHECKING:
+    from analysis.contract.sentences import Sentences
 
 ENGLISH = "en"
 LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "zh-CN": "中文"}
@@ -76,6 +77,9 @@ def language_of(tag: str) -> Language:
     OSError
         If its file is missing.
     """
+    # The supervisor knows of languages by its settings, and loads nothing of these.
+    from analysis.contract.sentences import Sentences
+
     if tag not in LANGUAGES:
         return language_of(ENGLISH)
     parts: dict[str, Any] = json.loads((_FOLDER / f"{tag}.json").read_text("utf-8"))

@@ -68,6 +68,7 @@ _FILL = 46
 """Of 255: a breath of colour that leaves the grey values to be read."""
 _LABEL_PX, _SMALL_LABEL_PX = 24, 20
 _DISC_LABEL_GAP_PX = 14
+_LABEL_MARGIN_PX = 4
 _SHOWN = tuple(
     (quantity, shown)
     for quantity in OF_LEVELS
@@ -281,7 +282,9 @@ def _name(pen: Pen, places: dict[str, NDArray[np.float64]]) -> None:
         line = places.get(disc.label)
         if line is not None:
             front = line[line[:, 0].argmin()]
-            spot = (float(front[0]) - _DISC_LABEL_GAP_PX, float(front[1]))
-            pen.write_on(
-                spot, level_of(disc), (_SMALL_LABEL_PX, lighter(disc.colour), "rm")
-            )
+            name = level_of(disc)
+            # A spine at the edge of the picture leaves no room for the whole gap.
+            least = pen.width_of(name, _SMALL_LABEL_PX) + _LABEL_MARGIN_PX
+            x = max(float(front[0]) - _DISC_LABEL_GAP_PX, least)
+            style = (_SMALL_LABEL_PX, lighter(disc.colour), "rm")
+            pen.write_on((x, float(front[1])), name, style)
