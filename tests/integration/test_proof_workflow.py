@@ -37,10 +37,13 @@ def test_a_delivery_is_proven_once_and_the_job_says_by_what(toy: Toy) -> None:
     assert toy.done()["prove one beta 1.1,1.2"] == 1
     assert toy.done()["deliver one beta"] == 1
     (settled,) = (
-        one for one in toy.events("delivery_settled") if one["peer"] == "beta"
+        one
+        for one in toy.events("delivery_settled")
+        if (one["job_id"], one["peer"]) == ("one", "beta")
     )
     assert (settled["state"], settled["proof"]) == ("done", "committed")
-    assert [one["state"] for one in toy.events("job_settled")] == ["done"]
+    jobs = [one for one in toy.events("job_settled") if one["job_id"] == "one"]
+    assert [one["state"] for one in jobs] == ["done"]
 
 
 def test_what_a_peer_has_lost_is_sent_once_more_and_then_an_operator_is_asked(
