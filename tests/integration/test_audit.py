@@ -54,6 +54,10 @@ class Site:
         return self.repository.messages()
 
 
+IN_ORDER = True
+"""One node lives through them, and the last one stops it."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require_rsyslog()
