@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
@@ -14,13 +15,9 @@ from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
+from dicom_node import log
 from dicom_node.dimse.contexts import IMPLICIT_LITTLE, PROPOSED_SYNTAXES
-from dicom_node.dimse.status import (
-    PROCESSING_FAILURE,
-    SUCCESS,
-    is_temporary,
-    report_status_of,
-)
+from dicom_node.dimse.status import SUCCESS, is_temporary, report_status_of
 from dicom_node.dimse.storage_commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -31,6 +28,7 @@ from dicom_node.errors import (
     CommitmentDeferredError,
     CommitmentRefusedError,
     NodeError,
+    ReportRefusedError,
 )
 from dicom_node.peers.associate import Terms, association
 
@@ -101,7 +99,7 @@ def request_commitment(
     reports: list[int] = []
 
     def reported(event: evt.Event) -> tuple[int, None]:
-        status = _taken(event, take)
+        status = _taken(name, event, take)
         reports.append(status)
         return status, None
 
@@ -143,7 +141,7 @@ def read_commitment(dataset: bytes, transfer_syntax_uid: str) -> Commitment:
     ----------
     PS3.4 table J.3-2.
     """
-    try:
+    with _reading():
         event = _decoded(dataset, transfer_syntax_uid)
         return Commitment(
             committed=frozenset(
@@ -155,8 +153,14 @@ def read_commitment(dataset: bytes, transfer_syntax_uid: str) -> Commitment:
                 for item in event.get("FailedSOPSequence") or ()
             },
         )
-    except Exception as error:  # noqa: BLE001
-        # pydicom raises whatever comes, and its text may quote what was sent.
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn whatever pydicom raises into `ValueError`, whose text quotes nothing."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - of what a peer may send
         message = f"the report cannot be read: {type(error).__name__}"
         raise ValueError(message) from None
 
@@ -190,19 +194,33 @@ def _check(status: int | None, name: str, peer: Peer) -> None:
     raise refusal(name, why=f"status {status:#06x}")
 
 
-def _taken(event: evt.Event, take: TakeReport) -> int:
+def _taken(name: str, event: evt.Event, take: TakeReport) -> int:
     """Take a report that comes by our own association, and return a status."""
+    information = cast(N_EVENT_REPORT, event.request).EventInformation
+    data = b"" if information is None else information.getvalue()
+    syntax = str(event.context.transfer_syntax)
     try:
-        information = cast(N_EVENT_REPORT, event.request).EventInformation
-        data = b"" if information is None else information.getvalue()
-        syntax = str(event.context.transfer_syntax)
-        uid = str(_decoded(data, syntax).get("TransactionUID", ""))
-        take(uid, int(event.event_type or 0), syntax, data)
+        take(_transaction_of(data, syntax), int(event.event_type or 0), syntax, data)
     except NodeError as error:
-        return report_status_of(error)
-    except Exception:  # noqa: BLE001 - whatever a peer may send
-        return PROCESSING_FAILURE
+        code = report_status_of(error)
+        log.warning(
+            "report_refused",
+            peer=name,
+            error_code=error.code,
+            reason=str(error),
+            status=f"{code:#06x}",
+        )
+        return code
     return SUCCESS
+
+
+def _transaction_of(dataset: bytes, transfer_syntax_uid: str) -> str:
+    try:
+        with _reading():
+            event = _decoded(dataset, transfer_syntax_uid)
+            return str(event.get("TransactionUID", ""))
+    except ValueError as error:
+        raise ReportRefusedError(str(error)) from None
 
 
 def _decoded(dataset: bytes, transfer_syntax_uid: str) -> Dataset:

@@ -16,7 +16,6 @@ MODULES = modules()
 
 MAY_SWALLOW_EVERYTHING = {
     "dicom_node.receive.association": "the C-STORE handler",
-    "dicom_node.peers.commit": "a report that cannot be read is answered so",
     "dicom_node.prior.compare": "what an archive sends costs no result",
     "dicom_node.work.job_steps": "the worker's loop and the delivery loop",
     "dicom_node.node.guarded_part": "the supervisor's loop",

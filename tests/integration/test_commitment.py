@@ -131,6 +131,23 @@ def test_a_report_by_the_same_association_proves_it_at_once(tmp_path: Path) -> N
     assert case.open() == 0
 
 
+def test_a_report_of_a_stranger_by_the_same_association_is_refused_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure(level="info")
+    with CommittingPeer(same_association=True, names_transaction="1.2.3") as peer:
+        case = Case(tmp_path, peer)
+        outcome = case.prove()
+    assert (outcome.verdict, outcome.proven) == (Verdict.AGAIN, ())
+    assert peer.answers == [0x0115]
+    (line,) = (
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if "report_refused" in line
+    )
+    assert "no such transaction is open" in line
+
+
 def test_a_report_by_another_association_is_found_by_the_next_attempt(
     tmp_path: Path,
 ) -> None:

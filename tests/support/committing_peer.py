@@ -61,6 +61,8 @@ class CommittingPeer:
         How many of the instances it reports as lost, then.
     names_others
         Report of instances of which it was not asked, then.
+    names_transaction
+        Report of this transaction, whatever it was asked by.
     """
 
     ae_title: str = "PACS"
@@ -72,6 +74,7 @@ class CommittingPeer:
     aborts: bool = False
     loses: int = 0
     names_others: bool = False
+    names_transaction: str = ""
     requests: list[Request] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     answers: list[int | None] = field(default_factory=list)
@@ -126,9 +129,8 @@ class CommittingPeer:
         if self.names_others:
             instances = (("1.2.840.10008.5.1.4.1.1.4", "1.2.3.4.5"),)
         lost, kept = instances[: self.loses], instances[self.loses :]
-        information = event_information(
-            request.transaction_uid, committed=kept, failed=lost
-        )
+        uid = self.names_transaction or request.transaction_uid
+        information = event_information(uid, committed=kept, failed=lost)
         return SOME_FAILED if lost else COMPLETE, information
 
     def _store(self, event: evt.Event) -> int:
