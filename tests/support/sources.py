@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import analysis
@@ -32,3 +33,32 @@ def dotted(path: Path) -> str:
 def nodes(path: Path) -> Iterator[ast.AST]:
     """Yield every node of a module's syntax tree."""
     yield from ast.walk(ast.parse(path.read_text()))
+
+
+def spoken(
+    path: Path, pattern: str, is_silent: Callable[[ast.AST], bool]
+) -> Iterator[str]:
+    """Yield the pieces of text that a module may tell a reader.
+
+    Parameters
+    ----------
+    pattern
+        That a piece with words in it has.
+    is_silent
+        Says of a node whether what stands below it is told to no reader.
+    """
+    tree = ast.parse(path.read_text("utf-8"))
+    silent = {
+        id(below)
+        for node in ast.walk(tree)
+        if is_silent(node)
+        for below in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in silent
+            and re.search(pattern, node.value)
+        ):
+            yield node.value

@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import string
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from analysis.lumbar.tell.result import draw_pages
 from analysis.lumbar.tell.words import Words, languages, words_of
 from tests.support.lumbar_stand_in import phantom_networks
 from tests.support.page_texts import Text, overlapping, texts_on_pages
+from tests.support.sources import spoken
 from tests.support.wedge_spine import Layout, WedgeSpine
 
 OTHERS = [language for language in languages() if language != "en"]
@@ -114,29 +114,19 @@ NO_SENTENCES = {
 }  # fmt: skip
 
 
-def spoken(path: Path) -> Iterator[str]:
-    """Yield each piece of text with words in it that a module may tell a reader."""
-    tree = ast.parse(path.read_text("utf-8"))
-    silent = {id(node) for node in ast.walk(tree) for node in _silent(node)}
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in silent
-            and re.search(r"[a-z]{2,} [a-z]|[a-z] [a-z]{2,}", node.value)
-        ):
-            yield node.value
+WORDS = r"[a-z]{2,} [a-z]|[a-z] [a-z]{2,}"
+"""What a piece of text with words in it has."""
 
 
-def _silent(node: ast.AST) -> Iterator[ast.AST]:
+def is_silent(node: ast.AST) -> bool:
     if isinstance(node, ast.Expr):  # a docstring
-        yield from ast.walk(node)
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in QUIET:
-        yield from ast.walk(node)
+        return True
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") in QUIET
     if isinstance(node, ast.Assign):
         names = {getattr(one, "id", "") for one in node.targets}
-        if names & {"message", "_HEIGHTS"}:
-            yield from ast.walk(node)
+        return bool(names & {"message", "_HEIGHTS"})
+    return False
 
 
 def sentences_of(language: str) -> dict[str, str]:
@@ -162,7 +152,7 @@ def test_no_sentence_of_the_analysis_is_untranslated(language: str) -> None:
         name = path.relative_to(FOLDER.parents[1]).as_posix()
         if name in NO_SENTENCES:
             continue
-        for text in spoken(path):
+        for text in spoken(path, WORDS, is_silent):
             found += 1
             missing += [
                 f"{name}: {piece}"
@@ -176,7 +166,7 @@ def test_no_sentence_of_the_analysis_is_untranslated(language: str) -> None:
 def test_an_untranslated_sentence_is_found(tmp_path: Path) -> None:
     path = tmp_path / "new.py"
     path.write_text('"""A docstring of it."""\ntext = f"{1} discs are of cheese"\n')
-    (found,) = spoken(path)
+    (found,) = spoken(path, WORDS, is_silent)
     assert found.strip() not in known_pieces("zh-CN")
 
 
