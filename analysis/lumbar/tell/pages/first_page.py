@@ -121,7 +121,8 @@ def _columns(sheet: Sheet) -> tuple[Column, ...]:
     return (
         Column(head=grade, unit=unit, share=_GRADE_SHARE),
         *(Column(head=shown.head, unit=shown.unit) for shown in numbers),
-        Column(head=words.page("narrowing")),
+        # Beside the canal: it has to be said what is narrowed.
+        Column(head=words.page("disc_space"), unit=words.page("disc_space_narrowed")),
     )
 
 
