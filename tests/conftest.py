@@ -79,22 +79,3 @@ def root() -> Path:
 def demo_series() -> Path:
     """Return the folder of the bundled real series."""
     return ROOT / "deploy" / "demo" / "series"
-
-
-class _InOrder:
-    """Puts the tests of a module that says `IN_ORDER` back into their order."""
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        modules = [getattr(item, "module", None) for item in items]
-        for module in {one for one in modules if getattr(one, "IN_ORDER", False)}:
-            places = [n for n, one in enumerate(modules) if one is module]
-            lines = {n: items[n].location[1] or 0 for n in places}
-            mine = [items[n] for n in sorted(places, key=lambda n: lines[n])]
-            for place, item in zip(places, mine, strict=True):
-                items[place] = item
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register what has a hook of a name that this file has already."""
-    config.pluginmanager.register(_InOrder())
