@@ -19,7 +19,6 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from analysis.contract.segmentation import Segment, Segmentation
 from dicom_node.encode.body_part import set_body_part
-from dicom_node.encode.packed_segmentation import PackedSegmentation, relabelled
 from dicom_node.encode.result_context import (
     EncodeRequest,
     ResultContext,
@@ -144,11 +143,10 @@ def _encode_part(
     """
     evidence, request = context.evidence, context.request
     table = bytes(part.numbers.get(label, 0) for label in range(_LABELS))
-    labels = _in_source_order(relabelled(segmentation.labels, table), evidence)
+    labels = _in_source_order(_relabelled(segmentation.labels, table), evidence)
     segments = [one for one in segmentation.segments if one.number in part.numbers]
     segments.sort(key=lambda segment: segment.number)
-    is_packed = request.segmentation == "binary" and PackedSegmentation.fits(labels)
-    encoded = (PackedSegmentation if is_packed else SegmentationObject)(
+    encoded = SegmentationObject(
         source_images=evidence.images,
         pixel_array=labels,
         segmentation_type=_KINDS[request.segmentation],
@@ -181,6 +179,13 @@ def _encode_part(
             RLELossless, encoding_plugin=_RLE_ENCODER, generate_instance_uid=False
         )
     return encoded
+
+
+def _relabelled(labels: NDArray[np.uint8], table: bytes) -> NDArray[np.uint8]:
+    """Return a label map with other numbers, by a table of 256 bytes."""
+    # Four times as fast as numpy takes one number after another.
+    moved = np.frombuffer(labels.tobytes().translate(table), np.uint8)
+    return moved.reshape(labels.shape)
 
 
 def _in_source_order(

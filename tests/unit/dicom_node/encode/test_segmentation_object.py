@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from pydicom.uid import RLELossless
 from analysis.contract.segmentation import Segmentation
 from analysis.lumbar.tell.to_contract import segmentation as lumbar_segmentation
 from dicom_node.decode.volume import DecodedSeries
-from dicom_node.encode.packed_segmentation import PackedSegmentation
 from dicom_node.encode.result_objects import encode_result
-from dicom_node.encode.write_part10 import encode_file
 from tests.support.encoded import (
     REQUEST,
     by_name,
@@ -108,27 +105,6 @@ def test_the_report_beside_a_label_map_refers_to_it_by_tracking_uid(
     assert len(groups) == 5
     assert {named(group, "112040")[0].UID for group in groups} <= tracked
     assert named(results["sr"], "121191") == []
-
-
-@pytest.mark.parametrize("shape", [(5, 64, 40), (5, 61, 40)])
-def test_packed_frames_are_the_bytes_of_the_library(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]
-) -> None:
-    series, labels = decoded_phantom(tmp_path, shape=shape)
-    result = phantom_result(labels)
-    ours = encode_result(result, series, REQUEST)[0]
-    assert isinstance(ours.dataset, PackedSegmentation)
-    monkeypatch.setattr(PackedSegmentation, "fits", lambda _: False)
-    theirs = encode_result(result, series, REQUEST)[0]
-    assert not isinstance(theirs.dataset, PackedSegmentation)
-    assert encode_file(ours.dataset) == encode_file(theirs.dataset)
-    assert encode_file(deepcopy(ours.dataset)) == encode_file(theirs.dataset)
-
-
-def test_frames_that_end_within_a_byte_are_left_to_the_library(tmp_path: Path) -> None:
-    series, labels = decoded_phantom(tmp_path, shape=(5, 61, 39))
-    encoded_as = encode_result(phantom_result(labels), series, REQUEST)[0]
-    assert not isinstance(encoded_as.dataset, PackedSegmentation)
 
 
 def test_a_segment_says_what_it_is_where_and_who_drew_it(phantom: Phantom) -> None:
