@@ -12,7 +12,7 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.check.weighting import weighting_doubts
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 from analysis.lumbar.doubt import Doubt
-from analysis.lumbar.judge.artefacts import artefacts, cut_bodies
+from analysis.lumbar.judge.artefacts import artefacts, cut_bodies, unfit_discs
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
 from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
@@ -102,6 +102,7 @@ def judge(
         *weighting_doubts(evidence.summary, volume, spine.labels),
         *anatomy.levels.doubts,
         *cut_bodies(anatomy.levels),
+        *unfit_discs(known),
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )

@@ -1,7 +1,8 @@
 """How the spine is bowed: lordosis, sacral slope, and the tilts seen from the front.
 
-The patient lies: lordosis is a little less than standing, and the slope is that against
-the table's level.
+All in the position of the scan, which nothing states here: in one who lies, lordosis is
+a little less than in one who stands. The slope is that against the patient's
+front-to-back axis.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def segment_lordosis_deg(level: DiscLevel) -> Value:
 def sacral_slope_deg(spine: WholeSpine) -> Value:
     """Return how the upper end plate of S1 leans to the front.
 
-    Against the level of the table, in the plane of the slices.
+    Against the patient's front-to-back axis, in the plane of the slices.
     """
     frame = spine.anatomy.tissues.grid.frame
 

@@ -16,20 +16,24 @@ from analysis.lumbar.measure.quantity import Quantity, Shown
 ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
     Quantity(
         key="lordosis_l1_s1_deg",
-        concept=Concept("LORDOSIS-L1-S1", PRIVATE_SCHEME, "Lordosis L1 to S1, supine"),
+        concept=Concept(
+            "LORDOSIS-L1-S1", PRIVATE_SCHEME, "Lordosis L1 to S1, as scanned"
+        ),
         unit=DEGREE,
         read=lordosis_deg,
-        definition="from the upper end plate of L1 to that of S1, by their rims; lying",
+        definition="from the upper end plate of L1 to that of S1, by their rims; in "
+        "the position of the scan",
         needs=frozenset({Need.BODIES, Need.BODY_HEIGHTS}),
         shown=Shown(head="Lordosis L1 to S1", unit="deg", decimals=0),
     ),
     Quantity(
         key="sacral_slope_deg",
-        concept=Concept("SACRAL-SLOPE", PRIVATE_SCHEME, "Sacral slope, supine"),
+        concept=Concept("SACRAL-SLOPE", PRIVATE_SCHEME, "Sacral slope, as scanned"),
         unit=DEGREE,
         read=sacral_slope_deg,
         definition="how the upper end plate of S1 leans to the front, against the "
-        "level of the table, in the plane of the slices; lying",
+        "patient's front-to-back axis, in the plane of the slices; in the position of "
+        "the scan",
         needs=frozenset({Need.BODIES, Need.SACRUM}),
         shown=Shown(head="Sacral slope", unit="deg", decimals=0),
     ),
@@ -41,7 +45,8 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         unit=DEGREE,
         read=coronal_angle_deg,
         definition="largest angle between the planes of two discs L1/L2 to L5/S1, seen "
-        "from the front; lying. No Cobb angle: discs in place of end plates",
+        "from the front, in the position of the scan. No Cobb angle: discs in place of "
+        "end plates",
         needs=frozenset({Need.DISC, Need.BODIES}),
     ),
     Quantity(

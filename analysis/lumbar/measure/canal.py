@@ -24,7 +24,9 @@ HALF_REACH_MM = 2.0
 """Above and below the middle of a disc or a body: the mean of 4 mm of canal."""
 _DIRECTION_REACH_MM = 14.0
 """Of the canal, above and below, whose middle tells its direction: 28 mm, less than a
-level, so that the bow of the spine does no harm."""
+level, so that the bow of the spine does no harm. A canal that ends within it to the
+feet has no diameter here: of its last piece the taper would be read (018 L5/S1,
+public_test: 3.8 mm)."""
 _BEHIND_MM = (5.0, 60.0)
 """From the middle of a disc or body to the back, where the canal is looked for."""
 _MIN_LINES = 8
@@ -50,11 +52,12 @@ def canal_diameter(
     Returns
     -------
     float or None
-        Mean depth (mm) over 4 mm of its length; None where it is not all there.
+        Mean depth (mm) over 4 mm of its length; None where it is not all there, or ends
+        within 14 mm to the feet.
     """
     lead = _lines(canal, beside_mm, down, _DIRECTION_REACH_MM)
     shown = np.flatnonzero((lead > 0).any(axis=1))
-    if len(shown) < _MIN_LINES:
+    if len(shown) < _MIN_LINES or shown[-1] < len(lead) - 1:
         return None
     inside = lead[shown] > 0
     middles = (inside * np.arange(lead.shape[1])).sum(axis=1) / inside.sum(axis=1)
@@ -119,7 +122,7 @@ def _measured(anatomy: Anatomy, slab: SlabMeasurement) -> Value:
         return middle_half(depths)
     if isinstance(slab.height_mm, Missing):
         return slab.height_mm
-    text = f"the canal behind {structure.label} was not found"
+    text = f"the canal behind {structure.label} was not found, or ends there"
     return Missing(absence=Absence.STRUCTURE_MISSING, code="canal_missing", text=text)
 
 

@@ -22,6 +22,8 @@ BODY_LENGTH_MM = (15.0, 60.0)
 """Outside these limits it is not a lumbar disc or body that was measured: adult discs
 are 2 to 18 mm high and 25 to 45 mm long, bodies 20 to 35 mm high; children less."""
 
+INCOMPLETE, IMPLAUSIBLE = "incomplete", "implausible"
+"""Codes of a structure that is seen and whose measures are not to be believed."""
 MIN_FILLED = 0.75
 """A disc that was outlined over less of the space between its bodies was not found as
 a whole: its height would be that of a part."""
@@ -186,7 +188,7 @@ def _incomplete(found: list[Slab]) -> Missing | None:
         f"outlined over {math.floor(100 * filled)}% of the space between its bodies, "
         f"at least {MIN_FILLED:.0%} are needed"
     )
-    return Missing(absence=Absence.GEOMETRY_UNFIT, code="incomplete", text=text)
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code=INCOMPLETE, text=text)
 
 
 def _within(value: float, limits: tuple[float, float], name: str) -> Value:
@@ -194,7 +196,7 @@ def _within(value: float, limits: tuple[float, float], name: str) -> Value:
     if low <= value <= high:
         return value
     text = f"{name} of {value:.1f} mm, plausible are {low} to {high:.0f} mm"
-    return Missing(absence=Absence.GEOMETRY_UNFIT, code="implausible", text=text)
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code=IMPLAUSIBLE, text=text)
 
 
 def _outline(

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from analysis.contract.errors import UnsuitableInput
+from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.doubt import (
@@ -21,6 +22,7 @@ from analysis.lumbar.doubt import (
     of_disc,
     warning,
 )
+from analysis.lumbar.judge.artefacts import unfit_discs
 from analysis.lumbar.judge.height_loss_doubts import height_losses
 from analysis.lumbar.judge.resolve import notices, refusals, signal_unfit, withheld
 from analysis.lumbar.judge.uncertainty import (
@@ -69,6 +71,18 @@ def lost(before: SpineMeasurements, after: SpineMeasurements) -> dict[str, set[s
     pairs = zip(before.discs, after.discs, strict=True)
     gone = {old.level: absent(new) - absent(old) for old, new in pairs}
     return {level: keys for level, keys in gone.items() if keys}
+
+
+def unseen_in_part(measured: SpineMeasurements, code: str) -> SpineMeasurements:
+    """Put a reason in the place of the height of L4/L5."""
+    why = Missing(absence=Absence.GEOMETRY_UNFIT, code=code, text="a part of it alone")
+    discs = [
+        dataclasses.replace(row, values={**row.values, "disc_height_mm": why})
+        if row.disc.number == L4_L5
+        else row
+        for row in measured.discs
+    ]
+    return dataclasses.replace(measured, discs=tuple(discs))
 
 
 def known_to(measured: SpineMeasurements, share: float) -> SpineMeasurements:
@@ -241,3 +255,22 @@ def test_a_canal_of_a_reader_takes_the_uncertainty_of_signal_and_canal_alone(
         gone = set(before.uncertainty) - set(row.uncertainty)
         signal = {"delta_si", "signal_ratio_csf", "nucleus_ratio_csf"}
         assert gone == signal | OF_THE_CANAL
+
+
+@pytest.mark.parametrize("code", ["incomplete", "implausible"])
+def test_a_disc_without_a_height_of_its_own_takes_the_space_around_it(
+    measured: SpineMeasurements, code: str
+) -> None:
+    seen = unseen_in_part(measured, code)
+    doubts = unfit_discs(seen)
+    gone = lost(seen, withheld(seen, doubts))
+    assert list(gone) == ["L4/L5"]
+    assert {"interbody_height_mm", "slip_mm", "wedge_angle_deg"} <= gone["L4/L5"]
+    assert "canal_ap_diameter_mm" not in gone["L4/L5"]
+    assert [notice.code for notice in notices(doubts, seen)] == [code]
+
+
+def test_a_disc_that_the_picture_does_not_show_is_no_doubt(
+    measured: SpineMeasurements,
+) -> None:
+    assert unfit_discs(unseen_in_part(measured, "outside_view")) == ()

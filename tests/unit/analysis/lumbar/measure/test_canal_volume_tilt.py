@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from analysis.lumbar.anatomy.field import Field
+from analysis.lumbar.measure.canal import canal_diameter
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
@@ -78,3 +81,20 @@ def test_a_longer_disc_bulges_by_half_of_what_it_is_longer_than_its_bodies() -> 
     discs[2] = dataclasses.replace(discs[2], length_mm=40.0, wedge_deg=0.0)
     found = measured(WedgeSpine(discs=tuple(discs)))
     assert number(found, "L3/L4", "rear_bulge_mm") == pytest.approx(3.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("ends_mm", "is_told"), [(20.0, True), (12.0, False)], ids=["beyond", "within"]
+)
+def test_the_tip_of_a_canal_has_no_diameter(ends_mm: float, *, is_told: bool) -> None:
+    # Rows 0.8 mm apart; 14 mm deep, and tapering over its last 10 mm.
+    rows_mm, columns_mm = np.indices((100, 60)) * 0.8
+    half_mm = 7.0 * np.clip((40.0 + ends_mm - rows_mm) / 10.0, 0.0, 1.0)
+    inside_mm = half_mm - np.abs(columns_mm - 24.0)
+    field = Field(
+        values=(100.0 * inside_mm - 1.0).astype(np.float32),
+        corner_px=np.zeros(2),
+        pixel_mm=0.8,
+    )
+    depth = canal_diameter(field, np.array([40.0, 0.0]), np.array([1.0, 0.0]))
+    assert (depth is not None) is is_told
