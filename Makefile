@@ -20,7 +20,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help sbom audit install demo test lint typeface schema conformance suite peers viewers image image-test chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help gpu sbom audit install demo test lint typeface schema conformance suite peers viewers image image-test chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,11 @@ chaos: $(VENV)/dev.stamp peers  ## disturb a running node at random, 1000 times 
 
 validate: $(VENV)/dev.stamp  ## write docs/conformance-cases.md: every case, validated (an hour or more)
 	@PYTHONPATH=. nice -n 5 $(BIN)/python -m tests.conformance.every_case docs/conformance-cases.md
+
+# Eight minutes at most; docs/gpu.md says what is known without one.
+gpu: $(VENV)/dev.stamp  ## run the networks on a GPU and write docs/gpu.md (needs one)
+	@$(BIN)/python -m pytest -q -n0 tests/unit/analysis/inference
+	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks.gpu
 
 accuracy: $(VENV)/dev.stamp  ## write docs/accuracy.md from public_test (needs ../shared/data)
 	@$(BIN)/lumbar-node-train evaluate --data ../shared/data --out docs/accuracy

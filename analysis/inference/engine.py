@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.inference.agreement import refuse_unlike
 from analysis.inference.cpu_runner import CpuRunner, cpu_runner
 from analysis.inference.model_card import MODELS, ModelCard, read_card, read_verified
 from analysis.inference.normalise import neighbours, normalise_slices
@@ -216,7 +217,8 @@ def load_segmenter(
         CPU threads, which share the slices.
     device
         `cuda` or `cuda:N` for a GPU, through torch; anything else is the CPU. Where
-        there is no such GPU, or no torch, it is the CPU and `missed` says why.
+        there is no such GPU, or no torch, or it does not agree with the CPU on a
+        picture, it is the CPU and `missed` says why.
     folder
         Where the files lie; by default, in this package.
 
@@ -236,10 +238,15 @@ def load_segmenter(
 
     if not device.startswith("cuda"):
         return Segmenter(card, on_cpu(), threads=threads, large_px=_LARGE_PX)
+    spare = Segmenter(card, on_cpu(), threads=threads, large_px=_LARGE_PX)
     try:
-        return Segmenter(card, _on_gpu(weights, device), on_cpu, threads=threads)
+        runner = _on_gpu(weights, device)
+        alone = Segmenter(card, runner, threads=threads)
+        refuse_unlike(alone.probabilities, spare.probabilities)
     except DeviceFailed as failure:
-        return Segmenter(card, on_cpu(), missed=failure.text, threads=threads)
+        spare.missed = failure.text
+        return spare
+    return Segmenter(card, runner, on_cpu, threads=threads)
 
 
 def _on_gpu(weights: bytes, device: str) -> Runner:

@@ -127,6 +127,7 @@ def _certificates(settings: Settings) -> Iterator[_Finding]:
 
 
 def _analyses(settings: Settings) -> Iterator[_Finding]:
+    from dicom_node.plugins.chosen_device import chosen_device
     from dicom_node.plugins.registry import (
         Registry,
         can_follow_up,
@@ -139,7 +140,7 @@ def _analyses(settings: Settings) -> Iterator[_Finding]:
     for name in sorted({route.analysis for route in settings.routes}):
         try:
             analysis, why = registry.prepared(
-                name, threads=work.threads, device=work.device
+                name, threads=work.threads, device=chosen_device(work.device)
             )
         except NodeError as error:
             yield _Finding(subject="analysis", good=False, text=str(error))
@@ -273,6 +274,7 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
 
 def _loaded(settings: Settings) -> list[dict[str, str]]:
     """Load the analyses of the routes: only then is it known what computes them."""
+    from dicom_node.plugins.chosen_device import chosen_device
     from dicom_node.plugins.registry import Registry, installed, runtime_of
 
     registry, work = Registry(installed()), settings.work
@@ -281,7 +283,7 @@ def _loaded(settings: Settings) -> list[dict[str, str]]:
         version_, runtime, reason = "", "", ""
         try:
             analysis, _ = registry.prepared(
-                name, threads=work.threads, device=work.device
+                name, threads=work.threads, device=chosen_device(work.device)
             )
             version_, runtime = analysis.version, runtime_of(analysis)
         except NodeError as error:

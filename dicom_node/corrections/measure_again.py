@@ -18,6 +18,7 @@ from dicom_node.encode.result_context import EditedOutlines
 from dicom_node.encode.source_attributes import doubts_about
 from dicom_node.errors import SourceMissingError
 from dicom_node.plugins.analyse_series import Analysed
+from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.records import Job
 from dicom_node.series.manifest import latest_series
 from dicom_node.settings.sections import Work
@@ -86,7 +87,7 @@ def analyse_correction(
             elsewhere=_elsewhere(layout, job.correction.first, outlines, limits),
             number=job.correction.number,
             threads=work.threads,
-            device=work.device,
+            device=chosen_device(work.device),
             writing=writing,
             limits=limits,
         ),

@@ -33,6 +33,7 @@ from dicom_node.language import Language, language_of
 from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.plugins.choose_route import choose
+from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry, can_follow_up
 from dicom_node.prior.archive_peer import PeerArchive
 from dicom_node.prior.search_archive import Found, Search, current_of
@@ -200,7 +201,7 @@ class PriorSearch:
                 paths,
                 analysis,
                 threads=work.threads,
-                device=work.device,
+                device=chosen_device(work.device),
                 limits=self._limits,
             )
         except (AnalysisError, SeriesRejectedError):

@@ -318,8 +318,9 @@ class Work(Section):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = (
         Field(
             default="auto",
-            description="auto and cpu: the CPU. cuda or cuda:1: that GPU, through "
-            "torch, which has to be installed; without it the CPU, with a warning.",
+            description="auto: a GPU where there is one and torch is installed (extra "
+            "gpu), else the CPU. cuda or cuda:1: that GPU, through torch; without it "
+            "the CPU, with a warning. Untested on a GPU: see docs/gpu.md.",
         )
     )
     processes: Annotated[int, Field(ge=1, le=16)] = 1

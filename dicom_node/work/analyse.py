@@ -6,6 +6,7 @@ from analysis.contract.plugin import Writing
 from dicom_node.corrections.measure_again import analyse_correction, measured_job
 from dicom_node.decode.read_file import limits_of
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
+from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Job
 from dicom_node.settings.sections import Settings
@@ -46,7 +47,7 @@ def _measured(
         [instance.path for instance in job.series.instances],
         analysis,
         threads=work.threads,
-        device=work.device,
+        device=chosen_device(work.device),
         limits=limits_of(work.max_inflated_mb),
         writing=writing,
     )

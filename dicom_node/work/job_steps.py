@@ -25,6 +25,7 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry, runtime_of
 from dicom_node.records import Job
 from dicom_node.settings.audit_plan import auditor_for
@@ -87,7 +88,7 @@ class JobSteps:
         work = self._settings.work
         try:
             analysis, why = self._registry.prepared(
-                name, threads=work.threads, device=work.device
+                name, threads=work.threads, device=chosen_device(work.device)
             )
         except AnalysisUnavailableError as error:
             log.error("analysis_unavailable", analysis=name, reason=str(error))

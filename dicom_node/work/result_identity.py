@@ -14,6 +14,7 @@ from dicom_node import __version__
 from dicom_node.encode.encoder_revision import ENCODER_REVISION
 from dicom_node.errors import RouteUnknownError
 from dicom_node.identifiers import digest
+from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.records import Job, ReceivedSeries
 from dicom_node.settings.sections import Route, Settings
 from dicom_node.work.series_notices import notices_about
@@ -76,7 +77,7 @@ def shape_of(
         "" if job.correction is None else job.correction.sop_instance_uid,
         job.analysis,
         job.analysis_version,
-        "cpu" if settings.work.device == "auto" else settings.work.device,
+        chosen_device(settings.work.device),
         route.model_dump_json(include=_SHAPING),
         content_time(job, settings).isoformat(timespec="seconds"),
     )

@@ -28,10 +28,9 @@ from analysis.contract.geometry import Frame
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import DISCS, level_of
 from analysis.lumbar.check.series import examine
+from analysis.lumbar.correct.outlined_spine import find
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
-from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.name.name_levels import name_levels
 from analysis.training.levels.labelled import (
     LabelledSeries,
     single_slices,
@@ -166,7 +165,8 @@ def is_misnamed(levels: Levels, series: LabelledSeries) -> bool:
 def outcome(series: LabelledSeries, networks: Networks) -> str:
     """Name the levels of one series and judge the names."""
     try:
-        levels = name_levels(segment(examine(series.volume), networks))
+        found = find(examine(series.volume), networks, threads=2)
+        levels = found.anatomy.levels
     except (Refused, UnsuitableInput) as refused:
         return f"refused, {refused.code}"
     told = any(doubt.code == "level_uncertain" for doubt in levels.doubts)

@@ -15,6 +15,7 @@ from analysis.lumbar.correct.saved_tissues import Former, keep
 from analysis.lumbar.doubt import Doubt, warning
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.name.faded_picture import with_fade
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.stitched_picture import with_seam
 from analysis.lumbar.name.voxel_labels import label_source
@@ -93,6 +94,7 @@ def find(
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     labels = label_source(tissues, anatomy.levels.names, threads=threads)
     anatomy = with_seam(anatomy, sagittal.volume, labels)
+    anatomy = with_fade(anatomy, sagittal.volume)
     former = Former(tissues=tissues, found=labels, measured=labels)
     return OutlinedSpine(anatomy=anatomy, labels=labels, former=former)
 

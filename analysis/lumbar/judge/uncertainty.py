@@ -1,4 +1,9 @@
-"""How well a value is known: its standard uncertainty, by its quantity's terms."""
+"""How well a value is known: its typical error, by its quantity's terms.
+
+It is what values differ by from the outlines of SPIDER's reader, and no standard
+uncertainty of the anatomy: outlines of other readers lie further away, and not by
+chance (docs/accuracy-measurements.md).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ S = TypeVar("S", bound=Site)
 M = TypeVar("M", bound=Measured[Any])
 
 MAX_UNCERTAIN_SHARE = HEIGHT_SHARE.limit
-"""Standard uncertainty of a height, of the height itself: beyond it the height may as
+"""Typical error of a height, of the height itself: beyond it the height may as
 well be half or half as much again."""
 
 
@@ -63,7 +68,7 @@ def _known(
 def uncertainties(
     quantities: Sequence[Quantity[S]], measured: Measured[S]
 ) -> dict[str, float]:
-    """Return the standard uncertainty of each value that is known, by its key."""
+    """Return the typical error of each value that is known, by its key."""
     found = {}
     for quantity in quantities:
         value, terms = measured.number(quantity.key), quantity.terms
@@ -88,9 +93,8 @@ def height_doubts(measured: SpineMeasurements) -> tuple[Doubt, ...]:
         if height is None or u is None or u <= MAX_UNCERTAIN_SHARE * height:
             continue
         text = (
-            f"its outline is unsure: a height of {height:.1f} mm with a standard "
-            f"uncertainty of {u:.1f} mm, which may be {MAX_UNCERTAIN_SHARE:.0%} of it "
-            "at most"
+            f"its outline is unsure: a height of {height:.1f} mm with a typical error "
+            f"of {u:.1f} mm, which may be {MAX_UNCERTAIN_SHARE:.0%} of it at most"
         )
         doubt = Doubt(
             scope=of_disc(row.disc.number),

@@ -16,7 +16,7 @@ Modifiers = tuple[tuple[Concept, Concept], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Parts of a standard uncertainty, added in squares.
+    """Parts of a typical error, added in squares.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Quantity(Generic[S_contra]):
     in_slices
         Its values in the slices that it is the middle of, for the spread of `terms`.
     terms
-        Of its standard uncertainty; None where none is known.
+        Of its typical error; None where none is known.
     change
         What difference of two examinations counts; None where it is not compared.
     shown

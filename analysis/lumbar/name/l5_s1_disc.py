@@ -7,13 +7,13 @@ every level, and a disc that was not seen one about those above it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
-from analysis.lumbar.anatomy.named_levels import Reading
+from analysis.lumbar.anatomy.named_levels import Levels, Reading
 from analysis.lumbar.anatomy.structures import (
     DISCS,
     MEASURED_LEVELS,
@@ -130,6 +130,18 @@ class Anchor:
             )
             for (shift, first), doubts in readings.items()
         )
+
+
+def with_doubt(levels: Levels, doubt: CountDoubt) -> Levels:
+    """Add to named levels what was found to speak against their count afterwards."""
+    anchor = Anchor(lowest=len(DISCS) - 1, doubts=(doubt,))
+    left = anchor.certainty()
+    return replace(
+        levels,
+        certainty={n: sure * left[n] for n, sure in levels.certainty.items()},
+        doubts=(*levels.doubts, *anchor.warnings()),
+        alternatives=(*levels.alternatives, *anchor.alternatives()),
+    )
 
 
 def _known_probability(doubts: list[CountDoubt]) -> float | None:

@@ -7,17 +7,16 @@ cannot be known from what lies below.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.fitted_limits import SEAM_RATIO
-from analysis.lumbar.name.l5_s1_disc import Anchor, CountDoubt
+from analysis.lumbar.name.l5_s1_disc import CountDoubt, with_doubt
 
 _MIN_RATIO = SEAM_RATIO.limit
 """Change from one row to the next, against that of the rows around."""
@@ -55,18 +54,7 @@ def with_seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> An
         "the spine may be missing or shown twice"
     )
     doubt = CountDoubt(text=text, factor=0.6, shifts=(_DOWN, _UP), first=min(above))
-    return Anatomy(tissues=anatomy.tissues, levels=_doubted(anatomy.levels, doubt))
-
-
-def _doubted(levels: Levels, doubt: CountDoubt) -> Levels:
-    anchor = Anchor(lowest=len(DISCS) - 1, doubts=(doubt,))
-    left = anchor.certainty()
-    return replace(
-        levels,
-        certainty={n: sure * left[n] for n, sure in levels.certainty.items()},
-        doubts=(*levels.doubts, *anchor.warnings()),
-        alternatives=(*levels.alternatives, *anchor.alternatives()),
-    )
+    return Anatomy(tissues=anatomy.tissues, levels=with_doubt(anatomy.levels, doubt))
 
 
 def seam_ratio(

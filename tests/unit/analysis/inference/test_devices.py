@@ -5,6 +5,7 @@ GPU would say when its memory gives out.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.imaging.sagittal_grid import sagittal_grid, sample_picture
 from analysis.inference import cpu_runner
+from analysis.inference.agreement import picture_to_compare, refuse_unlike
 from analysis.inference.cpu_runtime import FULL as FP32
 from analysis.inference.cpu_runtime import cpu_runtime
 from analysis.inference.engine import Segmenter, load_segmenter
@@ -185,6 +187,37 @@ def test_what_torch_says_of_memory_is_told_from_other_faults(
         with pytest.raises(DeviceFailed) as failure:
             runner.run(np.zeros((1, 3, 32, 32), np.float32))
         assert failure.value.out_of_memory is full
+
+
+@pytest.mark.parametrize("name", ["lumbar", "disc"])
+def test_torch_agrees_with_the_cpu_on_the_picture_that_admits_a_gpu(
+    torch_runner: ModuleType, name: str
+) -> None:
+    on_cpu = load_segmenter(name)
+    weights = (MODELS / f"{name}.safetensors").read_bytes()
+    runner = torch_runner.TorchRunner(weights, "cpu", half=True)
+    on_device = Segmenter(on_cpu.card, runner)
+    refuse_unlike(on_device.probabilities, on_cpu.probabilities)
+    labels = on_cpu.probabilities(picture_to_compare()).argmax(axis=1)
+    assert (labels > 0).mean() > 0.03, "picture too easy"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lambda shares: shares[:, ::-1], "another label"),
+        (lambda shares: shares * np.nan, "no numbers"),
+    ],
+)
+def test_a_gpu_that_gives_something_else_is_not_used(
+    on_cpu: Segmenter,
+    fault: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    told: str,
+) -> None:
+    with pytest.raises(DeviceFailed, match=told):
+        refuse_unlike(
+            lambda seen: fault(on_cpu.probabilities(seen)), on_cpu.probabilities
+        )
 
 
 def test_a_gpu_that_is_not_there_is_said_and_the_cpu_computes(

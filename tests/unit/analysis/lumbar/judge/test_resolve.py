@@ -228,9 +228,7 @@ def test_a_height_that_is_known_too_badly_is_doubted(
     (row,) = (row for row in measured.discs if row.level == "L4/L5")
     height = row.number("disc_height_mm")
     assert height is not None
-    assert f"{height:.1f} mm with a standard uncertainty of {height / 2:.1f}" in (
-        found.text
-    )
+    assert f"{height:.1f} mm with a typical error of {height / 2:.1f}" in (found.text)
 
 
 @pytest.mark.parametrize(

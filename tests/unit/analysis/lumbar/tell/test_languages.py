@@ -226,8 +226,8 @@ def test_a_sentence_keeps_its_values_in_every_language(language: str) -> None:
         ("5 slices: the middle of the spine is known less well than from 9 or more",
          "仅 5 层：不如 9 层或更多时能准确确定脊柱正中"),
         ("L1/L2, L2/L3 not measured: its outline is unsure: a height of 4.1 mm with a "
-         "standard uncertainty of 1.4 mm, which may be 30% of it at most",
-         "L1/L2、L2/L3 未测量：其轮廓不确定：高度 4.1 mm，标准不确定度 1.4 mm，"
+         "typical error of 1.4 mm, which may be 30% of it at most",
+         "L1/L2、L2/L3 未测量：其轮廓不确定：高度 4.1 mm，典型误差 1.4 mm，"
          "超过高度的 30%"),
         ("A disc below S1 was found: S1 may be lumbarised. Levels may be off by one: "
          "check the count. Counted otherwise, L5/S1 is L4/L5, L4/L5 is L3/L4; or L4/L5 "
