@@ -21,6 +21,8 @@ MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
 QUANTITIES = {quantity.key for quantity in OF_LEVELS if "." not in quantity.key} | {
     "pfirrmann_grade",
     "narrowing_probability",
+    "displacement",
+    "displacement_probability",
 }
 PARTS = {
     "reference": {"dh_px512", "dhi", "hdr", "delta_si", "delta_si_grade"},

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.judge.grade.grading import Graded, grade_discs
+from analysis.lumbar.judge.displacement.displacement import (
+    Displaced,
+    displacement_of,
+)
+from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
+from analysis.lumbar.judge.grade.grading import Graded, grades_by
 from analysis.lumbar.judge.norms.curves import PARAMETERS
 from analysis.lumbar.judge.norms.place import NormAge, Places, norm_places
 from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
@@ -26,11 +31,14 @@ class Assessment:
         By level, such as `L4/L5`.
     places
         By level, then by parameter: `dhi`, `hdr`, `delta_si`.
+    displacements
+        By level.
     """
 
     person: NormAge | Missing
     grades: Mapping[str, Graded]
     places: Mapping[str, Mapping[str, Places | Missing]]
+    displacements: Mapping[str, Displaced]
 
 
 def assess(
@@ -60,7 +68,12 @@ def assess(
     known = tuple(
         row.disc for row in rows.discs if row.number("disc_height_mm") is not None
     )
-    graded = grade_discs(anatomy, volume, known, signal_unfit, threads=threads)
+    features: dict[int, DiscFeatures | Missing] = {}
+    if signal_unfit is None:
+        features = disc_features(anatomy, volume, known, threads=threads)
+    else:
+        features = {disc.number: signal_unfit for disc in known}
+    graded = grades_by(features)
     return Assessment(
         person=person,
         grades={row.level: _grade(row, graded) for row in rows.discs},
@@ -68,6 +81,7 @@ def assess(
             row.level: norm_places(row.level, reference_of(row), person)
             for row in rows.discs
         },
+        displacements={row.level: _displacement(row, features) for row in rows.discs},
     )
 
 
@@ -87,3 +101,12 @@ def _grade(row: MeasuredDisc, graded: Mapping[int, Graded]) -> Graded:
     if isinstance(height, Missing):
         return height
     return graded[row.disc.number]
+
+
+def _displacement(
+    row: MeasuredDisc, features: Mapping[int, DiscFeatures | Missing]
+) -> Displaced:
+    height = row.values["disc_height_mm"]
+    if isinstance(height, Missing):
+        return height
+    return displacement_of(row.site, features[row.disc.number])

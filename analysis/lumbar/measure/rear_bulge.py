@@ -61,15 +61,15 @@ def bulge_of(
     return float(np.convolve(reached, window, "valid").max())
 
 
-def rear_bulge_mm(level: DiscLevel) -> Value:
-    """Return by how much a disc bulges behind its bodies, near its middle.
+def reach_behind(level: DiscLevel) -> Value:
+    """Return by how much a disc passes that line near its middle, at any level.
 
-    Not at L5/S1: from drawn and found outlines of eight patients it came out without
-    any likeness (r 0.04), for it hangs on the rear corner of S1.
+    At L5/S1 too: there it is no number to be told, yet goes with what readers see.
     """
-    above_sacrum = without_corner_of_s1(level, "a bulge")
-    if above_sacrum is not None:
-        return above_sacrum
+    return level.once(_reach_behind)
+
+
+def _reach_behind(level: DiscLevel) -> Value:
     found = []
     for index in level.anatomy.middle_slices(level.disc):
         disc = level.anatomy.field(level.disc, index)
@@ -86,3 +86,12 @@ def rear_bulge_mm(level: DiscLevel) -> Value:
         return level.slab.height_mm
     text = "the rear corners of the bodies are not seen, or lie on each other"
     return Missing(absence=Absence.GEOMETRY_UNFIT, code="end_plates", text=text)
+
+
+def rear_bulge_mm(level: DiscLevel) -> Value:
+    """Return by how much a disc bulges behind its bodies, near its middle.
+
+    Not at L5/S1: from drawn and found outlines of eight patients it came out without
+    any likeness (r 0.04), for it hangs on the rear corner of S1.
+    """
+    return without_corner_of_s1(level, "a bulge") or reach_behind(level)

@@ -11,6 +11,7 @@ from analysis.contract.measurement import (
     Unmeasured,
 )
 from analysis.contract.result import Json
+from analysis.lumbar.judge.displacement.displacement import DiscDisplacement, Told
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import GRADES, ROMAN
 from analysis.lumbar.judge.grades_and_norms import Assessment
@@ -29,6 +30,15 @@ PFIRRMANN_GRADES = tuple(
 NARROWING = Concept("NARROWING", PRIVATE_SCHEME, "Disc space narrowing")
 PRESENT = Concept("52101004", "SCT", "Present")
 ABSENT = Concept("272519000", "SCT", "Absent")
+DISPLACEMENT = Concept(
+    "DISPLACEMENT", PRIVATE_SCHEME, "Disc displacement (bulge, protrusion or extrusion)"
+)
+INDETERMINATE = Concept("82334004", "SCT", "Indeterminate")
+DISPLACEMENTS = {
+    Told.ABSENT: ABSENT,
+    Told.PRESENT: PRESENT,
+    Told.UNSURE: INDETERMINATE,
+}
 NARROWEST_CANAL = Concept(
     "CANAL-NARROWEST", PRIVATE_SCHEME, "Level of least canal AP diameter, no grade"
 )
@@ -61,7 +71,25 @@ def _only(places: Places | Missing) -> NormPlace | None:
 
 
 def grades_of(level: str, assessment: Assessment) -> tuple[Grade, ...]:
-    """Return the Pfirrmann grade of a level, and its narrowing, as evaluations."""
+    """Return grade, narrowing and displacement of a level as evaluations."""
+    return (*_graded(level, assessment), *_displaced(level, assessment))
+
+
+def _displaced(level: str, assessment: Assessment) -> tuple[Grade, ...]:
+    found = assessment.displacements[level]
+    if isinstance(found, Missing):
+        return ()
+    share = found.probability
+    return (
+        Grade(
+            concept=DISPLACEMENT,
+            value=DISPLACEMENTS[found.told],
+            probabilities=((PRESENT, share), (ABSENT, 1 - share)),
+        ),
+    )
+
+
+def _graded(level: str, assessment: Assessment) -> tuple[Grade, ...]:
     graded = assessment.grades[level]
     if isinstance(graded, Missing):
         return ()
@@ -115,18 +143,20 @@ def height_loss_details(body: MeasuredBody) -> dict[str, Json]:
 
 
 def unmeasured_of(level: str, assessment: Assessment) -> tuple[Unmeasured, ...]:
-    """Return why a level has no grade."""
-    graded = assessment.grades[level]
-    if not isinstance(graded, Missing):
-        return ()
-    why = Unmeasured(
-        concept=PFIRRMANN, reason=graded.absence, text=graded.text, code=graded.code
+    """Return why a level has no grade, and why nothing is told of displacement."""
+    asked = (
+        (PFIRRMANN, assessment.grades[level]),
+        (DISPLACEMENT, assessment.displacements[level]),
     )
-    return (why,)
+    return tuple(
+        Unmeasured(concept=concept, reason=why.absence, text=why.text, code=why.code)
+        for concept, why in asked
+        if isinstance(why, Missing)
+    )
 
 
 def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:
-    """Return grade, its probabilities and the norms of a level for `report.json`."""
+    """Return grade, narrowing, displacement and norms for `report.json`."""
     graded = assessment.grades[level]
     grade: Json = None
     shares: Json = None
@@ -138,17 +168,27 @@ def assessed_details(level: str, assessment: Assessment) -> dict[str, Json]:
         grade = graded.grade
         shares = [round(share, _DECIMALS) for share in graded.probabilities]
         narrowing = round(graded.narrowing, _DECIMALS)
+    displaced, likely = _displacement_details(assessment, level)
     return {
         "pfirrmann_grade": grade,
         "pfirrmann_range": span,
         "pfirrmann_rival": rival,
         "pfirrmann_probabilities": shares,
         "narrowing_probability": narrowing,
+        "displacement": displaced,
+        "displacement_probability": likely,
         "norms": {
             key: None if isinstance(places, Missing) else _json(places)
             for key, places in assessment.places[level].items()
         },
     }
+
+
+def _displacement_details(assessment: Assessment, level: str) -> tuple[Json, Json]:
+    found = assessment.displacements[level]
+    if not isinstance(found, DiscDisplacement):
+        return None, None
+    return found.told.value, round(found.probability, _DECIMALS)
 
 
 def assessed_reasons(
@@ -165,6 +205,12 @@ def assessed_reasons(
         reasons |= dict.fromkeys(
             ("pfirrmann_grade", "narrowing_probability"),
             words.reason_with_code(graded),
+        )
+    displaced = assessment.displacements[level]
+    if isinstance(displaced, Missing):
+        reasons |= dict.fromkeys(
+            ("displacement", "displacement_probability"),
+            words.reason_with_code(displaced),
         )
     return reasons
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.lumbar.judge.displacement.displacement import DiscDisplacement, Told
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.tell.words import Words
@@ -32,3 +33,10 @@ def narrowing_words(graded: DiscGrade, words: Words) -> str:
     if low < graded.narrowing < high:
         return words.page("unsure")
     return words.page("yes" if graded.narrowing >= high else "no")
+
+
+def displacement_words(displaced: DiscDisplacement, words: Words) -> str:
+    """Say whether a reader would call the disc bulging, protruded or extruded."""
+    if displaced.told is Told.UNSURE:
+        return words.page("unsure")
+    return words.page("yes" if displaced.told is Told.PRESENT else "no")

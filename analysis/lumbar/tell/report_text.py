@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.contract.result import Notice
+from analysis.lumbar.judge.displacement.displacement import DiscDisplacement, Told
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.judge.grades_and_norms import Assessment
@@ -53,6 +54,7 @@ def _sentences(
     yield words.report("levels")
     yield from _discs(measured, assessment, words)
     yield from _narrowing(measured, assessment, words)
+    yield from _displacement(measured, assessment, words)
     yield from _slips(measured, words)
     yield from _canal(measured, words)
     yield from _bodies(measured, words)
@@ -125,6 +127,24 @@ def _narrowing(
         yield words.report("maybe_narrowed", levels=_listed(unsure, words))
     if not narrowed and not unsure and len(shares) == len(measured.discs):
         yield words.report("not_narrowed")
+
+
+def _displacement(
+    measured: SpineMeasurements, assessment: Assessment, words: Words
+) -> Iterator[str]:
+    told = {
+        row.level: found.told
+        for row in measured.discs
+        if isinstance(found := assessment.displacements[row.level], DiscDisplacement)
+    }
+    displaced = [level for level, each in told.items() if each is Told.PRESENT]
+    unsure = [level for level, each in told.items() if each is Told.UNSURE]
+    if displaced:
+        yield words.report("displaced", levels=_listed(displaced, words))
+    if unsure:
+        yield words.report("maybe_displaced", levels=_listed(unsure, words))
+    if not displaced and not unsure and len(told) == len(measured.discs):
+        yield words.report("not_displaced")
 
 
 def _slips(measured: SpineMeasurements, words: Words) -> Iterator[str]:

@@ -14,6 +14,7 @@ from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.tell.evaluations import (
     ABSENT,
+    INDETERMINATE,
     NARROWEST_CANAL,
     PFIRRMANN,
     PRESENT,
@@ -31,7 +32,7 @@ _NUMBERS = tuple(
 )
 """What a reader wants first; all the rest stands in the groups of the report."""
 _DIMENSIONLESS = frozenset({RATIO, NO_UNITS})
-_NAMELESS = frozenset({PRESENT, ABSENT})
+_NAMELESS = frozenset({PRESENT, ABSENT, INDETERMINATE})
 _CHANGE_DECIMALS = {RATIO: 3, NO_UNITS: 1}
 
 

@@ -60,7 +60,11 @@ class Looks:
                 grid=grid, probability=stored["probability"], tissue=stored["tissue"]
             )
 
-    def _file(self, name: str) -> Path:
+    @property
+    def key(self) -> str:
+        """Weights and runtime, on which all that is seen depends."""
         weights = self.networks.weights_sha256[:_WEIGHTS_DIGITS]
-        answers = f"{weights}-{self.networks.runtime}"
-        return self.folder / answers / f"{name.replace(' ', '_')}.npz"
+        return f"{weights}-{self.networks.runtime}"
+
+    def _file(self, name: str) -> Path:
+        return self.folder / self.key / f"{name.replace(' ', '_')}.npz"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
-from analysis.lumbar.judge.grade.features import disc_features
+from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
 from analysis.lumbar.judge.grade.grade_range import bracket, honest, rival
 from analysis.lumbar.judge.grade.model import GRADES, load_models
 from analysis.lumbar.number_or_reason import Missing
@@ -74,8 +75,18 @@ def grade_discs(
     """
     if signal_unfit is not None:
         return {disc.number: signal_unfit for disc in discs}
+    return grades_by(disc_features(anatomy, volume, discs, threads=threads))
+
+
+def grades_by(features: Mapping[int, DiscFeatures | Missing]) -> dict[int, Graded]:
+    """Grade discs by what was read of them, by the number of the disc.
+
+    Raises
+    ------
+    AnalysisFailed
+        If the models cannot be read.
+    """
     models = load_models()
-    features = disc_features(anatomy, volume, discs, threads=threads)
     graded: dict[int, Graded] = {}
     for number, found in features.items():
         if isinstance(found, Missing):

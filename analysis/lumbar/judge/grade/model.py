@@ -101,7 +101,8 @@ def load_models() -> DiscModels:
         raw: dict[str, Any] = json.loads(MODEL_FILE.read_text(encoding="utf-8"))
         made_for = tuple(raw["features"])
         models = DiscModels(
-            grade=_model(raw["grade"], len(GRADES)), narrowing=_model(raw["narrowing"])
+            grade=read_model(raw["grade"], len(FEATURES), len(GRADES)),
+            narrowing=read_model(raw["narrowing"], len(FEATURES)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{MODEL_FILE.name}: the models of the discs cannot be read"
@@ -112,10 +113,17 @@ def load_models() -> DiscModels:
     return models
 
 
-def _model(raw: Mapping[str, Any], classes: int = 2) -> OrdinalModel:
+def read_model(raw: Mapping[str, Any], features: int, classes: int = 2) -> OrdinalModel:
+    """Return a model as its file holds it.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is not one of so many features and classes.
+    """
     arrays = {name: np.array(raw[name], np.float64) for name in ARRAYS}
     for name, values in arrays.items():
-        size = classes - 1 if name == "cuts" else len(FEATURES)
+        size = classes - 1 if name == "cuts" else features
         if values.shape != (size,):
             message = f"{name}: expected {size} numbers, got {values.shape}"
             raise ValueError(message)

@@ -22,7 +22,11 @@ from analysis.lumbar.anatomy.structures import (
 from analysis.lumbar.measure.measurements import MeasuredDisc
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from analysis.lumbar.number_or_reason import Missing
-from analysis.lumbar.tell.grade_words import grade_words, narrowing_words
+from analysis.lumbar.tell.grade_words import (
+    displacement_words,
+    grade_words,
+    narrowing_words,
+)
 from analysis.lumbar.tell.pages.headline import headline
 from analysis.lumbar.tell.pages.page_content import Sheet, written
 from analysis.lumbar.tell.pages.slice_window import View, view_spine
@@ -52,7 +56,7 @@ from analysis.lumbar.tell.pages.typography import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PANEL_PX = 760
+_PANEL_PX = 860
 _ROW_PX = 52
 _GRADE_SHARE = 1.7
 """Of a column: a grade comes with those that it may be."""
@@ -123,6 +127,7 @@ def _columns(sheet: Sheet) -> tuple[Column, ...]:
         *(Column(head=shown.head, unit=shown.unit) for shown in numbers),
         # Beside the canal: it has to be said what is narrowed.
         Column(head=words.page("disc_space"), unit=words.page("disc_space_narrowed")),
+        Column(head=words.page("disc"), unit=words.page("disc_displaced")),
     )
 
 
@@ -135,8 +140,14 @@ def _row(row: MeasuredDisc, sheet: Sheet) -> Row:
         if isinstance(graded, Missing)
         else (grade_words(graded, words), narrowing_words(graded, words))
     )
+    found = sheet.assessment.displacements[row.level]
+    displaced = (
+        not_had if isinstance(found, Missing) else displacement_words(found, words)
+    )
     return Row(
-        label=row.level, colour=row.disc.colour, cells=(grade, *values, narrowing)
+        label=row.level,
+        colour=row.disc.colour,
+        cells=(grade, *values, narrowing, displaced),
     )
 
 
@@ -162,6 +173,7 @@ def _meanings(sheet: Sheet) -> list[str]:
             )
             for quantity, shown in _SHOWN
         ),
+        words.page("about_displacement"),
         words.page("about_levels"),
     ]
 
@@ -189,7 +201,7 @@ def _reasons(sheet: Sheet) -> list[str]:
 
 
 def _asked(row: MeasuredDisc, sheet: Sheet) -> list[tuple[str, object]]:
-    """Return what is asked of a level, by its name: the grade, and the columns."""
+    """Return what is asked of a level, by its name: all columns that may lack it."""
     words = sheet.words
     return [
         (words.page("grade_name"), sheet.assessment.grades[row.level]),
@@ -197,6 +209,7 @@ def _asked(row: MeasuredDisc, sheet: Sheet) -> list[tuple[str, object]]:
             (words.shown(quantity, shown).head, row.values[quantity.key])
             for quantity, shown in _SHOWN
         ),
+        (words.page("disc_displaced"), sheet.assessment.displacements[row.level]),
     ]
 
 

@@ -23,7 +23,12 @@ from analysis.inference.cpu_runtime import cpu_runtime
 from analysis.lumbar.anatomy.structures import CLASSES, LUMBAR_SPINE
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.plugin import LumbarMri
-from analysis.lumbar.tell.evaluations import PFIRRMANN
+from analysis.lumbar.tell.evaluations import (
+    ABSENT,
+    INDETERMINATE,
+    PFIRRMANN,
+    PRESENT,
+)
 from tests.support import wedge_spine as phantom
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter, phantom_networks
 from tests.support.wedge_spine import Layout, WedgeSpine
@@ -240,7 +245,14 @@ def test_each_level_has_a_grade_and_the_probability_of_each(
         assert isinstance(shares, list)
         assert sum(shares) == pytest.approx(1.0, abs=0.001)
         assert row["pfirrmann_grade"] == 1 + int(np.argmax(shares))
-        grade, narrowing = finding.grades[:2]
+        grade, narrowing, displacement = finding.grades[:3]
+        assert displacement.concept.value == "DISPLACEMENT"
+        likely = row["displacement_probability"]
+        assert dict(displacement.probabilities)[PRESENT] == pytest.approx(
+            likely, abs=1e-4
+        )
+        told = {"absent": ABSENT, "present": PRESENT, "cannot_tell": INDETERMINATE}
+        assert displacement.value == told[str(row["displacement"])]
         assert narrowing.concept.value == "NARROWING"
         assert dict(narrowing.probabilities)[narrowing.value] >= 0.5
         assert grade.value.value == f"PFIRRMANN-{row['pfirrmann_grade']}"

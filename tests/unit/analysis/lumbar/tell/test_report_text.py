@@ -8,6 +8,7 @@ import pytest
 
 from analysis.contract.measurement import Absence
 from analysis.contract.result import Notice
+from analysis.lumbar.judge.displacement.displacement import DiscDisplacement, Displaced
 from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.measure.measurements import SpineMeasurements
@@ -43,7 +44,14 @@ def assessed(**grades: DiscGrade) -> Assessment:
         person=ABSENT,
         grades={level: grades.get(key, graded(2)) for level, key in named.items()},
         places={},
+        displacements=dict.fromkeys(LEVELS, DiscDisplacement(probability=0.1)),
     )
+
+
+def displaced(assessment: Assessment, **found: Displaced) -> Assessment:
+    """Say of some levels, given as `l4_l5`, how they are displaced."""
+    named = {key.upper().replace("_", "/"): value for key, value in found.items()}
+    return replace(assessment, displacements={**assessment.displacements, **named})
 
 
 def with_values(
@@ -102,7 +110,7 @@ def test_a_slip_is_told_from_three_millimetres_on(
 def test_what_was_not_measured_is_not_called_normal(spine: SpineMeasurements) -> None:
     """Nothing is said of slips or narrowing where one disc could not be read."""
     told = report_text(with_values(spine, "L4/L5", slip_mm=ABSENT), assessed(), ())
-    assert "displacement" not in told["en"]
+    assert "vertebral displacement" not in told["en"]
     assert "移位" not in told["zh-CN"]
     ungraded = assessed()
     ungraded = replace(ungraded, grades={**ungraded.grades, "L1/L2": ABSENT})
@@ -121,3 +129,30 @@ def test_stenosis_is_not_graded_and_a_healthy_spine_is_told_as_one(
     assert "No disc space narrowing." in told["en"]
     assert "No reduced vertebral height among" in told["en"]
     assert "{" not in told["en"] + told["zh-CN"]
+
+
+def test_displaced_discs_are_named_and_so_are_those_in_doubt(
+    spine: SpineMeasurements,
+) -> None:
+    told = report_text(spine, assessed(), ())
+    assert "No disc displacement in the middle slices." in told["en"]
+    assert "中间层面未见椎间盘膨出、突出或脱出。" in told["zh-CN"]
+    found = displaced(
+        assessed(),
+        l4_l5=DiscDisplacement(probability=0.9),
+        l5_s1=DiscDisplacement(probability=0.5),
+    )
+    told = report_text(spine, found, ())
+    assert (
+        "Disc displaced (bulge, protrusion or extrusion) in the middle slices: L4/L5. "
+        "Disc displacement uncertain: L5/S1." in told["en"]
+    )
+    assert "中间层面见 L4/L5 椎间盘膨出、突出或脱出。" in told["zh-CN"]
+    assert "No disc displacement" not in told["en"]
+
+
+def test_nothing_is_said_of_displacement_where_one_disc_could_not_be_read(
+    spine: SpineMeasurements,
+) -> None:
+    told = report_text(spine, displaced(assessed(), l4_l5=ABSENT), ())
+    assert "isplacement in the middle" not in told["en"]

@@ -1,0 +1,1 @@
+"""Whether a disc reaches behind its bodies, as readers see it on the middle slices."""
