@@ -23,7 +23,7 @@ FIELDS = frozenset(
         "route", "analysis", "analysis_version", "stage", "attempt", "state",
         "error_code", "reason", "duration_ms", "instances", "bytes", "status",
         "completion", "process", "pid", "port", "retry_s", "revision", "path",
-        "free_bytes", "runtime", "user", "action", "proof",
+        "free_bytes", "runtime", "user", "action", "proof", "machine", "role", "jobs",
     }
 )  # fmt: skip
 """Names that may appear beside `event`, `time`, `level` in a line of the log."""

@@ -245,6 +245,8 @@ class OpsPlan:
         None where there is none.
     audit
         Where audit messages go; None where nobody wants any.
+    receives
+        Whether this machine has a port for associations.
     """
 
     bind: str
@@ -265,3 +267,4 @@ class OpsPlan:
     log_uids: Literal["plain", "hashed"] = "plain"
     page: PagePlan | None = None
     audit: AuditPlan | None = None
+    receives: bool = True

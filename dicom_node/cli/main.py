@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="receive, analyse and answer")
     _add_config(serve)
     serve.set_defaults(run=_serve)
+    _add_roles(commands)
 
     analyse = commands.add_parser("analyse", help="measure a folder, without a PACS")
     analyse.add_argument("series_dir", type=_folder, metavar="SERIES_DIR")
@@ -138,6 +139,19 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
     )
     return parser
+
+
+def _add_roles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parts of `serve` that several machines of one node run."""
+    for part, text in (
+        ("receive", "receive for a node on several machines, or stand by"),
+        ("work", "analyse and answer for a node on several machines"),
+    ):
+        command = commands.add_parser(part, help=text)
+        how = "of this machine, like no other of the node (the host name)"
+        command.add_argument("--machine", default="", metavar="NAME", help=how)
+        _add_config(command)
+        command.set_defaults(run=_part, part=part)
 
 
 def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -302,6 +316,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     from dicom_node.cli.serve_command import run_serve
 
     return run_serve(arguments)
+
+
+def _part(arguments: argparse.Namespace) -> int:
+    from dicom_node.cli.serve_command import run_part
+
+    return run_part(arguments)
 
 
 def _analyse(arguments: argparse.Namespace) -> int:

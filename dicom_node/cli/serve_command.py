@@ -1,10 +1,11 @@
-"""`lumbar-node serve`."""
+"""`lumbar-node serve | receive | work`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import NoReturn
 
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
@@ -12,9 +13,22 @@ from dicom_node.cli.load_settings import read
 
 def run_serve(arguments: argparse.Namespace) -> ExitCode:
     """Run the node until it is told to stop."""
-    from dicom_node.node.supervisor import serve
+    from dicom_node.node.start import serve
 
     serve(read(arguments.config), arguments.config)
+    return _ended()
+
+
+def run_part(arguments: argparse.Namespace) -> ExitCode:
+    """Run a part of a node on several machines until told to stop."""
+    from dicom_node.node.start import receive, work
+
+    run = {"receive": receive, "work": work}[arguments.part]
+    run(read(arguments.config), arguments.config, machine=arguments.machine)
+    return _ended()
+
+
+def _ended() -> NoReturn:
     # Everything is closed. A thread that still waits for the answer of a peer would
     # keep the process from ending for as long as that peer's timeout.
     sys.stdout.flush()

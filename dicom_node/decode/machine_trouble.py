@@ -10,7 +10,8 @@ from dicom_node.errors import InstanceMissingError, MachineTroubleError
 
 _MACHINE_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM,
-     errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO}
+     errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+     errno.EROFS}
 )  # fmt: skip
 """The machine is short of something or its disk fails: the file may be sound."""
 

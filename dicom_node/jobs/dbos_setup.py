@@ -148,9 +148,20 @@ def open_engine(url: str, *, executor_id: str) -> DBOS:
     return DBOS(config=config)
 
 
-def executor_id(slot: int) -> str:
-    """Return the name by which the database knows the worker of a slot."""
-    return f"worker-{slot}"
+def executor_id(slot: int, machine: str = "") -> str:
+    """Return the name by which the database knows the worker of a slot.
+
+    Parameters
+    ----------
+    machine
+        Of a node on several machines, the one that has the slot.
+    """
+    return f"{executors_of(machine)}worker-{slot}" if machine else f"worker-{slot}"
+
+
+def executors_of(machine: str) -> str:
+    """Return how the names of all executors of a machine begin."""
+    return f"{machine}/"
 
 
 def register_queues() -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from dbos import DBOS, DBOSClient, WorkflowStatus
 
 from dicom_node.jobs.database_errors import asks_database
+from dicom_node.jobs.dbos_setup import executors_of
 from dicom_node.jobs.step_outcome import Outcome, Verdict
 
 MAX_LOSSES = 3
@@ -90,6 +91,23 @@ class LostWork:
         for queue_name, ids in by_queue.items():
             self._client.resume_workflows(ids, queue_name=queue_name)
         return sum(map(len, by_queue.values()))
+
+    @asks_database
+    def hand_over_machine(self, machine: str) -> int:
+        """Put what the executors of a machine that has died were running back.
+
+        Returns
+        -------
+        int
+            How many workflows.
+        """
+        prefix = executors_of(machine)
+        pending = self._client.list_workflows(
+            status="PENDING", load_input=False, load_output=False
+        )
+        executors = {one.executor_id or "" for one in pending}
+        dead = sorted(one for one in executors if one.startswith(prefix))
+        return sum(self.hand_over(executor) for executor in dead)
 
     @asks_database
     def is_cancelled(self, workflow_id: str) -> bool:

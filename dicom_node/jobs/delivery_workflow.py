@@ -19,6 +19,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup, workflow_names
+from dicom_node.jobs.database_clock import delay_s
 from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.delivery_retry import RetryRule, age_text
@@ -270,7 +271,7 @@ class Deliveries:
             SetWorkflowID(str(which)),
             SetWorkflowAttributes({PROVING: True} if earlier.is_proving else None),
             SetEnqueueOptions(
-                queue_partition_key=which.peer, delay_seconds=pause_s or None
+                queue_partition_key=which.peer, delay_seconds=delay_s(pause_s)
             ),
         ):
             DBOS.enqueue_workflow(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.database_clock import use_database_clock
 from dicom_node.jobs.delivery_retry import RetryRule
 from dicom_node.jobs.job_workflow import register
 from dicom_node.jobs.running_step import (
@@ -41,9 +42,9 @@ class Executor:
 
     Parameters
     ----------
-    slot
-        Counted from 0. What this slot was running when it was killed is taken up when
-        it starts again, unless another has taken it up before.
+    name
+        Of `dbos_setup.executor_id`. What an executor of this name was running when it
+        was killed is taken up when it starts again, unless another has done so before.
     report
         Is told of the beginning and the end of every step.
     """
@@ -52,13 +53,13 @@ class Executor:
         self,
         database_url: str,
         *,
-        slot: int,
+        name: str,
         work: Work,
         rule: RetryRule,
         report: Callable[[WorkerMessage], None],
     ) -> None:
         self._watched = _Watched(work, report)
-        dbos_setup.open_engine(database_url, executor_id=dbos_setup.executor_id(slot))
+        dbos_setup.open_engine(database_url, executor_id=name)
         self._ends = WorkflowEnds()
         register_triage(self._watched, self._ends)
         register(self._watched, rule, self._ends)
@@ -66,6 +67,7 @@ class Executor:
     def start(self) -> None:
         """Take up what was left, and then what is enqueued."""
         DBOS.launch()
+        use_database_clock()
         dbos_setup.register_queues()
 
     def expect(self) -> None:

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import c_double
 from dataclasses import dataclass
+from multiprocessing.sharedctypes import RawValue
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -22,6 +26,8 @@ from dicom_node.errors import JobDatabaseError, StartError
 
 BEAT_S = 5.0
 _BEATS_MISSED = 3
+_BEATS_VALID = 2
+"""Fewer than are missed when another takes it: a holder knows first."""
 _LOOKS_PER_BEAT = 10
 _RELEASE_S = 1.0
 """A node has ten seconds to stop, and this comes last."""
@@ -74,6 +80,12 @@ class NodeLease:
     beat_s
         How often the holder counts.
 
+    Attributes
+    ----------
+    valid_until_s
+        In memory that child processes share: the time on the monotonic clock up to
+        which nobody else can have taken it.
+
     Raises
     ------
     StartError
@@ -89,6 +101,8 @@ class NodeLease:
         self._identity = identity
         self._beat_s = beat_s
         self._token = uuid4().hex
+        self.valid_until_s = RawValue(c_double, 0.0)
+        self._seen: tuple[_Row, float] | None = None
         self._engine: sa.Engine | None = None
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -101,14 +115,62 @@ class NodeLease:
 
     def __enter__(self) -> Self:
         try:
-            self._engine = sa.create_engine(_with_driver(self._url))
-            _METADATA.create_all(self._engine)
-            self._acquire(self._engine)
+            self._acquire(self._opened())
         except sa.exc.SQLAlchemyError as error:
             message = f"the job database failed: {type(error).__name__}"
             raise JobDatabaseError(message) from error
         self._thread.start()
         return self
+
+    def try_take(self) -> str:
+        """Take it if nobody has it, or its holder has died; never wait.
+
+        To be called about once a second until it is had, in place of entering.
+
+        Returns
+        -------
+        str
+            Who has it; empty if it is ours now.
+        """
+        begun_s = time.monotonic()
+        try:
+            engine = self._opened()
+            seen = _row(engine)
+            if seen is not None and self._is_held_by_other(seen):
+                if not self._stands_still(seen, begun_s):
+                    return seen.node_name
+                log.warning("database_taken_over", reason=f"{seen.node_name} is dead")
+            if not self._take(engine, seen):
+                return "another machine"
+        except sa.exc.SQLAlchemyError as error:
+            self._seen = None  # nobody is called dead while the database was away
+            return f"nobody knows: the job database failed: {type(error).__name__}"
+        self._hold_from(begun_s)
+        self._thread.start()
+        return ""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Give it up in the end, after `try_take`."""
+        try:
+            yield
+        finally:
+            self.__exit__(None, None, None)
+
+    def _opened(self) -> sa.Engine:
+        if self._engine is None:
+            engine = sa.create_engine(_with_driver(self._url), pool_pre_ping=True)
+            _METADATA.create_all(engine)
+            self._engine = engine
+        return self._engine
+
+    def _stands_still(self, row: _Row, now_s: float) -> bool:
+        if self._seen is None or self._seen[0] != row:
+            self._seen = (row, now_s)
+        return now_s - self._seen[1] >= self._beat_s * _BEATS_MISSED
+
+    def _hold_from(self, begun_s: float) -> None:
+        self.valid_until_s.value = begun_s + self._beat_s * _BEATS_VALID
 
     def __exit__(
         self,
@@ -117,7 +179,8 @@ class NodeLease:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join(_RELEASE_S)
+        if self._thread.ident is not None:
+            self._thread.join(_RELEASE_S)
         if self._engine is None or self._thread.is_alive():
             return  # the database does not answer, and the node has to end
         self._write(token="", beats=0)
@@ -165,10 +228,15 @@ class NodeLease:
 
     def _beat(self) -> None:
         while not self._ended.wait(self._beat_s):
-            if self._write(token=self._token, beats=_LEASE.c.beats + 1) is False:
+            begun_s = time.monotonic()
+            is_held = self._write(token=self._token, beats=_LEASE.c.beats + 1)
+            if is_held is False:
+                self.valid_until_s.value = 0.0
                 self._lost.set()
                 log.error("database_lost", reason="another node has taken it")
                 return
+            if is_held:
+                self._hold_from(begun_s)
 
     def _write(self, *, token: str, beats: sa.ColumnElement[int] | int) -> bool | None:
         """Change our row; False if it is another node's, None if nobody can tell."""

@@ -58,9 +58,12 @@ class Heartbeat:
     ----------
     analyses
         Names and versions of the analyses that it has loaded.
+    runtimes
+        What computes them.
     """
 
     analyses: tuple[tuple[str, str], ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 WorkerMessage = StepBegun | StepEnded | Heartbeat

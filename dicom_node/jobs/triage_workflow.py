@@ -19,6 +19,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup, workflow_names
+from dicom_node.jobs.database_clock import delay_s
 from dicom_node.jobs.dead_worker import given_up
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
@@ -77,6 +78,6 @@ def _run_triage(work: Work, order: TriageOrder) -> Record:
 def _enqueue(workflow: Any, order: TriageOrder) -> None:
     with (
         SetWorkflowID(order.workflow_id),
-        SetEnqueueOptions(delay_seconds=order.pause_s),
+        SetEnqueueOptions(delay_seconds=delay_s(order.pause_s)),
     ):
         DBOS.enqueue_workflow(dbos_setup.TRIAGES, workflow, to_record(order))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dicom_node.errors import StartError
+from dicom_node.identifiers import digest
+from dicom_node.jobs.machines import twin_text
 from dicom_node.jobs.node_lease import NodeIdentity
 from dicom_node.spool_layout import NODE_ID, write_durable
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from dicom_node.spool_layout import SpoolLayout
 
 LOCK = "lock"
+_NAME_DIGITS = 16
 RESTORING = "restoring"
 """Lies in a spool while a backup is restored into it; nobody runs on half of one."""
 
@@ -55,13 +58,71 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
         except OSError as error:
             text = f"spool folder {layout.folder}: {error.strerror}"
             raise StartError(text) from error
-        if (layout.folder / RESTORING).exists():
-            text = (
-                f"the spool folder {layout.folder} holds a restore that was cut off: "
-                "remove what is in it, and restore again"
-            )
-            raise StartError(text)
+        refuse_half_restored(layout)
         yield identity
+
+
+@contextmanager
+def machine_lock(
+    layout: SpoolLayout, settings: Settings, *, name: str, role: str
+) -> Iterator[str]:
+    """Hold the part of a shared spool that is one machine's in one role.
+
+    Yields
+    ------
+    str
+        What tells this spool from every other one.
+
+    Raises
+    ------
+    StartError
+        If a node of one machine has the spool, another machine has this name, or the
+        disk does not take our name.
+    """
+    title = settings.node.ae_title
+    with (
+        (layout.folder / LOCK).open("a+", encoding="utf-8") as node_lock,
+        (layout.folder / f"{LOCK}-{role}-{digest(name)[:_NAME_DIGITS]}").open(
+            "a+", encoding="utf-8"
+        ) as own_lock,
+    ):
+        try:
+            fcntl.flock(node_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            node_lock.seek(0)
+            holder = node_lock.read().strip() or "another lumbar-node"
+            text = f"the spool is in use by {holder}, which is a node of one machine"
+            raise StartError(text) from error
+        try:
+            fcntl.flock(own_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(twin_text(name, role)) from error
+        try:
+            os.ftruncate(node_lock.fileno(), 0)
+            holders = f"the machines of {title} with the spool {layout.folder}"
+            os.write(node_lock.fileno(), holders.encode())
+            spool_id = _spool_id(layout)
+        except OSError as error:
+            text = f"spool folder {layout.folder}: {error.strerror}"
+            raise StartError(text) from error
+        refuse_half_restored(layout)
+        yield spool_id
+
+
+def refuse_half_restored(layout: SpoolLayout) -> None:
+    """Refuse a spool into which a backup was laid by half.
+
+    Raises
+    ------
+    StartError
+        If it is one.
+    """
+    if (layout.folder / RESTORING).exists():
+        text = (
+            f"the spool folder {layout.folder} holds a restore that was cut off: "
+            "remove what is in it, and restore again"
+        )
+        raise StartError(text)
 
 
 def _spool_id(layout: SpoolLayout) -> str:

@@ -1,4 +1,4 @@
-"""`lumbar-node serve`: receivers, assembler, workers; start, supervise, stop."""
+"""The processes of a machine: receivers, assembler, workers; start, supervise, stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import Pipe
@@ -17,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 from dicom_node import log
 from dicom_node.audit.events import application_activity
 from dicom_node.errors import StartError
-from dicom_node.jobs.dbos_setup import executor_id, prepare_database
-from dicom_node.jobs.node_lease import NodeLease
-from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.dbos_setup import executor_id
 from dicom_node.node.acceptor_plan import acceptor_name, acceptor_plan
-from dicom_node.node.audit_child import audit_child
+from dicom_node.node.audit_child import AuditChild, audit_child
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.first_counts import (
@@ -32,9 +29,9 @@ from dicom_node.node.first_counts import (
 )
 from dicom_node.node.guarded_part import run_guarded
 from dicom_node.node.housekeeping import Housekeeping
-from dicom_node.node.instance_count_questions import peer_counts
+from dicom_node.node.instance_count_questions import PeerCounts, peer_counts
 from dicom_node.node.ops_child import OpsChild, report_of
-from dicom_node.node.ownership import spool_lock
+from dicom_node.node.role import Role
 from dicom_node.node.service_manager import ServiceManager
 from dicom_node.node.settings_reload import (
     SettingsReader,
@@ -46,7 +43,6 @@ from dicom_node.node_report import ChildReport, Counted, Timed
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
-from dicom_node.receive.receiver import open_listener
 from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.deprecated_keys import deprecated_keys
@@ -56,8 +52,9 @@ from dicom_node.spool_layout import SpoolLayout
 from dicom_node.supervisor_messages import STOP, WARM, SettingsRead, SettingsRefused
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
+
+    from dicom_node.node.holdings import Holdings
 
 _ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
 _WORKER = "dicom_node.work.worker_process:run_worker"
@@ -73,68 +70,20 @@ _LEAVE_WITHIN_S = 3.0
 _WARM_AGAIN_S = 60.0
 
 
-def serve(settings: Settings, config: Path) -> None:
-    """Run the node until SIGTERM or SIGINT; a second one ends it at once.
+class Service:
+    """The processes of one machine: start, supervise, stop."""
 
-    Parameters
-    ----------
-    config
-        Where the settings came from; SIGHUP reads them again.
-
-    Raises
-    ------
-    StartError
-        If the port, the spool or the database cannot be had.
-    """
-    log.configure(level=settings.log.level, uids=settings.log.uids)
-    for sentence in deprecated_keys(settings):
-        log.warning("settings_deprecated", reason=sentence)
-    layout = SpoolLayout(settings.spool.folder)
-    try:
-        layout.prepare()
-    except OSError as error:
-        text = f"spool folder {layout.folder}: {error.strerror}"
-        raise StartError(text) from error
-    with spool_lock(layout, settings) as identity:
-        prepare_database(settings.database_url)
-        with (
-            NodeLease(settings.database_url, identity) as lease,
-            JobQueue(settings.database_url) as queue,
-            _listening(settings) as listener,
-        ):
-            _Service(settings, config, queue, listener, lease).run()
-
-
-@contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    node = settings.node
-    try:
-        listener = open_listener(node.bind, node.port)
-    except OSError as error:
-        text = f"{node.bind} port {node.port}: {error.strerror}"
-        raise StartError(text) from error
-    with listener:
-        yield listener
-
-
-class _Service:
-    def __init__(
-        self,
-        settings: Settings,
-        config: Path,
-        queue: JobQueue,
-        listener: socket.socket,
-        lease: NodeLease,
-    ) -> None:
+    def __init__(self, settings: Settings, config: Path, held: Holdings) -> None:
         self._settings = settings
         self._config = config
         self._reader = SettingsReader(config)
         self._is_to_reload = False
-        self._lease = lease
+        self._held = held
+        self._role, queue = held.role, held.queue
         self._generations = Generations()
         self._signals = 0
         self._woken, self._wake = Pipe(duplex=False)
-        self._counts = peer_counts(settings)
+        self._counts = self._counts_of(settings)
         self._tally = first_counts(settings)
         self._intake = Intake(settings, queue, self._counts, self._tally)
         self._housekeeping = Housekeeping(settings, queue, self._intake)
@@ -142,37 +91,54 @@ class _Service:
 
         def acceptor(index: int, start: int) -> tuple[Any, ...]:
             plan = acceptor_plan(self._settings, index, start)
-            return replace(plan, generations=self._generations), listener, table
+            until_s = None if held.lease is None else held.lease.valid_until_s
+            plan = replace(
+                plan,
+                generations=self._generations,
+                valid_until_s=until_s if held.machines else None,
+            )
+            return plan, held.listener, table
 
         def worker(slot: int, _start: int) -> tuple[Any, ...]:
-            return self._settings.model_dump_json(), slot
+            return self._settings.model_dump_json(), slot, held.machine
 
         self._acceptors = [
             Child(acceptor_name(index), _ACCEPTOR, partial(acceptor, index))
-            for index in range(settings.node.acceptors)
+            for index in range(settings.node.acceptors if held.role.receives else 0)
         ]
         self._lost_work = queue.lost_work
         self._slots = [
             WorkerSlot(
                 Child(f"worker-{slot}", _WORKER, partial(worker, slot)),
-                executor_id=executor_id(slot),
+                executor_id=executor_id(slot, held.machine),
                 work=self._lost_work,
                 time_limit_s=settings.jobs.time_limit_s,
                 tally=self._tally,
             )
-            for slot in range(settings.work.processes)
+            for slot in range(settings.work.processes if held.role.works else 0)
         ]
         self._untold: set[Child] = set()
         self._leaving: list[Child] = []
         self._ops = self._ops_of(settings)
-        self._audit = audit_child(settings)
+        self._audit = self._audit_of(settings)
         self._warmed_at_s = float("-inf")
         self._manager = ServiceManager()
 
     def _ops_of(self, settings: Settings) -> OpsChild | None:
-        if settings.ops is None and settings.notify is None:
+        plan = ops_plan(settings)
+        if not self._role.receives:
+            # One machine notifies, and has a port for associations.
+            plan = replace(plan, receives=False, notify=None)
+        if settings.ops is None and plan.notify is None:
             return None
-        return OpsChild(ops_plan(settings), self._tally, self._reports)
+        return OpsChild(plan, self._tally, self._reports)
+
+    def _counts_of(self, settings: Settings) -> PeerCounts | None:
+        return peer_counts(settings) if self._role.receives else None
+
+    def _audit_of(self, settings: Settings) -> AuditChild | None:
+        """Return who sends audit messages: one machine sends those of all."""
+        return audit_child(settings) if self._role.receives else None
 
     @property
     def _lasting(self) -> tuple[Child, ...]:
@@ -186,36 +152,52 @@ class _Service:
         return (*self._lasting, *self._leaving, *self._reader.children)
 
     def run(self) -> None:
+        """Run until SIGTERM or SIGINT; a second one ends all at once.
+
+        Raises
+        ------
+        StartError
+            If another machine has taken what this one held.
+        """
         started_s = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGHUP, self._asked_to_reload)
-        content = read_spool(SpoolLayout(self._settings.spool.folder))
-        self._generations = Generations.after(content.latest_generation)
-        self._intake.restore(content, time.monotonic())
-        # No worker runs yet: also what a slot had that is there no more is owed.
-        self._lost_work.hand_over()
+        instances = self._restore() if self._role.receives else None
+        if self._role is Role.SERVE:
+            # No worker runs yet: also what a slot had that is there no more is owed.
+            self._lost_work.hand_over()
         for child in self._lasting:
             child.start()
         log.event(
             "node_started",
-            port=self._settings.node.port,
+            port=self._settings.node.port if self._role.receives else None,
+            machine=self._held.machine or None,
             called_ae=self._settings.node.ae_title,
             pid=os.getpid(),
-            instances=len(content.instances),
+            instances=instances,
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
         self._tell_audit(is_start=True)
         self._manager.ready()
-        while not self._signals and not self._lease.is_lost:
+        while not self._signals and not self._held.is_lost:
             self._turn()
-        if self._lease.is_lost:
+        if self._held.is_lost:
             # Whatever runs here may run there, too.
             for child in self._children:
                 child.kill()
             message = "another node has taken the job database"
+            if self._held.machines is not None:
+                message = "other machines have taken over from this one: it begins anew"
             raise StartError(message)
         self._stop()
+
+    def _restore(self) -> int:
+        """Take up what lies in the spool, and return how many instances that are."""
+        content = read_spool(SpoolLayout(self._settings.spool.folder))
+        self._generations = Generations.after(content.latest_generation)
+        self._intake.restore(content, time.monotonic())
+        return len(content.instances)
 
     def _turn(self) -> None:
         tick_s = _BUSY_TICK_S if self._intake.is_collecting else _IDLE_TICK_S
@@ -232,21 +214,32 @@ class _Service:
 
     def _parts(self) -> Iterator[Callable[[float], None]]:
         """Yield what is done in a turn; what breaks in one part ends no other."""
-        yield self._receive
         yield self._tend_settings
-        yield self._intake.tick
+        if self._role.receives:
+            yield self._receive
+            yield self._intake.tick
+            yield self._housekeeping.turn
+        if self._role is Role.WORK:
+            yield self._tell_device
         for slot in self._slots:
             yield slot.tend
         if self._counts is not None:
             yield self._counts.tend
         for acceptor in self._acceptors:
             yield partial(self._tend_acceptor, acceptor)
-        yield self._housekeeping.turn
         for part in (self._ops, self._audit):
             if part is not None:
                 yield part.turn
         if self._leaving:
             yield self._see_off
+
+    def _tell_device(self, _now_s: float) -> None:
+        """Tell what this machine computes on: once it is loaded, or what is wanted."""
+        known = sorted({one for slot in self._slots for one in slot.runtimes})
+        device = self._settings.work.device
+        if self._held.machines is not None:
+            told = ", ".join(known) or f"device {device}, nothing loaded yet"
+            self._held.machines.told = told
 
     def _tend_acceptor(self, acceptor: Child, now_s: float) -> None:
         if acceptor.tend(now_s):
@@ -312,9 +305,9 @@ class _Service:
             if part is not None:
                 part.child.retire(STOP, gone_by_s=now_s + _LEAVE_WITHIN_S)
                 self._leaving.append(part.child)
-        self._counts = peer_counts(new)
+        self._counts = self._counts_of(new)
         self._ops = self._ops_of(new)
-        self._audit = audit_child(new)
+        self._audit = self._audit_of(new)
         self._intake.follow(new, self._counts)
         self._housekeeping.follow(new)
         for slot in self._slots:
@@ -375,9 +368,10 @@ class _Service:
             for slot in self._slots:
                 slot.receive()
             time.sleep(_BUSY_TICK_S)
-        for part in (self._receive, self._intake.tick):
-            run_guarded(part, time.monotonic())
-        self._intake.note_released()
+        if self._role.receives:
+            for part in (self._receive, self._intake.tick):
+                run_guarded(part, time.monotonic())
+            self._intake.note_released()
         if self._ops is not None:
             self._ops.child.end(_OPS_WITHIN_S)
         for child in others:

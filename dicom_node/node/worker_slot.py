@@ -56,6 +56,8 @@ class WorkerSlot:
     heard_at_s
         When any worker of this slot last gave a sign of life, on the monotonic clock;
         at first the time at which the slot was made.
+    runtimes
+        What computed the analyses that any worker of this slot has loaded last.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class WorkerSlot:
         self._time_limit_s = time_limit_s
         self._tally = tally or Tally()
         self.heard_at_s = time.monotonic()
+        self.runtimes: tuple[str, ...] = ()
         self._steps: dict[str, StepBegun] = {}
         self._last_message_s: float | None = None
         self._look_at_s = 0.0
@@ -127,6 +130,7 @@ class WorkerSlot:
                 self._count_end(begun, message)
         else:
             self._tally.loaded(message.analyses)
+            self.runtimes = message.runtimes or self.runtimes
 
     def _count_end(self, begun: StepBegun, ended: StepEnded) -> None:
         tally, kind = self._tally, begun.kind.value

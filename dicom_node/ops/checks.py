@@ -87,7 +87,7 @@ def checks_of(seen: Seen, plan: OpsPlan) -> tuple[Check, ...]:
     """Return every check."""
     found = (
         supervisor_check(seen),
-        _acceptors(seen),
+        *((_acceptors(seen),) if plan.receives else ()),
         _workers(seen),
         _database(seen),
         _disk(seen, plan),

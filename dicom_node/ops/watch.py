@@ -64,7 +64,7 @@ class Watch:
     async def look(self, *, with_echo: bool) -> Seen:
         """Look at everything; a C-ECHO leaves a line in the log of the node."""
         echo_s, numbers, disk, certificates, audit_waiting = await asyncio.gather(
-            self._echo.answer() if with_echo else _not_asked(),
+            self._echo.answer() if with_echo and self.plan.receives else _not_asked(),
             self._numbers.answer(),
             self._disk.answer(),
             self._certificates.answer(),

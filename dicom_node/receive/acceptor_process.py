@@ -9,18 +9,23 @@ import os
 import signal
 import socket
 import threading
+import time
+from ctypes import c_double
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
 from dicom_node import log
+from dicom_node.errors import SpoolFailedError
 from dicom_node.receive.admission import ReceiverOptions
 from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import AssociationSlots, AssociationTable
 from dicom_node.receive.events import EventPipe
 from dicom_node.receive.receiver import Receiver
 from dicom_node.receive.write_instance import Inbox
+from dicom_node.records import StoredInstance, StoreRequest
 from dicom_node.spool_layout import SpoolLayout
 
 DRAIN_S = 4.0
@@ -42,6 +47,9 @@ class AcceptorPlan:
         Our AE title, by which we know what we asked for.
     generations
         The same for all acceptors and their restarts.
+    valid_until_s
+        In shared memory, on the monotonic clock: nothing is acknowledged later. None
+        where no other machine may take over.
     """
 
     name: str
@@ -51,6 +59,7 @@ class AcceptorPlan:
     min_free_bytes: int
     own_ae: str = ""
     generations: Generations = field(default_factory=Generations)
+    valid_until_s: c_double | None = None
     log_level: str = "info"
     log_uids: Literal["plain", "hashed"] = "plain"
 
@@ -75,7 +84,7 @@ def run_acceptor(
     inbox = Inbox(
         SpoolLayout(plan.spool_folder),
         min_free_bytes=plan.min_free_bytes,
-        stored=events.instance_stored,
+        stored=partial(_tell, events, plan.valid_until_s),
         own_ae=plan.own_ae,
         generations=plan.generations,
     )
@@ -97,6 +106,26 @@ def run_acceptor(
     receiver.serve()
     receiver.drain(DRAIN_S)
     events.close(_LAST_WORDS_S)
+
+
+def _tell(
+    events: EventPipe,
+    until_s: c_double | None,
+    request: StoreRequest,
+    stored: StoredInstance,
+) -> None:
+    """Tell of an instance that is durable, before it is acknowledged.
+
+    Raises
+    ------
+    SpoolFailedError
+        If another machine may receive by now, which nobody tells: its sender is to try
+        again. Whoever reads the spool from here on finds this one as well.
+    """
+    if until_s is not None and time.monotonic() >= until_s.value:
+        message = "this machine may no longer be the one that receives"
+        raise SpoolFailedError(message)
+    events.instance_stored(request, stored)
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:

@@ -52,3 +52,30 @@ def first_accepted_s(path: Path, digest: str, accepted_at_s: float) -> float:
         message = f"the content times cannot be kept: {type(error).__name__}"
         raise SpoolFailedError(message) from error
     return float(found)
+
+
+def known_since_s(path: Path, digest: str) -> float | None:
+    """Return when a content was first accepted, as the file says; it is not written.
+
+    Returns
+    -------
+    float or None
+        POSIX time; None where there is no file, or nothing in it.
+
+    Raises
+    ------
+    SpoolFailedError
+        If the file cannot be read.
+    """
+    if not path.is_file():
+        return None
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            found = database.execute(
+                "SELECT accepted_at_s FROM content_times WHERE digest = ?", (digest,)
+            ).fetchone()
+    except sqlite3.Error as error:
+        message = f"the content times cannot be read: {type(error).__name__}"
+        raise SpoolFailedError(message) from error
+    return None if found is None else float(found[0])

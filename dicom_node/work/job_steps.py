@@ -35,20 +35,32 @@ from dicom_node.settings.web_peer import WebPeer
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.audit_trail import AuditTrail
 from dicom_node.work.compute_device import missed_device
+from dicom_node.work.shared_spool import SharedSpool
 
 if TYPE_CHECKING:
     from dicom_node.plugins.analyse_series import Analysed
     from dicom_node.work.triage import Triage
 
 
+_GONE = "the spool is not there: is its file system mounted?"
+
+
 class JobSteps:
     """Triage, analyse, encode and deliver, on the spool of this node."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        is_one_of_several: bool = False,
+    ) -> None:
         self._settings = settings
+        self._is_one_of_several = is_one_of_several
         self._registry = registry
         self._triage: Triage | None = None
         self._layout = SpoolLayout(settings.spool.folder)
+        self._spool = SharedSpool(self._layout, is_shared=is_one_of_several)
         self._is_warm = False
         self._is_loaded = False
         self._held: tuple[str, Analysed] | None = None
@@ -63,6 +75,11 @@ class JobSteps:
     def analyses(self) -> tuple[tuple[str, str], ...]:
         """Names and versions of the analyses that are in memory."""
         return tuple(self._analyses.copy().items())
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What computes the analyses that are in memory."""
+        return tuple(sorted({one for one in self._runtimes.copy().values() if one}))
 
     @property
     def is_warm(self) -> bool:
@@ -117,13 +134,20 @@ class JobSteps:
 
                     self._is_loaded = True
                     queue = JobQueue(self._settings.database_url)
-                    self._triage = Triage(self._settings, self._registry, queue)
+                    self._triage = Triage(
+                        self._settings,
+                        self._registry,
+                        queue,
+                        is_one_of_several=self._is_one_of_several,
+                    )
+            self._spool.wait_for(*(one.path for one in order.series.instances))
             outcome = self._triage.run(order)
         except NodeError as error:
-            verdict = Verdict.AGAIN if error.retryable else Verdict.FAILED
-            return TriageOutcome(verdict=verdict, code=error.code, text=str(error))
+            reason = MachineTroubleError(_GONE) if self._spool.is_gone else error
+            verdict = Verdict.AGAIN if reason.retryable else Verdict.FAILED
+            return TriageOutcome(verdict=verdict, code=reason.code, text=str(reason))
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            ended = _ended_by(error, order.id)
+            ended = self._ended_by(error, order.id)
             return TriageOutcome(
                 verdict=ended.verdict, code=ended.code, text=ended.text
             )
@@ -139,9 +163,10 @@ class JobSteps:
         """
         self.warm()
         try:
+            self._spool.wait_for(*(one.path for one in job.series.instances))
             self._held = (job.id, self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            return _ended_by(error, job.id)
+            return self._ended_by(error, job.id)
         _told(lambda: self._trail.accessed(job.series))
         return Outcome(verdict=Verdict.DONE)
 
@@ -156,7 +181,7 @@ class JobSteps:
                 return encoder.encode_rejection(job, analysed)
             return encoder.encode(job, self._taken(job) or self._analyse(job))
         except Exception as error:  # noqa: BLE001 - the worker's loop
-            return _ended_by(error, job.id)
+            return self._ended_by(error, job.id)
 
     def prove(
         self, job: Job, peer: str, stored: Sequence[str], order: ProofOrder
@@ -180,7 +205,7 @@ class JobSteps:
                 auditor=self._auditor,
             ).prove(stored, order)
         except Exception as error:  # noqa: BLE001 - the delivery loop
-            return _undelivered(_ended_by(error, job.id), stored)
+            return _undelivered(self._ended_by(error, job.id), stored)
 
     def deliver(self, job: Job, peer: str, stored: Sequence[str]) -> DeliveryOutcome:
         """Send what is in the outbox, but for the instances already stored."""
@@ -191,17 +216,19 @@ class JobSteps:
         receiver = receiver_of(peer, self._settings)
         if receiver is None:
             return _peer_unknown(peer, stored)
+        folder = self._layout.job_outbox(job.id)
         try:
+            self._spool.wait_for(folder)
+            self._refuse_if_gone()
             outcome = deliver(
-                self._layout.job_outbox(job.id),
+                folder,
                 peer,
                 receiver,
                 calling_ae=self._settings.node.ae_title,
                 stored=stored,
             )
         except Exception as error:  # noqa: BLE001 - the delivery loop
-            outcome = _undelivered(_ended_by(error, job.id), stored)
-        folder = self._layout.job_outbox(job.id)
+            outcome = _undelivered(self._ended_by(error, job.id), stored)
         _told(lambda: self._trail.sent(folder, receiver, outcome, before=stored))
         if peer == TEST_PEER and outcome.verdict is Verdict.AGAIN:
             # The command that asked has gone, and does not come back.
@@ -212,6 +239,16 @@ class JobSteps:
         from dicom_node.work.analyse import analyse_job
 
         return analyse_job(job, self._settings, self._registry)
+
+    def _ended_by(self, error: Exception, job_id: str) -> Outcome:
+        """Return how a step ended that an exception ended; a spool that is gone did."""
+        if self._spool.is_gone:
+            error = MachineTroubleError(_GONE)
+        return _ended_by(error, job_id)
+
+    def _refuse_if_gone(self) -> None:
+        if self._spool.is_gone:
+            raise MachineTroubleError(_GONE)
 
     def _taken(self, job: Job) -> Analysed | None:
         """Return what `analyse` left in this process, and let go of it."""

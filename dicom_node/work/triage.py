@@ -19,13 +19,14 @@ from dicom_node.corrections.match import (
 )
 from dicom_node.decode.read_file import limits_of
 from dicom_node.errors import JobStateError
+from dicom_node.jobs.content_times_table import ContentTimesTable
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.choose_route import Choice, choose_from_headers
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, Job, JobRow, JobState, Reason, ReceivedSeries
-from dicom_node.series.content_times import first_accepted_s
+from dicom_node.series.content_times import first_accepted_s, known_since_s
 from dicom_node.series.manifest import is_arriving, latest_series
 from dicom_node.series.verify_files import verify_files
 from dicom_node.settings.sections import Settings
@@ -42,8 +43,18 @@ class Triage:
     and a job that is known is not owed again.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, queue: JobQueue) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        queue: JobQueue,
+        *,
+        is_one_of_several: bool = False,
+    ) -> None:
         self._settings = settings
+        self._times = (
+            ContentTimesTable(settings.database_url) if is_one_of_several else None
+        )
         self._layout = SpoolLayout(settings.spool.folder)
         self._registry = registry
         self._queue = queue
@@ -160,9 +171,7 @@ class Triage:
             analysis_version=choice.analysis_version,
             accepted_at_s=series.accepted_at_s,
             rejection=choice.rejection,
-            content_time_s=first_accepted_s(
-                self._layout.content_times, series.digest, series.accepted_at_s
-            ),
+            content_time_s=self._first_accepted_s(series),
             correction=None
             if drawn is None
             else Correction(
@@ -179,6 +188,16 @@ class Triage:
         )
         shape = shape_of(job, measured, route, self._settings)
         return replace(job, shape=shape)
+
+    def _first_accepted_s(self, series: ReceivedSeries) -> float:
+        path, first_s = self._layout.content_times, series.accepted_at_s
+        if self._times is None:
+            return first_accepted_s(path, series.digest, first_s)
+        # What the node noted in its file when it was one machine still holds.
+        known_s = known_since_s(path, series.digest)
+        return self._times.first_accepted_s(
+            series.digest, first_s if known_s is None else known_s
+        )
 
     def _owe(self, job: Job) -> TriageOutcome:
         job = replace(job, id=result_id(job, job.shape))

@@ -11,6 +11,8 @@ from dicom_node.jobs.running_step import Heartbeat, WorkerMessage
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+Loaded = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
+
 _BEAT_S = 5.0
 
 
@@ -19,17 +21,17 @@ class Reports:
 
     Parameters
     ----------
-    analyses
-        Tells what goes with each heartbeat.
+    loaded
+        Tells what goes with each heartbeat: analyses, and what computes them.
     """
 
     def __init__(
         self,
         pipe: Connection,
-        analyses: Callable[[], tuple[tuple[str, str], ...]] = tuple,
+        loaded: Callable[[], Loaded] = lambda: ((), ()),
     ) -> None:
         self._pipe = pipe
-        self._analyses = analyses
+        self._loaded = loaded
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -47,5 +49,5 @@ class Reports:
     def _beat(self) -> None:
         pause = threading.Event()
         while True:
-            self.send(Heartbeat(self._analyses()))
+            self.send(Heartbeat(*self._loaded()))
             pause.wait(_BEAT_S)

@@ -39,7 +39,9 @@ def limit_threads(threads: int) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
-def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
+def run_worker(
+    pipe: Connection, settings_json: str, slot: int, machine: str = ""
+) -> None:
     """Run the jobs of one slot until told to stop, or until idle for long.
 
     Parameters
@@ -50,6 +52,8 @@ def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
         A `Settings` as JSON.
     slot
         Counted from 0; the same slot takes up what it left when it was killed.
+    machine
+        Of a node on several machines, the name of this one.
     """
     woken, wake = multiprocessing.Pipe(duplex=False)
     signal.signal(signal.SIGTERM, lambda *_: wake.send_bytes(b"x"))
@@ -58,12 +62,15 @@ def run_worker(pipe: Connection, settings_json: str, slot: int) -> None:
 
     settings = Settings.model_validate_json(settings_json)
     limit_threads(settings.work.threads)
-    _work(settings, slot, pipe, woken)
+    _work(settings, (slot, machine), pipe, woken)
 
 
-def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) -> None:
+def _work(
+    settings: Settings, place: tuple[int, str], pipe: Connection, woken: Connection
+) -> None:
     # The libraries behind these read the environment when they are imported.
     from dicom_node import log
+    from dicom_node.jobs.dbos_setup import executor_id
     from dicom_node.jobs.delivery_retry import retry_rule
     from dicom_node.jobs.executor import Executor
     from dicom_node.plugins.registry import Registry, installed
@@ -71,11 +78,11 @@ def _work(settings: Settings, slot: int, pipe: Connection, woken: Connection) ->
     from dicom_node.work.worker_messages import Reports
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
-    steps = JobSteps(settings, Registry(installed()))
-    reports = Reports(pipe, lambda: steps.analyses)
+    steps = JobSteps(settings, Registry(installed()), is_one_of_several=bool(place[1]))
+    reports = Reports(pipe, lambda: (steps.analyses, steps.runtimes))
     executor = Executor(
         settings.database_url,
-        slot=slot,
+        name=executor_id(*place),
         work=steps,
         rule=retry_rule(settings.jobs),
         report=reports.send,

@@ -21,6 +21,7 @@ MAY_SWALLOW_EVERYTHING = {
     "dicom_node.node.guarded_part": "the supervisor's loop",
     "dicom_node.node.children": "unpickling what a child sent may raise anything",
     "dicom_node.cli.main": "nobody sees a traceback",
+    "dicom_node.jobs.machines": "a machine that counts no more is taken for dead",
 }
 """Each logs or tells, settles the state and goes on."""
 

@@ -74,7 +74,7 @@ def settings_for(
 
 @dataclass
 class Node:
-    """One `lumbar-node serve`.
+    """One `lumbar-node serve`, or another command that runs until it is stopped.
 
     Parameters
     ----------
@@ -86,12 +86,15 @@ class Node:
         Added to that of the tests.
     is_traced
         Whether its processes tell the coverage what lines they ran, see `untraced`.
+    words
+        Of the command.
     """
 
     folder: Path
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
     is_traced: bool = False
+    words: tuple[str, ...] = ("serve",)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -130,7 +133,7 @@ class Node:
         self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, "serve", "--config", str(self.config)],
+                [PROGRAM, *self.words, "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 env=self._environment(),

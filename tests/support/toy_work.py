@@ -211,8 +211,8 @@ def _is_closed() -> bool:
     return _dbos._get_dbos_instance()._executor_field is None
 
 
-def run_toy(pipe: Connection, folder: str, url: str, slot: int, hasty: bool) -> None:
-    """Run in the worker of a slot, as the node's own worker does.
+def run_toy(pipe: Connection, folder: str, url: str, name: str, hasty: bool) -> None:
+    """Run as the executor of this name, as the node's own worker does.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def run_toy(pipe: Connection, folder: str, url: str, slot: int, hasty: bool) -> 
     reports = Reports(pipe)
     executor = Executor(
         url,
-        slot=slot,
+        name=name,
         work=ToyWork(Path(folder), JobQueue(url)),
         rule=RetryRule(
             pauses_s=(PAUSE_S,), give_up_after_s=GIVE_UP_AFTER_S if hasty else LONG_S

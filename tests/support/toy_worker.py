@@ -57,6 +57,7 @@ class Toy:
     folder: Path
     url: str = ""
     slot: int = 0
+    machine: str = ""
     time_limit_s: float = 3600.0
     is_hasty: bool = False
     _has_to_run: bool = False
@@ -65,13 +66,14 @@ class Toy:
         self.url = self.url or f"sqlite:///{self.folder / 'jobs.sqlite'}"
         prepare_database(self.url)
         self.queue = JobQueue(self.url)
+        name = executor_id(self.slot, self.machine)
         self.worker = WorkerSlot(
             Child(
                 f"worker-{self.slot}",
                 "tests.support.toy_process:run_toy",
-                lambda _start: (str(self.folder), self.url, self.slot, self.is_hasty),
+                lambda _start: (str(self.folder), self.url, name, self.is_hasty),
             ),
-            executor_id=executor_id(self.slot),
+            executor_id=name,
             work=self.queue.lost_work,
             time_limit_s=self.time_limit_s,
         )
