@@ -174,22 +174,57 @@ class NotifyPlan:
     zone: ZoneInfo | None = None
 
 
+class PeerKind(StrEnum):
+    """By what a peer is reached; the value is for people, of every language."""
+
+    DICOM = "DICOM"
+    WEB = "DICOMweb"
+    FHIR = "FHIR"
+    HL7 = "HL7 v2"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerPlan:
-    """A peer as the page shows it, and how it is reached for a C-ECHO.
+class WebAccess:
+    """How a web service is asked.
 
     Parameters
     ----------
+    greeting
+        What follows `url` in a search that finds nothing, and its media type.
+    """
+
+    url: str
+    greeting: str
+    media_type: str
+    timeout_s: float
+    token_file: Path | None
+    user: str | None
+    password_file: Path | None
+    tls: TlsFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPlan:
+    """A peer as the page shows it, and how it is asked whether it is there.
+
+    Parameters
+    ----------
+    ae_title
+        Empty if it has none.
     timeout_s
         As in the settings.
+    web
+        None for what is no web service.
     """
 
     name: str
+    kind: PeerKind = PeerKind.DICOM
     ae_title: str
     host: str
     port: int
     tls: TlsFiles | None
     timeout_s: float
+    web: WebAccess | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,16 @@ REPORT = "report.json"
 EXPORT_KEY = "export.key"
 """The secret of exports: who has it can tell which UID a pseudonym stands for."""
 
-_DELIVERED = ("seg.dcm", "seg_*.dcm", "sr.dcm", "sc_*.dcm", "pdf.dcm", "gsps_*.dcm")
+REPORT_OBJECT = "sr.dcm"
+"""The report as DICOM, of which messages of other standards are made."""
+_DELIVERED = (
+    "seg.dcm",
+    "seg_*.dcm",
+    REPORT_OBJECT,
+    "sc_*.dcm",
+    "pdf.dcm",
+    "gsps_*.dcm",
+)
 """In the order in which a peer gets them: what is referred to goes first."""
 
 PENDING = "pending-"

@@ -18,6 +18,8 @@ from pydicom.uid import UID, AllTransferSyntaxes
 from dicom_node.cli.conformance_services import (
     actions,
     audited,
+    fhir_answers,
+    hl7_answers,
     report_answers,
     web_answers,
 )
@@ -43,6 +45,7 @@ from dicom_node.peers.retrieve import IMAGE_SYNTAXES
 from dicom_node.receive.negotiation import REJECTIONS
 from dicom_node.receive.pdu_stream import MAX_PDU_BYTES
 from dicom_node.settings.audit_section import Audit
+from dicom_node.settings.hl7_peer import Hl7Peer
 from dicom_node.settings.sections import (
     Accept,
     FollowUp,
@@ -53,7 +56,7 @@ from dicom_node.settings.sections import (
     Series,
 )
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
-from dicom_node.settings.web_peer import WebPeer
+from dicom_node.settings.web_peer import FhirPeer, WebPeer
 
 _FIRST_ACCEPTED = "when the content was first accepted"
 OWN_ATTRIBUTES = {
@@ -121,6 +124,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("peers.NAME.tls", RequestorTls),
     ("series", Series),
     ("web_peers.NAME", WebPeer),
+    ("fhir_peers.NAME", FhirPeer),
+    ("hl7_peers.NAME", Hl7Peer),
     ("audit", Audit),
     ("routes", Route),
     ("routes.accept", Accept),
@@ -158,6 +163,8 @@ def conformance_tables() -> dict[str, str]:
         "audit": _table(("Event", "Type", "When"), audited()),
         "actions": _table(("Status of the peer", "What the node does"), actions()),
         "stow": _table(("Answer", "What the node does"), web_answers()),
+        "fhir": _table(("Answer", "What the node does"), fhir_answers()),
+        "hl7": _table(("MSA-1", "What the node does"), hl7_answers()),
         "status": _table(("Status of the peer", "What the node does"), _statuses()),
         "settings": _table(("Setting", "Default", "Meaning"), _settings()),
     }

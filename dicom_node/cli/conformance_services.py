@@ -1,11 +1,12 @@
-"""What the conformance statement says of storage commitment, STOW-RS and audit."""
+"""What the conformance statement says of other services than those of DIMSE."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dicom_node.audit import events
 from dicom_node.dimse import status
+from dicom_node.peers import fhir, mllp
 from dicom_node.peers.stow import NEVER, STORED_SOMEHOW
 
 _REPORT_ANSWERS = (
@@ -98,6 +99,31 @@ def web_answers() -> Iterator[Sequence[str]]:
     never = ", ".join(f"`{code}`" for code in sorted({*NEVER, _CONFLICT}))
     yield f"{never}, and no more", "gives the instance up and says so"
     yield "anything else, no answer, or one that is cut off", "tries again later"
+
+
+def fhir_answers() -> Iterator[Sequence[str]]:
+    """Yield what the node makes of the answer of a FHIR server."""
+    text = "`200`, and a `transaction-response` with `200` or `201` for each entry"
+    yield text, "stored"
+    yield _listed(fhir.NEVER), "the job is `failed`"
+    yield "anything else, no answer, or one that is cut off", "tries again later"
+
+
+def hl7_answers() -> Iterator[Sequence[str]]:
+    """Yield what the node makes of an acknowledgement."""
+    yield f"{_listed(mllp.ACCEPTED)}, for our MSH-10", "stored"
+    refused, passing = _listed(mllp.REFUSED), _listed(mllp.PASSING)
+    yield f"{refused}, and an error among {passing}", "tries again later"
+    yield f"{refused} else", "the job is `failed`"
+    rejected, never = _listed(mllp.REJECTED), _listed(mllp.NEVER)
+    yield f"{rejected}, and an error among {never}", "the job is `failed`"
+    yield f"{rejected} else", "tries again later"
+    text = "anything else, for another MSH-10, no answer, or one that is cut off"
+    yield text, "tries again later"
+
+
+def _listed(codes: Iterable[object]) -> str:
+    return ", ".join(f"`{code}`" for code in sorted(map(str, codes)))
 
 
 def audited() -> Iterator[Sequence[str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.load_settings import check_receiver, read
+from dicom_node.cli.load_settings import read, receiver_named
 from dicom_node.errors import StartError
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
@@ -92,7 +92,7 @@ def run_retry(arguments: argparse.Namespace) -> ExitCode:
 def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     peer = arguments.peer
     if peer is not None:
-        check_receiver(peer, settings)
+        receiver_named(peer, settings)
     with _open(settings) as queue:
         actions = _actions(queue, settings)
         rows = actions.retry_all(is_failed=arguments.failed, peer=peer)
@@ -108,7 +108,7 @@ def run_resend(arguments: argparse.Namespace) -> ExitCode:
         complain("lumbar-node: resend takes the ID of a job, or --study UID")
         return ExitCode.WRONG_USAGE
     if arguments.peer is not None:
-        check_receiver(arguments.peer, settings)
+        receiver_named(arguments.peer, settings)
     with _open(settings) as queue:
         if arguments.study is None:
             jobs = [queue.show(arguments.id)]

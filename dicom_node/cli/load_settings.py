@@ -11,7 +11,7 @@ from dicom_node.supervisor_messages import SettingsRead, SettingsRefused
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from dicom_node.settings.sections import Peer, Settings
+    from dicom_node.settings.sections import Peer, Receiver, Settings
 
 
 def read(config: Path) -> Settings:
@@ -29,7 +29,7 @@ def read(config: Path) -> Settings:
 
 
 def peer_named(name: str, settings: Settings) -> Peer:
-    """Return a peer of the settings.
+    """Return a DICOM peer of the settings.
 
     Raises
     ------
@@ -41,17 +41,18 @@ def peer_named(name: str, settings: Settings) -> Peer:
     return settings.peers[name]
 
 
-def check_receiver(name: str, settings: Settings) -> None:
-    """Return if results may go to a peer of this name, be it a web service.
+def receiver_named(name: str, settings: Settings) -> Receiver:
+    """Return a peer of any kind.
 
     Raises
     ------
     PeerUnknownError
         With the names that there are.
     """
-    known = {*settings.peers, *settings.web_peers}
-    if name not in known:
-        raise PeerUnknownError(name, known=known)
+    receivers = settings.receivers
+    if name not in receivers:
+        raise PeerUnknownError(name, known=receivers)
+    return receivers[name]
 
 
 def send_settings(pipe: Connection, config: str) -> None:

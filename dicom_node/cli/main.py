@@ -156,7 +156,7 @@ def _add_roles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands that ask the node or a peer over the network."""
-    echo = commands.add_parser("echo", help="send a C-ECHO to a peer, or to the node")
+    echo = commands.add_parser("echo", help="ask a peer, or the node, for an answer")
     echo.add_argument(
         "peer",
         metavar="PEER",

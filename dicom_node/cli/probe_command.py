@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.load_settings import peer_named, read
+from dicom_node.cli.load_settings import read, receiver_named
+from dicom_node.cli.setup_commands import reached
 from dicom_node.dimse.result_classes import classes_of
 from dicom_node.records import Proof
 
 if TYPE_CHECKING:
-    from dicom_node.settings.sections import Settings
+    from dicom_node.settings.sections import Receiver, Settings
 
 
 def run_probe(arguments: argparse.Namespace) -> ExitCode:
@@ -27,10 +28,13 @@ def run_probe(arguments: argparse.Namespace) -> ExitCode:
     from pydicom.uid import UID
 
     from dicom_node.peers.probe import probe
+    from dicom_node.settings.sections import Peer
 
     settings = read(arguments.config)
     name = arguments.peer
-    peer = peer_named(name, settings)
+    peer = receiver_named(name, settings)
+    if not isinstance(peer, Peer):
+        return _probe_other(name, peer, settings, as_json=arguments.json)
     offers = probe(name, peer, calling_ae=settings.node.ae_title)
     needs = dict(_needs(settings, name))
     missing = [one.name for one in offers if one.name in needs and not one.is_accepted]
@@ -63,6 +67,31 @@ def run_probe(arguments: argparse.Namespace) -> ExitCode:
         return ExitCode.FAILED
     if not arguments.json:
         say(f"{name} accepts all that the settings send to it and ask of it")
+    return ExitCode.DONE
+
+
+def _probe_other(
+    name: str, peer: Receiver, settings: Settings, *, as_json: bool
+) -> ExitCode:
+    """Ask a peer that is no DICOM AE; of most only an answer can be had."""
+    from dicom_node.peers.fhir import capabilities
+    from dicom_node.settings.web_peer import FhirPeer
+
+    answer = reached(name, peer, settings)
+    offers = capabilities(name, peer) if isinstance(peer, FhirPeer) else {}
+    missing = [what for what, is_there in offers.items() if not is_there]
+    if as_json:
+        rows = [{"name": what, "accepted": good} for what, good in offers.items()]
+        say_json({"peer": name, "missing": missing, "accepts": rows, "answer": answer})
+    else:
+        say(answer)
+        for what, is_there in offers.items():
+            say(f"{'ok   ' if is_there else 'WRONG'} {what}")
+        if not offers:
+            say("which results it takes is not known before it is sent one")
+    if missing:
+        complain(f"lumbar-node: {name} does not offer {', '.join(missing)}")
+        return ExitCode.FAILED
     return ExitCode.DONE
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
-from dicom_node.cli.load_settings import peer_named, read
-from dicom_node.errors import NodeError, SettingsError
+from dicom_node.cli.load_settings import read, receiver_named
+from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
 from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS, InputCode
+from dicom_node.node_report import PeerKind, PeerPlan
+from dicom_node.ops.reach import reach
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.tls import valid_until_s
 
 if TYPE_CHECKING:
-    from dicom_node.settings.sections import Peer, Settings
+    from dicom_node.settings.sections import Peer, Receiver, Settings
 
 _DISTRIBUTION = "lumbar-node"
 _PACKAGES = ("analysis", "dicom_node")
@@ -173,17 +175,47 @@ def _print_findings(findings: list[_Finding], *, as_json: bool) -> None:
 
 
 def run_echo(arguments: argparse.Namespace) -> ExitCode:
-    """Send a C-ECHO to a peer of the settings, or to the node that they describe."""
-    from dicom_node.peers.verify import echo
-
+    """Ask a peer of any kind, or the node that the settings describe, for an answer."""
     settings = read(arguments.config)
     if arguments.peer is None:
-        name, peer = "the node", itself(settings)
+        say(reached("the node", itself(settings), settings))
     else:
-        name, peer = arguments.peer, peer_named(arguments.peer, settings)
-    echo(peer, settings.node.ae_title)
-    say(f"{name} ({peer.ae_title} at {peer.host}:{peer.port}) answers")
+        peer = receiver_named(arguments.peer, settings)
+        say(reached(arguments.peer, peer, settings))
     return ExitCode.DONE
+
+
+def reached(name: str, peer: Receiver, settings: Settings) -> str:
+    """Ask a peer of any kind for an answer, and tell of it in one sentence.
+
+    Raises
+    ------
+    NodeError
+        If there is none, or not the right one.
+    """
+    from dicom_node.peers.verify import echo
+    from dicom_node.settings.ops_plan import peer_plan
+    from dicom_node.settings.sections import Peer
+    from dicom_node.web_service import greet
+
+    if isinstance(peer, Peer):
+        echo(peer, settings.node.ae_title)
+        return f"{name} ({peer.ae_title} at {peer.host}:{peer.port}) answers"
+    plan = peer_plan(name, peer)
+    try:
+        if plan.web is None:
+            reach(plan, settings.node.ae_title, plan.timeout_s)
+            where = f"{plan.kind.value} at {plan.host}:{plan.port}"
+            return f"{name} ({where}) takes connections; no message was sent"
+        _, status = greet(plan.web, plan.timeout_s)
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise PeerUnreachableError(
+            name, host=plan.host, port=plan.port, why=why
+        ) from error
+    knows_us = plan.web.token_file is not None or plan.web.user is not None
+    text = f"{name} ({plan.kind.value} at {plan.web.url}) answers, HTTP {status}"
+    return text + (" with our credentials" if knows_us else "")
 
 
 def itself(settings: Settings) -> Peer:
@@ -241,6 +273,19 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
             for name, peer in sorted(settings.peers.items())
         ],
     )
+    if others := [one for one in _plans(settings) if one.kind is not PeerKind.DICOM]:
+        say("")
+        say_table(
+            ("PEER", "KIND", "ADDRESS"),
+            [
+                (
+                    one.name,
+                    one.kind.value,
+                    f"{one.host}:{one.port}" if one.web is None else one.web.url,
+                )
+                for one in others
+            ],
+        )
     say("")
     say_table(
         ("ROUTE", "ANALYSIS", "OBJECTS", "DELIVER TO"),
@@ -270,6 +315,12 @@ def run_describe(arguments: argparse.Namespace) -> ExitCode:
     _say_codes("refused", REFUSALS)
     _say_codes("failed", FAILURES)
     return ExitCode.DONE
+
+
+def _plans(settings: Settings) -> list[PeerPlan]:
+    from dicom_node.settings.ops_plan import peer_plan
+
+    return [peer_plan(name, one) for name, one in sorted(settings.receivers.items())]
 
 
 def _loaded(settings: Settings) -> list[dict[str, str]]:

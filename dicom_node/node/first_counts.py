@@ -51,6 +51,6 @@ def expect_peers(tally: Tally, settings: Settings) -> None:
     for peer in settings.peers.values():
         tally.expect(Counted.INSTANCES, peer.ae_title)
         tally.expect(Counted.BYTES, peer.ae_title)
-    for name in (*settings.peers, *settings.web_peers):
+    for name in settings.receivers:
         for verdict in (Verdict.DONE, Verdict.AGAIN, Verdict.FAILED):
             tally.expect(Counted.DELIVERIES, name, verdict.value)

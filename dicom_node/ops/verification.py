@@ -93,7 +93,8 @@ def echo(callee: Callee, timeout_s: float) -> float:
 
 
 def _exchange(callee: Callee, deadline_s: float) -> None:
-    with _connected(callee, deadline_s) as connection:
+    left_s = deadline_s - time.monotonic()
+    with connected(callee.host, callee.port, callee.tls, left_s) as connection:
         stream = PduStream(connection)
         request = pdu.associate_request_pdu(
             called_ae=callee.called_ae,
@@ -112,15 +113,21 @@ def _exchange(callee: Callee, deadline_s: float) -> None:
         _ask(stream, pdu.release_request_pdu(), pdu.A_RELEASE_RP, deadline_s)
 
 
-def _connected(callee: Callee, deadline_s: float) -> socket.socket:
-    address = callee.host, callee.port
-    connection = socket.create_connection(address, deadline_s - time.monotonic())
-    if callee.tls is None:
+def connected(
+    host: str, port: int, tls: TlsFiles | None, timeout_s: float
+) -> socket.socket:
+    """Open a connection, over TLS if there are files for it.
+
+    Raises
+    ------
+    OSError
+        If there is none within `timeout_s`.
+    """
+    connection = socket.create_connection((host, port), timeout_s)
+    if tls is None:
         return connection
     try:
-        return requestor_context(callee.tls).wrap_socket(
-            connection, server_hostname=callee.host
-        )
+        return requestor_context(tls).wrap_socket(connection, server_hostname=host)
     except OSError:
         connection.close()
         raise

@@ -17,10 +17,11 @@ from dicom_node.settings.page_sections import Page
 from dicom_node.settings.sections import Settings
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.watch_sections import Ops
-from dicom_node.settings.web_peer import WebPeer
+from dicom_node.settings.web_peer import WebService
 from dicom_node.tls import acceptor_context, requestor_context
 
 _FILE = "_file"
+_WEB_SECTIONS = ("web_peers", "fhir_peers")
 _Tls = TypeVar("_Tls", AcceptorTls, RequestorTls)
 
 
@@ -28,9 +29,17 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
     """Return the settings with every file but the spool taken from a folder."""
     node, peers = settings.node, dict(settings.peers)
     web_peers = {
-        name: _web_peer_beside(peer, folder)
-        for name, peer in settings.web_peers.items()
+        section: {
+            name: _web_peer_beside(peer, folder)
+            for name, peer in getattr(settings, section).items()
+        }
+        for section in _WEB_SECTIONS
     }
+    hl7_peers = dict(settings.hl7_peers)
+    for name, hl7_peer in hl7_peers.items():
+        if hl7_peer.tls is not None:
+            tls = _absolute(hl7_peer.tls, folder)
+            hl7_peers[name] = hl7_peer.model_copy(update={"tls": tls})
     if node.tls is not None:
         node = node.model_copy(update={"tls": _absolute(node.tls, folder)})
     for name, peer in peers.items():
@@ -51,7 +60,7 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
         audit = audit.model_copy(update={"tls": _absolute(audit.tls, folder)})
     update = {"node": node, "peers": peers, "notify": notify, "ops": ops}
     return settings.model_copy(
-        update={**update, "audit": audit, "web_peers": web_peers}
+        update={**update, "audit": audit, **web_peers, "hl7_peers": hl7_peers}
     )
 
 
@@ -62,18 +71,20 @@ def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         yield from ((at, text) for text in _bad_addresses(settings.notify.urls_file))
     if settings.node.tls is not None:
         yield from _obstacles(settings.node.tls, ("node", "tls"))
-    for name, peer in settings.peers.items():
-        if peer.tls is not None:
-            yield from _obstacles(peer.tls, ("peers", name, "tls"))
-    for name, web_peer in settings.web_peers.items():
-        yield from _web_peer_obstacles(web_peer, ("web_peers", name))
+    for section in ("peers", "hl7_peers"):
+        for name, peer in getattr(settings, section).items():
+            if peer.tls is not None:
+                yield from _obstacles(peer.tls, (section, name, "tls"))
+    for section in _WEB_SECTIONS:
+        for name, web_peer in getattr(settings, section).items():
+            yield from _web_peer_obstacles(web_peer, (section, name))
     if settings.audit is not None:
         yield from _obstacles(settings.audit.tls, ("audit", "tls"))
     if settings.ops is not None and settings.ops.page is not None:
         yield from _page_obstacles(settings.ops, settings.ops.page)
 
 
-def _web_peer_beside(peer: WebPeer, folder: Path) -> WebPeer:
+def _web_peer_beside(peer: WebService, folder: Path) -> WebService:
     files = {
         key: (folder / path.expanduser()).resolve()
         for key in ("token_file", "password_file")
@@ -83,7 +94,7 @@ def _web_peer_beside(peer: WebPeer, folder: Path) -> WebPeer:
 
 
 def _web_peer_obstacles(
-    peer: WebPeer, at: tuple[str, ...]
+    peer: WebService, at: tuple[str, ...]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield what is wrong with how a web service is asked."""
     yield from _obstacles(peer.tls, (*at, "tls"))

@@ -13,9 +13,10 @@ from dicom_node.errors import SettingsError
 from dicom_node.settings.explain import explain
 from dicom_node.settings.files import obstacles, with_files_beside
 from dicom_node.settings.key_lines import MarkedYaml, Problem, parse
-from dicom_node.settings.sections import Route, Settings
+from dicom_node.settings.sections import ReportPeer, Route, Settings
 from dicom_node.settings.self_test import TEST_PEER, TEST_TITLE
 
+_OTHER_PEERS = ("web_peers", "fhir_peers", "hl7_peers")
 _ANALYSIS = Route.model_fields["analysis"].default
 
 
@@ -55,6 +56,7 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
         problems.extend(_names_without_tls(settings, document))
         problems.extend(_names_of_the_test(settings, document))
         problems.extend(_silent_sender(settings, document))
+        problems.extend(_missing_report(settings, document))
     folder = _spool_folder(document, path)
     if folder is not None and (obstacle := _cannot_hold_spool(folder)):
         at = ("spool", "folder")
@@ -102,11 +104,14 @@ def _disagreements(
     """Check what no single section can know: names that refer to one another."""
     data = document.data
     assert isinstance(data, dict)  # noqa: S101 - _read has turned away all else
-    peer_names, web_names = _keys(data.get("peers")), _keys(data.get("web_peers"))
-    for shared in sorted(peer_names & web_names):
-        at: tuple[str | int, ...] = ("web_peers", shared)
-        text = f"{shared} is also the name of a peer"
-        yield Problem(line=document.line(at), path=at, text=text)
+    peer_names = receivers = _keys(data.get("peers"))
+    for section in _OTHER_PEERS:
+        names = _keys(data.get(section))
+        for shared in sorted(receivers & names):
+            at: tuple[str | int, ...] = (section, shared)
+            text = f"{shared} is also the name of a peer"
+            yield Problem(line=document.line(at), path=at, text=text)
+        receivers = receivers | names
     routes = data.get("routes")
     first_line: dict[str, int] = {}
     for index, route in enumerate(routes if isinstance(routes, list) else []):
@@ -126,7 +131,6 @@ def _disagreements(
             line = document.line((*at, "analysis"))
             yield Problem(line=line, path=(*at, "analysis"), text=text)
         path = (*at, "deliver_to")
-        receivers = peer_names | web_names
         yield from _unknown_peers(document, path, route.get("deliver_to"), receivers)
         yield from _unknown_prior_peer(document, at, route.get("follow_up"), peer_names)
 
@@ -143,10 +147,11 @@ def _shared_port(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
 
 
 def _names_of_the_test(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
-    if TEST_PEER in settings.web_peers:
-        where: tuple[str | int, ...] = ("web_peers", TEST_PEER)
-        text = f"{TEST_PEER} is the name of the node's own test"
-        yield Problem(line=document.line(where), path=where, text=text)
+    for section in _OTHER_PEERS:
+        if TEST_PEER in getattr(settings, section):
+            where: tuple[str | int, ...] = (section, TEST_PEER)
+            text = f"{TEST_PEER} is the name of the node's own test"
+            yield Problem(line=document.line(where), path=where, text=text)
     for name, peer in settings.peers.items():
         at: tuple[str | int, ...] = ("peers", name)
         if name == TEST_PEER:
@@ -179,6 +184,20 @@ def _silent_sender(settings: Settings, document: MarkedYaml) -> Iterator[Problem
         yield Problem(line=document.line(path), path=path, text=text)
     path = (*at, "peers")
     yield from _unknown_peers(document, path, silent.peers, set(settings.peers))
+
+
+def _missing_report(settings: Settings, document: MarkedYaml) -> Iterator[Problem]:
+    """Tell of routes that make no report for those who get nothing else."""
+    for index, route in enumerate(settings.routes):
+        peers = [
+            name
+            for name in route.deliver_to
+            if isinstance(settings.receivers.get(name), ReportPeer)
+        ]
+        if peers and "sr" not in route.objects:
+            at = ("routes", index, "objects")
+            text = f"{', '.join(peers)} gets what the sr says, which is not among them"
+            yield Problem(line=document.line(at), path=at, text=text)
 
 
 def _unknown_peers(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dicom_node.node_report import OpsPlan, PagePlan, PeerPlan
+from urllib.parse import urlsplit
+
+from dicom_node.node_report import OpsPlan, PagePlan, PeerKind, PeerPlan
 from dicom_node.settings.audit_plan import audit_plan
 from dicom_node.settings.notify_plan import notify_plan
 from dicom_node.settings.page_sections import Page
-from dicom_node.settings.sections import Settings
+from dicom_node.settings.sections import Peer, Receiver, Settings
 from dicom_node.settings.watch_sections import Ops
+from dicom_node.settings.web_peer import FhirPeer, WebPeer
 from dicom_node.tls import TlsFiles
 
 _GIB = 2**30
@@ -18,8 +21,11 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 def own_certificates(settings: Settings) -> dict[str, TlsFiles]:
     """Return our certificates, by the setting that names them."""
-    named = {f"peers.{name}": peer.tls for name, peer in settings.peers.items()}
-    named |= {f"web_peers.{name}": one.tls for name, one in settings.web_peers.items()}
+    named = {
+        f"{section}.{name}": peer.tls
+        for section in ("peers", "web_peers", "fhir_peers", "hl7_peers")
+        for name, peer in getattr(settings, section).items()
+    }
     audit = None if settings.audit is None else settings.audit.tls
     sections = {"node": settings.node.tls, **named, "audit": audit}
     return {
@@ -64,15 +70,7 @@ def ops_plan(settings: Settings) -> OpsPlan:
 
 def _page_plan(page: Page, settings: Settings) -> PagePlan:
     peers = tuple(
-        PeerPlan(
-            name=name,
-            ae_title=peer.ae_title,
-            host=peer.host,
-            port=peer.port,
-            tls=None if peer.tls is None else peer.tls.files,
-            timeout_s=peer.timeout_s,
-        )
-        for name, peer in sorted(settings.peers.items())
+        peer_plan(name, peer) for name, peer in sorted(settings.receivers.items())
     )
     return PagePlan(
         peers=peers,
@@ -81,4 +79,30 @@ def _page_plan(page: Page, settings: Settings) -> PagePlan:
         proxy_header="" if page.proxy is None else page.proxy.user_header,
         actions=page.actions,
         patient_data=page.patient_data,
+    )
+
+
+def peer_plan(name: str, peer: Receiver) -> PeerPlan:
+    """Return how a peer of any kind is asked whether it is there."""
+    if isinstance(peer, WebPeer | FhirPeer):
+        parts = urlsplit(peer.url)
+        is_tls = parts.scheme == "https"
+        return PeerPlan(
+            name=name,
+            kind=PeerKind.WEB if isinstance(peer, WebPeer) else PeerKind.FHIR,
+            ae_title="",
+            host=str(parts.hostname),
+            port=parts.port or (443 if is_tls else 80),
+            tls=peer.tls.files if is_tls else None,
+            timeout_s=peer.timeout_s,
+            web=peer.access,
+        )
+    return PeerPlan(
+        name=name,
+        kind=PeerKind.DICOM if isinstance(peer, Peer) else PeerKind.HL7,
+        ae_title=peer.ae_title if isinstance(peer, Peer) else "",
+        host=peer.host,
+        port=peer.port,
+        tls=None if peer.tls is None else peer.tls.files,
+        timeout_s=peer.timeout_s,
     )

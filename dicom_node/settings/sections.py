@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from dicom_node.records import Proof
 from dicom_node.settings.audit_section import Audit
+from dicom_node.settings.hl7_peer import Hl7Peer
 from dicom_node.settings.section import Section
 from dicom_node.settings.tls_sections import AcceptorTls, RequestorTls
 from dicom_node.settings.value_types import (
@@ -24,7 +25,7 @@ from dicom_node.settings.value_types import (
     TimeZone,
 )
 from dicom_node.settings.watch_sections import Notify, Ops
-from dicom_node.settings.web_peer import WebPeer
+from dicom_node.settings.web_peer import FhirPeer, WebPeer
 
 
 class Node(Section):
@@ -339,6 +340,11 @@ class Log(Section):
     uids: Literal["plain", "hashed"] = "plain"
 
 
+ReportPeer = FhirPeer | Hl7Peer
+"""Gets the report alone, as a message."""
+Receiver = Peer | WebPeer | ReportPeer
+
+
 class Settings(Section):
     """All of `node.yaml`."""
 
@@ -348,6 +354,16 @@ class Settings(Section):
     web_peers: dict[Name, WebPeer] = Field(
         default_factory=dict,
         description="DICOMweb services; results go to them by STOW-RS.",
+    )
+    fhir_peers: dict[Name, FhirPeer] = Field(
+        default_factory=dict,
+        description="FHIR servers; the report goes to them as DiagnosticReport and "
+        "Observations.",
+    )
+    hl7_peers: dict[Name, Hl7Peer] = Field(
+        default_factory=dict,
+        description="Receivers of HL7 v2 over MLLP; the report goes to them as "
+        "ORU^R01.",
     )
     spool: Spool
     series: Series = Series()
@@ -369,6 +385,11 @@ class Settings(Section):
     audit: Audit | None = Field(
         default=None, description="Left out, no audit messages are made."
     )
+
+    @property
+    def receivers(self) -> dict[str, Receiver]:
+        """All to whom results can go, by their names."""
+        return {**self.peers, **self.web_peers, **self.fhir_peers, **self.hl7_peers}
 
     @property
     def database_url(self) -> str:

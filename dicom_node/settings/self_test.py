@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dicom_node.settings.sections import Peer, Settings
-    from dicom_node.settings.web_peer import WebPeer
+    from dicom_node.settings.sections import Peer, Receiver, Settings
 
 TEST_TITLE = "LUMBAR_TEST"
 TEST_PEER = "self-test"
@@ -32,11 +31,11 @@ def sink(settings: Settings) -> Peer:
     )
 
 
-def receiver_of(name: str, settings: Settings) -> Peer | WebPeer | None:
+def receiver_of(name: str, settings: Settings) -> Receiver | None:
     """Return the peer to which results go under a name; None if there is none."""
     if name == TEST_PEER:
         return sink(settings)
-    return settings.peers.get(name) or settings.web_peers.get(name)
+    return settings.receivers.get(name)
 
 
 def receivers(calling_ae: str, configured: Sequence[str]) -> tuple[str, ...]:

@@ -10,15 +10,16 @@ from urllib.parse import urlsplit
 from dicom_node.audit import events
 from dicom_node.audit.auditor import Auditor
 from dicom_node.errors import NodeError
-from dicom_node.settings.web_peer import WebPeer
-from dicom_node.spool_layout import deliverable
+from dicom_node.settings.hl7_peer import Hl7Peer
+from dicom_node.settings.web_peer import WebService
+from dicom_node.work.deliver import owed_to
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from dicom_node.jobs.step_outcome import DeliveryOutcome
     from dicom_node.records import ReceivedSeries
-    from dicom_node.settings.sections import Peer
+    from dicom_node.settings.sections import Receiver
 
 _UNSENT = frozenset({"peer-unreachable", "association-rejected", "peer-unknown"})
 """Nothing was transferred, nor begun to be."""
@@ -52,7 +53,7 @@ class AuditTrail:
     def sent(
         self,
         folder: Path,
-        peer: Peer | WebPeer,
+        peer: Receiver,
         outcome: DeliveryOutcome,
         *,
         before: Collection[str],
@@ -68,12 +69,8 @@ class AuditTrail:
         """
         if not self._auditor.is_wanted or outcome.code in _UNSENT:
             return
-        if isinstance(peer, WebPeer):
-            host = urlsplit(peer.url).hostname or ""
-            to = events.Peer(ae_title=peer.url, address=host)
-        else:
-            to = events.Peer(ae_title=peer.ae_title, address=peer.host)
-        title, owed = self._auditor.ae_title, _results(folder, before)
+        title, to = self._auditor.ae_title, _audited(peer)
+        owed = _results(owed_to(peer, folder), before)
         held = {uid: content for uid, content in owed.items() if uid in outcome.stored}
         refused = {uid: content for uid, content in owed.items() if uid not in held}
         for contents, failure in ((held, ""), (refused, outcome.code or "not stored")):
@@ -93,10 +90,22 @@ def _content_of(series: ReceivedSeries) -> events.Content:
     )
 
 
-def _results(folder: Path, before: Collection[str]) -> dict[str, events.Content]:
+def _audited(peer: Receiver) -> events.Peer:
+    if isinstance(peer, WebService):
+        host = urlsplit(peer.url).hostname or ""
+        return events.Peer(ae_title=peer.url, address=host)
+    if isinstance(peer, Hl7Peer):
+        name = peer.receiving_application or f"{peer.host}:{peer.port}"
+        return events.Peer(ae_title=name, address=peer.host)
+    return events.Peer(ae_title=peer.ae_title, address=peer.host)
+
+
+def _results(
+    paths: Collection[Path], before: Collection[str]
+) -> dict[str, events.Content]:
     """Return the results that a peer did not hold before, by SOP instance UID."""
     found = {}
-    for path in deliverable(folder):
+    for path in paths:
         header = _header(path)
         uid = str(header.get("SOPInstanceUID", ""))
         if uid not in before:

@@ -1,4 +1,4 @@
-"""Outbox to peer: one association, one outcome per instance, one verdict."""
+"""Outbox to peer: one outcome per instance or report, and one verdict."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from dicom_node.errors import NodeError
 from dicom_node.jobs.step_outcome import DeliveryOutcome, Verdict
 from dicom_node.records import InstanceOutcome
-from dicom_node.settings.sections import Peer
-from dicom_node.settings.web_peer import WebPeer
-from dicom_node.spool_layout import deliverable
+from dicom_node.settings.sections import Receiver, ReportPeer
+from dicom_node.settings.web_peer import FhirPeer, WebPeer
+from dicom_node.spool_layout import REPORT_OBJECT, deliverable
 
 
 def deliver(
     folder: Path,
     name: str,
-    peer: Peer | WebPeer,
+    peer: Receiver,
     *,
     calling_ae: str,
     stored: Collection[str],
@@ -34,8 +34,9 @@ def deliver(
         SOP instance UIDs that an earlier attempt has stored. Sending them again would
         make no twin, but some archives treat a repeated instance badly.
     """
-    owed = [path for path in deliverable(folder) if _sop_uid(path) not in stored]
-    if not deliverable(folder):
+    results = owed_to(peer, folder)
+    owed = [path for path in results if _sop_uid(path) not in stored]
+    if not results:
         text = "the results are not in the outbox; retry the job to make them anew"
         return DeliveryOutcome(
             verdict=Verdict.FAILED, code="results-missing", text=text
@@ -54,9 +55,19 @@ def deliver(
     return replace(judge(outcomes, stored=stored), proof=peer.proof)
 
 
+def owed_to(peer: Receiver, folder: Path) -> tuple[Path, ...]:
+    """Return those results of a job that a peer gets, in order."""
+    results = deliverable(folder)
+    if isinstance(peer, ReportPeer):
+        return tuple(path for path in results if path.name == REPORT_OBJECT)
+    return results
+
+
 def _sent(
-    name: str, peer: Peer | WebPeer, owed: Sequence[Path], *, calling_ae: str
+    name: str, peer: Receiver, owed: Sequence[Path], *, calling_ae: str
 ) -> tuple[InstanceOutcome, ...]:
+    if isinstance(peer, ReportPeer):
+        return (_told(name, peer, owed[0], calling_ae=calling_ae),)
     if isinstance(peer, WebPeer):
         from dicom_node.peers.stow import store_instances
 
@@ -64,6 +75,48 @@ def _sent(
     from dicom_node.peers.send import send_instances
 
     return send_instances(name, peer, owed, calling_ae=calling_ae)
+
+
+def _told(
+    name: str, peer: ReportPeer, path: Path, *, calling_ae: str
+) -> InstanceOutcome:
+    """Send a report as a message, which is the same each time.
+
+    It is made once there is a connection: reading the report takes half a second.
+    """
+    from dicom_node.encode.report_content import report_content
+
+    uid = _sop_uid(path)
+    if isinstance(peer, FhirPeer):
+        from dicom_node.encode.fhir_bundle import fhir_bundle
+        from dicom_node.peers.fhir import post_report
+
+        system = peer.patient_system
+        return post_report(
+            name,
+            peer,
+            lambda: fhir_bundle(report_content(path), patient_system=system),
+            path=path,
+            uid=uid,
+        )
+    from dicom_node.encode.oru_message import Parties, control_id, oru_message
+    from dicom_node.peers.mllp import send_message
+
+    parties = Parties(
+        sending_application=peer.sending_application or calling_ae,
+        sending_facility=peer.sending_facility or "",
+        receiving_application=peer.receiving_application or "",
+        receiving_facility=peer.receiving_facility or "",
+        processing=peer.processing,
+    )
+    return send_message(
+        name,
+        peer,
+        lambda: oru_message(report_content(path), parties),
+        control_id=control_id(uid),
+        path=path,
+        uid=uid,
+    )
 
 
 def judge(

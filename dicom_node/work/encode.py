@@ -19,7 +19,7 @@ from dicom_node.language import language_of
 from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job, Reason
-from dicom_node.settings.sections import Route, Settings
+from dicom_node.settings.sections import ReportPeer, Route, Settings
 from dicom_node.settings.self_test import receivers
 from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.report_json import measured_report, unsuitable_report
@@ -138,11 +138,13 @@ class ResultEncoder:
             warnings=self._in_language(job, notices_about(job.series)),
         )
         self._publish(job, [note], report, None)
-        return replace(
-            rejected,
-            deliver_to=self._receivers(job),
-            result_id=identity,
-        )
+        receivers = self._settings.receivers
+        told = [
+            one
+            for one in self._receivers(job)
+            if not isinstance(receivers.get(one), ReportPeer)
+        ]
+        return replace(rejected, deliver_to=tuple(told), result_id=identity)
 
     def _in_language(self, job: Job, notices: Sequence[Notice]) -> tuple[Notice, ...]:
         route = route_of(job, self._settings)

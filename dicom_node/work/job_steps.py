@@ -29,9 +29,8 @@ from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry, runtime_of
 from dicom_node.records import Job
 from dicom_node.settings.audit_plan import auditor_for
-from dicom_node.settings.sections import Settings
+from dicom_node.settings.sections import Peer, Settings
 from dicom_node.settings.self_test import TEST_PEER, receiver_of
-from dicom_node.settings.web_peer import WebPeer
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.audit_trail import AuditTrail
 from dicom_node.work.compute_device import missed_device
@@ -193,7 +192,7 @@ class JobSteps:
         receiver = receiver_of(peer, self._settings)
         if receiver is None:
             return _peer_unknown(peer, stored)
-        if isinstance(receiver, WebPeer):  # it was another kind of peer before
+        if not isinstance(receiver, Peer):  # it was another kind of peer before
             return DeliveryOutcome(verdict=Verdict.DONE, stored=tuple(stored))
         try:
             return Prover(

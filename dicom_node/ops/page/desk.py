@@ -22,7 +22,7 @@ from dicom_node.node_report import OpsPlan, PagePlan
 from dicom_node.ops.checks import ECHO_LIMIT_S
 from dicom_node.ops.page.errand import ErrandError, Errands
 from dicom_node.ops.probe import Probe, Trouble
-from dicom_node.ops.verification import callee_of, echo
+from dicom_node.ops.reach import reach
 from dicom_node.spool_layout import SpoolLayout
 
 MOST_ROWS = 100
@@ -80,7 +80,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echoed:
-    """How a peer answered a C-ECHO.
+    """How a peer answered whether it is there.
 
     Parameters
     ----------
@@ -131,8 +131,9 @@ class Desk:
         self._probes = {
             name: Probe(
                 partial(
-                    echo,
-                    callee_of(peer, plan.ae_title),
+                    reach,
+                    peer,
+                    plan.ae_title,
                     min(peer.timeout_s, ECHO_LIMIT_S),
                 ),
                 echoing,
@@ -188,7 +189,7 @@ class Desk:
         return running.result() if done else None
 
     async def echo(self, name: str) -> Echoed:
-        """Send a C-ECHO to a peer.
+        """Ask a peer whether it is there.
 
         Raises
         ------

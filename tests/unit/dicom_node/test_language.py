@@ -67,7 +67,7 @@ ROOMS = ("decode", "corrections", "prior", "plugins", "series", "work", "peers")
 MODULES = (
     *(f"jobs/{name}.py" for name in ("dead_worker", "job_actions")),
     "errors.py", "ops/probe.py", "ops/verification.py", "ops/page/errand.py",
-    "ops/page/forms.py",
+    "ops/page/forms.py", "web_service.py",
 )  # fmt: skip
 NO_READER = {
     # Programs, logs, settings, commands and their operators, in English.
@@ -81,7 +81,7 @@ LOUD = {
     "reading ", "analysing ", " instances of ", "writing the results", "no DICM prefix",
     "headers: expected at least one", "the file's content is not what its name says",
     "no folder of a series", "a number without value", "Samples per Pixel",
-    "the report cannot be read: ",
+    "the report cannot be read: ", ": conditional create",
 }  # fmt: skip
 """Said by a command while it runs, by a log, or of a fault of the program."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.audit.plan import Transport
-from dicom_node.cli.load_settings import check_receiver
+from dicom_node.cli.load_settings import receiver_named
 from dicom_node.errors import PeerUnknownError, SettingsError
 from dicom_node.settings.audit_plan import audit_plan
 from dicom_node.settings.load import load
@@ -34,10 +34,10 @@ def loaded(folder: Path, text: str) -> Settings:
 def test_results_go_to_a_web_peer_by_its_name(tmp_path: Path) -> None:
     settings = loaded(tmp_path, GOOD)
     assert settings.web_peers["cloud"].url == "https://archive.example/dicom-web"
-    check_receiver("cloud", settings)
-    check_receiver("pacs", settings)
+    receiver_named("cloud", settings)
+    receiver_named("pacs", settings)
     with pytest.raises(PeerUnknownError, match="cloud, pacs"):
-        check_receiver("nobody", settings)
+        receiver_named("nobody", settings)
 
 
 @pytest.mark.parametrize(
