@@ -5,6 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Bytecode is kept, here and by all that is started from here: without it, each of the many
+# processes of the tests compiles its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -33,12 +37,13 @@ $(VENV)/runtime.stamp: $(MANIFESTS) | $(BIN)/python
 	@$(PIP) install -c constraints.txt -e . $(SHOW_PROGRESS)
 	@touch $@
 
-# torch goes first and alone, so that nothing else can move its version.
+# torch goes first and alone, so that nothing else can move its version. Compiling all modules
+# takes longer than unpacking them, and few are ever imported.
 $(VENV)/dev.stamp: $(MANIFESTS) | $(BIN)/python
 	@echo "==> installing $(TORCH) (training and its tests; about 200 MB)"
-	@$(PIP) install -c constraints.txt $(TORCH) $(SHOW_PROGRESS)
+	@$(PIP) install --no-compile -c constraints.txt $(TORCH) $(SHOW_PROGRESS)
 	@echo "==> installing lumbar-node with the tools of its tests"
-	@$(PIP) install -c constraints.txt -e '.[dev,train]' $(SHOW_PROGRESS)
+	@$(PIP) install --no-compile -c constraints.txt -e '.[dev,train]' $(SHOW_PROGRESS)
 	@touch $@ $(VENV)/runtime.stamp
 
 install: $(VENV)/runtime.stamp  ## install what the node needs into .venv
@@ -73,15 +78,19 @@ conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and do
 
 # The suite runs against the wheel, from a folder without the packages, so that the
 # checkout cannot shadow what is installed. Many tests wait for a node, so one process
-# more than there are processors runs them.
+# more than there are processors runs them; what these would each compile is compiled once.
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
-	@cd build/suite && export PYTHONPATH=$(CURDIR)/build/site && { $(CURDIR)/$(BIN)/python -m pytest \
+	@cd build/suite && export PYTHONPATH=$(CURDIR)/build/site && \
+	    $(CURDIR)/$(BIN)/python -m pytest --collect-only -qq --numprocesses 0 >/dev/null || true; \
+	    { $(CURDIR)/$(BIN)/python -m pytest \
 	    --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
 	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS) \
 	    || $(CURDIR)/deploy/install/second_try.sh $(CURDIR)/$(BIN)/python $(MIN_COVERAGE); }
 
-test: lint suite  ## everything that CI runs
+# mypy needs one processor for a minute, in which the other prepares the suite.
+test: $(VENV)/dev.stamp  ## everything that CI runs
+	@$(MAKE) --no-print-directory -j2 lint suite
 
 benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchmarks.md
 	@for file in tests/benchmarks/*.py; do echo "==> $$file"; \
