@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import coverage
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +49,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(f"PEERS MISSING: {missing}; run `make peers`")
 
 
+@pytest.hookimpl(trylast=True)  # after pytest-cov has begun
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Leave one tracer in a process of xdist.
+
+    It is a process that coverage traces by itself, and pytest-cov begins a second
+    trace; where that pauses, the first would go on.
+    """
+    plugin = session.config.pluginmanager.getplugin("_cov")
+    controller = getattr(plugin, "cov_controller", None)
+    if controller is None:
+        return
+    controller.pause()
+    while (begun := coverage.Coverage.current()) is not None:
+        begun.stop()
+    controller.resume()
+
+
 @pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest, so that no process ends alone."""
@@ -58,15 +76,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Pause the coverage for tests that do without, and for their fixtures."""
     plugin = item.config.pluginmanager.getplugin("_cov")
-    coverage = getattr(plugin, "cov_controller", None)
+    controller = getattr(plugin, "cov_controller", None)
     is_traced = item.path.parent.name not in _UNTRACED or item.path.name in _TRACED
-    if coverage is None or is_traced:
+    if controller is None or is_traced:
         return (yield)
-    coverage.pause()
+    controller.pause()
     try:
         return (yield)
     finally:
-        coverage.resume()
+        controller.resume()
 
 
 @pytest.fixture(scope="session")
