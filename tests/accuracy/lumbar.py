@@ -27,6 +27,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.artefacts import unfit_discs
 from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
@@ -78,7 +79,9 @@ def predicted(patient: str, networks: Networks) -> Reading:
     """Read one patient through the network; heights known too badly are refused."""
     found = read(patient, segment(examine(spider.read_volume(patient)), networks))
     known = with_uncertainty(found.rows)
-    return replace(found, rows=withheld(known, height_doubts(known)))
+    return replace(
+        found, rows=withheld(known, (*height_doubts(known), *unfit_discs(known)))
+    )
 
 
 def dice(first: Reading, second: Reading, structure: Structure) -> float | None:

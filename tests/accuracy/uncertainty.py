@@ -23,6 +23,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.artefacts import unfit_discs
 from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.judge.uncertainty import (
     height_doubts,
@@ -81,7 +82,7 @@ def _pairs(
     )
     own = with_uncertainty(own)
     if delivered:
-        own = withheld(own, height_doubts(own))
+        own = withheld(own, (*height_doubts(own), *unfit_discs(own)))
     for first, second in zip(true.discs, own.discs, strict=True):
         yield from _known(OF_LEVELS, first, second)
     bodies = {body.vertebra.number: body for body in own.bodies}

@@ -29,6 +29,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.artefacts import unfit_discs
 from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import Measured, measure_spine
@@ -118,7 +119,7 @@ def points(
     labels = label_source(found.tissues, found.levels.names)
     true = measure_spine(as_drawn(found, drawn), volume, labels)
     own = with_uncertainty(measure_spine(found, volume, labels))
-    own = withheld(own, height_doubts(own))
+    own = withheld(own, (*height_doubts(own), *unfit_discs(own)))
     known = set(np.unique(drawn).tolist())
     wanted = _TESTED[source_of(series)]
     truths: dict[str, Measured[Any]] = {row.level: row for row in true.discs}

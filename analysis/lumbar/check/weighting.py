@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Absence
 from analysis.contract.plugin import SeriesSummary, Weighting
 from analysis.contract.volume import Volume
+from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
 from analysis.lumbar.doubt import SERIES, SIGNAL, Doubt, Effect
@@ -136,7 +137,7 @@ def _look(volume: Volume, labels: NDArray[np.uint8]) -> _Look | None:
         return None
     voxels, shown = volume.voxels[:, *sides], labels[:, *sides]
     fluid = _inside(voxels, shown == CANAL.number)
-    marrow = _inside(voxels, np.isin(shown, [one.number for one in VERTEBRAE]))
+    marrow = _inside(voxels, is_one_of(shown, [one.number for one in VERTEBRAE]))
     if min(fluid.size, marrow.size) < _MIN_VOXELS:
         return None
     return _Look(

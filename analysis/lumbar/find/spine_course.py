@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.imaging.dilation import grown
+from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine_curve import Column, lengths_mm
 from analysis.lumbar.anatomy.structures import Tissue
@@ -50,7 +51,7 @@ def find_column(
     from scipy import ndimage
 
     steps = max(1, round(_BRIDGE_MM / 2 / float(spacing_mm[1])))
-    whole = np.isin(tissue, _COLUMN)
+    whole = is_one_of(tissue, _COLUMN)
     window = window_of(whole, steps)
     if window is None:
         return None

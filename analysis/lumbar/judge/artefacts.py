@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
@@ -279,7 +280,7 @@ def _void_mm2(
     if window is None:
         return 0.0
     numbers, picture = labels[index][window], volume.voxels[index][window]
-    bone = np.isin(numbers, [one.number for one in VERTEBRAE])
+    bone = is_one_of(numbers, [one.number for one in VERTEBRAE])
     if not bone.any():
         return 0.0
     marrow = float(np.median(picture[bone]))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.one_of import is_one_of
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import (
@@ -128,7 +129,7 @@ def _half_height_mm(
 
 def _bright(anatomy: Anatomy, volume: Volume, index: int) -> float:
     """Return the signal of what is not dark in a slice; 0 where no bone is seen."""
-    bone = np.isin(anatomy.levels.names[index][::_SPARSE, ::_SPARSE], _BONES)
+    bone = is_one_of(anatomy.levels.names[index][::_SPARSE, ::_SPARSE], _BONES)
     picture = volume.voxels[anatomy.tissues.grid.source_slice(index)]
     marrow = _read(picture, anatomy, np.argwhere(bone) * _SPARSE)
     return _BRIGHT_SHARE * float(np.median(marrow)) if marrow.size else 0.0

@@ -9,7 +9,7 @@ from analysis.contract.measurement import Absence
 from analysis.imaging.line_fit import robust_slope
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE, Structure
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
 from analysis.lumbar.measure.end_plates import STEP_MM
 from analysis.lumbar.measure.measured_sites import DiscLevel, Vertebra, WholeSpine
@@ -24,15 +24,17 @@ HALF_REACH_MM = 2.0
 """Above and below the middle of a disc or a body: the mean of 4 mm of canal."""
 _DIRECTION_REACH_MM = 14.0
 """Of the canal, above and below, whose middle tells its direction: 28 mm, less than a
-level, so that the bow of the spine does no harm. A canal that ends within it to the
-feet has no diameter here: of its last piece the taper would be read (018 L5/S1,
-public_test: 3.8 mm)."""
+level, so that the bow of the spine does no harm."""
+_GOES_ON_MM = (14.0, 30.0)
+"""Below L5/S1, where the canal has to be seen: else it ends there, and the taper of its
+last piece would be read, as of 018 (public_test), 3.8 mm where no canal is drawn. A
+narrow place parts it by less."""
 _BEHIND_MM = (5.0, 60.0)
 """From the middle of a disc or body to the back, where the canal is looked for."""
 _MIN_LINES = 8
 """Over 3 mm; fewer say nothing of a direction."""
 _NOTHING = 1e-9
-_SACRUM = VERTEBRAE[0]
+_SACRUM, _LOWEST = VERTEBRAE[0], DISCS[0]
 
 
 def canal_diameter(
@@ -52,12 +54,11 @@ def canal_diameter(
     Returns
     -------
     float or None
-        Mean depth (mm) over 4 mm of its length; None where it is not all there, or ends
-        within 14 mm to the feet.
+        Mean depth (mm) over 4 mm of its length; None where it is not all there.
     """
     lead = _lines(canal, beside_mm, down, _DIRECTION_REACH_MM)
     shown = np.flatnonzero((lead > 0).any(axis=1))
-    if len(shown) < _MIN_LINES or shown[-1] < len(lead) - 1:
+    if len(shown) < _MIN_LINES:
         return None
     inside = lead[shown] > 0
     middles = (inside * np.arange(lead.shape[1])).sum(axis=1) / inside.sum(axis=1)
@@ -66,6 +67,22 @@ def canal_diameter(
     lead = _lines(canal, beside_mm, along / np.linalg.norm(along), HALF_REACH_MM)
     depths = _inside_mm(lead)
     return float(depths.mean()) if (depths > 0).all() else None
+
+
+def goes_on_below(
+    canal: Field, beside_mm: NDArray[np.float64], down: NDArray[np.float64]
+) -> bool:
+    """Say whether the canal is seen from 14 to 30 mm below a point.
+
+    Parameters
+    ----------
+    canal, beside_mm, down
+        As `canal_diameter` takes them.
+    """
+    inside_mm = (np.argwhere(canal.values > 0) + canal.corner_px) * canal.pixel_mm
+    below_mm = (inside_mm - beside_mm) @ down
+    first, last = _GOES_ON_MM
+    return bool(((below_mm > first) & (below_mm <= last)).any())
 
 
 def _lines(
@@ -145,4 +162,7 @@ def _in_slice(anatomy: Anatomy, structure: Structure, index: int) -> float | Non
     middle = None if before is None else before.centroid_mm()
     if canal is None or middle is None:
         return None
-    return canal_diameter(canal, middle, anatomy.down(structure))
+    down = anatomy.down(structure)
+    if structure is _LOWEST and not goes_on_below(canal, middle, down):
+        return None
+    return canal_diameter(canal, middle, down)

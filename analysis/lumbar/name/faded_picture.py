@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.one_of import is_one_of
 from analysis.imaging.sagittal_grid import sample_picture
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
@@ -77,7 +78,7 @@ def _in_slice(
 ) -> tuple[float, float] | None:
     grid, names = anatomy.tissues.grid, anatomy.levels.names[index]
     sacrum = np.argwhere(names == _S1.number) * anatomy.pixel_mm
-    bodies = np.isin(names, [body.number for body in _BODIES])
+    bodies = is_one_of(names, [body.number for body in _BODIES])
     if not len(sacrum) or not bodies.any():
         return None
     back = np.array([-down[1], down[0]])

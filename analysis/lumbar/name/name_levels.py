@@ -204,9 +204,10 @@ def _put(names: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> b
     pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    kept = np.flatnonzero(sizes >= _MIN_PIECE_SHARE * sizes.max())
+    is_kept = sizes >= _MIN_PIECE_SHARE * sizes.max()
+    is_kept[0] = False
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    names[window][np.isin(pieces, kept[kept > 0])] = number
+    names[window][is_kept[pieces]] = number
     return True
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.one_of import is_one_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, MEASURED_LEVELS, level_of
 from analysis.lumbar.fitted_limits import SEAM_RATIO
@@ -95,7 +96,7 @@ def _seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> _Seam 
     if abs(feet_ward[1]) > abs(feet_ward[0]):
         numbers, pictures = numbers.swapaxes(1, 2), pictures.swapaxes(1, 2)
     discs = [disc.number for disc in DISCS[: len(MEASURED_LEVELS)]]
-    rows = np.flatnonzero(np.isin(numbers, discs).any(axis=(0, 2)))
+    rows = np.flatnonzero(is_one_of(numbers, discs).any(axis=(0, 2)))
     if rows.size == 0:
         return None
     most = _most_changed(pictures, (int(rows[0]), int(rows[-1])), pictures[numbers > 0])

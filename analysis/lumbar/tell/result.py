@@ -19,7 +19,6 @@ from analysis.lumbar.tell.to_contract import (
     certainties,
     details,
     findings,
-    numbers_in,
     origin,
     other_readings,
     segmentation,
@@ -52,7 +51,9 @@ def tell(
     words = words_of(writing.language)
     measured, assessment = judgement.measured, judgement.assessment
     levels = spine.anatomy.levels
-    told = findings(measured, assessment, numbers_in(spine.labels))
+    labelled = segmentation(spine.labels)
+    numbers = {segment.number for segment in labelled.segments}
+    told = findings(measured, assessment, numbers)
     sheet = Sheet(
         volume=volume,
         anatomy=spine.anatomy,
@@ -64,7 +65,7 @@ def tell(
         scale=writing.page_scale,
     )
     result = AnalysisResult(
-        segmentation=segmentation(spine.labels),
+        segmentation=labelled,
         findings=told,
         pages=draw_pages(sheet),
         provenance=provenance,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Absence
 from analysis.contract.volume import Volume
 from analysis.imaging.dilation import shrunk
+from analysis.imaging.one_of import is_one_of
 from analysis.imaging.sagittal_grid import sample_picture
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine import Anatomy
@@ -165,7 +166,7 @@ class _View:
         threads: int,
     ) -> _View:
         grid, names = anatomy.tissues.grid, anatomy.levels.names
-        shown = np.isin(names[indices], list(numbers)).any(axis=0)
+        shown = is_one_of(names[indices], numbers).any(axis=0)
         sides = window_of(np.asarray(shown))
         if sides is None:
             return cls(anatomy=anatomy, names=names, pictures={})

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.lumbar.anatomy.field import Field
-from analysis.lumbar.measure.canal import canal_diameter
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import CANAL
+from analysis.lumbar.measure.canal import diameter_at_disc, goes_on_below
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
@@ -84,17 +86,37 @@ def test_a_longer_disc_bulges_by_half_of_what_it_is_longer_than_its_bodies() -> 
 
 
 @pytest.mark.parametrize(
-    ("ends_mm", "is_told"), [(20.0, True), (12.0, False)], ids=["beyond", "within"]
+    ("ends_mm", "again_mm", "goes_on"),
+    [(20.0, 99.0, True), (12.0, 99.0, False), (12.0, 34.0, False), (12.0, 24.0, True)],
+    ids=["goes on", "ends", "is seen again far below", "is parted by a narrow place"],
 )
-def test_the_tip_of_a_canal_has_no_diameter(ends_mm: float, *, is_told: bool) -> None:
-    # Rows 0.8 mm apart; 14 mm deep, and tapering over its last 10 mm.
-    rows_mm, columns_mm = np.indices((100, 60)) * 0.8
-    half_mm = 7.0 * np.clip((40.0 + ends_mm - rows_mm) / 10.0, 0.0, 1.0)
-    inside_mm = half_mm - np.abs(columns_mm - 24.0)
+def test_a_canal_goes_on_or_ends_below_a_disc(
+    ends_mm: float, again_mm: float, *, goes_on: bool
+) -> None:
+    # Rows and columns 0.8 mm apart, the disc at 40 mm; 14 mm deep.
+    rows_mm, columns_mm = np.indices((120, 60)) * 0.8
+    below_mm = rows_mm - 40.0
+    shown = (below_mm < ends_mm) | (below_mm > again_mm)
+    inside_mm = np.where(shown, 7.0, -1.0) - np.abs(columns_mm - 24.0)
     field = Field(
-        values=(100.0 * inside_mm - 1.0).astype(np.float32),
+        values=(100.0 * inside_mm).astype(np.float32),
         corner_px=np.zeros(2),
         pixel_mm=0.8,
     )
-    depth = canal_diameter(field, np.array([40.0, 0.0]), np.array([1.0, 0.0]))
-    assert (depth is not None) is is_told
+    beside_mm, down = np.array([40.0, 0.0]), np.array([1.0, 0.0])
+    assert goes_on_below(field, beside_mm, down) is goes_on
+
+
+def test_the_tip_of_a_canal_is_no_narrowest_place(found: SpineMeasurements) -> None:
+    level = found.discs[-1].site
+    names = level.anatomy.levels.names.copy()
+    plane = level.anatomy.levels.planes[level.disc.number]
+    places_mm = np.indices(names.shape[1:]).transpose(1, 2, 0) * level.anatomy.pixel_mm
+    below_mm = (places_mm - plane.centre_mm[1:]) @ plane.down
+    names[(names == CANAL.number) & (below_mm > 10.0)] = 0
+    levels = dataclasses.replace(level.anatomy.levels, names=names)
+    cut = Anatomy(tissues=level.anatomy.tissues, levels=levels)
+    assert level.level == "L5/S1"
+    value = diameter_at_disc(dataclasses.replace(level, anatomy=cut))
+    assert isinstance(value, Missing)
+    assert value.code == "canal_missing"
