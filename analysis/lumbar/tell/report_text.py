@@ -170,10 +170,20 @@ def _slips(measured: SpineMeasurements, words: Words) -> Iterator[str]:
 
 def _canal(measured: SpineMeasurements, words: Words) -> Iterator[str]:
     level = narrowest_canal(measured)
-    for row in measured.discs:
-        value = row.number("canal_ap_diameter_mm")
-        if row.level == level and value is not None:
-            yield words.report("canal", level=level, value=f"{value:.1f}")
+    known = {
+        row.level: value
+        for row in measured.discs
+        if (value := row.number("canal_ap_diameter_mm")) is not None
+    }
+    if level is None:
+        return
+    unknown = [row.level for row in measured.discs if row.level not in known]
+    value = f"{known[level]:.1f}"
+    if unknown:
+        levels = _listed(unknown, words)
+        yield words.report("canal_in_part", level=level, value=value, levels=levels)
+    else:
+        yield words.report("canal", level=level, value=value)
 
 
 def _bodies(measured: SpineMeasurements, words: Words) -> Iterator[str]:

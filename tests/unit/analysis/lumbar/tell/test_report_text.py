@@ -156,3 +156,13 @@ def test_nothing_is_said_of_displacement_where_one_disc_could_not_be_read(
 ) -> None:
     told = report_text(spine, displaced(assessed(), l4_l5=ABSENT), ())
     assert "isplacement in the middle" not in told["en"]
+
+
+def test_the_least_canal_says_at_which_levels_it_was_not_measured(
+    spine: SpineMeasurements,
+) -> None:
+    told = report_text(
+        with_values(spine, "L5/S1", canal_ap_diameter_mm=ABSENT), assessed(), ()
+    )
+    assert "where it was measured (not at L5/S1): " in told["en"]
+    assert "所测节段（不含 L5/S1）硬膜囊" in told["zh-CN"]
