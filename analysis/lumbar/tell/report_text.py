@@ -171,9 +171,9 @@ def _slips(measured: SpineMeasurements, words: Words) -> Iterator[str]:
 def _canal(measured: SpineMeasurements, words: Words) -> Iterator[str]:
     level = narrowest_canal(measured)
     known = {
-        row.level: value
+        row.level: depth_mm
         for row in measured.discs
-        if (value := row.number("canal_ap_diameter_mm")) is not None
+        if (depth_mm := row.number("canal_ap_diameter_mm")) is not None
     }
     if level is None:
         return
