@@ -24,7 +24,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help gpu sbom audit install demo test lint typeface schema conformance suite peers viewers image image-test chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help gpu sbom audit install demo test lint typeface schema conformance suite peers viewers other-viewers image image-test chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,11 @@ image:  ## build the image lumbar-node, without a daemon (root on Debian; minute
 viewers: $(VENV)/dev.stamp peers  ## show the report in OHIF 3.11, 3.12 and 3.13, and write it into docs/viewers.md
 	@deploy/install/viewer.sh 3.11.1 3.12.10 3.13.2
 	@PYTHONPATH=. $(BIN)/python -m tests.viewer.versions docs/viewers.md
+
+# A command of its own: its viewers are 100 MB of npm.
+other-viewers: $(VENV)/dev.stamp peers  ## show every result in dwv, Cornerstone3D and Orthanc's viewer, and write it into docs/viewers.md
+	@deploy/install/other_viewers.sh
+	@PYTHONPATH=. $(BIN)/python -m tests.viewer.others docs/viewers.md
 
 # A command of its own: building takes longer than the suite may.
 image-test: $(VENV)/dev.stamp peers image  ## run image, composition and unit, and upgrade from the former image

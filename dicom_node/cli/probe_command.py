@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dicom_node.cli.console import complain, say, say_json, say_table
@@ -14,7 +14,11 @@ from dicom_node.dimse.result_classes import classes_of
 from dicom_node.records import Proof
 
 if TYPE_CHECKING:
+    from dicom_node.peers.probe import Offer
     from dicom_node.settings.sections import Receiver, Settings
+
+_LABEL_MAPS = ("labelmap-rle", "labelmap")
+"""The smaller one first."""
 
 
 def run_probe(arguments: argparse.Namespace) -> ExitCode:
@@ -48,8 +52,16 @@ def run_probe(arguments: argparse.Namespace) -> ExitCode:
         }
         for one in offers
     ]
+    smallest = smallest_segmentation(offers)
     if arguments.json:
-        say_json({"peer": name, "missing": missing, "accepts": rows})
+        say_json(
+            {
+                "peer": name,
+                "missing": missing,
+                "accepts": rows,
+                "smallest_segmentation": smallest,
+            }
+        )
     else:
         say_table(
             ("WHAT", "ACCEPTED IN", "NEEDED BY"),
@@ -66,8 +78,20 @@ def run_probe(arguments: argparse.Namespace) -> ExitCode:
         complain(f"lumbar-node: {name} does not accept {', '.join(missing)}")
         return ExitCode.FAILED
     if not arguments.json:
+        if smallest in _LABEL_MAPS and "seg (binary)" in needs:
+            say(
+                f"{name} takes label maps: `segmentation: {smallest}` is the smallest; "
+                "docs/viewers.md says which viewers show it"
+            )
         say(f"{name} accepts all that the settings send to it and ask of it")
     return ExitCode.DONE
+
+
+def smallest_segmentation(offers: Iterable[Offer]) -> str | None:
+    """Return the kind of SEG that is the smallest of those that a peer takes."""
+    accepted = {one.name for one in offers if one.is_accepted}
+    kinds = (*_LABEL_MAPS, "binary")
+    return next((kind for kind in kinds if f"seg ({kind})" in accepted), None)
 
 
 def _probe_other(

@@ -175,6 +175,7 @@ def test_a_probe_of_orthanc_says_which_results_it_would_refuse(
     accepts = {row["name"]: row for row in told["accepts"]}
     refused = [name for name, row in accepts.items() if not row["accepted"]]
     assert refused == ["seg (labelmap)", "seg (labelmap-rle)"]
+    assert told["smallest_segmentation"] == "binary"
     assert accepts["sr"]["transfer_syntaxes"] == list(PROPOSED_SYNTAXES)
     assert accepts["pdf"]["needed_by"] == "route maps"
     assert len(orthanc.instances()) == before

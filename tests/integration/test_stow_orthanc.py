@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,21 @@ def stored(asked: Asked) -> None:
     asked.reply(200, named(REFERENCED, asked.uid))
 
 
+def frame_status(orthanc: Orthanc, tags: dict[str, str], number: int) -> int:
+    """Ask for one frame of an instance, as viewers do, and return the HTTP status."""
+    url = (
+        f"http://{HOST}:{orthanc.http_port}/dicom-web/studies/{tags['StudyInstanceUID']}"
+        f"/series/{tags['SeriesInstanceUID']}/instances/{tags['SOPInstanceUID']}"
+        f"/frames/{number}"
+    )
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
 def test_results_are_stored_in_orthanc_as_they_are_and_late_where_a_service_was_down(
     site: Site, demo_series: Path, tmp_path: Path
 ) -> None:
@@ -97,3 +113,14 @@ def test_results_are_stored_in_orthanc_as_they_are_and_late_where_a_service_was_
     url = f"http://{HOST}:{orthanc.http_port}/dicom-web/studies/{study}/series"
     with urllib.request.urlopen(url, timeout=60) as answer:
         assert answer.status == 200
+    # A viewer that asks for a frame gets each that the object says it has, and an error
+    # for the one after: never another one, and never half a picture.
+    for row in rows.values():
+        tags = orthanc.get(f"/instances/{row['id']}/simplified-tags")
+        if "PixelData" in tags or "Rows" in tags:
+            count = int(tags.get("NumberOfFrames", 1))
+            statuses = [
+                frame_status(site.orthanc, tags, n) for n in (1, count, count + 1)
+            ]
+            assert statuses[:2] == [200, 200]
+            assert statuses[2] in {400, 404}, tags["SOPClassUID"]
