@@ -256,6 +256,9 @@ class JobRow:
     result_id
         Identity of the results, from which their UIDs derive; empty until there are
         some.
+    worker
+        Which worker has it, or had it last; behind the name of its machine, where the
+        node has several. Empty while it is queued.
     """
 
     id: str
@@ -275,3 +278,4 @@ class JobRow:
     shape: str = ""
     result_id: str = ""
     proofs: tuple[tuple[str, str, str], ...] = ()
+    worker: str = ""

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The peers of the integration tests: DCMTK, OpenSSL, Orthanc with its DICOMweb plugin, and
-# PostgreSQL, without which one test is skipped; rsyslog, to which audit messages go;
+# PostgreSQL, without which some tests are skipped; rsyslog, to which audit messages go;
+# HAProxy, behind which several machines of one node stand;
 # systemd, which reads the unit; Prometheus, whose promtool reads the alert rules and the metrics; from npm
 # dcmjs, a reader, and OHIF, a viewer, with Chromium to show it, and a font of
 # Chinese for the page for operators. As root on Debian they are
@@ -11,13 +12,13 @@ cd "$(dirname "$0")/../.."
 readers=build/npm
 viewer=build/ohif
 packages=(dcmtk openssl orthanc orthanc-dicomweb postgresql chromium fonts-wqy-microhei
-    systemd prometheus rsyslog rsyslog-gnutls)
+    systemd prometheus rsyslog rsyslog-gnutls haproxy)
 command -v npm >/dev/null || packages+=(npm)
 
 missing() {
     local program
     for program in storescu dcmsend storescp echoscu findscu openssl Orthanc chromium \
-        systemd-analyze promtool rsyslogd; do
+        systemd-analyze promtool rsyslogd haproxy; do
         command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "$program"
     done
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo "orthanc-dicomweb"

@@ -217,6 +217,7 @@ def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
         ("from", row.calling_ae),
         ("accepted", _local(row.accepted_at_s)),
         ("settled", settled),
+        *((("worker", row.worker),) if row.worker else ()),
         *((f"to {peer}", state) for peer, state in row.deliveries),
         *((f"at {peer}", f"{uid} {proof}") for peer, uid, proof in row.proofs),
     ):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
+
+if TYPE_CHECKING:
+    from dicom_node.jobs.machines import MachineRow
 
 
 def run_status(arguments: argparse.Namespace) -> ExitCode:
@@ -34,8 +38,10 @@ def run_status(arguments: argparse.Namespace) -> ExitCode:
                 f"{error}"
             )
     told = told or look_from_here(plan)
+    machines = _machines(settings.database_url)
     if arguments.json:
-        say_json(told)
+        of_several = {"machines": [asdict(one) for one in machines]}
+        say_json({**told, **(of_several if machines else {})})
     else:
         say_table(
             ("STATE", "CHECK", "VALUE", "LIMIT", "WHAT"),
@@ -50,8 +56,40 @@ def run_status(arguments: argparse.Namespace) -> ExitCode:
                 for check in told["checks"]
             ],
         )
+        if machines:
+            say("")
+            say_table(
+                ("MACHINE", "ROLE", "STATE", "HEARTBEAT", "TELLS"),
+                [
+                    (
+                        one.name,
+                        one.role,
+                        "alive" if one.is_alive else "dead",
+                        f"{one.beat_age_s:.1f} s ago",
+                        one.told or "-",
+                    )
+                    for one in machines
+                ],
+            )
         say("ready" if told["ready"] else "NOT READY")
     return _code(told)
+
+
+def _machines(database_url: str) -> tuple[MachineRow, ...]:
+    """Return the machines of the node; none where it is one, or nobody can tell."""
+    if not database_url.startswith("postgresql"):
+        return ()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from dicom_node.jobs.machines import engine_for, machine_rows
+
+    engine = engine_for(database_url)
+    try:
+        return machine_rows(engine)
+    except SQLAlchemyError:
+        return ()  # the check `database` tells
+    finally:
+        engine.dispose()
 
 
 def _code(told: dict[str, Any]) -> ExitCode:

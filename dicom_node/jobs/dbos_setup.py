@@ -53,6 +53,11 @@ _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
 
+_PREFIX_INDEX = (
+    "CREATE INDEX IF NOT EXISTS lumbar_node_workflow_prefix "
+    "ON dbos.workflow_status (workflow_uuid text_pattern_ops)"
+)
+
 _SQLITE = "sqlite:///"
 _LOCK_WAIT_S = 5.0
 """How long a client waits for another process that writes the SQLite file."""
@@ -78,6 +83,8 @@ def prepare_database(url: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _use_write_ahead_log(url)
         DBOS.migrate(url)
+        if not url.startswith(_SQLITE):
+            _index_prefixes(url)
     except (sqlalchemy.exc.SQLAlchemyError, error.DBOSException, OSError) as fault:
         message = f"the job database cannot be made: {type(fault).__name__}"
         raise JobDatabaseError(message) from fault
@@ -203,6 +210,21 @@ def set_pace(poll_s: float) -> None:
         queue = DBOS.retrieve_queue(name)
         if queue is not None:
             queue.set_polling_interval_sec(poll_s)
+
+
+def _index_prefixes(url: str) -> None:
+    """Let workflows be found by how their ids begin, however many there are.
+
+    DBOS has an index by which only a database of locale C finds prefixes. Without this
+    one each delivery that ends reads the whole table.
+    """
+    parsed = sqlalchemy.make_url(url)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(parsed)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(_PREFIX_INDEX))
+    engine.dispose()
 
 
 def _use_write_ahead_log(url: str) -> None:

@@ -79,7 +79,12 @@ class WorkflowRecord(WorkflowEnd, Protocol):
     def updated_at(self) -> int | None:
         """When it changed last."""
 
+    @property
+    def executor_id(self) -> str | None:
+        """The executor that took it last."""
 
+
+_QUEUED = frozenset({"ENQUEUED", "DELAYED"})
 _End = TypeVar("_End", bound=WorkflowEnd)
 _Record = TypeVar("_Record", bound=WorkflowRecord)
 
@@ -229,6 +234,7 @@ def job_row(status: WorkflowRecord, deliveries: Iterable[WorkflowRecord]) -> Job
         corrects="" if job.correction is None else job.correction.series_uid,
         shape=job.shape,
         result_id=_result_id(status, job),
+        worker="" if status.status in _QUEUED else status.executor_id or "",
     )
 
 

@@ -149,6 +149,15 @@ class Machines:
 
     def __enter__(self) -> Self:
         try:
+            self._sign_on()
+        except NodeError:
+            self._engine.dispose()
+            raise
+        self._thread.start()
+        return self
+
+    def _sign_on(self) -> None:
+        try:
             with start_lock(self._engine) as connection:
                 _METADATA.create_all(connection)
             self._refuse_twin()
@@ -160,8 +169,6 @@ class Machines:
         if self._machine.role == _WORK:
             # What an earlier process of this machine had when it died.
             self._lost_work.hand_over_machine(self._machine.name)
-        self._thread.start()
-        return self
 
     def __exit__(
         self,

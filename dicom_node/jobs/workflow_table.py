@@ -41,6 +41,7 @@ STATUS = sa.Table(
     sa.Column("authenticated_user", sa.Text),
     sa.Column("created_at", sa.BigInteger),
     sa.Column("updated_at", sa.BigInteger),
+    sa.Column("executor_id", sa.Text),
     sa.Column("output", sa.Text),
     sa.Column("inputs", sa.Text),
     sa.Column("attributes", sa.JSON),
@@ -91,6 +92,7 @@ class Workflow:
     output: Mapping[str, Any] | None
     attributes: Mapping[str, Any] | None
     error: object = None
+    executor_id: str | None = None
     input: Mapping[str, Any] | None = None
 
     @property
@@ -191,6 +193,7 @@ def workflows(
             status.authenticated_user,
             status.created_at,
             status.updated_at,
+            status.executor_id,
             sa.func.coalesce(_OUTPUT.c.output, status.output).label("output"),
             status.attributes,
         )
@@ -207,6 +210,7 @@ def workflows(
             updated_at=row.updated_at or 0,
             output=_outcome(row.output),
             attributes=row.attributes,
+            executor_id=row.executor_id,
         )
 
 

@@ -13,28 +13,39 @@ from dicom_node import log
 from dicom_node.errors import StartError
 from dicom_node.node.ops_child import OpsChild
 from dicom_node.node.service_manager import ServiceManager
+from dicom_node.node.settings_reload import SettingsReader, unchangeable
 from dicom_node.node.tally import Tally
 from dicom_node.node_report import ChildReport
 from dicom_node.settings.ops_plan import ops_plan
+from dicom_node.settings.sections import Settings
+from dicom_node.supervisor_messages import SettingsRead, SettingsRefused
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from dicom_node.jobs.machines import Machines
     from dicom_node.jobs.node_lease import NodeLease
-    from dicom_node.settings.sections import Settings
 
 _LOOK_S = 1.0
 _OPS_WITHIN_S = 0.5
 
 
 class Standby:
-    """Waits for the lease of a node; it listens on no port but that of `ops`."""
+    """Waits for the lease of a node; it listens on no port but that of `ops`.
+
+    Attributes
+    ----------
+    settings
+        Those by which the machine is to receive: SIGHUP reads them again.
+    """
 
     def __init__(
-        self, settings: Settings, lease: NodeLease, machines: Machines
+        self, settings: Settings, config: Path, lease: NodeLease, machines: Machines
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        self._config = config
+        self._reader = SettingsReader(config)
         self._lease = lease
         self._machines = machines
         self._signalled = threading.Event()
@@ -51,8 +62,7 @@ class Standby:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        # The settings are read when it begins to receive.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: self._reader.ask())
         if not self._lease.try_take():
             return True
         ops = self._ops()
@@ -62,6 +72,7 @@ class Standby:
         try:
             return self._wait(ops)
         finally:
+            self._reader.cancel()
             if ops is not None:
                 ops.child.kill()
                 ops.child.end(_OPS_WITHIN_S)
@@ -72,6 +83,7 @@ class Standby:
             self._manager.alive(now_s)
             if ops is not None:
                 ops.turn(now_s)
+            self._follow(now_s)
             if self._machines.is_lost:
                 message = "the other machines have given this one up: it begins anew"
                 raise StartError(message)
@@ -85,10 +97,25 @@ class Standby:
         self._manager.stopping()
         return False
 
+    def _follow(self, now_s: float) -> None:
+        """Take settings that have been read again, if they are right."""
+        found = self._reader.turn(now_s)
+        if found is None:
+            return
+        problems = found.problems if isinstance(found, SettingsRefused) else ()
+        if isinstance(found, SettingsRead):
+            new = Settings.model_validate_json(found.text)
+            problems = tuple(unchangeable(self._config, self.settings, new))
+            if not problems:
+                self.settings = new
+                log.event("settings_reloaded", reason="this machine stands by")
+        for problem in problems:
+            log.error("settings_refused", reason=problem)
+
     def _ops(self) -> OpsChild | None:
-        if self._settings.ops is None:
+        if self.settings.ops is None:
             return None
-        plan = replace(ops_plan(self._settings), receives=False, notify=None)
+        plan = replace(ops_plan(self.settings), receives=False, notify=None)
         return OpsChild(plan, Tally(), lambda: (_own_report(),))
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

@@ -85,8 +85,10 @@ def receive(settings: Settings, config: Path, *, machine: str = "") -> None:
             name=f"{settings.node.ae_title} on machine {own.name}",
         )
         lease = NodeLease(settings.database_url, identity)
-        if not Standby(settings, lease, machines).waited():
+        standby = Standby(settings, config, lease, machines)
+        if not standby.waited():
             return
+        settings = standby.settings
         with lease.held(), _listening(settings) as listener:
             machines.told = "receives"
             held = Holdings(

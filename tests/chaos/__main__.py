@@ -22,6 +22,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 from tests.chaos.batch import Batch, Plan
+from tests.chaos.machines import MachinesBatch, MachinesPlan
 from tests.chaos.peers import OrthancPeer, Peer, RecordingPeer, StorescpPeer
 from tests.chaos.verdict import Tally
 
@@ -37,11 +38,44 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--pace", type=float, default=1.0, help="s between two rounds")
     parser.add_argument("--folder", type=Path, help="kept after a loss; else temporary")
+    parser.add_argument(
+        "--machines",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: one node on two machines behind HAProxy, on PostgreSQL",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="sends nothing later"
+    )
     chosen = parser.parse_args(arguments)
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lumbar-node-chaos-"))
     started_s = time.monotonic()
+    if chosen.machines > 1:
+        return _on_two_machines(folder, chosen, started_s)
     tally = run(folder, rounds=chosen.rounds, seed=chosen.seed, pace_s=chosen.pace)
     sys.stdout.write(table(tally, duration_s=time.monotonic() - started_s))
+    return 0 if tally.is_clean else 1
+
+
+def _on_two_machines(folder: Path, chosen: argparse.Namespace, started_s: float) -> int:
+    """Run the rounds on two machines, either of which is killed at random."""
+    tally = Tally()
+    plan = MachinesPlan(
+        seed=chosen.seed,
+        rounds=chosen.rounds,
+        pace_s=chosen.pace,
+        folder=folder,
+        ends_s=started_s + 60 * chosen.minutes,
+    )
+    with ExitStack() as stack:
+        peers = _start_peers(folder / "peers", stack, is_light=True)
+        batch = MachinesBatch(plan, peers, tally)
+        batch.run()
+    text = table(tally, duration_s=time.monotonic() - started_s)
+    text += _rows(("take-over", ""), list(batch.took.rows()))
+    sys.stdout.write(text)
+    (folder / "table.md").write_text(text)
     return 0 if tally.is_clean else 1
 
 
@@ -79,12 +113,15 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
     return tally
 
 
-def _start_peers(folder: Path, stack: ExitStack) -> Mapping[str, Peer]:
-    peers = (
+def _start_peers(
+    folder: Path, stack: ExitStack, *, is_light: bool = False
+) -> Mapping[str, Peer]:
+    peers: list[Peer] = [
         RecordingPeer("recorder", "RECORDER", folder / "recorder"),
         StorescpPeer("storescp", "STORESCP", folder / "storescp"),
-        OrthancPeer("orthanc", folder / "orthanc"),
-    )
+    ]
+    if not is_light:
+        peers.append(OrthancPeer("orthanc", folder / "orthanc"))
     for peer in peers:
         stack.callback(peer.signal, SIGKILL)
         peer.start()
@@ -141,7 +178,7 @@ def _most(counter: Counter[str]) -> Sequence[tuple[str, int]]:
     return sorted(counter.items())
 
 
-def _rows(head: tuple[str, str], rows: Sequence[tuple[str, int]]) -> str:
+def _rows(head: tuple[str, str], rows: Sequence[tuple[str, int | str]]) -> str:
     lines = [f"| {head[0]} | {head[1]} |", "| --- | ---: |"]
     lines += [f"| {name} | {count} |" for name, count in rows]
     return "\n".join(lines) + "\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.support.machines import (
     rows_of,
     wait_receiving,
 )
-from tests.support.node_process import Node, settings_for
+from tests.support.node_process import settings_for
 from tests.support.peers import WITHIN_S, Archive, free_port, send, wait_until
 from tests.support.postgresql import programs, server
 from tests.support.variants import Series, fresh
@@ -95,6 +96,13 @@ def test_what_a_dead_machine_had_begun_or_received_is_ended_by_the_other_once(
     south.receiver.start(wait=False)
     wait_until(lambda: ("south", "receive") in rows_of(url), what="the other stands by")
     assert not south.receives
+    south.receiver.process.send_signal(signal.SIGHUP)
+    wait_until(
+        lambda: (
+            "settings_reloaded" in {row["event"] for row in south.receiver.events()}
+        ),
+        what="who stands by reads the settings again",
+    )
     # One that comes in the very last moment: acknowledged, and not yet complete.
     send(second, north.port, calling=archive.ae_title)
     north.kill()
@@ -109,6 +117,7 @@ def test_what_a_dead_machine_had_begun_or_received_is_ended_by_the_other_once(
     assert time.monotonic() - died_s < TAKEN_OVER_WITHIN_S
     jobs = south.receiver.wait_settled(2)
     assert [job["state"] for job in jobs] == ["done", "done"]
+    assert {job["worker"] for job in jobs} == {"south/worker-0"}
     for series in (first, second):
         found = {
             str(one.SOPInstanceUID): one.Modality for one in archive.results_of(series)
@@ -118,33 +127,8 @@ def test_what_a_dead_machine_had_begun_or_received_is_ended_by_the_other_once(
     assert not rows["north", "work"].is_alive
     assert rows["south", "work"].is_alive
     assert rows["south", "receive"].told == "receives"
-
-
-def test_two_machines_under_one_name_and_a_file_for_several_are_refused_by_name(
-    machines: tuple[MachineOfNode, MachineOfNode], url: str, tmp_path: Path
-) -> None:
-    north, _ = machines
-    words = ("work", "--machine", "twice")
-    north.worker.words = words
-    north.worker.start(wait=False)
-    wait_until(lambda: ("twice", "work") in rows_of(url), what="a machine signs on")
-    twin = Node(
-        folder=tmp_path / "twin",
-        settings=north.worker.settings,
-        environment=north.environment,
-        words=words,
-    )
-    alone = Node(
-        folder=tmp_path / "alone",
-        settings={**north.worker.settings, "database": None},
-        environment=north.environment,
-        words=("work", "--machine", "alone"),
-    )
-    for node, why in (
-        (twin, "another machine named twice runs `lumbar-node work`"),
-        (alone, "several machines need PostgreSQL"),
-    ):
-        node.start(wait=False)
-        assert node.process.wait(WITHIN_S) == 1
-        assert why in node.log.read_text()
-    assert north.worker.process.poll() is None
+    told = [
+        line.split()[:3] for line in south.worker.command("status").stdout.splitlines()
+    ]
+    assert ["north", "work", "dead"] in told
+    assert ["south", "receive", "alive"] in told

@@ -43,3 +43,25 @@ def server(programs: Path) -> Iterator[str]:
     finally:
         run("pg_ctl", "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@contextmanager
+def stopped(url: str) -> Iterator[None]:
+    """Let the server of this URL end as by a crash, and start again at the end."""
+    folder = Path(url.partition("host=")[2])
+    found = programs()
+    assert found is not None
+    user = _USER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    command = [str(found / "pg_ctl"), "-D", str(folder / "data"), "-w"]
+    options = ["-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F"]
+
+    def run(*words: str) -> None:
+        subprocess.run(
+            [*command, *words], check=True, capture_output=True, user=user, cwd=folder
+        )
+
+    run("-m", "immediate", "stop")
+    try:
+        yield
+    finally:
+        run(*options, "start")

@@ -1,0 +1,212 @@
+"""What a job costs in the engine: `python -m tests.benchmarks.engine`.
+
+PostgreSQL, workers whose work is to append a line, two peers a job: what is left is
+the engine. Finished jobs are rows copied in SQL from some that the workers have done
+before, with their inputs, outputs and steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import sqlalchemy as sa
+
+from dicom_node.jobs.job_numbers import JobNumbersReader
+from dicom_node.jobs.machines import engine_for
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.records import JobState
+from tests.support.postgresql import programs, server
+from tests.support.toy_worker import Toy, toy_job
+
+_COPIED = 20
+_WORKERS = (1, 2, 4)
+_FINISHED = (0, 10_000, 100_000)
+_IDLE_S = 5.0
+_TABLES = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engine")
+    parser.add_argument("--jobs", type=int, default=40)
+    jobs = parser.parse_args(arguments).jobs
+    found = programs()
+    if found is None:
+        print("POSTGRESQL MISSING: no initdb on this machine")
+        return 1
+    print("| finished jobs | workers | s a job | processor ms a job, workers | "
+          "PostgreSQL | idle, ms/s a worker | PostgreSQL |")  # fmt: skip
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    with server(found) as url, tempfile.TemporaryDirectory() as folder:
+        filled = 0
+        for finished in _FINISHED:
+            for workers in _WORKERS:
+                with _running(url, Path(folder), workers) as toys:
+                    if not filled and finished:
+                        filled = _COPIED
+                    filled += _fill(url, toys[0], finished - filled)
+                    row = _measured(toys, jobs)
+                print(f"| {finished:,} | {workers} | {row} |", flush=True)
+        print()
+        print(_questions(url))
+    return 0
+
+
+@contextmanager
+def _running(url: str, folder: Path, workers: int) -> Iterator[list[Toy]]:
+    toys = [Toy(folder, url=url, slot=slot, machine="bench") for slot in range(workers)]
+    try:
+        for toy in toys:
+            toy.start()
+        _done(toys[0], [_enqueued(toys[0]) for _ in range(workers)])
+        yield toys
+    finally:
+        for toy in toys:
+            toy.close()
+
+
+def _enqueued(toy: Toy) -> str:
+    job = toy_job(f"job{uuid4().hex}")
+    toy.queue.enqueue(job)
+    return job.id
+
+
+def _done(toy: Toy, ids: Sequence[str]) -> None:
+    """Return once all of these jobs are done."""
+    for job_id in ids:
+        while toy.queue.show(job_id).state is not JobState.DONE:
+            time.sleep(0.02)
+
+
+def _measured(toys: Sequence[Toy], jobs: int) -> str:
+    rested = _processor_s(toys)
+    time.sleep(_IDLE_S)
+    idle = [b - a for a, b in zip(rested, _processor_s(toys), strict=True)]
+    before, began_s = _processor_s(toys), time.monotonic()
+    ids = [_enqueued(toys[0]) for _ in range(jobs)]
+    _wait_lines(toys[0], ids)
+    took_s = time.monotonic() - began_s
+    _done(toys[0], ids)
+    after = _processor_s(toys)
+    # What waiting costs is no cost of these jobs.
+    spent = [
+        (b - a) - resting * took_s / _IDLE_S
+        for a, b, resting in zip(before, after, idle, strict=True)
+    ]
+    each = len(toys) * _IDLE_S / 1000
+    return " | ".join(
+        f"{number:.{digits}f}"
+        for number, digits in (
+            (took_s / jobs, 3),
+            (spent[0] / jobs * 1000, 0),
+            (spent[1] / jobs * 1000, 0),
+            (idle[0] / each, 0),
+            (idle[1] / each, 0),
+        )
+    )
+
+
+def _wait_lines(toy: Toy, ids: Sequence[str]) -> None:
+    """Return once both peers have everything: a look at a file, and at no database."""
+    wanted = {f"stored {job_id} {peer}" for job_id in ids for peer in ("alpha", "beta")}
+    while wanted - toy.done().keys():
+        time.sleep(0.05)
+
+
+def _server_pid(url: str) -> int:
+    folder = Path(url.partition("host=")[2])
+    return int((folder / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def _processor_s(toys: Sequence[Toy]) -> tuple[float, float]:
+    """Return what workers and the server have spent so far."""
+    pids = [toy.worker.child.pid for toy in toys]
+    workers = [psutil.Process(pid) for pid in pids if pid is not None]
+    server = psutil.Process(_server_pid(toys[0].url))
+    return _sum_s(workers), _sum_s([server, *server.children()])
+
+
+def _sum_s(processes: Sequence[psutil.Process]) -> float:
+    total_s = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total_s += times.user + times.system + times.children_user
+        total_s += times.children_system
+    return total_s
+
+
+def _fill(url: str, toy: Toy, jobs: int) -> int:
+    """Copy some jobs that were done so often that there are so many more."""
+    if jobs <= 0:
+        return 0
+    ids = [_enqueued(toy) for _ in range(_COPIED)]
+    _done(toy, ids)
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        for table in _TABLES:
+            connection.execute(
+                sa.text(_copy_of(connection, table)),
+                {"ids": ids, "last": jobs // _COPIED},
+            )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as bare:
+        bare.execute(sa.text("ANALYZE"))
+    engine.dispose()
+    return jobs
+
+
+def _copy_of(connection: sa.Connection, table: str) -> str:
+    """Return the statement that copies the rows of jobs and their deliveries."""
+    names = [
+        str(name)
+        for name in connection.execute(
+            sa.text(
+                "SELECT column_name FROM information_schema.columns WHERE "
+                "table_schema = 'dbos' AND table_name = :table AND is_generated = "
+                "'NEVER' AND is_identity = 'NO'"
+            ),
+            {"table": table},
+        ).scalars()
+    ]
+    keyed = {
+        "workflow_uuid": "'c' || n || 'x' || workflow_uuid",
+        "parent_workflow_id": "NULL",
+        "child_workflow_id": "NULL",
+    }
+    values = ", ".join(keyed.get(name, f'"{name}"') for name in names)
+    columns = ", ".join(f'"{name}"' for name in names)
+    return (
+        f"INSERT INTO dbos.{table} ({columns}) SELECT {values} FROM dbos.{table}, "
+        "generate_series(1, :last) AS n WHERE split_part(workflow_uuid, ':', 1) "
+        "= ANY(:ids)"
+    )
+
+
+def _questions(url: str) -> str:
+    """Return how long the questions take that nobody waits for."""
+    lines = ["| question, with all of these jobs | s |", "| --- | ---: |"]
+    with JobQueue(url) as queue, JobNumbersReader(url) as numbers:
+        for name, ask in (
+            ("`jobs list`", queue.list),
+            ("numbers for `/metrics` and `/ready`", numbers.read),
+            ("what is not settled (housekeeping)", queue.unsettled),
+            ("every job (housekeeping, once an hour)", queue.all_rows),
+        ):
+            began_s = time.monotonic()
+            ask()
+            lines.append(f"| {name} | {time.monotonic() - began_s:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

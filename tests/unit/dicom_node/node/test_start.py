@@ -1,0 +1,92 @@
+"""What one of several machines is refused before it does anything."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from dicom_node.errors import StartError
+from dicom_node.node.machine_identity import machine_name
+from dicom_node.node.ownership import machine_lock, spool_lock
+from dicom_node.node.start import receive, work
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(tmp_path / "spool")},
+            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
+        }
+    )
+
+
+@pytest.fixture
+def layout(settings: Settings) -> SpoolLayout:
+    layout = SpoolLayout(settings.spool.folder)
+    layout.prepare()
+    return layout
+
+
+@pytest.mark.parametrize("run", [receive, work])
+def test_several_machines_on_sqlite_are_refused(
+    run: object, settings: Settings, tmp_path: Path
+) -> None:
+    assert callable(run)
+    with pytest.raises(StartError, match="several machines need PostgreSQL"):
+        run(settings, tmp_path / "node.yaml", machine="north")
+    assert not settings.spool.folder.exists()
+
+
+def test_two_machines_under_one_name_are_refused_and_others_are_not(
+    settings: Settings, layout: SpoolLayout
+) -> None:
+    with (
+        machine_lock(layout, settings, name="north", role="work") as spool_id,
+        machine_lock(layout, settings, name="north", role="receive") as same,
+        machine_lock(layout, settings, name="south", role="work"),
+    ):
+        assert spool_id == same
+        with (
+            pytest.raises(StartError, match="another machine named north runs"),
+            machine_lock(layout, settings, name="north", role="work"),
+        ):
+            pass
+
+
+def test_a_node_of_one_machine_and_one_of_several_exclude_each_other(
+    settings: Settings, layout: SpoolLayout
+) -> None:
+    with (
+        machine_lock(layout, settings, name="north", role="work"),
+        pytest.raises(StartError, match="in use by the machines of LUMBAR_AI"),
+        spool_lock(layout, settings),
+    ):
+        pass
+    with (
+        spool_lock(layout, settings),
+        pytest.raises(StartError, match="which is a node of one machine"),
+        machine_lock(layout, settings, name="north", role="work"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("given", ["north", "gpu-1.site_2", "9"])
+def test_a_machine_has_the_name_that_it_is_given(given: str) -> None:
+    assert machine_name(given) == given
+
+
+def test_a_machine_without_a_name_has_that_of_its_host() -> None:
+    assert machine_name("") == socket.gethostname()
+
+
+@pytest.mark.parametrize("given", ["a/b", "-x", "n" * 64, "north east", "."])
+def test_what_is_no_name_is_refused(given: str) -> None:
+    with pytest.raises(StartError, match="is no name of a machine"):
+        machine_name(given)
