@@ -50,6 +50,14 @@ def encode_series(
     return encode_result(analysed.result, analysed.decoded, request)
 
 
+def takers_of_pages(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Return those of some peers that get more than the report."""
+    receivers = settings.receivers
+    return tuple(
+        name for name in names if not isinstance(receivers.get(name), ReportPeer)
+    )
+
+
 class ResultEncoder:
     """Writes the results of jobs into the outbox of this node."""
 
@@ -138,13 +146,8 @@ class ResultEncoder:
             warnings=self._in_language(job, notices_about(job.series)),
         )
         self._publish(job, [note], report, None)
-        receivers = self._settings.receivers
-        told = [
-            one
-            for one in self._receivers(job)
-            if not isinstance(receivers.get(one), ReportPeer)
-        ]
-        return replace(rejected, deliver_to=tuple(told), result_id=identity)
+        shown_to = takers_of_pages(self._receivers(job), self._settings)
+        return replace(rejected, deliver_to=shown_to, result_id=identity)
 
     def _in_language(self, job: Job, notices: Sequence[Notice]) -> tuple[Notice, ...]:
         route = route_of(job, self._settings)

@@ -60,6 +60,45 @@ def test_a_mistake_is_told(tmp_path: Path, old: str, new: str, problem: str) -> 
     assert any(problem in one for one in caught.value.problems), caught.value.problems
 
 
+REPORTS = GOOD.replace(
+    "spool:",
+    """fhir_peers:
+  his: {url: "https://his.example/fhir", patient_system: "urn:oid:1.2.3"}
+hl7_peers:
+  ris: {host: ris.example, receiving_application: RIS}
+spool:""",
+).replace("[pacs, cloud]", "[pacs, his, ris]")
+
+
+def test_reports_go_to_fhir_and_hl7_peers_by_their_names(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, REPORTS)
+    assert set(settings.receivers) == {"pacs", "cloud", "his", "ris"}
+    assert settings.hl7_peers["ris"].port == 2575
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("his: {", "cloud: {", "7 fhir_peers.cloud: cloud is also the name of a peer"),
+        ("ris: {", "pacs: {", "9 hl7_peers.pacs: pacs is also the name of a peer"),
+        ("ris: {", "self-test: {", "9 hl7_peers.self-test: self-test is the name of"),
+        ("urn:oid:1.2.3", "hospital", "7 fhir_peers.his.patient_system: "),
+        ("https://his", "ftp://his", "7 fhir_peers.his.url: "),
+        ("RIS}", "'R|S'}", "9 hl7_peers.ris.receiving_application: "),
+        ("ris.example", "'ris.example:1'", "9 hl7_peers.ris.host: "),
+        ("RIS}", "RIS, tls: {ca_file: none}}", "hl7_peers.ris.tls.ca_file: "),
+        ("ris]", "ris], objects: [sc]", "his, ris gets what the sr says"),
+    ],
+)
+def test_a_mistake_about_reports_is_told(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in REPORTS
+    with pytest.raises(SettingsError) as caught:
+        loaded(tmp_path, REPORTS.replace(old, new))
+    assert any(problem in one for one in caught.value.problems), caught.value.problems
+
+
 def test_a_token_goes_over_https_alone_but_on_this_machine(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret")
     text = GOOD.replace('web/"', 'web", token_file: token')

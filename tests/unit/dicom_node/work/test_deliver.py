@@ -8,9 +8,12 @@ import pytest
 
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.records import InstanceOutcome
-from dicom_node.settings.sections import Peer
+from dicom_node.settings.hl7_peer import Hl7Peer
+from dicom_node.settings.sections import Peer, Settings
+from dicom_node.settings.web_peer import FhirPeer, WebPeer
 from dicom_node.spool_layout import deliverable
-from dicom_node.work.deliver import deliver, judge
+from dicom_node.work.deliver import deliver, judge, owed_to
+from dicom_node.work.encode import takers_of_pages
 from dicom_node.work.result_files import move_into
 
 
@@ -54,6 +57,32 @@ def test_results_that_have_gone_are_told_and_not_waited_for(tmp_path: Path) -> N
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=1)
     done = deliver(tmp_path, "pacs", peer, calling_ae="US", stored=())
     assert (done.verdict, done.code) == (Verdict.FAILED, "results-missing")
+
+
+def test_a_report_peer_gets_the_report_alone_and_no_page(tmp_path: Path) -> None:
+    his = FhirPeer(url="http://127.0.0.1:1/fhir")
+    ris = Hl7Peer(host="127.0.0.1", port=1)
+    cloud = WebPeer(url="http://127.0.0.1:1/dicom-web")
+    (tmp_path / "seg.dcm").touch()
+    assert [path.name for path in owed_to(cloud, tmp_path)] == ["seg.dcm"]
+    for name, peer in (("his", his), ("ris", ris)):
+        assert owed_to(peer, tmp_path) == ()
+        done = deliver(tmp_path, name, peer, calling_ae="US", stored=())
+        assert (done.verdict, done.code) == (Verdict.FAILED, "results-missing")
+    (tmp_path / "sr.dcm").touch()
+    assert {owed_to(peer, tmp_path) for peer in (his, ris)} == {(tmp_path / "sr.dcm",)}
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "web_peers": {"cloud": cloud},
+            "fhir_peers": {"his": his},
+            "hl7_peers": {"ris": ris},
+            "spool": {"folder": str(tmp_path)},
+            "routes": [{"name": "one", "deliver_to": ["his", "ris", "cloud"]}],
+        }
+    )
+    shown_to = takers_of_pages(settings.routes[0].deliver_to, settings)
+    assert shown_to == ("cloud",)
 
 
 def test_objects_go_out_with_what_is_referred_to_first(tmp_path: Path) -> None:
