@@ -119,11 +119,12 @@ def _report(content: ReportContent, shared: Json, observations: list[Json]) -> J
                 "identifier": _identifier(content.said("StudyInstanceUID")),
             }
         ],
-        "result": [
+    }
+    if observations:  # an array in FHIR is never empty
+        report["result"] = [
             {"reference": _full_url(one["identifier"][0]["value"])}
             for one in observations
-        ],
-    }
+        ]
     accession = content.said("AccessionNumber")
     if accession:
         report["basedOn"] = [

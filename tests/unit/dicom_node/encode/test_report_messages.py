@@ -189,6 +189,16 @@ def test_a_report_is_unverified_and_names_its_study_order_and_observations(
     assert len({one["fullUrl"] for one in entries}) == len(entries)
 
 
+def test_a_report_without_numbers_has_no_empty_list(content: ReportContent) -> None:
+    bare = replace(content, groups=(), remarks=())
+    (entry,) = json.loads(fhir_bundle(bare, patient_system=None))["entry"]
+    assert [
+        key for key, value in entry["resource"].items() if value in ([], "", {})
+    ] == []
+    assert "result" not in entry["resource"]
+    assert resources(bare)[0].conclusion == PARAGRAPH["en"]
+
+
 def test_a_grade_is_coded_and_what_is_absent_says_why(
     content: ReportContent, message: Message
 ) -> None:
