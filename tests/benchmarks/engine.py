@@ -37,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engine")
     parser.add_argument("--jobs", type=int, default=40)
-    jobs = parser.parse_args(arguments).jobs
+    parser.add_argument("--finished", type=int, nargs="+", default=_FINISHED)
+    chosen = parser.parse_args(arguments)
+    jobs = chosen.jobs
     found = programs()
     if found is None:
         print("POSTGRESQL MISSING: no initdb on this machine")
@@ -47,12 +49,12 @@ def main(arguments: Sequence[str]) -> int:
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     with server(found) as url, tempfile.TemporaryDirectory() as folder:
         filled = 0
-        for finished in _FINISHED:
+        for finished in chosen.finished:
             for workers in _WORKERS:
                 with _running(url, Path(folder), workers) as toys:
                     if not filled and finished:
                         filled = _COPIED
-                    filled += _fill(url, toys[0], finished - filled)
+                    filled += _fill(url, toys, finished - filled)
                     row = _measured(toys, jobs)
                 print(f"| {finished:,} | {workers} | {row} |", flush=True)
         print()
@@ -66,7 +68,7 @@ def _running(url: str, folder: Path, workers: int) -> Iterator[list[Toy]]:
     try:
         for toy in toys:
             toy.start()
-        _done(toys[0], [_enqueued(toys[0]) for _ in range(workers)])
+        _done(toys, [_enqueued(toys[0]) for _ in range(workers)])
         yield toys
     finally:
         for toy in toys:
@@ -79,22 +81,31 @@ def _enqueued(toy: Toy) -> str:
     return job.id
 
 
-def _done(toy: Toy, ids: Sequence[str]) -> None:
+def _done(toys: Sequence[Toy], ids: Sequence[str]) -> None:
     """Return once all of these jobs are done."""
     for job_id in ids:
-        while toy.queue.show(job_id).state is not JobState.DONE:
-            time.sleep(0.02)
+        while toys[0].queue.show(job_id).state is not JobState.DONE:
+            _rest(toys)
+
+
+def _rest(toys: Sequence[Toy]) -> None:
+    """Wait a little, and listen to the workers, whose pipes would fill up else."""
+    for toy in toys:
+        toy.worker.receive()
+    time.sleep(0.05)
 
 
 def _measured(toys: Sequence[Toy], jobs: int) -> str:
     rested = _processor_s(toys)
-    time.sleep(_IDLE_S)
+    end_s = time.monotonic() + _IDLE_S
+    while time.monotonic() < end_s:
+        _rest(toys)
     idle = [b - a for a, b in zip(rested, _processor_s(toys), strict=True)]
     before, began_s = _processor_s(toys), time.monotonic()
     ids = [_enqueued(toys[0]) for _ in range(jobs)]
-    _wait_lines(toys[0], ids)
+    _wait_lines(toys, ids)
     took_s = time.monotonic() - began_s
-    _done(toys[0], ids)
+    _done(toys, ids)
     after = _processor_s(toys)
     # What waiting costs is no cost of these jobs.
     spent = [
@@ -114,11 +125,11 @@ def _measured(toys: Sequence[Toy], jobs: int) -> str:
     )
 
 
-def _wait_lines(toy: Toy, ids: Sequence[str]) -> None:
+def _wait_lines(toys: Sequence[Toy], ids: Sequence[str]) -> None:
     """Return once both peers have everything: a look at a file, and at no database."""
     wanted = {f"stored {job_id} {peer}" for job_id in ids for peer in ("alpha", "beta")}
-    while wanted - toy.done().keys():
-        time.sleep(0.05)
+    while wanted - toys[0].done().keys():
+        _rest(toys)
 
 
 def _server_pid(url: str) -> int:
@@ -146,12 +157,12 @@ def _sum_s(processes: Sequence[psutil.Process]) -> float:
     return total_s
 
 
-def _fill(url: str, toy: Toy, jobs: int) -> int:
+def _fill(url: str, toys: Sequence[Toy], jobs: int) -> int:
     """Copy some jobs that were done so often that there are so many more."""
     if jobs <= 0:
         return 0
-    ids = [_enqueued(toy) for _ in range(_COPIED)]
-    _done(toy, ids)
+    ids = [_enqueued(toys[0]) for _ in range(_COPIED)]
+    _done(toys, ids)
     engine = engine_for(url)
     with engine.begin() as connection:
         for table in _TABLES:

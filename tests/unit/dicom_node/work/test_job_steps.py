@@ -165,7 +165,7 @@ def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.ENOMEM]
+    "number", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EROFS]
 )
 def test_what_the_machine_lacks_is_no_fault_of_the_series(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
