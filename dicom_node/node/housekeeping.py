@@ -64,13 +64,26 @@ class _Jobs:
 
 
 class Housekeeping:
-    """Cleans up once an hour, and as soon as the disk fills."""
+    """Cleans up once an hour, and as soon as the disk fills.
 
-    def __init__(self, settings: Settings, queue: JobQueue, intake: Intake) -> None:
+    Parameters
+    ----------
+    first_at_s
+        Not before this time, on the monotonic clock; by default at once.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: JobQueue,
+        intake: Intake,
+        *,
+        first_at_s: float = float("-inf"),
+    ) -> None:
         self._layout = SpoolLayout(settings.spool.folder)
         self._queue = queue
         self._intake = intake
-        self._next_s = float("-inf")
+        self._next_s = first_at_s
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:

@@ -68,6 +68,8 @@ _AUDIT_WITHIN_S = 2.0
 _LEAVE_WITHIN_S = 3.0
 """A process that others replace has nothing to end, either."""
 _WARM_AGAIN_S = 60.0
+_CLEANS_AFTER_S = 600.0
+"""Of one of several machines, after it has begun to receive."""
 
 
 class Service:
@@ -86,7 +88,11 @@ class Service:
         self._counts = self._counts_of(settings)
         self._tally = first_counts(settings)
         self._intake = Intake(settings, queue, self._counts, self._tally)
-        self._housekeeping = Housekeeping(settings, queue, self._intake)
+        # Whoever takes over has to receive first, and to read every job later.
+        first_at_s = time.monotonic() + _CLEANS_AFTER_S if held.machines else 0.0
+        self._housekeeping = Housekeeping(
+            settings, queue, self._intake, first_at_s=first_at_s
+        )
         table = association_table(settings.node.acceptors)
 
         def acceptor(index: int, start: int) -> tuple[Any, ...]:

@@ -67,7 +67,7 @@ class Arriving:
 class Site:
     """A spool that keeps everything for 3 days, and rejected series for 6 hours."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, first_at_s: float = 0.0) -> None:
         settings = Settings.model_validate(
             {
                 "version": 1,
@@ -80,7 +80,10 @@ class Site:
         self.layout.prepare()
         self.jobs, self.arriving = Jobs(), Arriving()
         self.housekeeping = Housekeeping(
-            settings, cast("JobQueue", self.jobs), cast("Intake", self.arriving)
+            settings,
+            cast("JobQueue", self.jobs),
+            cast("Intake", self.arriving),
+            first_at_s=first_at_s,
         )
 
     def settled(
@@ -214,3 +217,18 @@ def test_when_the_disk_fills_what_was_delivered_goes_the_oldest_first(
     assert len(site.results_left()) == 4
     site.housekeeping.free_early(now_s=NOW_S)
     assert site.series_left() == {"failed", "young"}
+
+
+def test_who_has_just_taken_over_receives_first_and_cleans_up_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, cleaned = Site(tmp_path, first_at_s=600.0), []
+    monkeypatch.setattr(
+        site.housekeeping, "clean", lambda *, now_s: cleaned.append(now_s)
+    )
+    monkeypatch.setattr(site.housekeeping, "_has_enough", lambda: True)
+    counts = []
+    for now_s in (599.0, 600.0, 601.0):
+        site.housekeeping.turn(now_s)
+        counts.append(len(cleaned))
+    assert counts == [0, 1, 1]
