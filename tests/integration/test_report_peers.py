@@ -1,4 +1,8 @@
-"""FHIR servers and HL7 receivers that refuse, break, are away, and come back."""
+"""FHIR servers and HL7 receivers that refuse, break, and are away.
+
+That a report is delivered when they come back stands in `test_stow_orthanc.py`, beside
+other peers that are away.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.uid import generate_uid
 
 from dicom_node.cli.probe_command import run_probe
 from dicom_node.cli.setup_commands import run_echo
@@ -26,13 +29,11 @@ from dicom_node.settings.ops_plan import peer_plan
 from dicom_node.settings.tls_sections import RequestorTls
 from dicom_node.settings.web_peer import FhirPeer
 from dicom_node.work.deliver import judge
-from tests.support import phantom_plugin, variants
 from tests.support.certificates import authority, signed
 from tests.support.fhir_server import FhirServer
 from tests.support.hl7_receiver import Hl7Receiver, acknowledging, framed
-from tests.support.node_process import Node, settings_for
-from tests.support.peers import HOST, free_port, send, wait_until
-from tests.support.variants import fresh, saying
+from tests.support.node_process import settings_for
+from tests.support.peers import HOST, free_port, wait_until
 
 REPORT: dict[str, Any] = {"path": Path("sr.dcm"), "uid": "1.2.3"}
 MESSAGE = "MSH|^~\\&|A||B||2026||ORU^R01^ORU_R01|42|P|2.5.1\rPID|1||7||SMITH^JOHN\r"
@@ -255,68 +256,3 @@ def test_the_page_reaches_every_kind_and_tells_of_credentials() -> None:
     for gone in (his, ris):
         with pytest.raises(OSError, match="refused"):
             reach(gone, "LUMBAR_AI", 30)
-
-
-def test_a_report_is_delivered_when_its_peers_come_back_and_retried_when_refused(
-    demo_series: Path, tmp_path: Path
-) -> None:
-    node_port, his_port, ris_port = free_port(), free_port(), free_port()
-    settings = settings_for(
-        tmp_path,
-        node_port=node_port,
-        peers={"sender": ("PACS", free_port())},
-        analysis=phantom_plugin.NAME,
-    )
-    settings["fhir_peers"] = {"his": {"url": f"http://{HOST}:{his_port}/fhir"}}
-    settings["hl7_peers"] = {"ris": {"host": HOST, "port": ris_port}}
-    settings["routes"][0]["deliver_to"] = ["his", "ris"]
-    node = Node(
-        folder=tmp_path,
-        settings=settings,
-        environment=phantom_plugin.make_installed(tmp_path / "installed"),
-    )
-    series = fresh(
-        variants.small(variants.read_bundled(demo_series)),
-        saying(StudyInstanceUID=generate_uid(), PatientName="Wang^Fang=\u738b^\u82b3"),
-        saying(SpecificCharacterSet="GB18030"),
-    )
-
-    def deliveries() -> dict[str, str]:
-        (row,) = node.jobs() or [{}]
-        found: dict[str, str] = row.get("deliveries", {})
-        return found
-
-    def attempts(peer: str) -> int:
-        return sum(
-            one["event"] == "delivery_attempted" and one["peer"] == peer
-            for one in node.events()
-        )
-
-    with node:
-        send(series, node.port)
-        # Both are away, and no attempt costs the job.
-        wait_until(lambda: attempts("his") > 1 and attempts("ris") > 1, what="retries")
-        assert set(deliveries().values()) <= {"waiting", "sending"}
-        with (
-            FhirServer(port=his_port) as his,
-            Hl7Receiver(acknowledging("AE", "101"), port=ris_port) as ris,
-        ):
-            wait_until(lambda: deliveries().get("his") == "stored", what="his has it")
-            (row,) = node.wait_settled(1)
-            assert row["state"] == "failed"
-            assert "MSA-1 AE, error 101" in row["deliveries"]["ris"]
-            shown = node.command("jobs", "show", row["id"]).stdout
-            assert "MSA-1 AE, error 101" in shown
-            ris.answer = acknowledging("AA")
-            assert node.command("jobs", "retry", row["id"]).returncode == 0
-            wait_until(
-                lambda: deliveries() == {"his": "stored", "ris": "stored"},
-                what="ris has it",
-            )
-        assert len(his.bundles) == 1
-        first, last = ris.messages
-        assert first == last
-        assert "Wang^Fang^^^^^L^A~\u738b^\u82b3^^^^^L^I" in last
-        log = node.log.read_text()
-        assert "Wang" not in log
-        assert "\u738b" not in log
