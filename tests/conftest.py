@@ -23,6 +23,9 @@ coverage; other tests run the same lines."""
 _TRACED = {
     "test_archives.py", "test_receive.py", "test_send.py", "test_slow_archive.py",
     "test_stalled_peer.py", "test_jobs.py", "test_triage_workflow.py", "test_tls.py",
+    "test_stow.py", "test_report_peers.py", "test_commitment.py",
+    "test_commitment_reports.py", "test_audit_repository.py",
+    "test_machines_in_trouble.py",
 }  # fmt: skip
 """Integration tests that run lines of the node in their own process."""
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.peers import HOST
+from tests.support.peers import HOST, POLL_S
 
 Answer = Callable[[Any], tuple[int, bytes]]
 """Status and body, for a bundle."""
@@ -83,7 +83,9 @@ class FhirServer:
 
         self._server = ThreadingHTTPServer((HOST, self.port), Handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), daemon=True
+        ).start()
         return self
 
     def __exit__(

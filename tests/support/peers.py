@@ -39,6 +39,8 @@ HOST = "127.0.0.1"
 WITHIN_S = 240.0
 """How long a test waits before it fails. A slow machine takes long, and a wait that
 succeeds costs nothing."""
+POLL_S = 0.02
+"""How often a server of the tests looks whether it has to end."""
 VERIFICATION = "1.2.840.10008.1.1"
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 RESULT_CLASSES = (

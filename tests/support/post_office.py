@@ -14,7 +14,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from tests.support.peers import HOST, free_port
+from tests.support.peers import HOST, POLL_S, free_port
 
 FROM, TO = "node@hospital.example", "pacs@hospital.example"
 
@@ -74,7 +74,7 @@ def webhook(status: int = 200) -> Iterator[Box]:
 
     server = ThreadingHTTPServer((HOST, 0), Keeps)
     box.url = f"json://{HOST}:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,))
     thread.start()
     try:
         yield box

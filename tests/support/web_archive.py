@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydicom import dcmread
 
-from tests.support.peers import HOST
+from tests.support.peers import HOST, POLL_S
 
 REFERENCED, FAILED = "00081199", "00081198"
 
@@ -101,7 +101,9 @@ class WebArchive:
             self._server.socket = self.tls.wrap_socket(
                 self._server.socket, server_side=True
             )
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), daemon=True
+        ).start()
         return self
 
     def __exit__(
