@@ -145,7 +145,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             folder=folder,
             settings=settings,
             environment=phantom_plugin.make_installed(folder / "installed"),
-            is_traced=True,
         )
         orthanc = Orthanc(
             folder=folder / "orthanc",

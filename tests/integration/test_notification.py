@@ -101,7 +101,6 @@ def test_a_node_tells_of_a_failed_job_once_also_over_a_restart(
             archive,
             analysis=NAME,
             environment=make_installed(tmp_path / "installed"),
-            is_traced=True,
         )
         # Without `ops`: no port is opened, and the process is there all the same.
         node.settings["notify"] = {"urls_file": str(urls), "every_s": 1}

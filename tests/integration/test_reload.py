@@ -53,7 +53,6 @@ def shared_node(
         archive,
         analysis=NAME,
         environment={**installed, "PHANTOM_HELD": str(held)},
-        is_traced=True,
     )
     node.settings["peers"]["pacs"]["timeout_s"] = 30
     with node:
