@@ -77,14 +77,14 @@ conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and do
 	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md docs/inputs.md
 
 # The suite runs against the wheel, from a folder without the packages, so that the
-# checkout cannot shadow what is installed. Many tests wait for a node, so two processes
-# more than there are processors run them; what these would each compile is compiled once.
+# checkout cannot shadow what is installed. Many tests wait for a node, so one process
+# more than there are processors runs them; what these would each compile is compiled once.
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
 	@cd build/suite; export PYTHONPATH=$(CURDIR)/build/site; \
 	    $(CURDIR)/$(BIN)/python -m pytest --collect-only -qq --numprocesses 0 >/dev/null || true; \
 	    { $(CURDIR)/$(BIN)/python -m pytest \
-	    --numprocesses $$(( $$(nproc) + 2 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
+	    --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
 	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS) \
 	    || $(CURDIR)/deploy/install/second_try.sh $(CURDIR)/$(BIN)/python $(MIN_COVERAGE); }
 
