@@ -2,7 +2,7 @@
 
 An archive, a DICOMweb service, a FHIR server, a receiver of HL7 v2 and the repository
 of audit messages are away while a series comes every few minutes. Then all are there,
-and each has to get everything, once.
+and each has to get every result and report once, and the audit messages of a transfer.
 """
 
 from __future__ import annotations
