@@ -17,6 +17,7 @@ from dbos import (
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_url import with_driver
 
 APPLICATION = "lumbar-node"
 APPLICATION_VERSION = "jobs-1"
@@ -218,10 +219,7 @@ def _index_prefixes(url: str) -> None:
     DBOS has an index by which only a database of locale C finds prefixes. Without this
     one each delivery that ends reads the whole table.
     """
-    parsed = sqlalchemy.make_url(url)
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = sqlalchemy.create_engine(parsed)
+    engine = sqlalchemy.create_engine(with_driver(url))
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(_PREFIX_INDEX))
     engine.dispose()

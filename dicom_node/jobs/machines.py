@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, NodeError, StartError
+from dicom_node.jobs.database_url import with_driver
 
 if TYPE_CHECKING:
     from dicom_node.jobs.dead_worker import LostWork
@@ -339,9 +340,7 @@ def twin_text(name: str, role: str) -> str:
 
 def engine_for(database_url: str) -> sa.Engine:
     """Return an engine on PostgreSQL that waits for no silent server for long."""
-    url = sa.make_url(database_url)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
+    url = with_driver(database_url)
     return sa.create_engine(
         url.update_query_dict({**_WAITS, **url.query}), pool_pre_ping=True
     )

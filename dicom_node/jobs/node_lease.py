@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
+from dicom_node.jobs.database_url import with_driver
 
 BEAT_S = 5.0
 _BEATS_MISSED = 3
@@ -159,7 +160,7 @@ class NodeLease:
 
     def _opened(self) -> sa.Engine:
         if self._engine is None:
-            engine = sa.create_engine(_with_driver(self._url), pool_pre_ping=True)
+            engine = sa.create_engine(with_driver(self._url), pool_pre_ping=True)
             _METADATA.create_all(engine)
             self._engine = engine
         return self._engine
@@ -249,14 +250,6 @@ class NodeLease:
         except sa.exc.SQLAlchemyError as error:
             log.warning("lease_not_renewed", reason=type(error).__name__)
             return None
-
-
-def _with_driver(url: str) -> sa.URL:
-    """Return the URL with the driver that DBOS uses, too."""
-    parsed = sa.make_url(url)
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
 
 
 def _row(engine: sa.Engine) -> _Row | None:

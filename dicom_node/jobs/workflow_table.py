@@ -16,6 +16,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_url import with_driver
 from dicom_node.jobs.job_state import ACTIVE, state_and_reason
 from dicom_node.jobs.triage_order import attempt_of, order_id
 from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
@@ -130,11 +131,9 @@ class JobDatabase:
     """
 
     def __init__(self, database_url: str) -> None:
-        url = sa.make_url(database_url)
+        url = with_driver(database_url)
         is_sqlite = url.get_backend_name() == _SQLITE
         waits = {"timeout": _LOCK_WAIT_S} if is_sqlite else _POSTGRESQL_WAITS
-        if url.drivername == "postgresql":
-            url = url.set(drivername="postgresql+psycopg")
         if is_sqlite:
             # Read-only: a database that is not there is not made.
             query = {"mode": "ro", "uri": "true"}
