@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import conv2d, grid_sample, interpolate
 
 from analysis.inference.normalise import Normalisation
+from analysis.training.hard_discs import darkened, leaning, thinned, void
 from analysis.training.labels import Label
 from analysis.training.settings import AugmentationSettings
 
@@ -54,6 +55,8 @@ class Sample:
         Row and column about which the crop lies; None for anywhere along the spine.
     turn_rad
         By which the crop is turned before all else.
+    half_height_mm
+        Of the disc about which the crop lies; None for a crop about no disc.
     """
 
     stack: Tensor
@@ -64,6 +67,7 @@ class Sample:
     complete: bool
     centre_px: tuple[float, float] | None = None
     turn_rad: float = 0.0
+    half_height_mm: float | None = None
 
 
 def draw_crops(
@@ -86,12 +90,16 @@ def draw_crops(
         Of each pixel in the loss.
     """
     drawn = _Draw(len(samples), generator)
-    grids = _crop_grids(samples, crop, spacing_mm, options, drawn)
+    grids, is_thin = _crop_grids(samples, crop, spacing_mm, options, drawn)
     grey, known = [], []
     for index, sample in enumerate(samples):
         pictures = _thicken(sample.stack, options, drawn)
         if drawn.chance(options.wall_probability):
             pictures = _with_belly_wall(pictures, sample, drawn)
+        if _is_drawn(options.lean_probability, drawn):
+            most = [options.lean_most_mm / step for step in sample.spacing_mm]
+            rows, columns = (round(drawn.one(-each, each)) for each in most)
+            pictures = leaning(pictures, (rows, columns))
         grid = grids[index : index + 1]
         grey.append(grid_sample(pictures[None], grid, align_corners=False))
         planes = torch.stack([sample.allowed.float(), sample.weight])[None]
@@ -101,6 +109,12 @@ def draw_crops(
     labels[labels == 0] = 1 << Label.BACKGROUND
     complete = torch.tensor([sample.complete for sample in samples])
     crops = _distort_grey(torch.cat(grey), labels, complete, options, drawn)
+    for index, sample in enumerate(samples):
+        if is_thin[index]:
+            crops[index] *= _dark_disc(labels[index], options, drawn)
+        if _is_drawn(options.void_probability, drawn):
+            half_mm = sample.half_height_mm or 0.0
+            crops[index] *= void(crop, spacing_mm, half_mm, drawn.generator)
     return crops, labels, both[:, 1].clamp(min=1.0)
 
 
@@ -140,14 +154,33 @@ class _Draw:
         return self.one() < probability
 
 
+def _is_drawn(probability: float, drawn: _Draw) -> bool:
+    """Draw one of the distortions that a run may be without.
+
+    Such a run draws nothing for it, so that all else in it is as it was before there
+    was this distortion.
+    """
+    return probability > 0 and drawn.chance(probability)
+
+
+def _dark_disc(labels: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:
+    """Return the gain (R, C) that darkens a disc, with a soft border."""
+    disc = (labels == 1 << Label.DISC).float()[None, None]
+    soft = _gaussian(disc, drawn.one(*_GAIN_SD_PX))[0, 0]
+    return darkened(soft, drawn.one(options.dark_least, 1.0))
+
+
 def _crop_grids(
     samples: Sequence[Sample],
     crop: tuple[int, int],
     spacing_mm: float,
     options: AugmentationSettings,
     drawn: _Draw,
-) -> Tensor:
-    """Return sampling positions (N, R, C, 2) in the coordinates of `grid_sample`."""
+) -> tuple[Tensor, list[bool]]:
+    """Return where crops are read (N, R, C, 2), and which of them show a thin disc.
+
+    In the coordinates of `grid_sample`.
+    """
     rows, columns = crop
     down = (torch.arange(rows) - (rows - 1) / 2) * spacing_mm
     across = (torch.arange(columns) - (columns - 1) / 2) * spacing_mm
@@ -178,20 +211,27 @@ def _crop_grids(
     sideways_mm = drawn.normal() * _SPINE_SPREAD_MM
     far = drawn.uniform(0, 1) < options.far_probability
     sideways_mm = torch.where(far, drawn.uniform(-_FAR_MM, _FAR_MM), sideways_mm)
-    grids = []
+    grids, is_thin = [], [False] * len(samples)
     for index, sample in enumerate(samples):
         size = torch.tensor(sample.allowed.shape)
         step = torch.tensor(sample.spacing_mm)
+        around_mm = place[index]
         if sample.centre_px is None:
             column = sample.spine_columns[1] + sideways_mm[index] / step[1]
             centre = torch.stack([height[index] * size[0], column])
         else:
+            centre = torch.tensor(sample.centre_px)
             aside_mm = _ASIDE_SD_MM * torch.randn(2, generator=drawn.generator)
-            centre = torch.tensor(sample.centre_px) + aside_mm / step
-        pixel = centre[:, None, None] + place[index] / step[:, None, None]
+            around_mm = aside_mm[:, None, None] + around_mm
+            height_mm = sample.half_height_mm
+            if height_mm and _is_drawn(options.thin_probability, drawn):
+                share = drawn.one(options.thin_least, 1.0)
+                around_mm = thinned(around_mm, height_mm, sample.turn_rad, share)
+                is_thin[index] = True
+        pixel = centre[:, None, None] + around_mm / step[:, None, None]
         unit = (pixel + 0.5) / size[:, None, None] * 2 - 1
         grids.append(torch.stack([unit[1], unit[0]], dim=-1))
-    return torch.stack(grids).float()
+    return torch.stack(grids).float(), is_thin
 
 
 def _thicken(stack: Tensor, options: AugmentationSettings, drawn: _Draw) -> Tensor:

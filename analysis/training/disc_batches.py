@@ -82,6 +82,7 @@ def _sample(place: DiscPlace, smooth: NDArray[np.float32], index: int) -> Sample
         complete=place.case.complete,
         centre_px=(float(middle[0]), float(middle[1])),
         turn_rad=place.turn_rad,
+        half_height_mm=place.half_height_mm,
     )
 
 

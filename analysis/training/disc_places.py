@@ -40,6 +40,8 @@ class DiscPlace:
     turn_rad
         By how much it leans: a crop turned so has the disc's front on the left and
         the head above.
+    half_height_mm
+        Half of the height of an ellipse that is spread like the disc.
     """
 
     case: LabelledCase
@@ -47,6 +49,7 @@ class DiscPlace:
     slices: range
     middle_mm: NDArray[np.float64]
     turn_rad: float
+    half_height_mm: float
 
 
 def places_of(case: LabelledCase) -> Iterator[DiscPlace]:
@@ -64,7 +67,8 @@ def places_of(case: LabelledCase) -> Iterator[DiscPlace]:
         corner = np.array([window[1].start, window[2].start])
         points_mm = (np.stack([rows, columns], axis=1) + corner) * step
         middle_mm = points_mm.mean(axis=0)
-        along = np.linalg.eigh(np.cov((points_mm - middle_mm).T))[1][:, -1]
+        spread, axes = np.linalg.eigh(np.cov((points_mm - middle_mm).T))
+        along = axes[:, -1]
         along = along if along[1] > 0 else -along
         first = max(0, window[0].start - _BEYOND)
         last = min(len(exact), window[0].stop + _BEYOND)
@@ -74,6 +78,7 @@ def places_of(case: LabelledCase) -> Iterator[DiscPlace]:
             slices=range(first, last),
             middle_mm=middle_mm,
             turn_rad=math.atan2(-along[0], along[1]),
+            half_height_mm=2 * math.sqrt(spread[0]),
         )
 
 

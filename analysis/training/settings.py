@@ -136,6 +136,12 @@ class AugmentationSettings:
     coarse_min: float
     noise_probability: float
     noise_max: float
+    thin_probability: float
+    thin_least: float
+    dark_least: float
+    lean_probability: float
+    lean_most_mm: float
+    void_probability: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
