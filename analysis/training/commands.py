@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from tqdm import tqdm
 
@@ -20,12 +22,15 @@ from analysis.training.disc_batches import DiscBatches
 from analysis.training.disc_fold import DiscFold
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
+from analysis.training.leave_out import without_each, write_left_out
 from analysis.training.readers import read_cases
 from analysis.training.run import Run, load_average
 from analysis.training.settings import Settings, read_settings
 from analysis.training.sources import LabelledCase
 from analysis.training.validation import Fold
 
+Split: TypeAlias = tuple[list[list[LabelledCase]], list[LabelledCase]]
+"""By source what is trained on, and the validation fold."""
 _CURVES = "curves.png"
 _SHOWN = frozenset({"spider_t2space"})
 """Sources whose licence lets pictures be handed on."""
@@ -34,19 +39,37 @@ _SHOWN = frozenset({"spider_t2space"})
 def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
     """Train, or go on with a stopped run; writes checkpoints into `folder`."""
     settings = read_settings(settings_file)
-    training, validation = split_cases(settings, data)
-    if settings.outlines_one_disc:
-        run = Run(
-            settings,
-            folder,
-            DiscBatches(settings, training),
-            DiscFold(settings, validation),
-            device,
-        )
-    else:
-        batches, fold = Batches(settings, training), Fold(settings, validation)
-        run = Run(settings, folder, batches, fold, device)
+    run = _run(settings, folder, split_cases(settings, data), device)
     draw_curves(run.train(), folder / _CURVES)
+
+
+def leave_out(
+    settings_file: Path,
+    data: Path,
+    folder: Path,
+    out: Path,
+    budget: Budget,
+    device: str,
+) -> None:
+    """Train with all sources, and without each in turn; write the table of figures."""
+    settings = read_settings(settings_file)
+    cases = split_cases(settings, data)
+    patients = [f"{case.source} {case.name}" for case in cases[1]]
+    columns: dict[str, Mapping[str, float]] = {}
+    for name, less in without_each(settings, budget).items():
+        run = _run(less, folder / name.replace(" ", "_"), cases, device)
+        columns[name] = run.train().validations[-1]
+        write_left_out(columns, patients, out)
+
+
+def _run(settings: Settings, folder: Path, cases: Split, device: str) -> Run:
+    """Return a run of either network."""
+    training, validation = cases
+    if settings.outlines_one_disc:
+        discs = DiscBatches(settings, training), DiscFold(settings, validation)
+        return Run(settings, folder, *discs, device)
+    slices = Batches(settings, training), Fold(settings, validation)
+    return Run(settings, folder, *slices, device)
 
 
 def compare(data: Path, folder: Path, out: Path, budget: Budget, device: str) -> None:
@@ -72,9 +95,7 @@ def compare(data: Path, folder: Path, out: Path, budget: Budget, device: str) ->
     write_table(entries, names, out)
 
 
-def split_cases(
-    settings: Settings, data: Path
-) -> tuple[list[list[LabelledCase]], list[LabelledCase]]:
+def split_cases(settings: Settings, data: Path) -> Split:
     """Read the split `train`: by source what is trained on, and the validation fold."""
     training: list[list[LabelledCase]] = []
     validation: list[LabelledCase] = []

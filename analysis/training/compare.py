@@ -103,7 +103,7 @@ def time_slice(network: SliceNetwork, channels: int) -> float:
 
 def write_table(entries: Sequence[Entry], patients: Sequence[str], path: Path) -> None:
     """Write the comparison as Markdown."""
-    names = [name for name in entries[0].figures if " " in name]
+    head, *figures = figure_rows({entry.name: entry.figures for entry in entries})
     lines = [
         "# Networks side by side",
         "",
@@ -112,7 +112,7 @@ def write_table(entries: Sequence[Entry], patients: Sequence[str], path: Path) -
         "patients of the validation fold, at native resolution: "
         f"{', '.join(patients)}.",
         "",
-        f"| | {' | '.join(entry.name for entry in entries)} |",
+        head,
         "|---|" + "---|" * len(entries),
         _row("crops seen", [str(entry.crops) for entry in entries]),
         _row("parameters (million)", [f"{e.weights / 1e6:.1f}" for e in entries]),
@@ -122,11 +122,26 @@ def write_table(entries: Sequence[Entry], patients: Sequence[str], path: Path) -
             [f"{entry.slice_ms:.0f}" for entry in entries],
         ),
     ]
-    for name in names:
+    path.write_text("\n".join([*lines, *figures, ""]), encoding="utf-8")
+
+
+def figure_rows(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a head and a row for each figure, in Markdown.
+
+    Parameters
+    ----------
+    columns
+        Of each run the figures of its fold; they are those of the first.
+    """
+    first, *_ = columns.values()
+    rows = [f"| | {' | '.join(columns)} |"]
+    for name in first:
+        if " " not in name:
+            continue
         digits = 2 if name.endswith((DISC_DISTANCE, DISC_HD95)) else 3
-        values = [entry.figures.get(name, np.nan) for entry in entries]
-        lines.append(_row(name, [f"{value:.{digits}f}" for value in values]))
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        values = [figures.get(name, np.nan) for figures in columns.values()]
+        rows.append(_row(name, [f"{value:.{digits}f}" for value in values]))
+    return rows
 
 
 def _row(name: str, values: Sequence[str]) -> str:

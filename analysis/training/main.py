@@ -34,10 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     elif options.command == "export":
         commands.export(options.settings, options.run, options.models)
-    elif options.command == "compare":
+    elif options.command in ("compare", "leave-out"):
         crop = tuple(options.crop) if options.crop else None
         budget = Budget(steps=options.steps, batch=options.batch, crop=crop)
-        commands.compare(options.data, options.run, options.out, budget, options.device)
+        where = options.data, options.run, options.out, budget, options.device
+        if options.command == "compare":
+            commands.compare(*where)
+        else:
+            commands.leave_out(options.settings, *where)
     else:
         commands.train(options.settings, options.data, options.run, options.device)
     return 0
@@ -59,17 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare", help="train the architectures alike and write the table"
     )
-    compare.add_argument("--data", type=Path, required=True, help="the data folder")
-    compare.add_argument("--run", type=Path, default=_RUNS / "compare")
-    compare.add_argument(
-        "--out", type=Path, default=Path("docs/segmentation-results.md")
+    leave = commands.add_parser(
+        "leave-out", help="train without each source in turn and write the table"
     )
-    compare.add_argument("--steps", type=int, help="by default those of lumbar.yaml")
-    compare.add_argument("--batch", type=int, help="crops in a step")
-    compare.add_argument(
-        "--crop", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), help="of a crop"
-    )
-    for command in (train, compare):
+    for command, name in ((compare, "compare"), (leave, "leave-out")):
+        command.add_argument("--data", type=Path, required=True, help="the data folder")
+        command.add_argument("--run", type=Path, default=_RUNS / name)
+        command.add_argument("--out", type=Path, default=Path(f"build/{name}.md"))
+        command.add_argument("--steps", type=int, help="by default as set")
+        command.add_argument("--batch", type=int, help="crops in a step")
+        command.add_argument(
+            "--crop", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), help="of a crop"
+        )
+    for command in (train, compare, leave):
         command.add_argument("--device", default="cpu", help="cpu or cuda")
 
     evaluate = commands.add_parser("evaluate", help="score the committed model")
@@ -78,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", type=Path, required=True, help="folder to write")
     for command in (export, evaluate):
         command.add_argument("--models", type=Path, default=_MODELS)
-    for command in (train, export, evaluate):
+    for command in (train, export, evaluate, leave):
         command.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS)
     return parser
 

@@ -1,0 +1,60 @@
+"""Each source is left out in turn, and all else stays."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
+pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
+
+from analysis.training import settings as settings_of  # noqa: E402
+from analysis.training.compare import Budget  # noqa: E402
+from analysis.training.disc_batches import DiscBatches  # noqa: E402
+from analysis.training.leave_out import (  # noqa: E402
+    ALL,
+    without_each,
+    write_left_out,
+)
+from analysis.training.settings import read_settings  # noqa: E402
+from tests.unit.analysis.training.test_discs import _case, _settings, _still  # noqa: E402
+
+
+def test_one_source_is_not_drawn_from_and_nothing_else_changes() -> None:
+    path = Path(settings_of.__file__).with_name("disc.yaml")
+    settings = read_settings(path)
+    found = without_each(settings, Budget(steps=40))
+    names = [source.folder for source in settings.sources]
+    assert list(found) == [ALL, *(f"without {name}" for name in names)]
+    whole = found[ALL]
+    assert whole.sources == settings.sources
+    for name, less in zip(names, list(found.values())[1:], strict=True):
+        assert {one.folder for one in less.sources if one.share == 0} == {name}
+        assert replace(less, sources=whole.sources) == whole
+    assert {one.training.start_from for one in found.values()} == {None}
+    assert {one.training.steps for one in found.values()} == {40}
+
+
+def test_a_source_without_a_share_is_never_drawn() -> None:
+    case = _case()
+    empty = replace(case, grey=case.grey * 0)
+    settings = _still(_settings())
+    (source,) = settings.sources
+    settings = replace(settings, sources=(source, replace(source, share=0.0)))
+    batches = DiscBatches(settings, [[case], [empty]])
+    for step in range(8):
+        assert all(one.any() for one in batches.draw(step).grey)
+
+
+def test_the_only_source_cannot_be_left_out() -> None:
+    with pytest.raises(ValueError, match="one source"):
+        without_each(_settings(), Budget())
+
+
+def test_each_run_has_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.md"
+    columns = {ALL: {"step": 9.0, "a disc": 0.9}, "without a": {"a disc": 0.7}}
+    write_left_out(columns, ["a 7"], path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "| | all sources | without a |" in lines
+    assert "| a disc | 0.900 | 0.700 |" in lines
