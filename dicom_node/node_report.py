@@ -45,11 +45,26 @@ class Timed(StrEnum):
     """By kind."""
     TURN = "turn"
     """Of the supervisor, without its waiting for events."""
+    HOUSEKEEPING = "housekeeping"
+    """Of a turn's time, where there was something to clean up."""
 
 
 BOUNDS_S: Mapping[Timed, tuple[float, ...]] = {
     Timed.STEP: (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
     Timed.TURN: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+    Timed.HOUSEKEEPING: (
+        0.001,
+        0.0025,
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1.0,
+        5.0,
+    ),
 }
 """Upper bounds of the buckets of each histogram."""
 

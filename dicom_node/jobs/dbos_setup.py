@@ -58,6 +58,10 @@ _PREFIX_INDEX = (
     "CREATE INDEX IF NOT EXISTS lumbar_node_workflow_prefix "
     "ON dbos.workflow_status (workflow_uuid text_pattern_ops)"
 )
+_USER_INDEX = (
+    "CREATE INDEX IF NOT EXISTS lumbar_node_workflow_user "
+    "ON {table} (authenticated_user)"
+)
 
 _SQLITE = "sqlite:///"
 _LOCK_WAIT_S = 5.0
@@ -84,8 +88,7 @@ def prepare_database(url: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _use_write_ahead_log(url)
         DBOS.migrate(url)
-        if not url.startswith(_SQLITE):
-            _index_prefixes(url)
+        _make_indexes(url)
     except (sqlalchemy.exc.SQLAlchemyError, error.DBOSException, OSError) as fault:
         message = f"the job database cannot be made: {type(fault).__name__}"
         raise JobDatabaseError(message) from fault
@@ -213,15 +216,20 @@ def set_pace(poll_s: float) -> None:
             queue.set_polling_interval_sec(poll_s)
 
 
-def _index_prefixes(url: str) -> None:
-    """Let workflows be found by how their ids begin, however many there are.
+def _make_indexes(url: str) -> None:
+    """Let workflows be found by how their ids begin, and by their series.
 
-    DBOS has an index by which only a database of locale C finds prefixes. Without this
-    one each delivery that ends reads the whole table.
+    DBOS has no index by their user, which is the key of a series, and one by which only
+    a database of locale C finds how ids begin. Without these each triage, and each
+    delivery that ends, reads the whole table.
     """
+    is_sqlite = url.startswith(_SQLITE)
+    table = "workflow_status" if is_sqlite else "dbos.workflow_status"
     engine = sqlalchemy.create_engine(with_driver(url))
     with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(_PREFIX_INDEX))
+        connection.execute(sqlalchemy.text(_USER_INDEX.format(table=table)))
+        if not is_sqlite:
+            connection.execute(sqlalchemy.text(_PREFIX_INDEX))
     engine.dispose()
 
 

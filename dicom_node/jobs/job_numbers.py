@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dicom_node.jobs.changed_parts import ChangedParts, Part
 from dicom_node.jobs.job_state import (
     FAILED_WORDS,
     delivery_words,
@@ -21,12 +22,7 @@ from dicom_node.jobs.job_state import (
     latest_attempts,
     state_and_reason,
 )
-from dicom_node.jobs.workflow_table import (
-    MS,
-    JobDatabase,
-    Workflow,
-    known_workflows,
-)
+from dicom_node.jobs.workflow_table import MS, JobDatabase, Workflow
 from dicom_node.records import JobState
 
 _UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING})
@@ -55,7 +51,11 @@ class JobNumbers:
 
 
 class JobNumbersReader(JobDatabase):
-    """Reads `JobNumbers`."""
+    """Reads `JobNumbers`; whoever keeps it reads again only what has changed."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self._parts: ChangedParts[_Count] = ChangedParts(_counted)
 
     def read(self) -> JobNumbers:
         """Read the numbers of now.
@@ -66,26 +66,32 @@ class JobNumbersReader(JobDatabase):
             If the database cannot be read, or does not hold what is expected.
         """
         with self.opened() as connection:
-            return _numbers(connection)
+            for _ in self._parts.refresh(connection):
+                pass
+            count = _Count()
+            for _, triage in self._parts.shown(connection):
+                count.add_triage(triage)
+            return _sum((count, *self._parts.made))
 
 
-def _numbers(connection: sa.Connection) -> JobNumbers:
-    known = known_workflows(connection)
+def _counted(_connection: sa.Connection, part: Part) -> _Count:
     count = _Count()
-    for triage in known.triages:
+    for triage in part.waiting:
         count.add_triage(triage)
-    for job in known.jobs:
+    for job in part.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            count.add_job(job, known.attempts.get(job.workflow_id, ()))
-    return count.numbers()
+            count.add_job(job, part.attempts.get(job.workflow_id, ()))
+    return count
 
 
 class _Count:
+    """How many jobs of a part stand where."""
+
     def __init__(self) -> None:
-        self._states: Counter[tuple[str, str]] = Counter()
-        self._deliveries: Counter[tuple[str, str]] = Counter()
-        self._unsettled_ms: list[int] = []
-        self._undelivered_ms: list[int] = []
+        self.states: Counter[tuple[str, str]] = Counter()
+        self.deliveries: Counter[tuple[str, str]] = Counter()
+        self.unsettled_ms: int | None = None
+        self.undelivered_ms: int | None = None
 
     def add_triage(self, triage: Workflow) -> None:
         state, reason = state_and_reason(triage, {})
@@ -103,27 +109,37 @@ class _Count:
         reason = "" if state is JobState.CANCELLED else next(iter(failed), "")
         self._add(state, _code(own_reason or reason), job.created_at)
         for peer, (word, _) in words.items():
-            self._deliveries[peer, word] += 1
+            self.deliveries[peer, word] += 1
         if any(is_owed(state, word) for word, _ in words.values()):
-            self._undelivered_ms.append(job.created_at)
+            self.undelivered_ms = _least((self.undelivered_ms, job.created_at))
 
     def _add(self, state: JobState, code: str, created_at: int) -> None:
-        self._states[state.value, code] += 1
+        self.states[state.value, code] += 1
         if state in _UNSETTLED:
-            self._unsettled_ms.append(created_at)
+            self.unsettled_ms = _least((self.unsettled_ms, created_at))
 
-    def numbers(self) -> JobNumbers:
-        return JobNumbers(
-            states=dict(self._states),
-            deliveries=dict(self._deliveries),
-            oldest_unsettled_s=_oldest_s(self._unsettled_ms),
-            oldest_undelivered_s=_oldest_s(self._undelivered_ms),
-        )
+
+def _sum(counts: Sequence[_Count]) -> JobNumbers:
+    states: Counter[tuple[str, str]] = Counter()
+    deliveries: Counter[tuple[str, str]] = Counter()
+    for count in counts:
+        states.update(count.states)
+        deliveries.update(count.deliveries)
+    return JobNumbers(
+        states=dict(states),
+        deliveries=dict(deliveries),
+        oldest_unsettled_s=_seconds(_least(count.unsettled_ms for count in counts)),
+        oldest_undelivered_s=_seconds(_least(count.undelivered_ms for count in counts)),
+    )
+
+
+def _least(times_ms: Iterable[int | None]) -> int | None:
+    return min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+
+
+def _seconds(time_ms: int | None) -> float | None:
+    return None if time_ms is None else time_ms / MS
 
 
 def _code(reason: str) -> str:
     return reason.partition(":")[0]
-
-
-def _oldest_s(created_ms: Sequence[int]) -> float | None:
-    return min(created_ms) / MS if created_ms else None

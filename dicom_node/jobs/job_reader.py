@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from dicom_node.errors import JobNotFoundError
+from dicom_node.jobs.changed_parts import ChangedParts, Part
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_state import (
@@ -32,7 +35,8 @@ from dicom_node.jobs.workflow_table import (
     JobDatabase,
     Step,
     Workflow,
-    known_workflows,
+    begins_with,
+    parts_of,
     steps,
     with_inputs,
     workflows,
@@ -114,7 +118,12 @@ class JobStory:
 
 
 class JobReader(JobDatabase):
-    """Reads jobs for the page."""
+    """Reads jobs for the page; whoever keeps it reads again only what has changed."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self._parts: ChangedParts[Sequence[_Seen]] = ChangedParts(_seen)
+        self._reading = Lock()
 
     def page(self, wanted: JobFilter, *, most: int, number: int = 1) -> JobPage:
         """Return the jobs accepted last that pass a filter.
@@ -132,23 +141,25 @@ class JobReader(JobDatabase):
             If the database cannot be read.
         """
         with self.opened() as connection:
-            found = [
-                one
-                for one in _seen(connection)
-                if _may_pass(wanted, one.workflow, one.state, one.peers)
-            ]
-            found.sort(key=lambda one: one.workflow.created_at, reverse=True)
+            with self._reading:
+                found = [one for one in self._all(connection) if _may_pass(wanted, one)]
+            found.sort(key=lambda one: one.created_at, reverse=True)
             before = (number - 1) * most
-            shown = found[before : before + most]
-            read = with_inputs(connection, [one.workflow for one in shown])
-            whole = {one.workflow_id: one for one in read}
-            attempts = {one.workflow.workflow_id: one.attempts for one in shown}
-            rows = _rows((whole[id_] for id_ in attempts if id_ in whole), attempts)
+            ids = [one.workflow_id for one in found[before : before + most]]
             return JobPage(
-                rows=tuple(wanted.of(rows)),
+                rows=tuple(wanted.of(_rows(connection, ids))),
                 before=min(before, len(found)),
-                more=max(len(found) - before - len(shown), 0),
+                more=max(len(found) - before - len(ids), 0),
             )
+
+    def _all(self, connection: sa.Connection) -> Iterator[_Seen]:
+        """Yield every job, and every triage that an operator has to see."""
+        for _ in self._parts.refresh(connection):
+            pass
+        for _, triage in self._parts.shown(connection):
+            yield _seen_triage(triage)
+        for part in self._parts.made:
+            yield from part
 
     def story(self, job_id: str) -> JobStory:
         """Return all that is known of one job.
@@ -170,52 +181,64 @@ class JobReader(JobDatabase):
             return _story(connection, found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    workflow: Workflow
+class _Seen(NamedTuple):
+    """What is kept of a job or a triage to find it by."""
+
+    created_at: int
+    workflow_id: str
     state: JobState
-    attempts: Sequence[Workflow]
     peers: frozenset[str]
 
 
-def _seen(connection: sa.Connection) -> Iterator[_Seen]:
-    """Yield every job, and every triage that an operator has to see."""
-    known = known_workflows(connection)
-    for row in known.triages:
-        state, _ = state_and_reason(row, {})
-        if state is JobState.DONE:
-            state = JobState.WAITING
-        yield _Seen(workflow=row, state=state, attempts=(), peers=frozenset())
-    for row in known.jobs:
+def _seen(_connection: sa.Connection, part: Part) -> Sequence[_Seen]:
+    found = [_seen_triage(triage) for triage in part.waiting]
+    for job in part.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            attempts = known.attempts.get(row.workflow_id, ())
-            latest = latest_attempts(attempts)
-            yield _Seen(
-                workflow=row,
-                state=state_and_reason(row, latest)[0],
-                attempts=attempts,
-                peers=frozenset(which.peer for which in latest),
+            latest = latest_attempts(part.attempts.get(job.workflow_id, ()))
+            found.append(
+                _Seen(
+                    created_at=job.created_at,
+                    workflow_id=job.workflow_id,
+                    state=state_and_reason(job, latest)[0],
+                    peers=frozenset(which.peer for which in latest),
+                )
             )
+    return found
 
 
-def _may_pass(
-    wanted: JobFilter, workflow: Workflow, state: JobState, peers: frozenset[str]
-) -> bool:
+def _seen_triage(triage: Workflow) -> _Seen:
+    state, _ = state_and_reason(triage, {})
+    return _Seen(
+        created_at=triage.created_at,
+        workflow_id=triage.workflow_id,
+        state=JobState.WAITING if state is JobState.DONE else state,
+        peers=frozenset(),
+    )
+
+
+def _may_pass(wanted: JobFilter, one: _Seen) -> bool:
     return (
-        (not wanted.states or state.value in wanted.states)
-        and (not wanted.peer or wanted.peer in peers)
+        (not wanted.states or one.state.value in wanted.states)
+        and (not wanted.peer or wanted.peer in one.peers)
         and (
             wanted.since_s is None
             # A job is enqueued after its series was accepted.
-            or workflow.created_at / MS >= wanted.since_s
+            or one.created_at / MS >= wanted.since_s
         )
     )
 
 
-def _rows(
-    found: Iterable[Workflow], attempts: Mapping[str, Sequence[Workflow]]
-) -> Iterator[JobRow]:
-    for one in found:
+def _rows(connection: sa.Connection, ids: Sequence[str]) -> Iterator[JobRow]:
+    """Yield what an operator sees of some jobs and triages, in their order."""
+    whole: dict[str, Workflow] = {}
+    attempts: dict[str, list[Workflow]] = defaultdict(list)
+    for some in parts_of(ids):
+        found = list(workflows(connection, STATUS.c.workflow_uuid.in_(some)))
+        whole |= {one.workflow_id: one for one in with_inputs(connection, found)}
+        of_these = [begins_with(connection, f"{job_id}:") for job_id in some]
+        for one in workflows(connection, STATUS.c.name == DELIVERY, sa.or_(*of_these)):
+            attempts[one.workflow_id.partition(":")[0]].append(one)
+    for one in (whole[job_id] for job_id in ids if job_id in whole):
         with suppress(ValueError, TypeError, LookupError):
             if one.name == TRIAGE:
                 yield triage_row(one)
@@ -252,7 +275,7 @@ def _story(connection: sa.Connection, found: Workflow) -> JobStory:
             workflows(
                 connection,
                 STATUS.c.name == DELIVERY,
-                STATUS.c.workflow_uuid.startswith(prefix, autoescape=True),
+                begins_with(connection, prefix),
             )
         )
         row, series = job_row(found, attempts), job_of(found).series

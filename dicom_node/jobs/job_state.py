@@ -240,9 +240,15 @@ def job_row(status: WorkflowRecord, deliveries: Iterable[WorkflowRecord]) -> Job
 
 def lacking_peers(row: JobRow) -> tuple[str, ...]:
     """Return the peers that lack results which nobody tries to deliver any more."""
-    if row.state not in _MAY_LACK:
+    words = {peer: word_of(state) for peer, state in row.deliveries}
+    return lacking(row.state, words)
+
+
+def lacking(state: JobState, words: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the peers that lack results for good, by the words for deliveries."""
+    if state not in _MAY_LACK:
         return ()
-    return tuple(peer for peer, state in row.deliveries if word_of(state) in _GIVEN_UP)
+    return tuple(peer for peer, word in words.items() if word in _GIVEN_UP)
 
 
 def is_delivering(row: JobRow) -> bool:

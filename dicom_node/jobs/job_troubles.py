@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dicom_node.jobs.changed_parts import ChangedParts, Part
 from dicom_node.jobs.delivery_id import DeliveryId
 from dicom_node.jobs.job_state import (
     ACTIVE,
@@ -22,7 +23,7 @@ from dicom_node.jobs.job_state import (
 )
 from dicom_node.jobs.proof_codes import AWAITED
 from dicom_node.jobs.triage_order import order_id
-from dicom_node.jobs.workflow_table import JobDatabase, Workflow, known_workflows
+from dicom_node.jobs.workflow_table import JobDatabase, Workflow
 from dicom_node.records import JobState
 
 
@@ -43,8 +44,15 @@ class JobTroubles:
     kept_waiting: Mapping[str, str]
 
 
+_NONE = JobTroubles(failed={}, kept_waiting={})
+
+
 class JobTroublesReader(JobDatabase):
-    """Reads `JobTroubles`."""
+    """Reads `JobTroubles`; whoever keeps it reads again only what has changed."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self._parts: ChangedParts[JobTroubles] = ChangedParts(_troubles)
 
     def read(self) -> JobTroubles:
         """Read the troubles of now.
@@ -54,27 +62,37 @@ class JobTroublesReader(JobDatabase):
         JobDatabaseError
             If the database cannot be read, or does not hold what is expected.
         """
+        failed: dict[str, str] = {}
+        waiting: dict[str, str] = {}
         with self.opened() as connection:
-            return _troubles(connection)
+            for _ in self._parts.refresh(connection):
+                pass
+            for _, triage in self._parts.shown(connection):
+                state, reason = state_and_reason(triage, {})
+                if state is JobState.FAILED:
+                    failed[order_id(triage.workflow_id)] = _code(reason)
+        for one in self._parts.made:
+            failed.update(one.failed)
+            waiting.update(one.kept_waiting)
+        return JobTroubles(failed=failed, kept_waiting=waiting)
 
 
-def _troubles(connection: sa.Connection) -> JobTroubles:
-    known = known_workflows(connection)
+def _troubles(_connection: sa.Connection, part: Part) -> JobTroubles:
     failed: dict[str, str] = {}
     waiting: dict[str, str] = {}
-    for triage in known.triages:
-        state, reason = state_and_reason(triage, {})
-        if state is JobState.FAILED:
-            failed[order_id(triage.workflow_id)] = _code(reason)
-    for job in known.jobs:
+    for job in part.jobs:
         with suppress(ValueError):  # an id that no version of ours has written
-            attempts = known.attempts.get(job.workflow_id, ())
+            attempts = part.attempts.get(job.workflow_id, ())
             code = _failure(job, attempts)
             if code is not None:
                 failed[job.workflow_id] = code
             if not is_discarded(job):
                 waiting.update(_waiting(attempts))
-    return JobTroubles(failed=failed, kept_waiting=waiting)
+    return (
+        _NONE
+        if not failed and not waiting
+        else JobTroubles(failed=failed, kept_waiting=waiting)
+    )
 
 
 def _failure(job: Workflow, deliveries: Sequence[Workflow]) -> str | None:

@@ -1,11 +1,10 @@
-"""Every job that is known, for those who decide what may be removed."""
+"""Jobs as an operator sees them, read through DBOS."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from dbos import DBOSClient, WorkflowStatus
 
@@ -79,35 +78,6 @@ def unsettled(client: DBOSClient) -> Mapping[str, str]:
         with _left_out_if_unreadable(status):
             needed.update(digests_needed(status))
     return needed
-
-
-def prune(
-    client: DBOSClient, *, settled_before_s: float, keep: Collection[str]
-) -> tuple[JobRow, ...]:
-    """Forget the jobs that were settled before a POSIX time, and return them.
-
-    Parameters
-    ----------
-    keep
-        Ids of jobs that stay all the same.
-    """
-    until = datetime.fromtimestamp(settled_before_s, UTC).isoformat()
-    old_triages = client.list_workflows(
-        name=TRIAGE, completed_before=until, load_input=False, load_output=False
-    )
-    if old_triages:
-        client.delete_workflows([one.workflow_id for one in old_triages])
-    attempts = _attempts(client)
-    old = []
-    jobs = client.list_workflows(name=JOB, end_time=until)
-    for status, row in _readable_jobs(jobs, attempts):
-        if row.id in keep:
-            continue
-        if row.settled_at_s is not None and row.settled_at_s < settled_before_s:
-            old.append(row)
-            of_job = [attempt.workflow_id for attempt in attempts[row.id]]
-            client.delete_workflows([status.workflow_id, *of_job])
-    return tuple(old)
 
 
 def forget_triages(client: DBOSClient, series_key: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -16,6 +16,7 @@ from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.database_errors import asks_database
 from dicom_node.jobs.dead_worker import LostWork
+from dicom_node.jobs.job_contents import JobContents
 from dicom_node.jobs.job_state import (
     ACTIVE,
     job_made_by,
@@ -32,9 +33,9 @@ from dicom_node.jobs.known_jobs import (
     deliveries_of,
     forget_triages,
     latest_rows,
-    prune,
     unsettled,
 )
+from dicom_node.jobs.old_jobs import OldJobs
 from dicom_node.jobs.retry_job import (
     begin_anew,
     deliver_again,
@@ -63,6 +64,9 @@ class JobQueue:
     database_url
         A database that `dbos_setup.prepare_database` has made.
 
+    contents
+        What retention has to know of all jobs.
+
     Raises
     ------
     JobDatabaseError
@@ -70,6 +74,8 @@ class JobQueue:
     """
 
     def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self.contents = JobContents(database_url)
         try:
             self._client = dbos_setup.open_client(database_url)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
@@ -334,18 +340,23 @@ class JobQueue:
         """Forget the triages of a series that was removed from the spool."""
         forget_triages(self._client, series_key(study_uid, series_uid))
 
-    @asks_database
     def prune(
         self, *, settled_before_s: float, keep: Collection[str] = ()
-    ) -> tuple[JobRow, ...]:
-        """Forget the jobs that were settled before a POSIX time, and return them.
+    ) -> Iterator[tuple[JobRow, ...]]:
+        """Forget the jobs that were settled before a POSIX time.
 
         Parameters
         ----------
         keep
             Ids of jobs that stay all the same.
+
+        Yields
+        ------
+        tuple of JobRow
+            Some jobs that were forgotten, or none so far.
         """
-        return prune(self._client, settled_before_s=settled_before_s, keep=keep)
+        with OldJobs(self._database_url, self._client) as old:
+            yield from old.prune(settled_before_s=settled_before_s, keep=keep)
 
     def _find(self, job_id: str) -> WorkflowStatus:
         found = self._client.list_workflows(

@@ -6,8 +6,7 @@ DBOS costs 22 MB of memory, and reads all of a workflow.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,13 +16,9 @@ import sqlalchemy as sa
 
 from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.database_url import with_driver
-from dicom_node.jobs.job_state import ACTIVE, state_and_reason
-from dicom_node.jobs.triage_order import attempt_of, order_id
 from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
-from dicom_node.records import JobState
 
 MS = 1000.0
-_ENDED_BADLY = frozenset({JobState.FAILED, JobState.CANCELLED})
 _SQLITE = "sqlite"
 _LOCK_WAIT_S = 5.0
 _POSTGRESQL_WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10000}
@@ -31,6 +26,8 @@ _POSTGRESQL_WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10000}
 _OUTCOME_KEYS = {"verdict", "code", "text"}
 _TERMS_A_QUERY = 200
 """Each is a term of the condition."""
+_BEYOND = "\U0010ffff"
+"""Comes after all that is written in an id."""
 
 _METADATA = sa.MetaData()
 STATUS = sa.Table(
@@ -194,22 +191,24 @@ def workflows(
             status.updated_at,
             status.executor_id,
             sa.func.coalesce(_OUTPUT.c.output, status.output).label("output"),
-            status.attributes,
+            # As text, for hardly a workflow has any.
+            sa.cast(status.attributes, sa.Text),
         )
         .select_from(joined)
         .where(status.name.in_((TRIAGE, JOB, DELIVERY)), *only)
     )
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
+        id_, name, word, user, created, updated, executor, output, attributes = row
         yield Workflow(
-            workflow_id=row.workflow_uuid,
-            name=row.name,
-            status=row.status,
-            user=row.authenticated_user or "",
-            created_at=row.created_at or 0,
-            updated_at=row.updated_at or 0,
-            output=_outcome(row.output),
-            attributes=row.attributes,
-            executor_id=row.executor_id,
+            workflow_id=id_,
+            name=name,
+            status=word,
+            user=user or "",
+            created_at=created or 0,
+            updated_at=updated or 0,
+            output=_outcome(output),
+            attributes=json.loads(attributes) if attributes else None,
+            executor_id=executor,
         )
 
 
@@ -219,8 +218,8 @@ def with_inputs(
     """Yield workflows with what they were enqueued with, in any order."""
     status = STATUS.c
     by_id = {one.workflow_id: one for one in found}
-    for ids in _parts(sorted(by_id)):
-        for workflow_id, record in _inputs(connection, status.workflow_uuid.in_(ids)):
+    for ids in parts_of(sorted(by_id)):
+        for workflow_id, record in inputs(connection, status.workflow_uuid.in_(ids)):
             yield replace(by_id[workflow_id], input={"args": [record]})
 
 
@@ -228,7 +227,7 @@ def steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> list[Step]:
     """Return the steps of workflows that have ended, in the order of their start."""
     column = _STEP.c
     found: list[Step] = []
-    for ids in _parts(workflow_ids):
+    for ids in parts_of(workflow_ids):
         query = sa.select(_STEP).where(
             column.workflow_uuid.in_(ids), column.completed_at_epoch_ms.is_not(None)
         )
@@ -245,86 +244,16 @@ def steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> list[Step]:
     return sorted(found, key=lambda step: step.started_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownWorkflows:
-    """All that the database holds, by what it is.
-
-    Parameters
-    ----------
-    triages
-        Those that an operator sees, as from `visible`.
-    attempts
-        Attempts to deliver, by the id of their job.
-    """
-
-    triages: tuple[Workflow, ...]
-    jobs: tuple[Workflow, ...]
-    attempts: Mapping[str, Sequence[Workflow]]
+def begins_with(connection: sa.Connection, prefix: str) -> sa.ColumnElement[bool]:
+    """Return the condition that the id of a workflow begins so, by an index."""
+    column = STATUS.c.workflow_uuid
+    if connection.dialect.name != _SQLITE:
+        return column.startswith(prefix, autoescape=True)
+    # SQLite compares ids byte by byte, and uses no index for LIKE.
+    return sa.and_(column >= prefix, column < prefix + _BEYOND)
 
 
-def known_workflows(connection: sa.Connection) -> KnownWorkflows:
-    """Return all triages that are seen, jobs and attempts, without their inputs."""
-    triages: list[Workflow] = []
-    jobs: list[Workflow] = []
-    attempts: dict[str, list[Workflow]] = defaultdict(list)
-    for row in workflows(connection):
-        if row.name == TRIAGE:
-            triages.append(row)
-        elif row.name == JOB:
-            jobs.append(row)
-        else:
-            attempts[row.workflow_id.partition(":")[0]].append(row)
-    return KnownWorkflows(
-        triages=tuple(visible(triages, connection)), jobs=tuple(jobs), attempts=attempts
-    )
-
-
-def visible(
-    triages: Sequence[Workflow], connection: sa.Connection
-) -> Iterator[Workflow]:
-    """Yield the triages that an operator sees: the last of each content without a job.
-
-    Only those that have ended badly are compared by content, which their input tells:
-    of a triage that waits, there is none after it.
-    """
-    latest: dict[str, Workflow] = {}
-    # As `job_state.last_attempt`: by number, whatever the clock did in between.
-    for triage in sorted(triages, key=lambda one: attempt_of(one.workflow_id)):
-        latest[order_id(triage.workflow_id)] = triage
-    open_ = [one for one in latest.values() if not one.has_made_a_job]
-    yield from (one for one in open_ if one.status in ACTIVE or _waits(one))
-    bad = [one for one in open_ if one.status not in ACTIVE and not _waits(one)]
-    if not bad:
-        return
-    digests = dict(_digests(connection, {one.user for one in bad}))
-    last: dict[str, Workflow] = {}
-    for order, triage in latest.items():
-        if order in digests:
-            content = digests[order]
-            last[content] = max(
-                triage, last.get(content, triage), key=lambda one: one.created_at
-            )
-    shown = {one.workflow_id for one in last.values()}
-    yield from (one for one in bad if one.workflow_id in shown)
-
-
-def _waits(triage: Workflow) -> bool:
-    return state_and_reason(triage, {})[0] not in _ENDED_BADLY
-
-
-def _digests(
-    connection: sa.Connection, users: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield order and digest of the content of each triage of some series."""
-    status = STATUS.c
-    for part in _parts(sorted(users)):
-        is_one = status.name == TRIAGE, status.authenticated_user.in_(part)
-        for workflow_id, record in _inputs(connection, *is_one):
-            with suppress(TypeError, LookupError):
-                yield order_id(workflow_id), str(record["series"]["digest"])
-
-
-def _inputs(
+def inputs(
     connection: sa.Connection, *only: sa.ColumnElement[bool]
 ) -> Iterator[tuple[str, Any]]:
     """Yield ids of workflows and the records with which they were enqueued."""
@@ -354,6 +283,9 @@ def _outcome(text: str | None) -> Mapping[str, Any] | None:
     return None
 
 
-def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(words), _TERMS_A_QUERY):
-        yield words[start : start + _TERMS_A_QUERY]
+def parts_of(
+    words: Sequence[str], most: int = _TERMS_A_QUERY
+) -> Iterator[Sequence[str]]:
+    """Yield words in parts, of which each makes the condition of one question."""
+    for start in range(0, len(words), most):
+        yield words[start : start + most]

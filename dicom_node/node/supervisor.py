@@ -88,7 +88,7 @@ class Service:
         self._counts = self._counts_of(settings)
         self._tally = first_counts(settings)
         self._intake = Intake(settings, queue, self._counts, self._tally)
-        # Whoever takes over has to receive first, and to read every job later.
+        # Whoever takes over has to receive first, and to clean up later.
         first_at_s = time.monotonic() + _CLEANS_AFTER_S if held.machines else 0.0
         self._housekeeping = Housekeeping(
             settings, queue, self._intake, first_at_s=first_at_s
@@ -224,7 +224,7 @@ class Service:
         if self._role.receives:
             yield self._receive
             yield self._intake.tick
-            yield self._housekeeping.turn
+            yield self._clean
         if self._role is Role.WORK:
             yield self._tell_device
         for slot in self._slots:
@@ -238,6 +238,11 @@ class Service:
                 yield part.turn
         if self._leaving:
             yield self._see_off
+
+    def _clean(self, now_s: float) -> None:
+        began_s = time.monotonic()
+        if self._housekeeping.turn(now_s):
+            self._tally.time(Timed.HOUSEKEEPING, time.monotonic() - began_s)
 
     def _tell_device(self, _now_s: float) -> None:
         """Tell what this machine computes on: once it is loaded, or what is wanted."""

@@ -80,6 +80,11 @@ _HISTOGRAMS: Mapping[Timed, tuple[str, str, Labels]] = {
         "Time of a turn of the supervisor.",
         (),
     ),
+    Timed.HOUSEKEEPING: (
+        "lumbar_node_housekeeping_seconds",
+        "Time of a turn for which housekeeping held the supervisor.",
+        (),
+    ),
 }
 
 

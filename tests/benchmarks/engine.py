@@ -190,7 +190,9 @@ def _copy_of(connection: sa.Connection, table: str) -> str:
         ).scalars()
     ]
     keyed = {
-        "workflow_uuid": "'c' || n || 'x' || workflow_uuid",
+        # Ids are hexadecimal digits, as evenly distributed as ours.
+        "workflow_uuid": "md5(n || split_part(workflow_uuid, ':', 1)) || "
+        "substr(workflow_uuid, strpos(workflow_uuid || ':', ':'))",
         "parent_workflow_id": "NULL",
         "child_workflow_id": "NULL",
     }

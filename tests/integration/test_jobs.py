@@ -469,10 +469,9 @@ def test_settled_jobs_are_forgotten_and_others_stay(toy: Toy) -> None:
     toy.queue.enqueue(toy_job("given-up"))
     toy.queue.cancel("given-up")
     in_a_day_s = toy.queue.show("waiting").accepted_at_s + 86400
-    assert [row.id for row in toy.queue.prune(settled_before_s=0)] == []
-    assert [row.id for row in toy.queue.prune(settled_before_s=in_a_day_s)] == [
-        "given-up"
-    ]
+    assert not any(toy.queue.prune(settled_before_s=0))
+    (forgotten,) = filter(None, toy.queue.prune(settled_before_s=in_a_day_s))
+    assert [row.id for row in forgotten] == ["given-up"]
     assert [row.id for row in toy.queue.list()] == ["waiting"]
     assert toy.queue.unsettled() == {"waiting": "waiting"}
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
+import time
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from dbos import DBOSClient
+
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.database_url import with_driver
 from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.job_state import ACTIVE
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.workflow_names import DELIVERY
@@ -26,22 +30,40 @@ AGAIN = {"verdict": "again", "code": "count", "text": "the peer counts"}
 class JobDatabase:
     """A job database as workers would leave it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.path = folder / "jobs.sqlite"
-        self.url = f"sqlite:///{self.path}"
+        self.url = url or f"sqlite:///{self.path}"
         prepare_database(self.url)
+        self._client: DBOSClient | None = None
+        self._engine = sa.create_engine(with_driver(self.url), poolclass=sa.NullPool)
+        self.path.touch()  # it stands for a file of a series, too
+        self._table = "dbos.workflow_status" if url else "workflow_status"
         self.queue = JobQueue(self.url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.queue.close()
+        self._engine.dispose()
+        if self._client is not None:
+            self._client.destroy()
 
     def job(self, name: str, status: str = "SUCCESS", outcome: object = None) -> None:
         self.queue.enqueue(toy_job(name))
         self.set(name, status, outcome)
 
     def delivery(
-        self, of: str, status: str, outcome: object = None, *, number: int = 1
+        self,
+        of: str,
+        status: str,
+        outcome: object = None,
+        *,
+        number: int = 1,
+        peer: str = "pacs",
     ) -> None:
-        client = dbos_setup.open_client(self.url)
-        workflow_id = f"{of}:pacs:{number}"
-        client.enqueue(
+        if self._client is None:
+            self._client = dbos_setup.open_client(self.url)
+        workflow_id = f"{of}:{peer}:{number}"
+        self._client.enqueue(
             {
                 "workflow_name": DELIVERY,
                 "queue_name": dbos_setup.ANALYSES,
@@ -49,7 +71,6 @@ class JobDatabase:
             },
             to_record(toy_job(of)),
         )
-        client.destroy()
         self.set(workflow_id, status, outcome)
 
     def triage(
@@ -61,11 +82,19 @@ class JobDatabase:
         self.set(order.workflow_id, status, outcome)
 
     def set(self, workflow_id: str, status: str, outcome: object) -> None:
-        with closing(sqlite3.connect(self.path)) as database, database:
-            changed = database.execute(
-                "UPDATE workflow_status SET status = ?, output = ?, "
-                "created_at = 1000 + (SELECT count(*) FROM workflow_status) "
-                "WHERE workflow_uuid = ?",
-                (status, json.dumps(outcome) if outcome else None, workflow_id),
-            )
+        """Let a workflow have changed, as DBOS would write it down."""
+        text = (
+            f"UPDATE {self._table} SET status = :status, output = :output, "
+            f"created_at = 1000 + (SELECT count(*) FROM {self._table}), "
+            "updated_at = updated_at + 1, completed_at = :completed "
+            "WHERE workflow_uuid = :id"
+        )
+        values = {
+            "status": status,
+            "output": json.dumps(outcome) if outcome else None,
+            "completed": None if status in ACTIVE else round(time.time() * 1000),
+            "id": workflow_id,
+        }
+        with self._engine.begin() as connection:
+            changed = connection.execute(sa.text(text), values)
             assert changed.rowcount == 1

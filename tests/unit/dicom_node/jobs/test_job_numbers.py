@@ -32,7 +32,7 @@ def numbers_of(database: JobDatabase) -> JobNumbers:
 def database(tmp_path: Path) -> Iterator[JobDatabase]:
     database = JobDatabase(tmp_path)
     yield database
-    database.queue.close()
+    database.close()
 
 
 def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(

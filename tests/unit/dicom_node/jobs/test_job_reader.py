@@ -44,7 +44,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobDatabase]:
     database.triage("unread", outcome=BROKEN)
     database.triage("counted", outcome=AGAIN)
     yield database
-    database.queue.close()
+    database.close()
 
 
 def page(database: JobDatabase, most: int = 100, **wanted: object) -> list[JobRow]:

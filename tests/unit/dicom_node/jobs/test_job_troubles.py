@@ -17,7 +17,7 @@ from tests.support.job_database import AGAIN, AWAY, BROKEN, OUTCOME, JobDatabase
 def database(tmp_path: Path) -> Iterator[JobDatabase]:
     database = JobDatabase(tmp_path)
     yield database
-    database.queue.close()
+    database.close()
 
 
 def test_failed_jobs_are_those_that_an_operator_sees(database: JobDatabase) -> None:

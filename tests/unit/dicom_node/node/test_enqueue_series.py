@@ -452,11 +452,13 @@ def test_settled_jobs_lose_their_rows_results_and_series_after_the_days_to_keep(
     housekeeping.turn(1.0)
     assert series.exists()  # not yet an hour
     days_to_keep_s = 3 * 86400
-    housekeeping.clean(now_s=LONG_AGO_S + days_to_keep_s + 1)
+    for _ in housekeeping.clean(now_s=LONG_AGO_S + days_to_keep_s + 1):
+        pass
     assert not series.exists()
     assert not outbox.exists()
     assert len(queue.list()) == 1  # its row is as young as its end
-    housekeeping.clean(now_s=time.time() + 2 * days_to_keep_s)
+    for _ in housekeeping.clean(now_s=time.time() + 2 * days_to_keep_s):
+        pass
     assert queue.list() == ()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
@@ -33,6 +35,8 @@ class Jobs:
     """The jobs of a node, as its queue would list them."""
 
     def __init__(self) -> None:
+        self.contents = self
+        self.refreshed = 0
         self.rows: list[JobRow] = []
         self.kept: Collection[str] = ()
         self.triages_forgotten: list[str] = []
@@ -40,12 +44,23 @@ class Jobs:
     def unsettled(self) -> Mapping[str, str]:
         return {row.id: row.digest for row in self.rows if row.settled_at_s is None}
 
-    def all_rows(self) -> tuple[JobRow, ...]:
-        return tuple(self.rows)
+    def refresh(self) -> Iterator[None]:
+        self.refreshed += 1
+        yield
 
-    def prune(self, *, settled_before_s: float, keep: Collection[str]) -> None:
+    def states_of(self, digest: str) -> frozenset[JobState]:
+        return frozenset(row.state for row in self.rows if row.digest == digest)
+
+    def lacking(self) -> Mapping[str, Sequence[str]]:
+        found = {row.id: lacking_peers(row) for row in self.rows}
+        return {job_id: peers for job_id, peers in found.items() if peers}
+
+    def prune(
+        self, *, settled_before_s: float, keep: Collection[str]
+    ) -> Iterator[tuple[JobRow, ...]]:
         assert settled_before_s < NOW_S
-        self.kept = keep
+        self.kept = set(keep)
+        yield ()
 
     def forget_triages(self, _study_uid: str, series_uid: str) -> None:
         self.triages_forgotten.append(series_uid)
@@ -155,6 +170,11 @@ class Site:
         return {path.name for path in self.layout.outbox.iterdir()}
 
 
+def wholly(steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "spool")
@@ -167,7 +187,7 @@ def test_a_rejected_series_goes_after_hours_and_a_delivered_one_after_days(
     site.settled("young ct", JobState.REJECTED, hours_ago=5)
     site.settled("mr", JobState.DONE, hours_ago=71)
     site.settled("old mr", JobState.DONE, hours_ago=73)
-    site.housekeeping.clean(now_s=NOW_S)
+    wholly(site.housekeeping.clean(now_s=NOW_S))
     assert site.series_left() == {"young ct", "mr"}
     # Sent again, it is looked at again.
     assert sorted(site.jobs.triages_forgotten) == ["ct", "old mr"]
@@ -183,8 +203,8 @@ def test_results_that_a_peer_lacks_stay_whatever_their_age(
     lacking = "failed not-stored: no association"
     site.settled("owed", JobState.FAILED, hours_ago=10_000, told=lacking)
     site.settled("had", JobState.DONE, hours_ago=10_000)
-    site.housekeeping.clean(now_s=NOW_S)
-    site.housekeeping.free_early(now_s=NOW_S)
+    wholly(site.housekeeping.clean(now_s=NOW_S))
+    wholly(site.housekeeping.free_early(now_s=NOW_S))
     assert site.results_left() == {"job-owed"}
     assert set(site.jobs.kept) == {"job-owed"}
     told = dict(events)["results_undelivered"]
@@ -195,7 +215,7 @@ def test_a_busy_node_is_cleaned_up_but_for_what_is_arriving(site: Site) -> None:
     for uid in ("arriving", "old"):
         site.settled(uid, JobState.DONE, hours_ago=100)
     site.arriving.uids = {"arriving"}
-    site.housekeeping.clean(now_s=NOW_S)
+    wholly(site.housekeeping.clean(now_s=NOW_S))
     assert site.series_left() == {"arriving"}
 
 
@@ -212,23 +232,83 @@ def test_when_the_disk_fills_what_was_delivered_goes_the_oldest_first(
 
     # Twice `min_free_gb` is enough.
     monkeypatch.setattr(Housekeeping, "_free_bytes", free_bytes)
-    site.housekeeping.free_early(now_s=NOW_S)
+    wholly(site.housekeeping.free_early(now_s=NOW_S))
     assert site.series_left() == {"failed", "young"}
     assert len(site.results_left()) == 4
-    site.housekeeping.free_early(now_s=NOW_S)
+    wholly(site.housekeeping.free_early(now_s=NOW_S))
     assert site.series_left() == {"failed", "young"}
 
 
 def test_who_has_just_taken_over_receives_first_and_cleans_up_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site, cleaned = Site(tmp_path, first_at_s=600.0), []
-    monkeypatch.setattr(
-        site.housekeeping, "clean", lambda *, now_s: cleaned.append(now_s)
-    )
+    site = Site(tmp_path, first_at_s=600.0)
+    cleaned: list[float] = []
+
+    def clean(*, now_s: float) -> Iterator[None]:
+        cleaned.append(now_s)
+        yield
+
+    monkeypatch.setattr(site.housekeeping, "clean", clean)
     monkeypatch.setattr(site.housekeeping, "_has_enough", lambda: True)
     counts = []
     for now_s in (599.0, 600.0, 601.0):
         site.housekeeping.turn(now_s)
         counts.append(len(cleaned))
     assert counts == [0, 1, 1]
+
+
+def test_what_becomes_needed_while_it_is_cleaned_up_stays(site: Site) -> None:
+    """A turn of the supervisor ends between two steps, and an operator re-runs."""
+    for number in range(45):
+        site.settled(f"{number:02}", JobState.DONE, hours_ago=200 - number)
+    steps = site.housekeeping.clean(now_s=NOW_S)
+    while len(site.series_left()) == 45:
+        next(steps)
+    left = site.series_left()
+    assert 0 < len(left) < 45, "it does all in one step"
+    again = max(left)
+    site.jobs.rows.append(
+        replace(site.jobs.rows[int(again)], id="again", settled_at_s=None)
+    )
+    wholly(steps)
+    assert site.series_left() == {again}
+
+
+def test_a_turn_ends_after_a_moment_and_the_next_one_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.node.housekeeping._MOMENT_S", 0.0)
+    monkeypatch.setattr(site.housekeeping, "_has_enough", lambda: True)
+    monkeypatch.setattr("time.time", lambda: NOW_S)
+    site.settled("old mr", JobState.DONE, hours_ago=73)
+    turns = 0
+    while site.housekeeping.turn(1.0):
+        turns += 1
+        assert turns < 100
+    assert turns > 3
+    assert site.series_left() == set()
+    assert not site.housekeeping.turn(3600.0)
+    assert site.housekeeping.turn(3601.0)
+
+
+def test_the_disk_is_freed_before_what_is_merely_old(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.node.housekeeping._MOMENT_S", 0.0)
+    done: list[str] = []
+
+    def noted(name: str) -> Iterator[None]:
+        for _ in range(2):
+            done.append(name)
+            yield
+
+    monkeypatch.setattr(site.housekeeping, "clean", lambda *, now_s: noted("clean"))
+    monkeypatch.setattr(site.housekeeping, "free_early", lambda *, now_s: noted("free"))
+    is_short = False
+    monkeypatch.setattr(site.housekeeping, "_has_enough", lambda: not is_short)
+    site.housekeeping.turn(0.0)
+    is_short = True
+    for now_s in (10.0, 11.0, 12.0, 13.0):
+        site.housekeeping.turn(now_s)
+    assert done == ["clean", "free", "free", "clean"]

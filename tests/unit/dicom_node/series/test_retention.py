@@ -75,7 +75,10 @@ def swept(
     def removable_before(series: ReceivedSeries) -> float | None:
         return None if series.digest in unsettled else BEFORE_S
 
-    return tuple(sweep_series(layout, removable_before=removable_before))
+    steps = sweep_series(
+        layout, removable_before=removable_before, touched_before_s=BEFORE_S
+    )
+    return tuple(key for keys in steps for key in keys)
 
 
 def test_an_old_series_whose_jobs_are_settled_goes(layout: SpoolLayout) -> None:
@@ -126,10 +129,13 @@ def test_the_oldest_series_go_first_and_no_more_than_are_needed(
         for path in (*folder.iterdir(), folder):
             os.utime(path, (LONG_AGO_S - number, LONG_AGO_S - number))
     enough = iter((False, False, True))
-    keys = sweep_series(
-        layout, removable_before=lambda _: BEFORE_S, is_enough=lambda: next(enough)
+    steps = sweep_series(
+        layout,
+        removable_before=lambda _: BEFORE_S,
+        touched_before_s=BEFORE_S,
+        is_enough=lambda: next(enough, True),
     )
-    assert [key.series_uid for key in keys] == ["older", "old"]
+    assert [key.series_uid for keys in steps for key in keys] == ["older", "old"]
 
 
 def test_what_arrives_while_its_series_is_deleted_stays(
@@ -174,7 +180,9 @@ def test_results_of_settled_jobs_go(layout: SpoolLayout) -> None:
         (folder / "seg.dcm").write_bytes(b"result")
         if job != "young":
             _age(folder)
-    sweep_jobs(layout, before_s=BEFORE_S, needed={"running"})
+    assert not any(
+        sweep_jobs(layout, before_s=BEFORE_S, is_needed={"running"}.__contains__)
+    )
     assert {path.name for path in layout.outbox.iterdir()} == {"running", "young"}
 
 
@@ -190,7 +198,7 @@ def test_what_was_fetched_or_set_aside_goes_when_it_is_old(
     for path in (torn, fresh):
         path.write_bytes(b"no DICOM")
     os.utime(torn, (LONG_AGO_S, LONG_AGO_S))
-    sweep_aside(layout, before_s=BEFORE_S)
+    assert not any(sweep_aside(layout, before_s=BEFORE_S))
     assert [path.exists() for path in (old, young, torn, fresh)] == [
         False,
         True,
