@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.contract.errors import UnsuitableInput
 from analysis.contract.outlines import Outlines
@@ -20,9 +21,10 @@ from dicom_node.errors import SourceMissingError
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.records import Job
-from dicom_node.series.manifest import latest_series
-from dicom_node.settings.sections import Work
 from dicom_node.spool_layout import SpoolLayout
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Work
 
 
 def measured_job(layout: SpoolLayout, job: Job) -> Job:
@@ -35,6 +37,9 @@ def measured_job(layout: SpoolLayout, job: Job) -> Job:
     """
     if job.correction is None:
         return job
+    # What reads manifests comes with it; a folder without a PACS has none.
+    from dicom_node.series.manifest import latest_series
+
     uid = job.correction.series_uid
     source = latest_series(layout, job.series.study_uid, uid)
     if source is None:

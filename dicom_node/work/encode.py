@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.contract.result import AnalysisResult, Json, Notice
 from dicom_node.corrections.measure_again import measured_job
@@ -19,7 +19,6 @@ from dicom_node.language import language_of
 from dicom_node.notices import in_language
 from dicom_node.plugins.analyse_series import Analysed
 from dicom_node.records import Job, Reason
-from dicom_node.settings.sections import ReportPeer, Route, Settings
 from dicom_node.settings.self_test import receivers
 from dicom_node.spool_layout import KEPT, SpoolLayout, write_synced
 from dicom_node.work.report_json import measured_report, unsuitable_report
@@ -32,6 +31,9 @@ from dicom_node.work.result_identity import (
     writing_of,
 )
 from dicom_node.work.series_notices import notices_about
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Route, Settings
 
 
 def encode_series(
@@ -52,6 +54,9 @@ def encode_series(
 
 def takers_of_pages(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Return those of some peers that get more than the report."""
+    # The settings come with it; a folder without a PACS has none.
+    from dicom_node.settings.sections import ReportPeer
+
     receivers = settings.receivers
     return tuple(
         name for name in names if not isinstance(receivers.get(name), ReportPeer)

@@ -8,6 +8,7 @@ is owed once; encoding derives it again, from what holds by then, and makes UIDs
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from analysis.contract.plugin import Writing
 from dicom_node import __version__
@@ -16,8 +17,10 @@ from dicom_node.errors import RouteUnknownError
 from dicom_node.identifiers import digest
 from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.records import Job, ReceivedSeries
-from dicom_node.settings.sections import Route, Settings
 from dicom_node.work.series_notices import notices_about
+
+if TYPE_CHECKING:
+    from dicom_node.settings.sections import Route, Settings
 
 _ID_DIGITS = 32
 _USUAL_PX = 1024
