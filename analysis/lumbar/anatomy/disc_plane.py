@@ -48,11 +48,17 @@ class DiscPlane:
     def distance_mm(self, column: Column) -> NDArray[np.float64]:
         """Return how far each voxel of the column lies below the plane (mm)."""
         across, down, back = (column.points_mm[:, axis] for axis in range(3))
-        local = (down - self.centre_mm[1]) * self.down[0]
-        local += (back - self.centre_mm[2]) * self.down[1]
-        local -= (across - self.centre_mm[0]) * self.side_slope
-        along = column.along_mm - self.along_mm
-        return np.where(np.abs(along) > _FAR_MM, along, local)
+        local = down - self.centre_mm[1]
+        local *= self.down[0]
+        part = back - self.centre_mm[2]
+        part *= self.down[1]
+        local += part
+        np.subtract(across, self.centre_mm[0], out=part)
+        part *= self.side_slope
+        local -= part
+        along = np.subtract(column.along_mm, self.along_mm, out=part)
+        np.copyto(local, along, where=np.abs(along) > _FAR_MM)
+        return np.asarray(local)
 
     @property
     def tilt_deg(self) -> float:

@@ -71,9 +71,12 @@ def owners(column: Column, below_mm: NDArray[np.float64]) -> NDArray[np.int64]:
     below_mm : ndarray, shape (discs, N)
         How far each voxel lies below the plane of each disc.
     """
-    away_mm = np.abs(below_mm)
-    near = (column.tissue == Tissue.DISC) & (away_mm.min(axis=0) < _NEAR_MM)
-    return np.where(near, away_mm.argmin(axis=0), -1)
+    owner = np.full(below_mm.shape[1], -1, np.int64)
+    discs = np.flatnonzero(column.tissue == Tissue.DISC)
+    away_mm = np.abs(below_mm.take(discs, axis=1))
+    near = away_mm.min(axis=0) < _NEAR_MM
+    owner[discs[near]] = away_mm.argmin(axis=0)[near]
+    return owner
 
 
 def _is_central(column: Column) -> NDArray[np.bool_]:

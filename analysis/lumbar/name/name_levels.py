@@ -198,9 +198,10 @@ def _put(names: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> b
 
     if len(indices) == 0:
         return False
-    low, high = indices.min(axis=0), indices.max(axis=0) + 1
+    places = np.ascontiguousarray(indices.T)
+    low, high = places.min(axis=1), places.max(axis=1) + 1
     mask = np.zeros(high - low, bool)
-    mask[tuple((indices - low).T)] = True
+    mask[tuple(places - low[:, None])] = True
     pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0

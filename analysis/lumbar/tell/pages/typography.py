@@ -81,6 +81,7 @@ class Pen:
         self.words = words
         self.scale = scale
         self._draw = ImageDraw.Draw(page)
+        self._widths: dict[tuple[str, float], float] = {}
 
     def write(
         self,
@@ -128,8 +129,12 @@ class Pen:
         )
 
     def width_of(self, text: str, size: float) -> float:
-        """Return how wide a line is."""
-        return self._face(text, size).getlength(text) / self.scale
+        """Return how wide a line is; most are asked for twice or more."""
+        known = self._widths.get((text, size))
+        if known is None:
+            known = self._face(text, size).getlength(text) / self.scale
+            self._widths[text, size] = known
+        return known
 
     def fitting(self, texts: Sequence[tuple[str, float]], size: float) -> float:
         """Return the size, not above one, in which each text has its room."""
