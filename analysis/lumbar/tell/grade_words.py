@@ -36,7 +36,13 @@ def narrowing_words(graded: DiscGrade, words: Words) -> str:
 
 
 def displacement_words(displaced: DiscDisplacement, words: Words) -> str:
-    """Say whether a reader would call the disc bulging, protruded or extruded."""
-    if displaced.told is Told.UNSURE:
-        return words.page("unsure")
-    return words.page("yes" if displaced.told is Told.PRESENT else "no")
+    """Say whether, and with what probability, a reader would call a disc displaced.
+
+    Such as `yes 83%`: one in ten of those that are told is called otherwise.
+    """
+    said = {Told.UNSURE: "unsure", Told.PRESENT: "yes", Told.ABSENT: "no"}
+    return words.page(
+        "with_probability",
+        said=words.page(said[displaced.told]),
+        probability=f"{displaced.probability:.0%}",
+    )

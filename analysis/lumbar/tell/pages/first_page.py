@@ -56,10 +56,12 @@ from analysis.lumbar.tell.pages.typography import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PANEL_PX = 860
+_PANEL_PX = 892
 _ROW_PX = 52
 _GRADE_SHARE = 1.7
 """Of a column: a grade comes with those that it may be."""
+_PROBABLE_SHARE = 1.3
+"""The same: a word comes with its probability."""
 _FINER = 3
 """Lines are drawn on a picture this much larger, then reduced: smooth edges."""
 _AROUND_PX = 3
@@ -127,7 +129,11 @@ def _columns(sheet: Sheet) -> tuple[Column, ...]:
         *(Column(head=shown.head, unit=shown.unit) for shown in numbers),
         # Beside the canal: it has to be said what is narrowed.
         Column(head=words.page("disc_space"), unit=words.page("disc_space_narrowed")),
-        Column(head=words.page("disc"), unit=words.page("disc_displaced")),
+        Column(
+            head=words.page("disc"),
+            unit=words.page("disc_displaced"),
+            share=_PROBABLE_SHARE,
+        ),
     )
 
 

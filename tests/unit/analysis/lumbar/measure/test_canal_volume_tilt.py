@@ -10,7 +10,7 @@ import pytest
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL
-from analysis.lumbar.measure.canal import diameter_at_disc, goes_on_below
+from analysis.lumbar.measure.canal import diameter_at_disc, goes_on_below, middle_of
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
@@ -120,3 +120,43 @@ def test_the_tip_of_a_canal_is_no_narrowest_place(found: SpineMeasurements) -> N
     value = diameter_at_disc(dataclasses.replace(level, anatomy=cut))
     assert isinstance(value, Missing)
     assert value.code == "canal_missing"
+
+
+@pytest.mark.parametrize("middle", [3.0, 4.5, 6.2, 7.5])
+def test_the_middle_of_a_canal_is_told_by_its_shape_where_a_side_is_cut_off(
+    middle: float,
+) -> None:
+    # 15 mm deep, 20 mm wide; seven slices 1.8 mm apart.
+    away = (np.arange(7) - middle) * 1.8 / 10.0
+    depths = 15.0 * np.sqrt(np.clip(1.0 - away**2, 0.0, None))
+    shown = {place: float(depth) for place, depth in enumerate(depths) if depth > 0}
+    assert middle_of(shown) == pytest.approx(middle, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "depths", [{0: 9.0, 1: 9.0, 2: 9.0}, {0: 9.0, 1: 7.0, 2: 7.0, 3: 9.0}]
+)
+def test_a_canal_that_is_deepest_at_the_sides_or_in_few_slices_tells_no_middle(
+    depths: dict[int, float],
+) -> None:
+    assert middle_of(depths) is None
+
+
+def test_a_canal_whose_middle_lies_beside_the_slices_has_no_diameter(
+    found: SpineMeasurements,
+) -> None:
+    # The outermost slice alone shows it, and shows the spine's own middle.
+    level = found.discs[1].site
+    anatomy, names = level.anatomy, level.anatomy.levels.names.copy()
+    probability = anatomy.tissues.probability.copy()
+    names[-1], probability[-1] = (
+        each[len(names) // 2] for each in (names, probability)
+    )
+    names[:-1][names[:-1] == CANAL.number] = 0
+    cut = Anatomy(
+        tissues=dataclasses.replace(anatomy.tissues, probability=probability),
+        levels=dataclasses.replace(anatomy.levels, names=names),
+    )
+    value = diameter_at_disc(dataclasses.replace(level, anatomy=cut))
+    assert isinstance(value, Missing)
+    assert value.code == "canal_beside_slices"

@@ -71,7 +71,7 @@ def test_every_phrase_is_in_every_language(language: str, part: str) -> None:
     same = {key for key, text in english.items() if own[key] == text}
     assert same <= {
         "value", "unit", "grade", "change_at", "made_by", "pfirrmann", "not_had",
-        "rank", "height",
+        "rank", "height", "with_probability",
     }  # fmt: skip
 
 
