@@ -48,8 +48,9 @@ _TRIAGES_PER_WORKER = 16
 _ANALYSES_PER_WORKER = 1
 _WAITING_PER_WORKER = 32
 """Each waits in a thread; one at a time is worked on."""
-_CALM_POLL_S = 1.0
-"""Of the queues in which nobody waits for a quick answer."""
+CALM_POLL_S = 1.0
+"""Of the queues in which nobody waits for a quick answer, and of all while none is
+expected."""
 _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
@@ -185,13 +186,13 @@ def register_queues() -> None:
     )
     DBOS.register_queue(
         REJECTIONS,
-        polling_interval_sec=_CALM_POLL_S,
+        polling_interval_sec=CALM_POLL_S,
         on_conflict="always_update",
     )
     DBOS.register_queue(
         WAITING,
         worker_concurrency=_WAITING_PER_WORKER,
-        polling_interval_sec=_CALM_POLL_S,
+        polling_interval_sec=CALM_POLL_S,
         on_conflict="always_update",
     )
     DBOS.register_queue(
@@ -209,11 +210,15 @@ def register_queues() -> None:
 
 
 def set_pace(poll_s: float) -> None:
-    """Change how often workers look for series to triage and for analyses."""
-    for name in (TRIAGES, ANALYSES):
+    """Change how often workers look for series to triage, analyses and deliveries.
+
+    For deliveries never more often than usual.
+    """
+    paces = {TRIAGES: poll_s, ANALYSES: poll_s, DELIVERIES: max(poll_s, POLL_S)}
+    for name, pace_s in paces.items():
         queue = DBOS.retrieve_queue(name)
         if queue is not None:
-            queue.set_polling_interval_sec(poll_s)
+            queue.set_polling_interval_sec(pace_s)
 
 
 def _make_indexes(url: str) -> None:

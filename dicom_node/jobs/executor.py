@@ -9,14 +9,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from dbos import DBOS
-from dbos import error as dbos_error
-from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import log
 from dicom_node.jobs import dbos_setup
 from dicom_node.jobs.database_clock import use_database_clock
 from dicom_node.jobs.delivery_retry import RetryRule
 from dicom_node.jobs.job_workflow import register
+from dicom_node.jobs.pace import Pace
 from dicom_node.jobs.running_step import (
     StepBegun,
     StepEnded,
@@ -58,7 +56,8 @@ class Executor:
         rule: RetryRule,
         report: Callable[[WorkerMessage], None],
     ) -> None:
-        self._watched = _Watched(work, report)
+        self._pace = Pace()
+        self._watched = _Watched(work, report, self._pace)
         dbos_setup.open_engine(database_url, executor_id=name)
         self._ends = WorkflowEnds()
         register_triage(self._watched, self._ends)
@@ -72,7 +71,14 @@ class Executor:
 
     def expect(self) -> None:
         """Look for work more often, until the next analysis has begun."""
-        _set_pace(dbos_setup.EAGER_POLL_S)
+        self._pace.expect()
+
+    def rest(self) -> None:
+        """Look for work seldom once there has been none for long; ask often.
+
+        Only of a worker that has the queues to itself: the pace is that of all.
+        """
+        self._pace.rest(self.idle_s())
 
     def stop(self, *, drain_s: int) -> None:
         """Take nothing more, and give what runs a while; the rest goes on next time."""
@@ -116,9 +122,12 @@ class _Watched:
     if the process dies of it, the supervisor knows of which, and blames no other.
     """
 
-    def __init__(self, work: Work, report: Callable[[WorkerMessage], None]) -> None:
+    def __init__(
+        self, work: Work, report: Callable[[WorkerMessage], None], pace: Pace
+    ) -> None:
         self._work = work
         self._report = report
+        self._pace = pace
         self._one_at_a_time = threading.Lock()
         self._lock = threading.Lock()
         self._running = self._analysing = 0
@@ -130,7 +139,6 @@ class _Watched:
 
     def analyse(self, job: Job) -> Outcome:
         with self._one_at_a_time, self._step(StepKind.ANALYSE) as end:
-            _set_pace(dbos_setup.POLL_S)
             return end.noted(self._work.analyse(job))
 
     def encode(self, job: Job, analysed: Outcome) -> Outcome:
@@ -166,6 +174,7 @@ class _Watched:
             self._running += 1
             self._analysing += analysing
         self._report(StepBegun(workflow_id=workflow_id, kind=kind, at_s=now_s))
+        self._pace.begin(is_analysis=kind is StepKind.ANALYSE)
         end = _End()
         try:
             yield end
@@ -177,11 +186,3 @@ class _Watched:
                 self._last_s = time.monotonic()
                 if analysing:
                     self._analysed_s = self._last_s
-
-
-def _set_pace(poll_s: float) -> None:
-    try:
-        dbos_setup.set_pace(poll_s)
-    except (SQLAlchemyError, dbos_error.DBOSException) as error:
-        # A job may come a little later, or a core be a little busier: no more.
-        log.warning("pace_not_set", reason=type(error).__name__)

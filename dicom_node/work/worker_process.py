@@ -89,6 +89,7 @@ def _work(
     )
     reports.start()
     executor.start()
+    is_alone = place == (0, "") and settings.work.processes == 1
     while woken not in (ready := wait([pipe, woken], timeout=_LOOK_S)):
         if pipe in ready:
             word = _received(pipe)
@@ -105,6 +106,8 @@ def _work(
                 # What was loaded stays, and no collection has to look through it.
                 gc.collect()
                 gc.freeze()
+        if is_alone:
+            executor.rest()
         if steps.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:
             break
         if executor.has_lost_a_record:
