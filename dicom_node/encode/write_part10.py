@@ -11,6 +11,7 @@ import copy
 import io
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydicom.dataelem import DataElement
@@ -22,18 +23,22 @@ from pydicom.filewriter import (
     write_file_meta_info,
 )
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import AMBIGUOUS_VR
 
 from dicom_node.encode.copied_texts import UTF_8
 
 _PREAMBLE = bytes(128) + b"DICM"
-_SHORT = struct.Struct("<HH2sH")
-_LONG = struct.Struct("<HH2s2xI")
+_HEAD = struct.Struct("<HH2s")
+_SHORT = struct.Struct("<H")
+_LONG = struct.Struct("<2xI")
 _ITEM = struct.Struct("<HHI")
 _ITEM_TAG = (0xFFFE, 0xE000)
 _MOST_SHORT_BYTES = 0xFFFF
 _CHARACTER_SET = 0x00080005
+_ELEMENT = 0xFFFF
+"""The part of a tag that is not its group."""
 _LAST_GROUP_WITH_LENGTH = 6
 """The lengths of later groups are retired (PS3.5 7.2)."""
 
@@ -69,10 +74,12 @@ def encode_file(dataset: Dataset) -> bytes:
         return content.getvalue()
     head = _buffer()
     write_file_meta_info(head, meta, enforce_standard=True)
-    return b"".join((_PREAMBLE, head.getvalue(), *_elements([dataset], [])))
+    return b"".join((_PREAMBLE, head.getvalue(), *_elements([dataset], [], {})))
 
 
-def _elements(path: list[Dataset], outer: _Charset) -> list[bytes]:
+def _elements(
+    path: list[Dataset], outer: _Charset, known: dict[tuple[int, str], bytes]
+) -> list[bytes]:
     """Return the elements of a dataset in the order of their tags.
 
     Parameters
@@ -81,34 +88,48 @@ def _elements(path: list[Dataset], outer: _Charset) -> list[bytes]:
         The dataset, the one in which it is an item, and so on to the first.
     outer
         Character set of the one in which it is an item.
+    known
+        Items that were written before, by their identity and the character set about
+        them: half of those of a SEG, of which each frame refers to the same codes.
     """
     dataset = path[0]
     charset = outer
     written: list[bytes] = []
     # Tags are compared by Python, integers are not.
-    for tag in sorted(dataset.keys(), key=int):
-        if tag.element == 0 and tag.group > _LAST_GROUP_WITH_LENGTH:
+    for tag, held in sorted(dataset.items(), key=_number):
+        number = int(tag)
+        if not number & _ELEMENT and number >> 16 > _LAST_GROUP_WITH_LENGTH:
             continue
-        element = dataset[tag]
-        if element.VR in AMBIGUOUS_VR:
+        element = held if isinstance(held, DataElement) else dataset[tag]
+        vr = element.VR
+        if vr in AMBIGUOUS_VR:
             correct_ambiguous_vr_element(
                 element, dataset, is_little_endian=True, ancestors=path
             )
-        if tag == _CHARACTER_SET:
+            vr = element.VR
+        if number == _CHARACTER_SET:
             charset = element.value
-        if element.VR == "SQ":
-            content = _items(element, path, charset)
+        if vr == "SQ":
+            content = _items(element, path, charset, known)
         else:
-            content = _value(element, charset)
+            content = _value(element, vr, charset)
         if content is None:
             written.append(_by_library(element, charset))
         else:
-            written += _header(element, len(content)), content
+            length = _LONG if vr in _LONG_VRS else _SHORT
+            written += _head(number, vr), length.pack(len(content)), content
     return written
 
 
+def _number(pair: tuple[BaseTag, object]) -> int:
+    return int(pair[0])
+
+
 def _items(
-    element: DataElement, path: list[Dataset], charset: _Charset
+    element: DataElement,
+    path: list[Dataset],
+    charset: _Charset,
+    known: dict[tuple[int, str], bytes],
 ) -> bytes | None:
     """Return the items of a sequence, each with its length."""
     if element.is_undefined_length:
@@ -117,20 +138,24 @@ def _items(
     for item in element.value:
         if getattr(item, "is_undefined_length_sequence_item", False):
             return None
-        content = b"".join(_elements([item, *path], charset))
+        key = id(item), str(charset)
+        content = known.get(key)
+        if content is None:
+            content = b"".join(_elements([item, *path], charset, known))
+            known[key] = content
         written += _ITEM.pack(*_ITEM_TAG, len(content)), content
     return b"".join(written)
 
 
-def _header(element: DataElement, length: int) -> bytes:
-    tag, vr = element.tag, element.VR
-    form = _LONG if vr in _LONG_VRS else _SHORT
-    return form.pack(tag.group, tag.element, vr.encode(), length)
+@lru_cache(maxsize=1024)
+def _head(number: int, vr: str) -> bytes:
+    """Return tag and VR as they are written; a few hundred come again and again."""
+    return _HEAD.pack(number >> 16, number & _ELEMENT, vr.encode())
 
 
-def _value(element: DataElement, charset: _Charset) -> bytes | None:
+def _value(element: DataElement, vr: str, charset: _Charset) -> bytes | None:
     """Return the value of an element; None if it is left to the library."""
-    vr, value = element.VR, element.value
+    value = element.value
     content = None
     if isinstance(value, str):
         if vr in _WORD_VRS:
