@@ -181,18 +181,18 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:
     """
     raw = _read(path)
     sections: dict[str, Any] = dict(raw)
-    sections["network"] = _section(NetworkSettings, raw["network"], "network")
-    sections["normalisation"] = _section(
+    sections["network"] = section(NetworkSettings, raw["network"], "network")
+    sections["normalisation"] = section(
         Normalisation, raw["normalisation"], "normalisation"
     )
     sections["sources"] = tuple(
-        _section(SourceSettings, source, "sources") for source in raw["sources"]
+        section(SourceSettings, source, "sources") for source in raw["sources"]
     )
-    sections["training"] = _section(TrainingSettings, raw["training"], "training")
-    sections["augmentation"] = _section(
+    sections["training"] = section(TrainingSettings, raw["training"], "training")
+    sections["augmentation"] = section(
         AugmentationSettings, raw["augmentation"], "augmentation"
     )
-    return _section(Settings, sections, "settings")
+    return section(Settings, sections, "settings")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -211,17 +211,33 @@ def settings_digest(settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _section(kind: type[_Section], raw: Mapping[str, Any], name: str) -> _Section:
-    members = fields(kind)  # type: ignore[arg-type]  # dataclass
-    known = {field.name for field in members}
-    needed = {field.name for field in members if field.default is MISSING}
-    if not needed <= set(raw) <= known:
+def section(kind: type[_Section], raw: Mapping[str, Any], name: str) -> _Section:
+    """Return a section as its dataclass.
+
+    Parameters
+    ----------
+    kind
+        Its fields are the keys; lists become what they say, a tuple or a frozen set.
+    raw
+        As YAML holds it.
+    name
+        Of the section, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a key is missing or unknown.
+    """
+    members = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # dataclass
+    needed = {name for name, field in members.items() if field.default is MISSING}
+    if not needed <= set(raw) <= set(members):
         message = f"{name}: missing {sorted(needed - set(raw))}, "
-        message += f"unknown {sorted(set(raw) - known)}"
+        message += f"unknown {sorted(set(raw) - set(members))}"
         raise ValueError(message)
-    return kind(
-        **{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in raw.items()
-        }
-    )
+    return kind(**{key: _as(members[key].type, value) for key, value in raw.items()})
+
+
+def _as(kind: object, value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    return frozenset(value) if str(kind).startswith("frozenset") else tuple(value)

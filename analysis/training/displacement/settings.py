@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from analysis.training.settings import section
 
 DEFAULT_SETTINGS = Path(__file__).with_name("displacement.yaml")
 
@@ -42,10 +43,5 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> DisplacementSettings:
     ValueError
         If a key is missing or unknown.
     """
-    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {field.name for field in fields(DisplacementSettings)}
-    if set(raw) != known:
-        message = f"{path}: expected the keys {sorted(known)}, got {sorted(raw)}"
-        raise ValueError(message)
-    sets = {key: frozenset(raw[key]) for key in ("displaced", "sound")}
-    return DisplacementSettings(**raw | sets | {"levels": tuple(raw["levels"])})
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return section(DisplacementSettings, raw, str(path))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from analysis.training.settings import section
 
 DEFAULT_SETTINGS = Path(__file__).with_name("levels.yaml")
 
@@ -50,10 +51,5 @@ def read_settings(path: Path = DEFAULT_SETTINGS) -> LevelSettings:
     ValueError
         If a key is missing or unknown.
     """
-    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {field.name for field in fields(LevelSettings)}
-    if set(raw) != known:
-        message = f"{path}: expected the keys {sorted(known)}, got {sorted(raw)}"
-        raise ValueError(message)
-    signs = {key: tuple(raw[key]) for key in ("s1_s2_signs", "l4_l5_signs")}
-    return LevelSettings(**raw | signs | {"doubtful": frozenset(raw["doubtful"])})
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return section(LevelSettings, raw, str(path))
