@@ -38,7 +38,7 @@ def narrowing_words(graded: DiscGrade, words: Words) -> str:
 def displacement_words(displaced: DiscDisplacement, words: Words) -> str:
     """Say whether, and with what probability, a reader would call a disc displaced.
 
-    Such as `yes 83%`: one in ten of those that are told is called otherwise.
+    Such as `83% yes`: one in ten of those that are told is called otherwise.
     """
     said = {Told.UNSURE: "unsure", Told.PRESENT: "yes", Told.ABSENT: "no"}
     return words.page(
