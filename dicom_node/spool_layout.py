@@ -17,6 +17,8 @@ KEPT = "kept.bin"
 
 NODE_ID = "node-id"
 """What tells this spool from every other one."""
+TRIAGE_LOCK = "triage.lock"
+"""By which one process at a time triages a study, where the database is SQLite."""
 REPORT = "report.json"
 """Beside the results of a job, and written last."""
 EXPORT_KEY = "export.key"

@@ -338,11 +338,19 @@ def twin_text(name: str, role: str) -> str:
     )
 
 
-def engine_for(database_url: str) -> sa.Engine:
-    """Return an engine on PostgreSQL that waits for no silent server for long."""
+def engine_for(database_url: str, *, pool: type[sa.Pool] | None = None) -> sa.Engine:
+    """Return an engine on PostgreSQL that waits for no silent server for long.
+
+    Parameters
+    ----------
+    pool
+        `sa.NullPool` keeps no connection; by default some are kept.
+    """
     url = with_driver(database_url)
     return sa.create_engine(
-        url.update_query_dict({**_WAITS, **url.query}), pool_pre_ping=True
+        url.update_query_dict({**_WAITS, **url.query}),
+        pool_pre_ping=True,
+        poolclass=pool,
     )
 
 

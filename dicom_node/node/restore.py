@@ -25,12 +25,18 @@ from dicom_node.node.backup_list import (
 )
 from dicom_node.node.ownership import LOCK, RESTORING, spool_lock
 from dicom_node.series.manifest import move_manifest
-from dicom_node.spool_layout import NODE_ID, SpoolLayout, sync_folder, write_durable
+from dicom_node.spool_layout import (
+    NODE_ID,
+    TRIAGE_LOCK,
+    SpoolLayout,
+    sync_folder,
+    write_durable,
+)
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
 
-_NO_CONTENT = frozenset({LOCK, NODE_ID, "lost+found"})
+_NO_CONTENT = frozenset({LOCK, NODE_ID, TRIAGE_LOCK, "lost+found"})
 """Of a spool in which no node has run, or of a disk of its own."""
 _BESIDE_SQLITE = ("", "-wal", "-shm", "-journal")
 

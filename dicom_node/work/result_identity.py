@@ -15,7 +15,6 @@ from dicom_node import __version__
 from dicom_node.encode.encoder_revision import ENCODER_REVISION
 from dicom_node.errors import RouteUnknownError
 from dicom_node.identifiers import digest
-from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.records import Job, ReceivedSeries
 from dicom_node.work.series_notices import notices_about
 
@@ -80,7 +79,10 @@ def shape_of(
         "" if job.correction is None else job.correction.sop_instance_uid,
         job.analysis,
         job.analysis_version,
-        chosen_device(settings.work.device),
+        # As it is set: what `auto` stands for is another thing on another machine of
+        # the node, and whichever triages has to owe the same. What has computed a
+        # result is in the version by which it is encoded.
+        settings.work.device,
         route.model_dump_json(include=_SHAPING),
         content_time(job, settings).isoformat(timespec="seconds"),
     )

@@ -22,6 +22,7 @@ from dicom_node.errors import JobStateError
 from dicom_node.jobs.content_times_table import ContentTimesTable
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
+from dicom_node.jobs.triage_lock import TriageLock
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.choose_route import Choice, choose_from_headers
 from dicom_node.plugins.registry import Registry
@@ -59,8 +60,8 @@ class Triage:
         self._registry = registry
         self._queue = queue
         self._limits = limits_of(settings.work.max_inflated_mb)
-        # Of two contents of one series the second has to see the job of the first.
         self._one_at_a_time = threading.Lock()
+        self._lock = TriageLock(settings.database_url, self._layout)
 
     def run(self, order: TriageOrder) -> TriageOutcome:
         """Name the job that a series is owed, and enqueue it.
@@ -74,7 +75,7 @@ class Triage:
         NodeError
             If the spool or the database cannot be used; retryable.
         """
-        with self._one_at_a_time:
+        with self._one_at_a_time, self._lock.held(order.series.study_uid):
             verify_files(order.series)
             drawn = drawn_in(order.series, self._limits)
             corrected = None if drawn is None else self._correction(order, drawn)

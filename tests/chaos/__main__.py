@@ -25,6 +25,7 @@ from tests.chaos.batch import Batch, Plan
 from tests.chaos.machines import MachinesBatch, MachinesPlan
 from tests.chaos.peers import OrthancPeer, Peer, RecordingPeer, StorescpPeer
 from tests.chaos.verdict import Tally
+from tests.support.peers import free_port
 
 _BATCH = 40
 """Rounds in the life of one node."""
@@ -69,7 +70,7 @@ def _on_two_machines(folder: Path, chosen: argparse.Namespace, started_s: float)
         ends_s=started_s + 60 * chosen.minutes,
     )
     with ExitStack() as stack:
-        peers = _start_peers(folder / "peers", stack, is_light=True)
+        peers = _start_peers(folder / "peers", stack)
         batch = MachinesBatch(plan, peers, tally)
         batch.run()
     text = table(tally, duration_s=time.monotonic() - started_s)
@@ -88,7 +89,8 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
     clock_library = _build_clock(folder)
     tally, started_s = Tally(), time.monotonic()
     with ExitStack() as stack:
-        peers = _start_peers(folder / "peers", stack)
+        node_port = free_port()
+        peers = _start_peers(folder / "peers", stack, node_port=node_port)
         for first in range(0, rounds, _BATCH):
             plan = Plan(
                 seed=f"{seed}-{first // _BATCH}",
@@ -96,6 +98,7 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
                 pace_s=pace_s,
                 folder=folder / f"batch-{first // _BATCH}",
                 clock_library=clock_library,
+                node_port=node_port,
             )
             before = tally.gone_wrong + tally.named.total()
             Batch(plan, peers, tally).run()
@@ -114,14 +117,15 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
 
 
 def _start_peers(
-    folder: Path, stack: ExitStack, *, is_light: bool = False
+    folder: Path, stack: ExitStack, *, node_port: int | None = None
 ) -> Mapping[str, Peer]:
+    """Start them; Orthanc is there where it knows the port of the node."""
     peers: list[Peer] = [
         RecordingPeer("recorder", "RECORDER", folder / "recorder"),
         StorescpPeer("storescp", "STORESCP", folder / "storescp"),
     ]
-    if not is_light:
-        peers.append(OrthancPeer("orthanc", folder / "orthanc"))
+    if node_port is not None:
+        peers.append(OrthancPeer("orthanc", folder / "orthanc", node_port=node_port))
     for peer in peers:
         stack.callback(peer.signal, SIGKILL)
         peer.start()
@@ -156,6 +160,10 @@ def table(tally: Tally, *, duration_s: float) -> str:
         *(
             (f"result sets at {name}", n)
             for name, n in sorted(tally.result_sets.items())
+        ),
+        *(
+            (f"instances that {name} has committed to", n)
+            for name, n in sorted(tally.committed.items())
         ),
         ("named failures", sum(tally.named.values())),
         ("lost", len(tally.losses)),

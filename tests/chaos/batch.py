@@ -13,11 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.records import Proof
 from dicom_node.settings.load import load
 from tests.chaos.faults import Clock, Disk, Fault, Mischief, NodeProcesses
 from tests.chaos.peers import Peer
 from tests.chaos.senders import CALLING_AE, Sender, SentSeries, Way, make_series
-from tests.chaos.verdict import Held, Job, Tally, held_by_study, judge, settled_well
+from tests.chaos.verdict import (
+    PROVING,
+    Held,
+    Job,
+    Tally,
+    held_by_study,
+    judge,
+    settled_well,
+)
 from tests.support import phantom_plugin
 from tests.support.node_process import Node, settings_for
 from tests.support.peers import free_port
@@ -30,6 +39,8 @@ _SEND_WITHIN_S = 180.0
 _SETTLE_WITHIN_S = 900.0
 """Long, because other work may have the processor."""
 _PEER_TIMEOUT_S = 2
+_PROOF_WAIT_S = 3
+"""A report that came while the node was dead is lost, and asked for again."""
 _WAYS = {
     Way.WHOLE: 6,
     Way.SPLIT: 2,
@@ -50,6 +61,8 @@ class Plan:
         From one round to the next.
     clock_library
         The library of `clock.c`; None where it could not be built.
+    node_port
+        Where the node listens; the same in all batches, for a peer knows it.
     """
 
     seed: str
@@ -57,6 +70,7 @@ class Plan:
     pace_s: float
     folder: Path
     clock_library: Path | None
+    node_port: int
 
 
 class Batch:
@@ -101,13 +115,18 @@ class Batch:
         folder = self._plan.folder
         settings = settings_for(
             folder,
-            node_port=free_port(),
+            node_port=self._plan.node_port,
             peers={one.name: (one.ae_title, one.port) for one in self._peers.values()},
             analysis=phantom_plugin.NAME,
         )
         for peer in settings["peers"].values():
             peer["timeout_s"] = _PEER_TIMEOUT_S
             peer["may_send"] = False
+        for name in PROVING & settings["peers"].keys():
+            settings["peers"][name] |= {
+                "proof": Proof.COMMITTED.value,
+                "proof_wait_s": _PROOF_WAIT_S,
+            }
         sender = {"ae_title": CALLING_AE, "host": "127.0.0.1", "port": free_port()}
         settings["peers"] = {"sender": sender, **settings["peers"]}
         settings["spool"]["folder"] = str(folder / "disk" / "spool")

@@ -119,12 +119,18 @@ class StorescpPeer(_FolderPeer):
 
 
 class OrthancPeer(Peer):
-    """Orthanc as an archive that routes nothing."""
+    """Orthanc as an archive that routes nothing, and reports what it has committed to.
 
-    def __init__(self, name: str, folder: Path) -> None:
+    Parameters
+    ----------
+    node_port
+        Where the node takes its reports.
+    """
+
+    def __init__(self, name: str, folder: Path, *, node_port: int) -> None:
         super().__init__(name, "TESTPACS", folder)
         self._orthanc = Orthanc(
-            folder, node_port=104, routes_nothing=True, dicom_port=self.port
+            folder, node_port=node_port, routes_nothing=True, dicom_port=self.port
         )
 
     def _begin(self) -> subprocess.Popen[bytes]:

@@ -14,7 +14,12 @@ from tests.support.peers import referenced_instances
 
 _FAILED = {"failed", "rejected"}
 _SETTLED = {"done", "cancelled"} | _FAILED
+PROVING = frozenset({"orthanc"})
+"""Peers that are asked to commit to what they have stored."""
 _LENGTH_CODE = "PHANTOM-LENGTH"
+
+_LEAST_RESULTS = 2
+"""SEG and SR."""
 
 Job = Mapping[str, Any]
 """A row of `jobs list --json`."""
@@ -26,6 +31,8 @@ class Tally:
 
     Parameters
     ----------
+    committed
+        Instances to which a peer has committed, by its name.
     named
         Reasons of series that ended in a failure which `jobs list` shows.
     faults
@@ -42,6 +49,7 @@ class Tally:
     instances: int = 0
     failed_starts: int = 0
     result_sets: Counter[str] = field(default_factory=Counter)
+    committed: Counter[str] = field(default_factory=Counter)
     named: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=Counter)
@@ -188,6 +196,8 @@ def judge(
         _judge_twins(f"{where} at {peer}", found, len(jobs), tally)
         if latest["state"] in _FAILED:
             continue
+        if peer in PROVING and latest["state"] == "done":
+            _judge_proof(f"{where} at {peer}", peer, latest, tally)
         wanted = [one for one in found.result_sets if _is_wanted(one, series)]
         if wanted:
             tally.result_sets[peer] += 1
@@ -196,6 +206,18 @@ def judge(
                 f"{where} at {peer}: {latest['state']}, but of {found.segmentations} "
                 f"SEG, {found.reports} SR none is of what was sent last"
             )
+
+
+def _judge_proof(where: str, peer: str, job: Job, tally: Tally) -> None:
+    """Look whether a job that is done says that its peer has committed to all."""
+    proofs = job["proofs"].get(peer, {})
+    committed = [uid for uid, proof in proofs.items() if proof == "committed"]
+    tally.committed[peer] += len(committed)
+    told = job["deliveries"].get(peer)
+    if told != "committed" or len(committed) < max(len(proofs), _LEAST_RESULTS):
+        tally.losses.append(
+            f"{where}: done, {told}, {len(committed)} of {len(proofs)} committed"
+        )
 
 
 def _is_wanted(found: ResultSet, series: SentSeries) -> bool:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dicom_node.jobs.dbos_setup import executor_id
+from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.job_numbers import JobNumbersReader
-from dicom_node.records import JobState
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.step_outcome import Verdict
+from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.plugins.choose_route import Choice
+from dicom_node.plugins.registry import Registry
+from dicom_node.records import JobState, Reason
+from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
+from dicom_node.work import triage
 from tests.support import phantom_plugin
 from tests.support.node_process import node_for
 from tests.support.peers import WITHIN_S, Archive, echo
@@ -113,3 +125,50 @@ def test_a_second_node_on_the_database_is_refused_with_both_names(
             assert echo(first.port)
         with second:
             assert echo(second.port)
+
+
+def test_of_two_contents_that_two_machines_triage_at_once_one_is_measured(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would else find no job of the other, and both would be delivered."""
+    folder = tmp_path / "spool"
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "database": url,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(folder)},
+            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
+        }
+    )
+    SpoolLayout(folder).prepare()
+    prepare_database(url)
+    both_look = threading.Barrier(2)
+
+    def choose(*_series: object, **_limits: object) -> Choice:
+        # Whoever comes here has looked for jobs of the series.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_look.wait(1.0)
+        return Choice(route="toy", rejection=Reason("unfit", "of the test"))
+
+    monkeypatch.setattr(triage, "verify_files", lambda _series: None)
+    monkeypatch.setattr(triage, "drawn_in", lambda _series, _limits: None)
+    monkeypatch.setattr(triage, "choose_from_headers", choose)
+    series = toy_job("of two contents", paths=[Path(__file__)]).series
+    contents = [
+        replace(series, digest=digest, revision=number)
+        for number, digest in enumerate(("former", "latter"), start=1)
+    ]
+    with JobQueue(url) as first, JobQueue(url) as second, ThreadPoolExecutor() as pool:
+        machines = [
+            triage.Triage(settings, Registry({}), queue) for queue in (first, second)
+        ]
+        orders = [TriageOrder(series=content) for content in contents]
+        ended = [
+            pool.submit(machine.run, order)
+            for machine, order in zip(machines, orders, strict=True)
+        ]
+        assert [one.result().verdict for one in ended] == [Verdict.DONE] * 2
+        rows = first.of_series(series.study_uid, series.series_uid)
+    left = {row.digest for row in rows if row.state is not JobState.CANCELLED}
+    assert left == {"latter"}
