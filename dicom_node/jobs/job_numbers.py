@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic as _now_s
 
 import sqlalchemy as sa
 
@@ -25,6 +26,8 @@ from dicom_node.jobs.job_state import (
 from dicom_node.jobs.workflow_table import MS, JobDatabase, Workflow
 from dicom_node.records import JobState
 
+_ANSWERS_WITHIN_S = 6.0
+"""To each question of a look, of which the first has many where there are many jobs."""
 _UNSETTLED = frozenset({JobState.WAITING, JobState.RUNNING, JobState.DELIVERING})
 
 
@@ -56,6 +59,14 @@ class JobNumbersReader(JobDatabase):
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
         self._parts: ChangedParts[_Count] = ChangedParts(_counted)
+        self._is_first = True
+        self._answered_s = float("-inf")
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether the first look goes on, and the database answers."""
+        age_s = _now_s() - self._answered_s
+        return self._is_first and age_s < _ANSWERS_WITHIN_S
 
     def read(self) -> JobNumbers:
         """Read the numbers of now.
@@ -67,7 +78,8 @@ class JobNumbersReader(JobDatabase):
         """
         with self.opened() as connection:
             for _ in self._parts.refresh(connection):
-                pass
+                self._answered_s = _now_s()
+            self._is_first = False
             count = _Count()
             for _, triage in self._parts.shown(connection):
                 count.add_triage(triage)

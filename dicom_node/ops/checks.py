@@ -10,7 +10,7 @@ from typing import Any
 from dicom_node import __version__
 from dicom_node.jobs.job_numbers import JobNumbers
 from dicom_node.node_report import NodeReport, OpsPlan
-from dicom_node.ops.probe import Trouble
+from dicom_node.ops.probe import Counting, Trouble
 
 TURN_LIMIT_S = 30.0
 """The supervisor turns at least once a second, but may wait some seconds for a database
@@ -168,6 +168,8 @@ def _workers(seen: Seen) -> Check:
 
 
 def _database(seen: Seen) -> Check:
+    if isinstance(seen.numbers, Counting):
+        return Check(name="database", state=State.OK, text=seen.numbers.text)
     if isinstance(seen.numbers, Trouble):
         return Check(name="database", state=State.FAILED, text=seen.numbers.text)
     count = sum(seen.numbers.states.values())
@@ -197,6 +199,8 @@ def _jobs(seen: Seen, plan: OpsPlan) -> Check:
     limit_s = plan.oldest_job_s
     if isinstance(seen.numbers, Trouble):
         text = "the job database cannot be read"
+        if isinstance(seen.numbers, Counting):
+            text = seen.numbers.text
         return Check(
             name="jobs", state=State.UNKNOWN, limit=limit_s, unit="s", text=text
         )

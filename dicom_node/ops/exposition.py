@@ -31,7 +31,7 @@ from dicom_node.node_report import (
     Timed,
 )
 from dicom_node.ops.checks import Seen
-from dicom_node.ops.probe import Trouble
+from dicom_node.ops.probe import Counting, Trouble
 
 _MOST_LABELS = 100
 _OTHER = "other"
@@ -107,7 +107,7 @@ def _metrics(seen: Seen, plan: OpsPlan) -> Iterator[Metric]:
     yield _gauge("info", "Version of the node.", ("version",), {(__version__,): 1})
     if seen.report is not None:
         yield from _told(seen.report, seen.monotonic_s)
-    is_up = not isinstance(seen.numbers, Trouble)
+    is_up = not isinstance(seen.numbers, Trouble) or isinstance(seen.numbers, Counting)
     yield _gauge("database_up", "Whether the job database can be read.", (), is_up)
     if not isinstance(seen.numbers, Trouble):
         yield from _of_jobs(seen.numbers, seen.posix_s)

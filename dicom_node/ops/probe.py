@@ -26,6 +26,11 @@ class Trouble:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Counting(Trouble):
+    """The jobs of a large database that answers, not yet counted for the first time."""
+
+
 class Probe(Generic[_T]):
     """One question, and its last answer.
 

@@ -12,7 +12,7 @@ from dicom_node.audit.spool import AuditSpool
 from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.node_report import NodeReport, OpsPlan
 from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
-from dicom_node.ops.probe import Probe, Trouble
+from dicom_node.ops.probe import Counting, Probe, Trouble
 from dicom_node.ops.verification import echo, itself
 from dicom_node.tls import valid_until_s
 
@@ -21,6 +21,7 @@ _WITHIN_S = 6.0
 """A little longer than the C-ECHO and a lock of the database may take."""
 _PROBES = 5
 _CERTIFICATES_EVERY_S = 600.0
+_COUNTING = "the database answers; its jobs are being counted for the first time"
 _NOT_ASKED = Trouble("not asked")
 
 
@@ -45,9 +46,9 @@ class Watch:
             every_s=_EVERY_S,
             within_s=_WITHIN_S,
         )
-        reader = JobNumbersReader(plan.database_url)
+        self._reader = JobNumbersReader(plan.database_url)
         self._numbers: Probe[JobNumbers] = Probe(
-            reader.read, threads, every_s=_EVERY_S, within_s=_WITHIN_S
+            self._reader.read, threads, every_s=_EVERY_S, within_s=_WITHIN_S
         )
         self._disk = Probe(self._read_disk, threads, every_s=1.0, within_s=_WITHIN_S)
         self._certificates: Probe[Mapping[str, float]] = Probe(
@@ -70,6 +71,8 @@ class Watch:
             self._certificates.answer(),
             self._audit.answer(),
         )
+        if isinstance(numbers, Trouble) and self._reader.is_counting:
+            numbers = Counting(_COUNTING)
         return Seen(
             report=self.report,
             is_told=self._is_told,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.changed_parts import ChangedParts
 from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.triage_order import TriageOrder
@@ -130,3 +131,27 @@ def test_a_database_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> No
     ):
         reader.read()
     assert not path.exists()
+
+
+def test_it_is_counting_while_the_first_look_gets_answers(
+    database: JobDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting: list[bool] = []
+    now_s = 100.0
+    monkeypatch.setattr("dicom_node.jobs.job_numbers._now_s", lambda: now_s)
+    with JobNumbersReader(database.url) as reader:
+
+        def refresh(_parts: object, _connection: object) -> Iterator[None]:
+            nonlocal now_s
+            counting.append(reader.is_counting)
+            yield
+            counting.append(reader.is_counting)
+            now_s += 10.0  # the database is silent
+            counting.append(reader.is_counting)
+            yield
+            counting.append(reader.is_counting)
+
+        monkeypatch.setattr(ChangedParts, "refresh", refresh)
+        reader.read()
+        counting.append(reader.is_counting)
+    assert counting == [False, True, False, True, False]

@@ -10,7 +10,8 @@ import pytest
 from dicom_node.jobs.job_numbers import JobNumbers
 from dicom_node.node_report import ChildReport, NodeReport
 from dicom_node.ops.checks import Seen, State, checks_of, is_ready, plain
-from dicom_node.ops.probe import Trouble
+from dicom_node.ops.exposition import exposition
+from dicom_node.ops.probe import Counting, Trouble
 from dicom_node.tls import TlsFiles
 from tests.support.ops_plan import plan_for
 
@@ -112,3 +113,12 @@ def test_what_cannot_be_told_from_here_makes_nothing_unready() -> None:
     told = states(report=None, is_told=False)
     assert told["supervisor"] is told["workers"] is State.UNKNOWN
     assert is_ready(checks_of(replace(WELL, report=None, is_told=False), plan_for()))
+
+
+def test_a_database_that_is_counted_for_the_first_time_leaves_the_node_ready() -> None:
+    seen = replace(WELL, numbers=Counting("its jobs are being counted"))
+    checks = checks_of(seen, plan_for())
+    assert plain(checks)["ready"] is True
+    found = {check.name: check.state for check in checks}
+    assert (found["database"], found["jobs"]) == (State.OK, State.UNKNOWN)
+    assert b"lumbar_node_database_up 1.0" in exposition(seen, plan_for())
