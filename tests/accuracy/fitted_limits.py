@@ -16,14 +16,15 @@ import dataclasses
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from tqdm import tqdm
 
+from analysis.contract.errors import UnsuitableInput
 from analysis.contract.geometry import Frame
 from analysis.contract.volume import Volume
 from analysis.lumbar import fitted_limits
@@ -43,12 +44,25 @@ from analysis.lumbar.judge.dark_stripes import stripe_share
 from analysis.lumbar.judge.outline_confidence import outline_confidence
 from analysis.lumbar.judge.uncertainty import with_uncertainty
 from analysis.lumbar.measure.measurements import measure_spine
-from analysis.lumbar.name.name_levels import mean_confidence, name_levels
+from analysis.lumbar.name.faded_picture import signal_at_s1
+from analysis.lumbar.name.name_levels import mean_confidence
 from analysis.lumbar.name.stitched_picture import seam_ratio
-from analysis.lumbar.name.voxel_labels import label_source
+from analysis.training.levels.labelled import whole_series
 from analysis.training.scores import dice_of
 from tests.accuracy import levels as other_hospitals
 from tests.accuracy.blind_spots import cut
+from tests.accuracy.faults import (
+    JUMP_MM,
+    SCREWED,
+    Read,
+    ghosted,
+    jumping,
+    looked_at,
+    screwed,
+    seamed,
+    striped,
+)
+from tests.accuracy.level_names import FADES, disc_rows, faded, row_at, thinned
 from tests.accuracy.report import drawn
 from tests.support import spider
 
@@ -59,22 +73,19 @@ PARTED = {
     "CONFIDENCE": True,
     "CUT_STEPS": True,
     "SEAM_RATIO": False,
+    "SIGNAL_BELOW": True,
     "STRIPE_SHARE": False,
     "BLUR_MM": False,
     "JOLT_MM": False,
     "VOID_MM2": False,
 }
 """Limits between sound and faulty series, and whether sound ones lie above."""
-_GHOST_MM, _GHOST_SHARE = 4.0, 0.4
-_JUMP_MM = 4.0
 _STRIPE_MM, _STRIPE_LEFT = (3.0, 10.0), 0.0
 _LINE_MM = 3.0
-_SCREW_MM = (6.0, 17.0)
 _NOISE_GRAINS_PX = (2.0, 4.0, 6.0, 8.0)
 _NOISE_SEEDS = 8
 _WORST = 0.1
 
-_SCREWED = VERTEBRAE[2]
 _OUTLINED = {"DISC_OVERLAP": DISCS[:5], "BODY_OVERLAP": VERTEBRAE[1:6]}
 
 
@@ -83,16 +94,6 @@ class Values(defaultdict[str, list[tuple[float, str]]]):
 
     def __init__(self) -> None:
         super().__init__(list)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
-    """A series that was segmented and named."""
-
-    name: str
-    volume: Volume
-    anatomy: Anatomy
-    labels: NDArray[np.uint8]
 
 
 def series(split: str) -> Iterator[tuple[str, Volume]]:
@@ -113,24 +114,6 @@ def other_weightings(split: str) -> Iterator[tuple[str, Volume]]:
                 yield row["case_id"], other_hospitals.read(folder)[0]
 
 
-def looked_at(name: str, volume: Volume, networks: Networks) -> Read:
-    """Segment and name a series.
-
-    Raises
-    ------
-    Refused
-        If it shows no spine.
-    """
-    tissues = segment(examine(volume), networks, threads=2)
-    levels = name_levels(tissues)
-    return Read(
-        name=name,
-        volume=volume,
-        anatomy=Anatomy(tissues=tissues, levels=levels),
-        labels=label_source(tissues, levels.names),
-    )
-
-
 def of_sound(read: Read, sound: Values) -> None:
     """Add what a series has as it is."""
 
@@ -144,6 +127,7 @@ def of_sound(read: Read, sound: Values) -> None:
     for share in step_shares(anatomy):
         add("CUT_STEPS", share)
     add("SEAM_RATIO", seam_ratio(anatomy, read.volume, read.labels))
+    add("SIGNAL_BELOW", below_s1(read))
     for disc in DISCS[:5]:
         add("STRIPE_SHARE", stripe_share(anatomy, read.volume, disc))
     add("JOLT_MM", jolt_mm(anatomy))
@@ -154,6 +138,12 @@ def of_sound(read: Read, sound: Values) -> None:
         height, u = row.number("disc_height_mm"), row.uncertainty.get("disc_height_mm")
         if height is not None and u is not None:
             add("HEIGHT_SHARE", u / height)
+
+
+def below_s1(read: Read) -> float | None:
+    """Return the signal below S1 over that of the bodies; None where it is not seen."""
+    found = signal_at_s1(read.anatomy, read.volume)
+    return None if found is None else found[1]
 
 
 def step_shares(anatomy: Anatomy) -> list[float]:
@@ -183,8 +173,8 @@ def of_altered(read: Read, networks: Networks, faulty: Values) -> None:
         for high_mm in _STRIPE_MM:
             share = stripe_share(anatomy, striped(read, high_mm), disc)
             add("STRIPE_SHARE", share, f"a stripe of {high_mm:g} mm")
-    add("JOLT_MM", jolt_mm(jumping(anatomy)), f"{_JUMP_MM:g} mm")
-    if (read.labels == _SCREWED.number).any():
+    add("JOLT_MM", jolt_mm(jumping(anatomy)), f"{JUMP_MM:g} mm")
+    if (read.labels == SCREWED.number).any():
         add("VOID_MM2", void_mm2(anatomy, screwed(read), read.labels, 0.0), "a screw")
     try:
         moved = looked_at(read.name, ghosted(read.volume), networks)
@@ -194,74 +184,19 @@ def of_altered(read: Read, networks: Networks, faulty: Values) -> None:
     add("BLUR_MM", blur_mm(rows), "ghosts")
 
 
-def seamed(read: Read) -> Iterator[tuple[str, Read]]:
-    """Yield a series without L3 and a disc, and one that shows them twice."""
-    middles = []
-    for disc in (DISCS[3], DISCS[2]):
-        found = np.argwhere(read.labels == disc.number)
-        if not len(found):
-            return
-        middles.append(np.rint(found[:, 1:].mean(axis=0)).astype(int).tolist())
-    (upper, there), (lower, here) = middles
-
-    def joined(end: int, begin: int, aside: int) -> Read:
-        def of(values: NDArray[Any]) -> NDArray[Any]:
-            above = np.roll(values[:, :end], aside, axis=2)
-            return np.concatenate([above, values[:, begin:]], axis=1)
-
-        volume = dataclasses.replace(read.volume, voxels=of(read.volume.voxels))
-        return dataclasses.replace(read, volume=volume, labels=of(read.labels))
-
-    yield "L3 cut out", joined(upper, lower, here - there)
-    yield "L3 twice", joined(lower, upper, there - here)
-
-
-def striped(read: Read, high_mm: float) -> Volume:
-    """Take the signal from a stripe across the middle of L4/L5."""
-    grid, plane = read.anatomy.tissues.grid, read.anatomy.levels.planes[DISCS[1].number]
-    centre = plane.centre_mm[1:] / read.anatomy.pixel_mm
-    row = float(grid.to_source_indices(centre[None])[0, 0])
-    rows = np.arange(read.volume.voxels.shape[1])
-    voxels = read.volume.voxels.copy()
-    voxels[:, np.abs(rows - row) * read.volume.frame.spacing_mm[1] < high_mm / 2] = 0
-    return dataclasses.replace(read.volume, voxels=voxels)
-
-
-def jumping(anatomy: Anatomy) -> Anatomy:
-    """Move every second slice to the feet, as a patient who moves in between."""
-    names = anatomy.levels.names.copy()
-    steps = round(_JUMP_MM / anatomy.pixel_mm)
-    names[1::2] = np.roll(names[1::2], steps, axis=1)
-    return dataclasses.replace(
-        anatomy, levels=dataclasses.replace(anatomy.levels, names=names)
-    )
-
-
-def screwed(read: Read) -> Volume:
-    """Put a void as large as a screw into L4, in every slice that shows it."""
-    mine = read.labels == _SCREWED.number
-    _, row, column = np.argwhere(mine).mean(axis=0)
-    _, row_mm, column_mm = read.volume.frame.spacing_mm
-    rows, columns = np.indices(mine.shape[1:])
-    away = np.hypot(
-        (rows - row) * row_mm / _SCREW_MM[0],
-        (columns - column) * column_mm / _SCREW_MM[1],
-    )
-    voxels = read.volume.voxels.copy()
-    voxels[:, away < 1] = 0
-    return dataclasses.replace(read.volume, voxels=voxels)
-
-
-def ghosted(volume: Volume) -> Volume:
-    """Take four tenths of the lines of k-space with the patient 4 mm lower."""
-    lines = np.fft.fft(volume.voxels, axis=1)
-    count = lines.shape[1]
-    chosen = np.random.default_rng(0).random(count) < _GHOST_SHARE
-    shift_px = _GHOST_MM / float(volume.frame.spacing_mm[1])
-    turn = np.exp(-2j * np.pi * np.fft.fftfreq(count) * shift_px)
-    lines[:, chosen] *= turn[chosen, None]
-    voxels = np.abs(np.fft.ifft(lines, axis=1)).astype(np.float32)
-    return dataclasses.replace(volume, voxels=voxels)
+def of_fades(split: str, most: int | None, networks: Networks, faulty: Values) -> None:
+    """Add what lies below S1 where the signal fades within a body, and is named."""
+    for series in islice(whole_series(spider.SHARED, split), most):
+        rows, thin = disc_rows(series), thinned(series)
+        for place, levels in FADES.items() if rows else ():
+            volume = faded(thin, row_at(rows, levels)).volume
+            try:
+                read = looked_at(series.name, volume, networks)
+            except (Refused, UnsuitableInput):
+                continue
+            if (below := below_s1(read)) is not None:
+                name = f"{series.name}, fades from {place}"
+                faulty["SIGNAL_BELOW"].append((below, name))
 
 
 def of_noise(networks: Networks, faulty: Values) -> None:
@@ -352,6 +287,7 @@ def table(split: str, most: int | None) -> list[str]:
         ratio = fluid_ratio(read.volume, read.labels)
         if ratio is not None:
             faulty["FLUID_RATIO"].append((ratio, name))
+    of_fades(split, most, networks, faulty)
     of_noise(networks, faulty)
     height: Fitted = fitted_limits.HEIGHT_SHARE
     shares = sound["HEIGHT_SHARE"]
