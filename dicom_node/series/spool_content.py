@@ -195,12 +195,13 @@ def _read_folder(layout: SpoolLayout, folder: Path) -> _Folder:
     others: dict[str, float] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            path = Path(entry.path)
+            # A path costs as much as a look at the disk, and most are not needed.
             if entry.name.endswith(".partial"):
-                path.unlink()
+                Path(entry.path).unlink()
             elif not entry.name.endswith(".json"):
                 others[entry.name] = entry.stat().st_mtime
             else:
+                path = Path(entry.path)
                 try:
                     kind = pending if entry.name.startswith(PENDING) else owed
                     kind.append(read_manifest(path))
@@ -208,16 +209,19 @@ def _read_folder(layout: SpoolLayout, folder: Path) -> _Folder:
                     _set_aside(layout, path, type(error).__name__)
     vouched = _vouched_for((*pending, *owed))
     instances: list[StoredInstance] = []
+    here = f"{folder}{os.sep}"
     for name, time_s in sorted(others.items()):
-        path = folder / name
         known = vouched.get(name)
+        is_vouched_for = known is not None and _is_time_of(known, time_s)
+        if known is not None and is_vouched_for and str(known.path) == here + name:
+            instances.append(known)
+            continue
+        path = folder / name
         try:
-            if known is None or not _is_time_of(known, time_s):
+            if known is None or not is_vouched_for:
                 instances.append(read_instance(path))
             else:
-                instances.append(
-                    known if known.path == path else replace(known, path=path)
-                )
+                instances.append(replace(known, path=path))
         except (InstanceRefusedError, OSError) as error:
             _set_aside(layout, path, type(error).__name__)
     return _Folder(tuple(instances), tuple(pending), tuple(owed))
