@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,8 +166,10 @@ def _slices(anatomy: Anatomy, structure: Structure) -> list[int] | Missing:
     middle, slices = anatomy.middle_slice(structure), anatomy.middle_slices(structure)
     if middle is None:
         return []
-    depths = _all_depths(anatomy, structure)
-    cut = [side for side in (0, len(anatomy.levels.names) - 1) if side in depths]
+    count = len(anatomy.levels.names)
+    cut = _depths(anatomy, structure, {0, count - 1})
+    # Where no outermost slice shows it, the canal is seen from side to side.
+    depths = _depths(anatomy, structure, range(count)) if cut else {}
     deepest = middle_of(depths) if cut else None
     if deepest is not None:
         first, last = min(depths), max(depths)
@@ -175,7 +177,7 @@ def _slices(anatomy: Anatomy, structure: Structure) -> list[int] | Missing:
             return _beside(structure)
         middle = min(max(deepest, first), last)
         slices = sorted(depths, key=lambda index: abs(index - middle))
-    elif len(cut) == 1 and depths[cut[0]] == max(depths.values()):
+    elif len(cut) == 1 and max(cut.values()) == max(depths.values()):
         return _beside(structure)
     near = [
         index
@@ -192,19 +194,21 @@ def _beside(structure: Structure) -> Missing:
     )
 
 
-def _all_depths(anatomy: Anatomy, structure: Structure) -> dict[int, float]:
-    """Return the depth of the canal behind a structure in every slice, by its place.
+def _depths(
+    anatomy: Anatomy, structure: Structure, indices: Collection[int]
+) -> dict[int, float]:
+    """Return the depth of the canal behind a structure in each slice that shows both.
 
-    None where no outermost slice shows any canal: then it is seen from side to side.
+    In the order of the slices.
     """
     window = anatomy.levels.windows.get(structure.number)
-    canal = anatomy.levels.windows.get(CANAL.number)
-    last = len(anatomy.levels.names)
-    if window is None or canal is None or 0 < canal[0].start <= canal[0].stop < last:
+    if window is None:
         return {}
     down, found = anatomy.down(structure), {}
     corner = [side.start for side in window[1:]]
     for index in range(window[0].start, window[0].stop):
+        if index not in indices:
+            continue
         shown = anatomy.field(CANAL, index)
         mine = np.argwhere(anatomy.levels.names[index][window[1:]] == structure.number)
         if shown is None or not len(mine):
