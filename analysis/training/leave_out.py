@@ -15,14 +15,16 @@ ALL = "all sources"
 def without_each(settings: Settings, budget: Budget) -> dict[str, Settings]:
     """Return settings with all sources, and without each in turn, by what they are.
 
-    All begin with random weights and are scored once, at their end, on the same fold.
+    A source without a share is scored and never learnt from. All begin with random
+    weights and are scored once, at their end, on the same fold.
 
     Raises
     ------
     ValueError
         If there is one source alone.
     """
-    if len(settings.sources) == 1:
+    learnt = [place for place, one in enumerate(settings.sources) if one.share > 0]
+    if len(learnt) == 1:
         message = f"{settings.name}: it has one source, which cannot be left out"
         raise ValueError(message)
     usual = settings.training
@@ -38,8 +40,8 @@ def without_each(settings: Settings, budget: Budget) -> dict[str, Settings]:
     )
     whole = replace(settings, training=training)
     found = {ALL: whole}
-    for place, left in enumerate(settings.sources):
-        sources = list(settings.sources)
+    for place in learnt:
+        left, sources = settings.sources[place], list(settings.sources)
         sources[place] = replace(left, share=0.0)
         found[f"without {left.folder}"] = replace(whole, sources=tuple(sources))
     return found

@@ -46,6 +46,15 @@ def test_a_source_without_a_share_is_never_drawn() -> None:
         assert all(one.any() for one in batches.draw(step).grey)
 
 
+def test_a_source_that_is_scored_alone_is_not_left_out() -> None:
+    settings = _settings()
+    (source,) = settings.sources
+    others = [replace(source, folder=name) for name in ("a", "b")]
+    scored = replace(source, folder="c", share=0.0)
+    found = without_each(replace(settings, sources=(*others, scored)), Budget())
+    assert list(found) == [ALL, "without a", "without b"]
+
+
 def test_the_only_source_cannot_be_left_out() -> None:
     with pytest.raises(ValueError, match="one source"):
         without_each(_settings(), Budget())
