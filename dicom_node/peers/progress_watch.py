@@ -14,11 +14,15 @@ from pynetdicom import evt
 from dicom_node import log
 
 if TYPE_CHECKING:
+    from pynetdicom.association import Association
     from pynetdicom.transport import AssociationSocket
 
 _ABORT_S = 1.0
 """How long an A-ABORT may take to leave; then the connection is shut without it."""
 _SHUT_AGAIN_S = 0.2
+_END_AFTER_S = 5.0
+"""From the cut until pynetdicom is made to end the association if it has not by itself:
+a release has been seen to wait for ever for a thread that waited for it."""
 
 
 class ProgressWatch:
@@ -34,11 +38,17 @@ class ProgressWatch:
         The peer's name, for the log.
     limit_s
         The longest time without a PDU that was sent or received in whole.
+    end_after_s
+        From the cut until the association is ended whatever its threads wait for.
     """
 
-    def __init__(self, peer: str, *, limit_s: float) -> None:
+    def __init__(
+        self, peer: str, *, limit_s: float, end_after_s: float = _END_AFTER_S
+    ) -> None:
         self._peer = peer
         self._limit_s = limit_s
+        self._end_after_s = end_after_s
+        self._association: Association | None = None
         self._connection: socket.socket | None = None
         self._lock = threading.Lock()
         self._end_s = time.monotonic() + limit_s
@@ -74,7 +84,7 @@ class ProgressWatch:
     def _connected(self, event: evt.Event) -> None:
         wrapped = cast("AssociationSocket", event.assoc.dul.socket)
         with self._lock:
-            self._connection = wrapped.socket
+            self._association, self._connection = event.assoc, wrapped.socket
         self._progressed(event)
 
     def _progressed(self, _event: evt.Event) -> None:
@@ -88,7 +98,7 @@ class ProgressWatch:
             self._end_s = min(self._end_s, time.monotonic() + _ABORT_S)
 
     def _run(self) -> None:
-        is_logged = False
+        is_logged = is_ended = False
         while not self._closed.wait(max(self._left_s(), _SHUT_AGAIN_S)):
             if self._left_s() > 0:
                 continue
@@ -100,6 +110,9 @@ class ProgressWatch:
                     reason=f"the peer took and sent nothing for {self._limit_s:g} s",
                 )
             self._shut()
+            if not is_ended and self._left_s() < -self._end_after_s:
+                is_ended = True
+                self._end()
 
     def _left_s(self) -> float:
         with self._lock:
@@ -111,3 +124,10 @@ class ProgressWatch:
         if connection is not None:
             with contextlib.suppress(OSError):  # it was closed before
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def _end(self) -> None:
+        with self._lock:
+            association = self._association
+        if association is not None:
+            # It waits for yet another thread, for which nobody here may wait.
+            threading.Thread(target=association.kill, daemon=True).start()

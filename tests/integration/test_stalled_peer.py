@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
+from dicom_node.dimse.contexts import PROPOSED_SYNTAXES, VERIFICATION
 from dicom_node.errors import PeerUnreachableError
+from dicom_node.peers.associate import association
 from dicom_node.peers.send import send_instances
 from dicom_node.peers.verify import echo
 from dicom_node.records import InstanceOutcome
@@ -181,3 +183,21 @@ def test_a_node_whose_question_is_never_answered_stops_in_time(tmp_path: Path) -
             assert asked.wait(WITHIN_S)
             assert node.stop() == 0
             assert node.stop_took_s() < STOP_WITHIN_S
+
+
+def test_a_release_that_waits_for_its_own_thread_for_ever_is_ended() -> None:
+    # Seen once, on a machine that was short of time: pynetdicom's thread had paused,
+    # and said that it had not.
+    with (
+        Archive() as archive,
+        association(
+            "pacs",
+            peer_at(archive.port, 1.0),
+            calling_ae="NODE",
+            proposals=((VERIFICATION, PROPOSED_SYNTAXES),),
+        ) as opened,
+    ):
+        opened._reactor_checkpoint.clear()
+        wait_until(lambda: opened._is_paused, what="the thread pauses")
+        opened._is_paused = False
+    assert not opened.is_established
