@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +43,7 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
     limit_threads(arguments.threads)
     gc.set_threshold(_OBJECTS_TO_COLLECT)
     silence_libraries()
-    with _without_downloads():
-        from dicom_node.work.analyse_folder import HowToAnalyse, analyse_folder
+    from dicom_node.work.analyse_folder import HowToAnalyse, analyse_folder
 
     started_s = time.monotonic()
     ended = analyse_folder(
@@ -67,22 +64,6 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
         return ExitCode.UNSUITABLE
     say(f"results in {out} after {time.monotonic() - started_s:.1f} s")
     return ExitCode.DONE
-
-
-@contextmanager
-def _without_downloads() -> Iterator[None]:
-    """Let pydicom do without what it fetches example files with, where it would be had.
-
-    It looks for these when it is imported, and importing them takes as long as itself.
-    """
-    modules: dict[str, Any] = sys.modules
-    hidden = [name for name in ("requests", "tqdm") if name not in modules]
-    modules.update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del modules[name]
 
 
 def _wrong_source(folder: Path) -> str:

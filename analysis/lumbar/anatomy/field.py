@@ -15,9 +15,6 @@ T = TypeVar("T")
 
 OUTSIDE = -255.0
 """The field far from a structure: surely none of it."""
-_KEPT = 4
-"""A body is read in the direction of the slice before, then in its own, and its shape
-is read in the first of them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,7 +66,7 @@ class Field:
         return reader.read(self.values, OUTSIDE)
 
     def once(self, key: object, read: Callable[[], T]) -> T:
-        """Return what a function reads; the keys that were read last are kept.
+        """Return what a function reads; kept for the same key until another is asked.
 
         Parameters
         ----------
@@ -77,8 +74,7 @@ class Field:
             Says what is read, and how.
         """
         if key not in self._last:
-            if len(self._last) == _KEPT:
-                del self._last[next(iter(self._last))]
+            self._last.clear()
             self._last[key] = read()
         return cast("T", self._last[key])
 
