@@ -11,12 +11,12 @@ pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 from analysis.training.disc_batches import DiscBatches  # noqa: E402
 from analysis.training.disc_places import places_of  # noqa: E402
 from analysis.training.hard_discs import darkened, leaning, thinned, void  # noqa: E402
-from tests.unit.analysis.training.test_discs import (  # noqa: E402
+from tests.support.one_disc import (  # noqa: E402
     HEIGHT_MM,
     LENGTH_MM,
-    _case,
-    _settings,
-    _still,
+    disc_settings,
+    one_disc,
+    still,
 )
 
 TURN_RAD = math.radians(25)
@@ -75,9 +75,9 @@ def test_a_void_is_dark_with_a_bright_border_and_spares_the_disc() -> None:
 
 
 def test_a_batch_of_thin_discs_has_them_lower_and_as_long() -> None:
-    still = _still(_settings())
-    options = replace(still.augmentation, thin_probability=1.0, thin_least=0.5)
-    thin = DiscBatches(replace(still, augmentation=options), [[_case()]])
+    calm = still(disc_settings())
+    options = replace(calm.augmentation, thin_probability=1.0, thin_least=0.5)
+    thin = DiscBatches(replace(calm, augmentation=options), [[one_disc()]])
     heights, lengths = [], []
     for step in range(8):
         for one in thin.draw(step).allowed[:, 1]:
@@ -91,5 +91,5 @@ def test_a_batch_of_thin_discs_has_them_lower_and_as_long() -> None:
 
 
 def test_the_height_of_a_disc_is_known() -> None:
-    (place,) = places_of(_case())
+    (place,) = places_of(one_disc())
     assert 2 * place.half_height_mm == pytest.approx(HEIGHT_MM, abs=0.3)

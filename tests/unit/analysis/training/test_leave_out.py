@@ -17,7 +17,7 @@ from analysis.training.leave_out import (  # noqa: E402
     write_left_out,
 )
 from analysis.training.settings import read_settings  # noqa: E402
-from tests.unit.analysis.training.test_discs import _case, _settings, _still  # noqa: E402
+from tests.support.one_disc import disc_settings, one_disc, still  # noqa: E402
 
 
 def test_one_source_is_not_drawn_from_and_nothing_else_changes() -> None:
@@ -36,9 +36,9 @@ def test_one_source_is_not_drawn_from_and_nothing_else_changes() -> None:
 
 
 def test_a_source_without_a_share_is_never_drawn() -> None:
-    case = _case()
+    case = one_disc()
     empty = replace(case, grey=case.grey * 0)
-    settings = _still(_settings())
+    settings = still(disc_settings())
     (source,) = settings.sources
     settings = replace(settings, sources=(source, replace(source, share=0.0)))
     batches = DiscBatches(settings, [[case], [empty]])
@@ -47,7 +47,7 @@ def test_a_source_without_a_share_is_never_drawn() -> None:
 
 
 def test_a_source_that_is_scored_alone_is_not_left_out() -> None:
-    settings = _settings()
+    settings = disc_settings()
     (source,) = settings.sources
     others = [replace(source, folder=name) for name in ("a", "b")]
     scored = replace(source, folder="c", share=0.0)
@@ -57,7 +57,7 @@ def test_a_source_that_is_scored_alone_is_not_left_out() -> None:
 
 def test_the_only_source_cannot_be_left_out() -> None:
     with pytest.raises(ValueError, match="one source"):
-        without_each(_settings(), Budget())
+        without_each(disc_settings(), Budget())
 
 
 def test_each_run_has_a_column(tmp_path: Path) -> None:
