@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.imaging.linear_reader import LinearReader
+from analysis.imaging.linear_reader import LinearReader, read_each
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ class Field:
     corner_px: NDArray[np.float64]
     pixel_mm: float
     _centroid: list[NDArray[np.float64] | None] = field(
+        init=False, repr=False, default_factory=list
+    )
+    _edges: list[NDArray[np.float64]] = field(
         init=False, repr=False, default_factory=list
     )
     _last: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
@@ -106,6 +109,24 @@ class Field:
             self._centroid.append(self._middle_mm())
         return self._centroid[0]
 
+    def edges_mm(self) -> NDArray[np.float64]:
+        """Return the first and the last place of the inside in each row that has any.
+
+        Returns
+        -------
+        ndarray, shape (2, N, 2)
+            (row, column) of the middles of pixels.
+        """
+        if not self._edges:
+            inside = self.values > 0
+            rows = np.flatnonzero(inside.any(axis=1))
+            mine = inside[rows]
+            first = mine.argmax(axis=1)
+            last = (mine * np.arange(mine.shape[1])).max(axis=1)
+            ends = np.stack([np.stack([rows, end], axis=1) for end in (first, last)])
+            self._edges.append((ends + self.corner_px) * self.pixel_mm)
+        return self._edges[0]
+
     def _middle_mm(self) -> NDArray[np.float64] | None:
         inside = self.values > 0
         by_row, by_column = inside.sum(axis=1), inside.sum(axis=0)
@@ -114,3 +135,36 @@ class Field:
             return None
         sums = [int(each @ np.arange(len(each))) for each in (by_row, by_column)]
         return np.asarray((np.array(sums) / count + self.corner_px) * self.pixel_mm)
+
+
+def sample_each(
+    fields: Sequence[Field],
+    origins_mm: NDArray[np.float64],
+    steps_mm: NDArray[np.float64],
+    places: tuple[range, range],
+) -> NDArray[np.float32]:
+    """Read several fields as `Field.sample` does each of them.
+
+    Parameters
+    ----------
+    fields
+        At least one.
+    origins_mm : ndarray, shape (K, 2)
+    steps_mm : ndarray, shape (K, 2, 2)
+        Of each field.
+    places
+        The same of all.
+
+    Returns
+    -------
+    ndarray, shape (K, points along the first axis, along the second), float32
+    """
+    pixel_mm = np.array([one.pixel_mm for one in fields])
+    corners_px = np.stack([one.corner_px for one in fields])
+    return read_each(
+        [one.values for one in fields],
+        steps_mm / pixel_mm[:, None, None],
+        origins_mm / pixel_mm[:, None] - corners_px,
+        places,
+        OUTSIDE,
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
 from analysis.imaging.line_fit import robust_slope
-from analysis.lumbar.anatomy.field import Field
+from analysis.lumbar.anatomy.field import Field, sample_each
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
@@ -47,36 +47,98 @@ _NOTHING = 1e-9
 _SACRUM, _LOWEST = VERTEBRAE[0], DISCS[0]
 
 
-def canal_diameter(
-    canal: Field, beside_mm: NDArray[np.float64], down: NDArray[np.float64]
-) -> float | None:
-    """Measure the canal across its own direction, beside a point.
+def canal_diameters(
+    canals: Sequence[Field],
+    beside_mm: Sequence[NDArray[np.float64]],
+    down: NDArray[np.float64],
+) -> list[float | None]:
+    """Measure the canal across its own direction, beside a point, in several slices.
 
     Parameters
     ----------
-    canal
-        Its field in one slice.
-    beside_mm : ndarray, shape (2,)
-        (row, column) of the middle of the disc or body before it.
+    canals
+        Its field in each slice.
+    beside_mm : ndarrays, shape (2,)
+        (row, column) of the middle of the disc or body before it, in each slice.
     down : ndarray, shape (2,)
         Unit vector (row, column) along the spine, a first guess.
 
     Returns
     -------
-    float or None
-        Mean depth (mm) over 4 mm of its length; None where it is not all there.
+    list of float or None
+        Of each slice the mean depth (mm) over 4 mm of its length; None where it is not
+        all there.
     """
-    lead = _lines(canal, beside_mm, down, _DIRECTION_REACH_MM)
-    shown = np.flatnonzero((lead > 0).any(axis=1))
-    if len(shown) < _MIN_LINES:
-        return None
-    inside = lead[shown] > 0
-    middles = (inside * np.arange(lead.shape[1])).sum(axis=1) / inside.sum(axis=1)
-    lean = robust_slope(shown.astype(np.float64), middles)
-    along = down + lean * np.array([-down[1], down[0]])
-    lead = _lines(canal, beside_mm, along / np.linalg.norm(along), HALF_REACH_MM)
-    depths = _inside_mm(lead)
-    return float(depths.mean()) if (depths > 0).all() else None
+    found: list[float | None] = [None] * len(canals)
+    alongs = {
+        place: along
+        for place, along in enumerate(_directions(canals, beside_mm, down))
+        if along is not None
+    }
+    if not alongs:
+        return found
+    lead = _lines(
+        [canals[place] for place in alongs],
+        [beside_mm[place] for place in alongs],
+        np.stack(list(alongs.values())),
+        HALF_REACH_MM,
+    )
+    for place, depths in zip(alongs, _inside_mm(lead), strict=True):
+        if (depths > 0).all():
+            found[place] = float(depths.mean())
+    return found
+
+
+def _directions(
+    canals: Sequence[Field],
+    beside_mm: Sequence[NDArray[np.float64]],
+    down: NDArray[np.float64],
+) -> list[NDArray[np.float64] | None]:
+    """Return along which direction its middle runs in each slice; None: not seen."""
+    points = _reached(canals, beside_mm, down)
+    if not points:
+        return [None] * len(canals)
+    downs = np.broadcast_to(down, (len(canals), 2))
+    inside = _lines(canals, beside_mm, downs, _DIRECTION_REACH_MM, points) > 0
+    back = np.array([-down[1], down[0]])
+    found: list[NDArray[np.float64] | None] = []
+    for count, total in zip(
+        inside.sum(axis=2), (inside * np.array(points)).sum(axis=2), strict=True
+    ):
+        shown = np.flatnonzero(count)
+        if len(shown) < _MIN_LINES:
+            found.append(None)
+            continue
+        middles = total[shown] / count[shown]
+        along = down + robust_slope(shown.astype(np.float64), middles) * back
+        found.append(along / np.linalg.norm(along))
+    return found
+
+
+def _reached(
+    canals: Sequence[Field],
+    beside_mm: Sequence[NDArray[np.float64]],
+    down: NDArray[np.float64],
+) -> range:
+    """Return the points on the lines at which one of the canals may be met.
+
+    Where a field is positive, a pixel not more than one row and one column away is.
+    """
+    back, points = np.array([-down[1], down[0]]), _points()
+    low, high = np.inf, -np.inf
+    for canal, beside in zip(canals, beside_mm, strict=True):
+        near_mm = 2 * canal.pixel_mm
+        ends = canal.edges_mm() - beside
+        above_mm = ends @ down
+        is_near = above_mm.min(axis=0) <= _DIRECTION_REACH_MM + near_mm
+        is_near &= above_mm.max(axis=0) >= -_DIRECTION_REACH_MM - near_mm
+        behind_mm = ends[:, is_near] @ back
+        low = min(low, float(behind_mm.min(initial=np.inf)) - near_mm)
+        high = max(high, float(behind_mm.max(initial=-np.inf)) + near_mm)
+    if low > high:
+        return range(0)
+    first, last = ((end - _BEHIND_MM[0]) / STEP_MM for end in (low, high))
+    return range(max(points.start, int(first)), min(points.stop, int(last) + 2))
 
 
 def goes_on_below(
@@ -87,7 +149,7 @@ def goes_on_below(
     Parameters
     ----------
     canal, beside_mm, down
-        As `canal_diameter` takes them.
+        The field of the canal in one slice; the others as `canal_diameters` takes them.
     """
     inside_mm = (np.argwhere(canal.values > 0) + canal.corner_px) * canal.pixel_mm
     below_mm = (inside_mm - beside_mm) @ down
@@ -96,26 +158,37 @@ def goes_on_below(
 
 
 def _lines(
-    canal: Field,
-    beside_mm: NDArray[np.float64],
-    down: NDArray[np.float64],
+    canals: Sequence[Field],
+    beside_mm: Sequence[NDArray[np.float64]],
+    downs: NDArray[np.float64],
     reach_mm: float,
+    points: range | None = None,
 ) -> NDArray[np.float32]:
-    """Read the canal on lines to the back, from `reach_mm` above to as far below."""
-    back = np.array([-down[1], down[0]])
+    """Read canals on lines to the back, from `reach_mm` above to as far below.
+
+    Returns
+    -------
+    ndarray, shape (K, lines, points), float32
+        At all points on the lines, or some of them.
+    """
+    backs = np.stack([-downs[:, 1], downs[:, 0]], axis=1)
+    origins = np.stack(beside_mm) - reach_mm * downs + _BEHIND_MM[0] * backs
+    steps = np.stack([downs, backs], axis=2) * STEP_MM
+    lines = range(2 * round(reach_mm / STEP_MM) + 1)
+    return sample_each(canals, origins, steps, (lines, points or _points()))
+
+
+def _points() -> range:
     first, last = _BEHIND_MM
-    origin = beside_mm - reach_mm * down + first * back
-    count = 2 * round(reach_mm / STEP_MM) + 1
-    places = (range(count), range(round((last - first) / STEP_MM)))
-    return canal.sample(origin, np.stack([down, back], axis=1) * STEP_MM, places)
+    return range(round((last - first) / STEP_MM))
 
 
 def _inside_mm(lead: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return how much of each line lies inside (mm)."""
     inside, size = np.maximum(lead, 0.0), np.abs(lead)
-    sizes = np.maximum(size[:, :-1] + size[:, 1:], _NOTHING)
-    shares = (inside[:, :-1] + inside[:, 1:]) / sizes
-    return np.asarray(shares.sum(axis=1, dtype=np.float64) * STEP_MM)
+    sizes = np.maximum(size[..., :-1] + size[..., 1:], _NOTHING)
+    shares = (inside[..., :-1] + inside[..., 1:]) / sizes
+    return np.asarray(shares.sum(axis=-1, dtype=np.float64) * STEP_MM)
 
 
 def diameter_at_disc(level: DiscLevel) -> Value:
@@ -143,11 +216,7 @@ def _measured(anatomy: Anatomy, slab: SlabMeasurement) -> Value:
     slices = _slices(anatomy, structure)
     if isinstance(slices, Missing):
         return slices
-    depths = [
-        depth
-        for index in slices
-        if (depth := _in_slice(anatomy, structure, index)) is not None
-    ]
+    depths = _in_slices(anatomy, structure, slices)
     if depths:
         return middle_half(depths)
     if isinstance(slab.height_mm, Missing):
@@ -169,7 +238,8 @@ def _slices(anatomy: Anatomy, structure: Structure) -> list[int] | Missing:
     count = len(anatomy.levels.names)
     cut = _depths(anatomy, structure, {0, count - 1})
     # Where no outermost slice shows it, the canal is seen from side to side.
-    depths = _depths(anatomy, structure, range(count)) if cut else {}
+    inner = _depths(anatomy, structure, range(1, count - 1)) if cut else {}
+    depths = dict(sorted({**cut, **inner}.items()))
     deepest = middle_of(depths) if cut else None
     if deepest is not None:
         first, last = min(depths), max(depths)
@@ -204,19 +274,26 @@ def _depths(
     window = anatomy.levels.windows.get(structure.number)
     if window is None:
         return {}
-    down, found = anatomy.down(structure), {}
+    shown: dict[int, tuple[Field, NDArray[np.float64]]] = {}
     corner = [side.start for side in window[1:]]
     for index in range(window[0].start, window[0].stop):
         if index not in indices:
             continue
-        shown = anatomy.field(CANAL, index)
+        canal = anatomy.field(CANAL, index)
         mine = np.argwhere(anatomy.levels.names[index][window[1:]] == structure.number)
-        if shown is None or not len(mine):
-            continue
-        middle = (mine.mean(axis=0) + corner) * anatomy.pixel_mm
-        if (depth := canal_diameter(shown, middle, down)) is not None:
-            found[index] = depth
-    return found
+        if canal is not None and len(mine):
+            shown[index] = canal, (mine.mean(axis=0) + corner) * anatomy.pixel_mm
+    return _known(shown, anatomy.down(structure))
+
+
+def _known(
+    shown: Mapping[int, tuple[Field, NDArray[np.float64]]], down: NDArray[np.float64]
+) -> dict[int, float]:
+    """Measure the canal in slices, beside a point in each, as far as it is there."""
+    canals = [canal for canal, _ in shown.values()]
+    depths = canal_diameters(canals, [beside for _, beside in shown.values()], down)
+    found = zip(shown, depths, strict=True)
+    return {index: depth for index, depth in found if depth is not None}
 
 
 def middle_of(depths: Mapping[int, float]) -> float | None:
@@ -245,12 +322,19 @@ def middle_of(depths: Mapping[int, float]) -> float | None:
     return -slope / (2 * bend) if bend < 0 else None
 
 
-def _in_slice(anatomy: Anatomy, structure: Structure, index: int) -> float | None:
-    canal, before = anatomy.field(CANAL, index), anatomy.field(structure, index)
-    middle = None if before is None else before.centroid_mm()
-    if canal is None or middle is None:
-        return None
-    down = anatomy.down(structure)
-    if structure is _LOWEST and not goes_on_below(canal, middle, down):
-        return None
-    return canal_diameter(canal, middle, down)
+def _in_slices(
+    anatomy: Anatomy, structure: Structure, slices: Sequence[int]
+) -> list[float]:
+    """Return the depths of the canal behind a structure in slices, where it is."""
+    shown: dict[int, tuple[Field, NDArray[np.float64]]] = {}
+    for index in slices:
+        canal, before = anatomy.field(CANAL, index), anatomy.field(structure, index)
+        middle = None if before is None else before.centroid_mm()
+        if canal is None or middle is None:
+            continue
+        if structure is _LOWEST and not goes_on_below(
+            canal, middle, anatomy.down(structure)
+        ):
+            continue
+        shown[index] = canal, middle
+    return list(_known(shown, anatomy.down(structure)).values()) if shown else []

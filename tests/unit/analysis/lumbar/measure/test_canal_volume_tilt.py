@@ -10,7 +10,13 @@ import pytest
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL
-from analysis.lumbar.measure.canal import diameter_at_disc, goes_on_below, middle_of
+from analysis.lumbar.measure import canal
+from analysis.lumbar.measure.canal import (
+    canal_diameters,
+    diameter_at_disc,
+    goes_on_below,
+    middle_of,
+)
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
 from tests.support import wedge_spine as phantom
@@ -105,6 +111,37 @@ def test_a_canal_goes_on_or_ends_below_a_disc(
     )
     beside_mm, down = np.array([40.0, 0.0]), np.array([1.0, 0.0])
     assert goes_on_below(field, beside_mm, down) is goes_on
+
+
+@pytest.mark.parametrize("turn_deg", [-35.0, 0.0, 20.0])
+def test_slices_measured_at_once_on_some_points_are_those_alone_on_all(
+    turn_deg: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Canals that run askew, at different depths behind the disc; one is not there.
+    rows_mm, columns_mm = np.indices((120, 90)) * 0.8
+    fields = [
+        Field(
+            values=(
+                90.0 * (half_mm - np.abs(columns_mm - at_mm - lean * rows_mm))
+            ).astype(np.float32),
+            corner_px=np.array([3.0, 5.0]),
+            pixel_mm=0.8,
+        )
+        for half_mm, at_mm, lean in (
+            (7.0, 20.0, 0.2), (5.5, 35.0, -0.1), (-1.0, 30.0, 0.0), (9.0, 30.0, 0.0),
+        )
+    ]  # fmt: skip
+    turn = np.deg2rad(turn_deg)
+    down = np.array([np.cos(turn), np.sin(turn)])
+    beside = [np.array([44.0, 6.0 + place]) for place in range(len(fields))]
+    together = canal_diameters(fields, beside, down)
+    assert [depth is None for depth in together] == [False, False, True, False]
+    monkeypatch.setattr(canal, "_reached", lambda *_: canal._points())
+    alone = [
+        canal_diameters([field], [place], down)[0]
+        for field, place in zip(fields, beside, strict=True)
+    ]
+    assert together == alone
 
 
 def test_the_tip_of_a_canal_is_no_narrowest_place(found: SpineMeasurements) -> None:
