@@ -3,6 +3,8 @@
 Run as `python -m tests.accuracy.confidence train` or `... public_test`. Prints how well
 it tells the worst tenth of each kind of structure, and the line that fits true to
 expected overlap: near 0 + 1 x on `train`, or the calibration of discs is out of date.
+Discs and bodies are compared in the slices in which they are measured. What got another
+name than the reader's is left out: that is no matter of outlines.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.check.series import examine
 from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
@@ -45,16 +48,38 @@ def pairs(split: str) -> dict[str, list[tuple[float, float]]]:
     for patient in spider.patients(split):
         truth = drawn(patient)
         tissues = segment(examine(spider.read_volume(patient)), networks)
-        names = name_levels(tissues).names
+        anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
+        names = anatomy.levels.names
         labels = label_source(tissues, names)
-        confidence = outline_confidence(tissues, names)
+        expected = outline_confidence(tissues, names, slices=anatomy.measured_slices())
         for kind, (structures, _) in _KINDS.items():
             for structure in structures:
-                number = structure.number
-                true = dice_of(truth == number, labels == number)
-                if (truth == number).any() and true is not None:
-                    found[kind].append((confidence.get(number, _MISSED), true))
+                true = true_overlap(anatomy, truth, labels, structure)
+                if true is not None:
+                    found[kind].append((expected.get(structure.number, _MISSED), true))
     return found
+
+
+def true_overlap(
+    anatomy: Anatomy,
+    truth: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    structure: Structure,
+) -> float | None:
+    """Return the overlap of a structure with the drawn one where it is measured.
+
+    Returns
+    -------
+    float or None
+        None where it was not drawn, or got another name than the reader's.
+    """
+    number, grid = structure.number, anatomy.tissues.grid
+    slices = anatomy.measured_slices().get(number, range(len(labels)))
+    sources = [grid.source_slice(index) for index in slices]
+    drawn, own = truth[sources] == number, labels[sources] == number
+    if not drawn.any() or (own.any() and not (drawn & own).any()):
+        return None
+    return dice_of(drawn, own)
 
 
 def separation(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:

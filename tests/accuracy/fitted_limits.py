@@ -43,14 +43,15 @@ from analysis.lumbar.judge.artefacts import blur_mm, jolt_mm, void_mm2
 from analysis.lumbar.judge.dark_stripes import stripe_share
 from analysis.lumbar.judge.outline_confidence import outline_confidence
 from analysis.lumbar.judge.uncertainty import with_uncertainty
+from analysis.lumbar.measure.discs_and_bodies import measure_body
 from analysis.lumbar.measure.measurements import measure_spine
 from analysis.lumbar.name.faded_picture import signal_at_s1
 from analysis.lumbar.name.name_levels import mean_confidence
 from analysis.lumbar.name.stitched_picture import seam_ratio
 from analysis.training.levels.labelled import whole_series
-from analysis.training.scores import dice_of
 from tests.accuracy import levels as other_hospitals
 from tests.accuracy.blind_spots import cut
+from tests.accuracy.confidence import true_overlap
 from tests.accuracy.faults import (
     JUMP_MM,
     SCREWED,
@@ -78,6 +79,7 @@ PARTED = {
     "BLUR_MM": False,
     "JOLT_MM": False,
     "VOID_MM2": False,
+    "BODY_SECTION": True,
 }
 """Limits between sound and faulty series, and whether sound ones lie above."""
 _STRIPE_MM, _STRIPE_LEFT = (3.0, 10.0), 0.0
@@ -85,6 +87,9 @@ _LINE_MM = 3.0
 _NOISE_GRAINS_PX = (2.0, 4.0, 6.0, 8.0)
 _NOISE_SEEDS = 8
 _WORST = 0.1
+
+_LEAVING = frozenset({"spider_050, L5", "spider_152, L4", "spider_152, L5"})
+"""Bodies that leave the slices at a side, seen so in the pictures."""
 
 _OUTLINED = {"DISC_OVERLAP": DISCS[:5], "BODY_OVERLAP": VERTEBRAE[1:6]}
 
@@ -138,6 +143,16 @@ def of_sound(read: Read, sound: Values) -> None:
         height, u = row.number("disc_height_mm"), row.uncertainty.get("disc_height_mm")
         if height is not None and u is not None:
             add("HEIGHT_SHARE", u / height)
+
+
+def of_sections(read: Read, sound: Values, faulty: Values) -> None:
+    """Add how much of its largest section a body has in the smallest."""
+    for vertebra in VERTEBRAE[1:7]:
+        sections = [one.area_mm2 for one in measure_body(read.anatomy, vertebra).slices]
+        if sections:
+            name = f"{read.name}, {vertebra.label}"
+            kind = faulty if name in _LEAVING else sound
+            kind["BODY_SECTION"].append((min(sections) / max(sections), name))
 
 
 def below_s1(read: Read) -> float | None:
@@ -220,11 +235,15 @@ def of_noise(networks: Networks, faulty: Values) -> None:
 def of_outlines(read: Read, patient: str, pairs: Values) -> None:
     """Add expected and true overlap of what was drawn; the latter as text."""
     truth = drawn(patient)
-    expected = outline_confidence(read.anatomy.tissues, read.anatomy.levels.names)
+    expected = outline_confidence(
+        read.anatomy.tissues,
+        read.anatomy.levels.names,
+        slices=read.anatomy.measured_slices(),
+    )
     for limit, structures in _OUTLINED.items():
         for structure in structures:
-            true = dice_of(truth == structure.number, read.labels == structure.number)
-            if (truth == structure.number).any() and true is not None:
+            true = true_overlap(read.anatomy, truth, read.labels, structure)
+            if true is not None:
                 sure = expected.get(structure.number, 0.0)
                 pairs[limit].append((sure, f"{true:.6f}"))
 
@@ -279,6 +298,7 @@ def table(split: str, most: int | None) -> list[str]:
             sound["REFUSED"].append((0.0, f"{name}: {refused.code}"))
             continue
         of_sound(read, sound)
+        of_sections(read, sound, faulty)
         of_altered(read, networks, faulty)
         if name.startswith("spider_"):
             of_outlines(read, name.removeprefix("spider_"), pairs)

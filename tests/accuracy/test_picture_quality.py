@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
+from analysis.contract.plugin import Context, Subject
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
@@ -20,6 +21,7 @@ from analysis.lumbar.judge.artefacts import artefacts
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.plugin import LumbarMri
 from tests.support import spider
 
 pytestmark = [
@@ -159,3 +161,23 @@ def test_a_collapsed_disc_is_measured_with_a_warning() -> None:
     assert "thin_disc" in codes
     heights = [row.values["disc_height_mm"] for row in rows.discs]
     assert any(isinstance(height, float) and height < 4 for height in heights)
+
+
+def warned_of(patient: str) -> dict[str, str]:
+    plugin = LumbarMri()
+    context = Context(subject=Subject(), summaries={}, threads=2)
+    result = plugin.analyse({"t2_sagittal": spider.read_volume(patient)}, context)
+    return {notice.code: notice.text for notice in result.warnings}
+
+
+def test_a_body_that_a_scoliosis_takes_out_of_the_slices_is_not_called_crushed() -> (
+    None
+):
+    told = warned_of("050")
+    assert "vertebral_height_loss" not in told
+    assert told["incomplete"].startswith("L5 not measured: its smallest section")
+
+
+def test_a_disc_that_is_unsure_only_where_it_is_not_measured_is_not_warned_of() -> None:
+    # L5/S1 overlaps with the drawn disc by 0.94 where it is measured.
+    assert "outline_uncertain" not in warned_of("146")

@@ -103,6 +103,14 @@ class Anatomy:
             self._slices[structure.number] = tuple(self._middle_slices(structure))
         return list(self._slices[structure.number])
 
+    def measured_slices(self) -> dict[int, list[int]]:
+        """Return `middle_slices` of each disc and body found, by its number."""
+        return {
+            one.number: self.middle_slices(one)
+            for one in (*VERTEBRAE, *DISCS)
+            if one.number in self.levels.windows
+        }
+
     def _middle_slices(self, structure: Structure) -> list[int]:
         middle = self.middle_slice(structure)
         if middle is None:

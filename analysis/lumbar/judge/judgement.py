@@ -12,7 +12,12 @@ from analysis.contract.volume import Volume
 from analysis.lumbar.check.weighting import weighting_doubts
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine
 from analysis.lumbar.doubt import Doubt
-from analysis.lumbar.judge.artefacts import artefacts, cut_bodies, unfit_discs
+from analysis.lumbar.judge.artefacts import (
+    artefacts,
+    cut_bodies,
+    unfit_bodies,
+    unfit_discs,
+)
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
 from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
@@ -103,6 +108,7 @@ def judge(
         *anatomy.levels.doubts,
         *cut_bodies(anatomy.levels),
         *unfit_discs(known),
+        *unfit_bodies(known),
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )
@@ -115,7 +121,11 @@ def judge(
     )
     levels = anatomy.levels
     confidence = outline_confidence(
-        anatomy.tissues, levels.names, spine.edited, levels.windows
+        anatomy.tissues,
+        levels.names,
+        spine.edited,
+        levels.windows,
+        slices=anatomy.measured_slices(),
     )
     doubts = (
         *doubts,

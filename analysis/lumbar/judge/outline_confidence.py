@@ -4,11 +4,14 @@ If a pixel belongs to the structure with the probability that the network gives,
 overlap that is to be expected follows from the sum of these probabilities, inside the
 outline and just outside of it. It needs no pass of its own. For discs the networks are
 too sure, so that a line is fitted to what was drawn.
+
+Of discs and bodies the slices count in which they are measured: where a structure ends
+at the sides, readers differ as networks do, and no value rests on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +38,9 @@ _MIN_PIXELS = 20
 _DISC_OFFSET, _DISC_SLOPE = -0.268, 1.273
 """Of the line from the expected overlap of a disc to its true one, by least squares
 over 125 drawn discs of 25 patients (`python -m tests.accuracy.confidence train`), four
-of whom disc 0.1.0, with which it was fitted, had not learnt from. For bodies the line
-has slope 1.00 and no offset, for S1 and canal too little differs to fit one."""
+of whom disc 0.1.0, with which it was fitted, had not learnt from. It was fitted to
+whole discs, and holds as well in the slices that are measured. For bodies the line has
+slope 1.00 and no offset, for S1 and canal too little differs to fit one."""
 UNCERTAIN_DISC = DISC_OVERLAP.limit
 UNCERTAIN_BODY = BODY_OVERLAP.limit
 _WARNED = (
@@ -56,6 +60,8 @@ def outline_confidence(
     names: NDArray[np.uint8],
     without: Collection[int] = (),
     windows: Mapping[int, Window] | None = None,
+    *,
+    slices: Mapping[int, Sequence[int]] | None = None,
 ) -> dict[int, float]:
     """Return the expected overlap (Dice) of each named structure with the truth.
 
@@ -69,6 +75,9 @@ def outline_confidence(
         Numbers of structures that the network did not draw.
     windows
         Of the structures, where they are known: see `windows_of`.
+    slices
+        Those of `names` that count, by the number of the structure; of structures that
+        are not in it, all.
 
     Returns
     -------
@@ -88,11 +97,12 @@ def outline_confidence(
         held = held_by.get(number)
         if number in without or held is None:
             continue
-        slices, rows, columns = held
-        wide = (slices, _widened(rows), _widened(columns))
-        planes = tissues.probability[slices, :, wide[1], wide[2]]
+        shown, rows, columns = held[0], _widened(held[1]), _widened(held[2])
+        counted = sorted((slices or {}).get(number, range(shown.start, shown.stop)))
+        planes = tissues.probability[:, :, rows, columns][counted]
         share = planes[:, list(channels)].sum(axis=1, dtype=np.float32) / FULL
-        inside = (names[wide] == number) & (share > _OUTLINE)
+        mine = names[:, rows, columns][counted] == number
+        inside = mine & (share > _OUTLINE)
         count = int(inside.sum())
         if count < _MIN_PIXELS:
             continue
@@ -118,8 +128,8 @@ def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Doubt, ...]:
     if not doubtful:
         return ()
     text = (
-        "The outlines of these may overlap with what a reader would draw less than "
-        f"usual (Dice expected): {', '.join(doubtful)}"
+        "The outlines of these, in the slices that are measured, may overlap with what "
+        f"a reader would draw less than usual (Dice expected): {', '.join(doubtful)}"
     )
     return (warning("outline_uncertain", text),)
 

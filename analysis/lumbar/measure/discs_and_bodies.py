@@ -11,6 +11,7 @@ import numpy as np
 from analysis.contract.measurement import Absence, Outline
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.fitted_limits import BODY_SECTION
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.slab import Slab, measure_slab
 from analysis.lumbar.number_or_reason import Missing, Value
@@ -27,6 +28,9 @@ INCOMPLETE, IMPLAUSIBLE = "incomplete", "implausible"
 MIN_FILLED = 0.75
 """A disc that was outlined over less of the space between its bodies was not found as
 a whole: its height would be that of a part."""
+MIN_SECTION = BODY_SECTION.limit
+"""Of the largest section of a body: over the 12 mm that are measured a whole one hardly
+changes, be it crushed or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,7 +92,11 @@ def _measure(
 ) -> SlabMeasurement:
     slices = anatomy.middle_slices(structure)
     found = _slabs(anatomy, structure, facing, slices)
-    missing = _missing(anatomy, structure, len(found)) or _incomplete(found)
+    missing = (
+        _missing(anatomy, structure, len(found))
+        or _incomplete(found)
+        or _leaving(structure, found)
+    )
 
     def middle(read: Callable[[Slab], float]) -> Value:
         return missing or middle_half([read(slab) for slab in found])
@@ -187,6 +195,25 @@ def _incomplete(found: list[Slab]) -> Missing | None:
     text = (
         f"outlined over {math.floor(100 * filled)}% of the space between its bodies, "
         f"at least {MIN_FILLED:.0%} are needed"
+    )
+    return Missing(absence=Absence.GEOMETRY_UNFIT, code=INCOMPLETE, text=text)
+
+
+def _leaving(structure: Structure, found: list[Slab]) -> Missing | None:
+    """Say that a body leaves the slices at a side: what is left of it has no height.
+
+    Not of S1, whose height is no height of a vertebra.
+    """
+    if structure not in VERTEBRAE[1:]:
+        return None
+    areas = [slab.area_mm2 for slab in found]
+    share = min(areas) / max(areas)
+    if share >= MIN_SECTION:
+        return None
+    text = (
+        f"its smallest section that is measured has {share:.0%} of the area of the "
+        f"largest, at least {MIN_SECTION:.0%} are needed: it leaves the slices at a "
+        "side"
     )
     return Missing(absence=Absence.GEOMETRY_UNFIT, code=INCOMPLETE, text=text)
 

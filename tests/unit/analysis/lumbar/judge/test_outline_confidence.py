@@ -78,6 +78,17 @@ def test_what_a_reader_drew_has_no_confidence() -> None:
     assert outline_confidence(*_one_body(1.0, 0.0), {L5}) == {}
 
 
+def test_only_the_slices_that_are_measured_count() -> None:
+    tissues, names = _one_body(1.0, 0.0)
+    # A rim of the body at its side, of which the network is hardly sure.
+    tissues.probability[0, Tissue.BODY, 40:50, 30:60] = round(0.6 * FULL)
+    names[0] = names[1]
+    whole = outline_confidence(tissues, names)
+    measured = outline_confidence(tissues, names, slices={L5: [1]})
+    assert whole[L5] == pytest.approx(2 * 480 / (600 + 480), abs=0.005)
+    assert measured[L5] == pytest.approx(1.0)
+
+
 def test_the_worst_outlines_are_named_in_one_warning() -> None:
     # Neither the canal nor what lies above the measured levels is warned of.
     above = {CANAL.number: 0.1, DISCS[5].number: 0.1, VERTEBRAE[6].number: 0.1}
@@ -85,4 +96,4 @@ def test_the_worst_outlines_are_named_in_one_warning() -> None:
     assert uncertain_outlines(sure) == ()
     (notice,) = uncertain_outlines(sure | {L5: 0.5, L4_L5: UNCERTAIN_DISC - 0.01})
     assert notice.code == "outline_uncertain"
-    assert notice.text.endswith(": L5 (0.50), L4/L5 disc (0.85)")
+    assert notice.text.endswith(": L5 (0.50), L4/L5 disc (0.86)")

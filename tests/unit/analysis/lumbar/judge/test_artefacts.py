@@ -1,0 +1,97 @@
+"""What the picture shows that the reader has to know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.tissue_map import TissueMap
+from analysis.lumbar.judge.artefacts import artefacts, unfit_bodies
+from analysis.lumbar.judge.height_loss_doubts import height_losses
+from analysis.lumbar.judge.resolve import notices, withheld
+from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
+from analysis.lumbar.number_or_reason import Missing
+from tests.support.wedge_spine import Layout, WedgeSpine, map_of
+
+FRAME, SHAPE = Layout(size_mm=(14.0, 290.0, 150.0), spacing_mm=(2.0, 0.8, 0.8)).frame()
+L4 = VERTEBRAE[2]
+
+
+@pytest.fixture(scope="module")
+def tissues() -> TissueMap:
+    return WedgeSpine().tissue_map(FRAME, SHAPE)
+
+
+def measured(tissues: TissueMap) -> SpineMeasurements:
+    anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
+    volume = WedgeSpine().volume(FRAME, SHAPE)
+    return measure_spine(anatomy, volume, label_source(tissues, anatomy.levels.names))
+
+
+def leaving(tissues: TissueMap, left_over: float) -> TissueMap:
+    """Let L4 leave the slices: in the last, a share of its height is left."""
+    names = name_levels(tissues).names
+    planes = tissues.probability.copy()
+    count = len(planes)
+    for index in range(count):
+        rows, columns = np.nonzero(names[index] == L4.number)
+        first, last = rows.min(), rows.max()
+        kept = 1 - (1 - left_over) * index / (count - 1)
+        gone = rows > first + kept * (last - first)
+        # Beside a body that a slice leaves lies what is neither body nor disc.
+        planes[index, 1:, rows[gone], columns[gone]] = 0
+        planes[index, 0, rows[gone], columns[gone]] = 255
+    return map_of(tissues.grid, planes)
+
+
+def test_a_body_that_leaves_the_slices_has_no_height_and_is_not_called_crushed(
+    tissues: TissueMap,
+) -> None:
+    found = measured(leaving(tissues, 0.3))
+    doubts = unfit_bodies(found)
+    told = withheld(found, doubts)
+    assert height_losses(told) == ()
+    (notice,) = notices(doubts, told)
+    assert notice.code == "incomplete"
+    assert notice.text.startswith("L4 not measured: its smallest section")
+    body = next(one for one in told.bodies if one.vertebra is L4)
+    for key in ("body_height_mm", "body_height_ratio", "body_middle_height_mm"):
+        reason = body.values[key]
+        assert isinstance(reason, Missing)
+        assert reason.code == "incomplete"
+    for row in told.discs:
+        beside = row.level in {"L4/L5", "L3/L4"}
+        assert (row.number("disc_height_index") is None) == beside
+
+
+def test_a_body_whose_sections_differ_less_is_measured(tissues: TissueMap) -> None:
+    for found in (measured(tissues), measured(leaving(tissues, 0.8))):
+        assert unfit_bodies(found) == ()
+
+
+@pytest.mark.parametrize(
+    ("tilt_deg", "told", "oblique"),
+    [(12.5, False, False), (13.5, True, False), (21.0, True, True)],
+)
+def test_a_scoliosis_is_told_where_its_angle_exceeds_ten_degrees_beyond_doubt(
+    tissues: TissueMap, tilt_deg: float, told: bool, oblique: bool
+) -> None:
+    found, levels = measured(tissues), name_levels(tissues)
+    planes = dict(levels.planes)
+    lowest, other = DISCS[0].number, DISCS[4].number
+    straight = planes[other].side_slope
+    slope = np.tan(np.arctan(straight) + np.radians(tilt_deg))
+    planes[lowest] = replace(planes[lowest], side_slope=float(slope))
+    anatomy = Anatomy(tissues=tissues, levels=replace(levels, planes=planes))
+    volume = WedgeSpine().volume(FRAME, SHAPE)
+    labels = label_source(tissues, levels.names)
+    doubts = artefacts(anatomy, volume, labels, found)
+    texts = [doubt.text for doubt in doubts if doubt.code == "scoliosis"]
+    assert len(texts) == told
+    assert [text.endswith("oblique sections") for text in texts] == [oblique] * told
