@@ -103,6 +103,26 @@ class Field:
             low, high = low + min(ends), high + max(ends)
         return low, high
 
+    def inside_mm(
+        self, origin_mm: NDArray[np.float64], direction: NDArray[np.float64]
+    ) -> tuple[float, float]:
+        """Return beyond what along a direction from a point none of it is inside.
+
+        Its window, which may lie askew to the direction, mostly reaches further.
+
+        Parameters
+        ----------
+        origin_mm, direction : ndarray, shape (2,)
+            As `reach_mm` takes them.
+        """
+        edges = self.edges_mm()
+        if not edges.size:
+            return self.reach_mm(origin_mm, direction)
+        along = (edges - origin_mm) @ direction
+        # Where the field is positive, a pixel at most one row and column away is.
+        near_mm = 2 * self.pixel_mm
+        return float(along.min()) - near_mm, float(along.max()) + near_mm
+
     def centroid_mm(self) -> NDArray[np.float64] | None:
         """Return the middle (row, column) of the inside, None where it is empty."""
         if not self._centroid:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.doubt import Doubt
@@ -85,10 +86,17 @@ def windows_of(names: NDArray[np.uint8]) -> dict[int, Window]:
     """Return the smallest window that holds each structure, by its number."""
     from scipy import ndimage
 
-    found = ndimage.find_objects(names)
+    shown = window_of(names > 0)
+    if shown is None:
+        return {}
+    corner = [side.start for side in shown]
     # A number that does not occur has None for a window, whatever the stubs say.
-    return {
-        number: (window[0], window[1], window[2])
-        for number, window in enumerate(found, 1)
-        if window
-    }
+    windows: dict[int, Window] = {}
+    for number, window in enumerate(ndimage.find_objects(names[shown]), 1):
+        if window:
+            slices, rows, columns = (
+                slice(side.start + first, side.stop + first)
+                for side, first in zip(window, corner, strict=True)
+            )
+            windows[number] = slices, rows, columns
+    return windows

@@ -58,17 +58,19 @@ def keep(former: Former, volume: Volume) -> bytes:
     """
     shown = (former.tissues.tissue != Tissue.BACKGROUND).any(axis=0)
     rows, columns = window_of(shown, _MARGIN_PX) or (slice(0, 0), slice(0, 0))
+    parts = {
+        "form": np.array(_FORM),
+        "volume": np.array(_digest(volume)),
+        "corner": np.array([rows.start, columns.start]),
+        "probability": former.tissues.probability[:, :, rows, columns],
+        "tissue": former.tissues.tissue[:, rows, columns],
+        "found": former.found,
+    }
+    if former.measured is not former.found:
+        # Before the first correction they are one array, which is written once.
+        parts["measured"] = former.measured
     content = io.BytesIO()
-    np.savez(
-        content,
-        form=np.array(_FORM),
-        volume=np.array(_digest(volume)),
-        corner=np.array([rows.start, columns.start]),
-        probability=former.tissues.probability[:, :, rows, columns],
-        tissue=former.tissues.tissue[:, rows, columns],
-        found=former.found,
-        measured=former.measured,
-    )
+    np.savez(content, allow_pickle=False, **parts)
     return zlib.compress(content.getvalue(), _LEVEL)
 
 
@@ -85,7 +87,7 @@ def recall(kept: bytes, volume: Volume) -> Former | None:
                     held["probability"], held["tissue"], held["corner"], volume
                 ),
                 found=held["found"],
-                measured=held["measured"],
+                measured=held["measured" if "measured" in held else "found"],
             )
     except _UNREADABLE:
         return None

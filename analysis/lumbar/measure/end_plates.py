@@ -96,15 +96,19 @@ class Rays:
         )
 
     def across(self, field: Field, within_mm: float = np.inf) -> slice:
-        """Return the points on the rays that a field reaches, and one on either side.
+        """Return the points on the rays that may be inside, and one on either side.
 
         Parameters
         ----------
         within_mm
             Points further than this from the centre are left out.
         """
-        low, high = field.reach_mm(self.centre_mm, self.down)
+        low, high = field.inside_mm(self.centre_mm, self.down)
         return _reached(self.across_mm, max(low, -within_mm), min(high, within_mm))
+
+    def along(self, field: Field) -> slice:
+        """Return the rays that may meet a field, and one on either side."""
+        return _reached(self.along_mm, *field.inside_mm(self.centre_mm, self.back))
 
     def sample(self, field: Field) -> NDArray[np.float32]:
         """Read a field on the rays, shape (S, N)."""
@@ -115,6 +119,13 @@ class Rays:
         )
         steps = np.stack([self.back, self.down], axis=1) * STEP_MM
         return field.sample(self.origin_mm, steps, places)
+
+    def sample_where_met(self, field: Field) -> NDArray[np.float32]:
+        """Read a field on the rays that may meet it; on others it is `OUTSIDE`."""
+        met = self.along(field)
+        lead = np.full((len(self.along_mm), len(self.across_mm)), OUTSIDE, np.float32)
+        lead[met] = self.part(met, slice(0, len(self.across_mm))).sample(field)
+        return lead
 
     def heights(self, lead: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how much of each ray lies inside (mm)."""
@@ -154,8 +165,7 @@ class Rays:
         )
 
     def _facing_surface(self, body: Field, *, lowest: bool) -> NDArray[np.float64]:
-        reach_mm = body.reach_mm(self.centre_mm, self.back)
-        rays = _reached(self.along_mm, *reach_mm)
+        rays = self.along(body)
         part = self.part(rays, self.across(body, _FACING_MM))
         surface = np.full(len(self.along_mm), np.nan)
         if len(part.along_mm) and len(part.across_mm):
@@ -209,6 +219,9 @@ def body_on_rays(
             message = "the field of a body is empty"
             raise ValueError(message)
         rays = Rays.of(centre, down, BODY_HALF_HEIGHT_MM, (body,))
+        met = rays.along(body)
+        # An even number is left out, for ranks of rays are halved and rounded to even.
+        rays = rays.part(slice(met.start // 2 * 2, met.stop), rays.across(body))
         return rays, rays.sample(body)
 
     # First its heights are read, then its shape, mostly in the same direction.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
 from analysis.imaging.window import window_of
+from analysis.lumbar.anatomy.named_levels import windows_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement
@@ -70,16 +71,10 @@ class SignalReader:
         labels: NDArray[np.uint8],
     ) -> SignalReader:
         """Read CSF along the whole canal."""
-        from scipy import ndimage
-
         slices = anatomy.middle_slices(CANAL)
         sources = [anatomy.tissues.grid.source_slice(index) for index in slices]
         canals = {source: _inner_canal(volume, labels, source) for source in sources}
-        windows = {
-            number: (held[1], held[2])
-            for number, held in enumerate(ndimage.find_objects(labels), 1)
-            if held
-        }
+        windows = {number: held[1:] for number, held in windows_of(labels).items()}
         return cls(anatomy, volume, labels, _csf(volume, canals), canals, windows)
 
     def read(self, slab: SlabMeasurement) -> DiscSignal:

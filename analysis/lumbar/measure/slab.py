@@ -110,7 +110,7 @@ def measure_slab(
         else:
             whole = Rays.of(centre, down, DISC_HALF_HEIGHT_MM, (field, *facing))
             rays = whole.part(slice(0, len(whole.along_mm)), whole.across(field))
-            lead = rays.sample(field)
+            lead = rays.sample_where_met(field)
         heights = rays.heights(lead)
         extent = _extent(heights)
         if extent is None:

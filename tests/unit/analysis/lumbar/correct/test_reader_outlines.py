@@ -21,7 +21,7 @@ from analysis.contract.plugin import (
 )
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
-from analysis.lumbar.anatomy.structures import STRUCTURES, Tissue
+from analysis.lumbar.anatomy.structures import STRUCTURES, VERTEBRAE, Tissue
 from analysis.lumbar.correct.saved_tissues import keep, recall
 from analysis.lumbar.find.networks import Networks
 from analysis.lumbar.plugin import LumbarMri
@@ -199,6 +199,25 @@ def test_what_was_kept_comes_back_as_it_was(case: Case) -> None:
     assert again is not None
     np.testing.assert_array_equal(again.tissues.tissue, tissue)
     np.testing.assert_array_equal(again.tissues.probability, former.tissues.probability)
+
+
+def test_labels_that_nobody_corrected_are_kept_once(case: Case) -> None:
+    former = recall(case.first.kept, case.volume)
+    assert former is not None
+    np.testing.assert_array_equal(former.measured, former.found)
+    corrected = former.found.copy()
+    corrected[corrected == VERTEBRAE[1].number] = 0
+    other = dataclasses.replace(former, measured=corrected)
+    written = keep(other, case.volume)
+    again = recall(written, case.volume)
+    assert again is not None
+    np.testing.assert_array_equal(again.measured, corrected)
+    np.testing.assert_array_equal(again.found, former.found)
+    once, twice = (
+        keep(dataclasses.replace(former, measured=measured), case.volume)
+        for measured in (former.found, former.found.copy())
+    )
+    assert len(once) < len(twice)
 
 
 @pytest.mark.parametrize("kept", [b"nonsense", b"x\x9c"], ids=["text", "cut off"])
