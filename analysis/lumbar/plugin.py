@@ -38,7 +38,6 @@ _IMPORTED_AT_FIRST_USE = (
     "PIL.ImageDraw",
     "PIL.ImageFont",
     "scipy.ndimage",
-    "scipy.spatial",
     "analysis.lumbar.correct.reader_outlines",
     "analysis.lumbar.judge.judgement",
     "analysis.lumbar.measure.measurements",
