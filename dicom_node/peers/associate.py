@@ -96,6 +96,7 @@ def association(
                 ],
             )
             _check_accepted(opened, name, peer, calling_ae)
+            leave_answers(opened)
             try:
                 yield opened
             finally:
@@ -104,6 +105,31 @@ def association(
         # pynetdicom leaves its socket open if the peer was the first to close.
         for connection in sockets:
             connection.close()
+
+
+def leave_answers(opened: Association) -> None:
+    """Let the thread of an association serve requests, and take no answer.
+
+    pynetdicom pauses that thread while it waits for an answer, but believes it paused
+    a moment before it is. On a busy machine the thread then takes the answer, calls it
+    unexpected and drops it (pynetdicom issue 875), and we would wait until the timeout.
+    """
+    waiting = opened.dimse.msg_queue
+    take = opened.dimse.get_msg
+
+    def get_msg(*, block: bool = False) -> object:
+        if block:
+            return take(block=True)
+        with waiting.mutex:  # no other may take the first one between look and take
+            if not waiting.queue or _is_answer(waiting.queue[0][1]):
+                return None, None
+            return waiting.queue.popleft()
+
+    opened.dimse.get_msg = get_msg  # type: ignore[method-assign, assignment]
+
+
+def _is_answer(message: object) -> bool:
+    return getattr(message, "MessageIDBeingRespondedTo", None) is not None
 
 
 def _close(opened: Association, terms: Terms | None) -> None:

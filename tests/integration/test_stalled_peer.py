@@ -201,3 +201,27 @@ def test_a_release_that_waits_for_its_own_thread_for_ever_is_ended() -> None:
         wait_until(lambda: opened._is_paused, what="the thread pauses")
         opened._is_paused = False
     assert not opened.is_established
+
+
+class _GoesOn(threading.Event):
+    """Lets whoever waits for it go on a little later, whether it is set or not."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        time.sleep(0.02 if timeout is None else timeout)
+        return True
+
+
+def test_no_answer_is_lost_to_the_thread_that_serves_requests() -> None:
+    # Seen on a busy machine: the thread went on after it was said to have paused.
+    with (
+        Archive() as archive,
+        association(
+            "pacs",
+            peer_at(archive.port, 1.0),
+            calling_ae="NODE",
+            proposals=((VERIFICATION, PROPOSED_SYNTAXES),),
+        ) as opened,
+    ):
+        opened._reactor_checkpoint = _GoesOn()
+        answers = [opened.send_c_echo().get("Status") for _ in range(5)]
+    assert answers == [0] * 5

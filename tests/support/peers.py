@@ -35,6 +35,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicom_node.peers.associate import leave_answers
+
 HOST = "127.0.0.1"
 WITHIN_S = 240.0
 """How long a test waits before it fails. A slow machine takes long, and a wait that
@@ -302,6 +304,7 @@ def send(
     if not association.is_established:
         message = f"no association with {called} on {port}"
         raise ConnectionError(message)
+    leave_answers(association)
     statuses = [association.send_c_store(found).get("Status") for found in ready]
     if release:
         association.release()
