@@ -12,13 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
 
-CALM_AFTER_S = 75.0
-"""Longer than the supervisor takes, while instances arrive, to say so again: a worker
-that has been told of nothing for so long has nothing before it."""
+CALM_AFTER_S = 5.0
+"""With nothing before it a worker has nothing to hurry for after that time."""
+EXPECTED_FOR_S = 75.0
+"""How long a series is expected that has begun to arrive: longer than one is quiet
+before it is complete. While instances arrive the supervisor says so again."""
 
 
 class Pace:
-    """Looks often while a job is about to come, and seldom once none has for long.
+    """Looks often while a job is about to come, and seldom while none is.
 
     Parameters
     ----------
@@ -36,24 +38,24 @@ class Pace:
         self._set_s = set_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._is_calm = False
-        self._expected_s = clock()
+        self._pace_s = dbos_setup.POLL_S
+        self._expected_until_s = 0.0
 
     def expect(self) -> None:
         """Look most often, until the next analysis begins."""
         with self._lock:
-            self._is_calm, self._expected_s = False, self._clock()
+            self._expected_until_s = self._clock() + EXPECTED_FOR_S
             self._set(dbos_setup.EAGER_POLL_S)
 
     def begin(self, *, is_analysis: bool) -> None:
-        """Look as often as usual: an analysis begins, or any step after a long rest."""
+        """Look as often as usual: an analysis begins, or any step after a rest."""
         with self._lock:
-            if is_analysis or self._is_calm:
-                self._is_calm = False
+            self._expected_until_s = 0.0
+            if is_analysis or self._pace_s == dbos_setup.CALM_POLL_S:
                 self._set(dbos_setup.POLL_S)
 
     def rest(self, idle_s: float) -> None:
-        """Look seldom, if nothing has run or been expected for long.
+        """Look seldom, if nothing has run for a while and nothing is expected.
 
         Parameters
         ----------
@@ -61,14 +63,16 @@ class Pace:
             For how long nothing has run.
         """
         with self._lock:
-            quiet_s = min(idle_s, self._clock() - self._expected_s)
-            if not self._is_calm and quiet_s > CALM_AFTER_S:
-                self._is_calm = True
+            if idle_s > CALM_AFTER_S and self._clock() > self._expected_until_s:
                 self._set(dbos_setup.CALM_POLL_S)
 
-    def _set(self, poll_s: float) -> None:
+    def _set(self, pace_s: float) -> None:
+        if pace_s == self._pace_s:
+            return
         try:
-            self._set_s(poll_s)
+            self._set_s(pace_s)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
             # A job may come a little later, or a core be a little busier: no more.
             log.warning("pace_not_set", reason=type(error).__name__)
+        else:
+            self._pace_s = pace_s

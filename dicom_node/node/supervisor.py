@@ -67,7 +67,8 @@ _OPS_WITHIN_S = 0.5
 _AUDIT_WITHIN_S = 2.0
 _LEAVE_WITHIN_S = 3.0
 """A process that others replace has nothing to end, either."""
-_WARM_AGAIN_S = 60.0
+_WARM_AGAIN_S = 10.0
+"""How often workers hear that instances arrive."""
 _CLEANS_AFTER_S = 600.0
 """Of one of several machines, after it has begun to receive."""
 

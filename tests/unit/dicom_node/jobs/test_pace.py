@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy.exc import OperationalError
 
 from dicom_node.jobs.dbos_setup import CALM_POLL_S, EAGER_POLL_S, POLL_S
-from dicom_node.jobs.pace import CALM_AFTER_S, Pace
+from dicom_node.jobs.pace import CALM_AFTER_S, EXPECTED_FOR_S, Pace
 
-LONG_S = CALM_AFTER_S + 1
+LONG_S = EXPECTED_FOR_S + 1
 
 
 class Clock:
@@ -39,9 +39,33 @@ def test_a_series_that_arrives_ends_the_rest_and_none_begins_while_it_is_due() -
     clock.now_s += LONG_S
     clock.pace.rest(LONG_S)
     clock.pace.expect()
-    clock.now_s += CALM_AFTER_S - 1
+    clock.now_s += EXPECTED_FOR_S - 1
     clock.pace.rest(2 * LONG_S)
     assert clock.set == [CALM_POLL_S, EAGER_POLL_S]
+
+
+def test_a_series_that_becomes_no_analysis_is_soon_forgotten() -> None:
+    clock = Clock()
+    clock.pace.expect()
+    clock.pace.begin(is_analysis=False)
+    clock.now_s += CALM_AFTER_S + 1
+    clock.pace.rest(CALM_AFTER_S + 1)
+    assert clock.set == [EAGER_POLL_S, CALM_POLL_S]
+
+
+def test_a_pace_that_was_not_taken_is_set_again() -> None:
+    taken: list[float] = []
+    faults = [OperationalError("update", None, Exception("locked"))]
+
+    def set_pace(pace_s: float) -> None:
+        if faults:
+            raise faults.pop()
+        taken.append(pace_s)
+
+    pace = Pace(set_pace)
+    pace.expect()
+    pace.expect()
+    assert taken == [EAGER_POLL_S]
 
 
 def test_any_step_ends_the_rest_for_what_comes_after_it_is_due() -> None:
