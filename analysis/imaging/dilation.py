@@ -6,6 +6,8 @@ is moved at once.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,3 +39,31 @@ def shrunk(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
     outside = np.pad(~mask, steps, constant_values=True)
     rows, columns = mask.shape
     return ~grown(outside, steps)[steps : steps + rows, steps : steps + columns]
+
+
+def deeper_than(
+    mask: NDArray[np.bool_], depth_mm: float, spacing_mm: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return what of a mask (R, C) is further than a distance from what is outside.
+
+    As the distance transform of `scipy.ndimage` tells it. Beyond its edge all is
+    outside.
+
+    Parameters
+    ----------
+    depth_mm
+        Of a pixel or a few: each that lies within it is asked for itself.
+    spacing_mm : ndarray, shape (2,)
+        Between rows and between columns.
+    """
+    by_row, by_column = spacing_mm.tolist()
+    down, along = (int(depth_mm / step) + 1 for step in (by_row, by_column))
+    padded = np.pad(mask, ((down, down), (along, along)))
+    rows, columns = mask.shape
+    inner = np.array(mask)
+    for row in range(2 * down + 1):
+        for column in range(2 * along + 1):
+            away = ((row - down) * by_row, (column - along) * by_column)
+            if math.sqrt(away[0] * away[0] + away[1] * away[1]) <= depth_mm:
+                inner &= padded[row : row + rows, column : column + columns]
+    return inner

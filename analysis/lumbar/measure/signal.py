@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.volume import Volume
+from analysis.imaging.dilation import deeper_than
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.named_levels import windows_of
 from analysis.lumbar.anatomy.spine import Anatomy
@@ -140,15 +141,11 @@ def _inner_canal(
     volume: Volume, labels: NDArray[np.uint8], source: int
 ) -> NDArray[np.float32]:
     """Return the grey values of the canal in one slice, without its edge."""
-    from scipy import ndimage
-
     canal = labels[source] == CANAL.number
     window = window_of(canal)
     if window is None:
         return np.empty(0, np.float32)
-    # One pixel of margin: what lies beside the window is no canal.
-    inside = np.pad(canal[window], 1)
-    depth = ndimage.distance_transform_edt(inside, volume.frame.spacing_mm[1:])
-    inner = depth[1:-1, 1:-1] > EROSION_MM
+    # What lies beside the window is no canal.
+    inner = deeper_than(canal[window], EROSION_MM, volume.frame.spacing_mm[1:])
     values: NDArray[np.float32] = volume.voxels[source][window][inner]
     return values

@@ -110,10 +110,19 @@ def _seam(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> _Seam 
         return None
     seam, ratio = most
     to_the_feet = -float(feet_ward[np.abs(feet_ward).argmax()])
-    present = [number for number in discs if (numbers == number).any()]
-    places = {n: float(np.nonzero(numbers == n)[1].mean()) for n in present}
+    places = _middle_rows(numbers, discs)
     above = {n for n, place in places.items() if (place - seam) * to_the_feet < 0}
     return _Seam(ratio=ratio, above=above)
+
+
+def _middle_rows(labels: NDArray[np.uint8], wanted: list[int]) -> dict[int, float]:
+    """Return the mean row of each number that occurs in a map (K, R, C)."""
+    sizes = {number: (labels == number).sum(axis=(0, 2)) for number in wanted}
+    return {
+        number: float(size @ np.arange(len(size)) / size.sum())
+        for number, size in sizes.items()
+        if size.any()
+    }
 
 
 def _most_changed(
