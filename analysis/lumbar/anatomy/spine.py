@@ -82,6 +82,22 @@ class Anatomy:
         names, window = self.levels.names, self.levels.windows.get(structure.number)
         if window is None:
             return None
+        weights = self.canal_beside(structure)
+        if not self._tells(weights):
+            weights[:] = 0
+            mine = names[window] == structure.number
+            weights[window[0]] = mine.sum(axis=(1, 2))
+        return float(np.average(np.arange(len(names)), weights=weights))
+
+    def shows_canal(self, structure: Structure) -> bool:
+        """Say whether enough canal is seen beside a structure to tell its middle."""
+        return structure.number in self.levels.windows and self._tells(
+            self.canal_beside(structure)
+        )
+
+    def canal_beside(self, structure: Structure) -> NDArray[np.int64]:
+        """Return how many pixels of canal each slice shows beside a structure."""
+        names, window = self.levels.names, self.levels.windows[structure.number]
         mine = names[window] == structure.number
         rows = np.flatnonzero(mine.any(axis=(0, 2))) + window[1].start
         reach = round(_REACH_MM / self.pixel_mm)
@@ -92,10 +108,10 @@ class Anatomy:
         if canal is not None:
             shown = names[canal[0], beside, canal[2]] == CANAL.number
             weights[canal[0]] = shown.sum(axis=(1, 2))
-        if weights.sum() * self.pixel_mm**2 < _MIN_CANAL_MM2:
-            weights[:] = 0
-            weights[window[0]] = mine.sum(axis=(1, 2))
-        return float(np.average(np.arange(len(names)), weights=weights))
+        return weights
+
+    def _tells(self, weights: NDArray[np.int64]) -> bool:
+        return bool(weights.sum() * self.pixel_mm**2 >= _MIN_CANAL_MM2)
 
     def middle_slices(self, structure: Structure) -> list[int]:
         """Return the slices near the middle that show a structure; nearest first."""

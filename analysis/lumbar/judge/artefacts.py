@@ -14,12 +14,13 @@ from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
 from analysis.lumbar.doubt import Doubt, Effect, of_body_height, of_disc, warning
 from analysis.lumbar.fitted_limits import BLUR_MM, JOLT_MM, VOID_MM2
+from analysis.lumbar.measure.canal import BESIDE_SLICES
 from analysis.lumbar.measure.discs_and_bodies import IMPLAUSIBLE, INCOMPLETE
 from analysis.lumbar.measure.height_loss import USUAL
-from analysis.lumbar.measure.measurements import SpineMeasurements
+from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
 
 COARSE_PIXEL_MM = 1.2
@@ -38,6 +39,9 @@ OBLIQUE_DEG = 20.0
 """Slices of one series leave the middle of the canal from about here on."""
 MAX_WANDER_MM = 10.0
 """The middle of the canal wanders by its own half width between levels."""
+OFF_MIDDLE_LOWER_MM, OFF_MIDDLE_MOST_MM = 0.3, 1.1
+"""By how much discs of train are lower 4 to 12 mm beside their middle, on average, and
+what one in twenty differs by (`python -m tests.accuracy.beside_middle train`)."""
 MAX_JOLT_MM = JOLT_MM.limit
 """Of a structure against its two neighbour slices."""
 MAX_BLUR_MM = BLUR_MM.limit
@@ -136,6 +140,7 @@ def artefacts(
         _metal(anatomy, volume, labels),
         _motion(anatomy) or _unsharp(rows),
         _scoliosis(anatomy),
+        _off_the_middle(anatomy, rows),
         _clipped(rows),
         _coarse(volume),
         _wide(volume),
@@ -207,6 +212,41 @@ def _scoliosis(anatomy: Anatomy) -> Doubt | None:
     if tilt > OBLIQUE_DEG or wander > MAX_WANDER_MM:
         text = f"{text}: heights are those of oblique sections"
     return warning("scoliosis", text)
+
+
+def _off_the_middle(anatomy: Anatomy, rows: SpineMeasurements) -> Doubt | None:
+    """Name the discs that may be measured at a side.
+
+    The middle of the canal tells that of a disc. None is known where it lies beside the
+    slices, or where no canal is seen; but where L5/S1 alone has none, it has ended.
+    """
+    away = [row for row in rows.discs if _is_beside(anatomy, row)]
+    unseen = [row for row in rows.discs if not anatomy.shows_canal(row.disc)]
+    if [row.level for row in unseen] != [level_of(DISCS[0])]:
+        away += [row for row in unseen if row not in away]
+    named = [
+        row.level
+        for row in rows.discs
+        if row in away and row.number("disc_height_mm") is not None
+    ]
+    if not named:
+        return None
+    text = (
+        f"{', '.join(named)}: the canal leaves the slices at a side or is not seen, so "
+        "that the middle may lie beside them, as in a scoliosis; heights at a side are "
+        f"{OFF_MIDDLE_LOWER_MM} mm too low on average, and one in twenty is more than "
+        f"{OFF_MIDDLE_MOST_MM} mm off"
+    )
+    return warning("off_the_middle", text)
+
+
+def _is_beside(anatomy: Anatomy, row: MeasuredDisc) -> bool:
+    found = row.values["canal_ap_diameter_mm"]
+    if not isinstance(found, Missing) or found.code != BESIDE_SLICES:
+        return False
+    # One that leaves at both sides is wider than the slices, and round their middle.
+    shown = anatomy.canal_beside(row.disc)
+    return not (shown[0] and shown[-1])
 
 
 def _motion(anatomy: Anatomy) -> Doubt | None:

@@ -17,6 +17,8 @@ from analysis.lumbar.measure.end_plates import STEP_MM
 from analysis.lumbar.measure.measured_sites import DiscLevel, Vertebra, WholeSpine
 from analysis.lumbar.number_or_reason import Missing, Value
 
+BESIDE_SLICES = "canal_beside_slices"
+"""Code of a diameter that cannot be had because the middle lies beside the slices."""
 HALF_WIDTH_MM = 3.0
 """Slices within this distance of the middle: further out the canal is shallower. Of 2,
 3 and 6 mm the depths at discs of 33 patients differ from drawn ones by 0.66, 0.64 and
@@ -259,9 +261,7 @@ def _slices(anatomy: Anatomy, structure: Structure) -> list[int] | Missing:
 
 def _beside(structure: Structure) -> Missing:
     text = f"the middle of the canal behind {structure.label} lies beside the slices"
-    return Missing(
-        absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="canal_beside_slices", text=text
-    )
+    return Missing(absence=Absence.OUTSIDE_FIELD_OF_VIEW, code=BESIDE_SLICES, text=text)
 
 
 def _depths(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.judge.artefacts import artefacts, unfit_bodies
 from analysis.lumbar.judge.height_loss_doubts import height_losses
@@ -95,3 +95,37 @@ def test_a_scoliosis_is_told_where_its_angle_exceeds_ten_degrees_beyond_doubt(
     texts = [doubt.text for doubt in doubts if doubt.code == "scoliosis"]
     assert len(texts) == told
     assert [text.endswith("oblique sections") for text in texts] == [oblique] * told
+
+
+def shown_from(tissues: TissueMap, first: int, below_row: int) -> TissueMap:
+    """Let the canal leave the slices below a row: the first of them show none."""
+    planes = tissues.probability.copy()
+    canal = planes[:first, Tissue.CANAL, below_row:]
+    planes[:first, Tissue.BACKGROUND, below_row:] += canal
+    canal[:] = 0
+    return map_of(tissues.grid, planes)
+
+
+def off_the_middle(tissues: TissueMap) -> list[str]:
+    anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
+    volume = WedgeSpine().volume(FRAME, SHAPE)
+    labels = label_source(tissues, anatomy.levels.names)
+    doubts = artefacts(anatomy, volume, labels, measured(tissues))
+    return [doubt.text for doubt in doubts if doubt.code == "off_the_middle"]
+
+
+def test_discs_are_named_where_the_canal_leaves_the_slices_at_a_side(
+    tissues: TissueMap,
+) -> None:
+    assert off_the_middle(tissues) == []
+    levels = name_levels(tissues)
+    row = levels.windows[L4.number][1].start + 5
+    count = len(tissues.probability)
+    # The last slice alone shows it from L4/L5 on, then none does.
+    (text,) = off_the_middle(shown_from(tissues, count - 1, row))
+    assert text.startswith("L4/L5, L5/S1: the canal leaves the slices at a side")
+    (text,) = off_the_middle(shown_from(tissues, count, row))
+    assert text.startswith("L4/L5, L5/S1: ")
+    # A sac that ends above L5/S1 alone says nothing.
+    lowest = levels.windows[DISCS[0].number][1].start - 20
+    assert off_the_middle(shown_from(tissues, count, lowest)) == []
