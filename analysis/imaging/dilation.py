@@ -31,6 +31,19 @@ def grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
     return wide
 
 
+def grown_to_square(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """Return a mask (R, C) with all that lies within some steps, diagonals as well."""
+    high = np.array(mask)
+    for step in range(1, steps + 1):
+        high[step:] |= mask[:-step]
+        high[:-step] |= mask[step:]
+    wide = np.array(high)
+    for step in range(1, steps + 1):
+        wide[:, step:] |= high[:, :-step]
+        wide[:, :-step] |= high[:, step:]
+    return wide
+
+
 def shrunk(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
     """Return what of a mask (R, C) is further than some steps from what is outside.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.imaging.dilation import grown_to_square
 from analysis.imaging.level_lines import outlines
 from analysis.imaging.window import widened, window_of
 from analysis.lumbar.anatomy.field import OUTSIDE, Field
@@ -39,8 +40,8 @@ _DISC_NUMBERS = frozenset(disc.number for disc in DISCS)
 class Anatomy:
     """A tissue map with its named structures.
 
-    Middles, fields and outlines are found once and kept: a body is asked for by itself,
-    by both discs beside it, and by the page.
+    Middles, directions, fields and outlines are found once and kept: a body is asked
+    for by itself, by both discs beside it, and by the page.
     """
 
     tissues: TissueMap
@@ -49,6 +50,9 @@ class Anatomy:
         init=False, repr=False, default_factory=dict
     )
     _slices: dict[int, tuple[int, ...]] = field(
+        init=False, repr=False, default_factory=dict
+    )
+    _downs: dict[int, NDArray[np.float64]] = field(
         init=False, repr=False, default_factory=dict
     )
     _fields: dict[tuple[int, int], Field | None] = field(
@@ -153,8 +157,6 @@ class Anatomy:
         return self._fields[key]
 
     def _field(self, structure: Structure, index: int) -> Field | None:
-        from scipy import ndimage
-
         held = self.levels.windows.get(structure.number)
         if held is None:
             return None
@@ -168,7 +170,7 @@ class Anatomy:
         if structure is CANAL:
             group = GROUPS[2]
         lead = self.tissues.margin(index, group, window)
-        near = ndimage.maximum_filter(mine, 2 * _GROW_PX + 1, mode="constant")
+        near = grown_to_square(mine, _GROW_PX)
         # A neighbour of the same tissue is not part of the structure.
         others = (names[window] != 0) & ~mine
         lead = np.where(near & ~(others & (lead > 0)), lead, OUTSIDE)
@@ -190,6 +192,11 @@ class Anatomy:
 
     def down(self, structure: Structure) -> NDArray[np.float64]:
         """Return a first guess (row, column) of the direction across a structure."""
+        if structure.number not in self._downs:
+            self._downs[structure.number] = self._down(structure)
+        return self._downs[structure.number]
+
+    def _down(self, structure: Structure) -> NDArray[np.float64]:
         plane = self.levels.planes.get(structure.number)
         if plane is not None:
             return plane.down

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from analysis.imaging.dilation import deeper_than, grown, shrunk
+from analysis.imaging.dilation import (
+    deeper_than,
+    grown,
+    grown_to_square,
+    shrunk,
+)
 
 PLUS = ndimage.generate_binary_structure(2, 1)
 
@@ -16,6 +21,15 @@ def test_a_mask_grows_along_rows_and_columns_of_its_own_slice(steps: int) -> Non
     for mask, found in zip(masks, wide, strict=True):
         expected = ndimage.binary_dilation(mask, PLUS, iterations=steps)
         assert (found == expected).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 31), (2, 9), (1, 1)])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_mask_grows_to_squares(shape: tuple[int, int], steps: int) -> None:
+    mask = np.random.default_rng(steps).random(shape) > 0.95
+    mask[0, 0] = True
+    expected = ndimage.maximum_filter(mask, 2 * steps + 1, mode="constant")
+    assert (grown_to_square(mask, steps) == expected).all()
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -44,5 +58,6 @@ def test_the_mask_that_is_given_stays_as_it_is() -> None:
     mask = np.eye(5, dtype=np.bool_)
     grown(mask, 1)
     shrunk(mask, 1)
+    grown_to_square(mask, 1)
     deeper_than(mask, 1.0, np.ones(2))
     assert (mask == np.eye(5, dtype=np.bool_)).all()
