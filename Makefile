@@ -79,14 +79,16 @@ conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and do
 # The suite runs against the wheel, from a folder without the packages, so that the
 # checkout cannot shadow what is installed. Many tests wait for a node, so one process
 # more than there are processors runs them; what these would each compile is compiled once.
+suite: export LUMBAR_LINES_OF = $(CURDIR)/build/site
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
-	@cd build/suite; export PYTHONPATH=$(CURDIR)/build/site; \
-	    $(CURDIR)/$(BIN)/python -m pytest --collect-only -qq --numprocesses 0 >/dev/null || true; \
-	    { $(CURDIR)/$(BIN)/python -m pytest \
+	@cd build/suite; mkdir ../lines; python=$(CURDIR)/$(BIN)/python; \
+	    export PYTHONPATH=$(CURDIR)/build/site:$(CURDIR)/build/suite/tests/support/line_coverage; \
+	    $$python -m pytest --collect-only -qq --numprocesses 0 >/dev/null || true; \
+	    { LUMBAR_LINE_COUNTS=$(CURDIR)/build/lines $$python -m pytest \
 	    --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
-	    --cov --cov-report=term:skip-covered --cov-fail-under=$(MIN_COVERAGE) $(PYTEST_ARGS) \
-	    || $(CURDIR)/deploy/install/second_try.sh $(CURDIR)/$(BIN)/python $(MIN_COVERAGE); }
+	    $(PYTEST_ARGS) || $(CURDIR)/deploy/install/second_try.sh $$python; }; \
+	    $$python -m tests.support.line_coverage.report ../lines ../site $(MIN_COVERAGE)
 
 # mypy needs one processor for a minute, in which the other prepares the suite.
 test: $(VENV)/dev.stamp  ## everything that CI runs
@@ -165,4 +167,4 @@ lock:  ## resolve the dependencies anew and write constraints.txt
 clean:  ## remove what can be made again
 	@awk '$$2 ~ "^$(CURDIR)/build/image/" {print $$2}' /proc/mounts | sort -r | xargs -r umount
 	@rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
-	@rm -rf .coverage .coverage.* htmlcov $(VENV)
+	@rm -rf $(VENV)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
 from pathlib import Path
 
-import coverage
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,17 +15,6 @@ PEER_PROGRAMS = (
 )  # fmt: skip
 
 _LONGEST = {"viewer": 0, "integration": 1}
-_UNTRACED = {"accuracy", "conformance", "integration", "viewer"}
-"""They measure real series for minutes, or wait for nodes, and that is longer under
-coverage; other tests run the same lines."""
-_TRACED = {
-    "test_archives.py", "test_receive.py", "test_send.py", "test_slow_archive.py",
-    "test_stalled_peer.py", "test_jobs.py", "test_triage_workflow.py", "test_tls.py",
-    "test_stow.py", "test_report_peers.py", "test_commitment.py",
-    "test_commitment_reports.py", "test_audit_repository.py",
-    "test_machines_in_trouble.py",
-}  # fmt: skip
-"""Integration tests that run lines of the node in their own process."""
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
@@ -52,42 +39,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(f"PEERS MISSING: {missing}; run `make peers`")
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-cov has begun
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Leave one tracer in a process of xdist.
-
-    It is a process that coverage traces by itself, and pytest-cov begins a second
-    trace; where that pauses, the first would go on.
-    """
-    plugin = session.config.pluginmanager.getplugin("_cov")
-    controller = getattr(plugin, "cov_controller", None)
-    if controller is None:
-        return
-    controller.pause()
-    while (begun := coverage.Coverage.current()) is not None:
-        begun.stop()
-    controller.resume()
-
-
 @pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest, so that no process ends alone."""
     items.sort(key=lambda item: _LONGEST.get(item.path.parent.name, len(_LONGEST)))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Pause the coverage for tests that do without, and for their fixtures."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    controller = getattr(plugin, "cov_controller", None)
-    is_traced = item.path.parent.name not in _UNTRACED or item.path.name in _TRACED
-    if controller is None or is_traced:
-        return (yield)
-    controller.pause()
-    try:
-        return (yield)
-    finally:
-        controller.resume()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ set -euo pipefail
 build=$1
 python=.venv/bin/python
 
-rm -rf "$build/wheel" "$build/site" "$build/suite"
+rm -rf "$build/wheel" "$build/site" "$build/suite" "$build/lines"
 mkdir -p "$build/suite"
 "$python" -m pip --disable-pip-version-check wheel -q --no-deps -w "$build/wheel" .
 "$python" -m pip --disable-pip-version-check install -q --no-deps --target "$build/site" "$build"/wheel/*.whl

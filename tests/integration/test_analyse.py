@@ -12,9 +12,9 @@ from pydicom import dcmread
 
 from analysis.lumbar.measure.quantities import OF_LEVELS
 from tests.support import regrid, variants
+from tests.support.line_coverage.uncounted import uncounted
 from tests.support.node_process import PROGRAM
 from tests.support.peers import WITHIN_S
-from tests.support.tracing import untraced
 from tests.support.variants import AXIAL, T1, Series, fresh
 
 MEASURED, FAILED, WRONG_USAGE, UNSUITABLE = 0, 1, 2, 4
@@ -47,7 +47,7 @@ def analyse(
         text=True,
         timeout=WITHIN_S,
         check=False,
-        env=untraced(),
+        env=uncounted(),
     )
 
 

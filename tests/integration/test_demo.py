@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.line_coverage.uncounted import uncounted
 from tests.support.peers import WITHIN_S
-from tests.support.tracing import untraced
 
 
 def demo(root: Path) -> subprocess.CompletedProcess[str]:
@@ -21,7 +21,7 @@ def demo(root: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=WITHIN_S,
         check=False,
-        env=untraced(),
+        env=uncounted(),
     )
 
 
@@ -50,7 +50,7 @@ def test_the_demo_passes_after_one_that_was_killed(root: Path) -> None:
         [sys.executable, str(root / "deploy" / "demo" / "demo.py")],
         stdout=subprocess.PIPE,
         text=True,
-        env=untraced(),
+        env=uncounted(),
     )
     assert first.stdout is not None
     for line in first.stdout:

@@ -70,7 +70,7 @@ def shared_node(
         archive,
         analysis=NAME,
         environment=make_installed(folder / "site"),
-        is_traced=True,
+        is_counted=True,
     )
     node.settings["ops"] = {"port": free_port(), "hosts": ["node.example"]}
     # Nobody is there: messages wait, as the metrics of them tell.

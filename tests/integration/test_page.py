@@ -63,7 +63,7 @@ def node(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         archive,
         analysis=NAME,
         environment=make_installed(folder / "site"),
-        is_traced=True,
+        is_counted=True,
     )
     page = {"password_file": "../users", "actions": True}
     node.settings["ops"] = {
@@ -520,13 +520,13 @@ def ops_process(node: Node) -> psutil.Process:
     return psutil.Process(pids[-1])
 
 
-def test_a_killed_page_comes_back_and_loads_nothing_large(
+def test_a_page_that_was_ended_comes_back_and_loads_nothing_large(
     user: PageClient, node: Node, bundled: Series
 ) -> None:
     mapped = {Path(one.path).name for one in ops_process(node).memory_maps()}
     assert not [name for name in mapped if re.search("numpy|pydantic|_gdcm", name)]
     jobs = len(node.jobs())
-    ops_process(node).kill()
+    ops_process(node).terminate()
     send(fresh(bundled), node.port)
     node.wait_settled(jobs + 1)
     wait_until(lambda: user.get("/").status == 303, what="it asks for the password")

@@ -94,7 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 "PHANTOM_POISON": POISON,
                 "PHANTOM_MIN_SLICES": str(LEAST_SLICES),
             },
-            is_traced=True,
+            is_counted=True,
         )
         node.settings["routes"] = [
             route("SPINE", "pacs"),

@@ -19,7 +19,6 @@ from dicom_node.encode.result_objects import EncodedObject
 from dicom_node.encode.write_part10 import encode_file
 from tests.support.mr_series import build_series, write_series
 from tests.support.spine_phantom import SAGITTAL, phantom_spine, turned
-from tests.support.tracing import untraced_call
 
 SHAPE = (5, 64, 40)
 SPACING_MM = (9.0, 4.0, 4.0)
@@ -52,19 +51,16 @@ def decoded_phantom(
     return read_volume(paths), lopsided(labels)
 
 
-@untraced_call
 def by_name(results: Sequence[EncodedObject]) -> dict[str, Dataset]:
     """Return results as they are read from their files."""
     return {result.name: reread(result.dataset) for result in results}
 
 
-@untraced_call
 def written(dataset: Dataset) -> bytes:
     """Return the bytes of a dataset's file."""
     return encode_file(dataset)
 
 
-@untraced_call
 def reread(dataset: Dataset) -> FileDataset:
     """Return a dataset as it is read from its file."""
     return dcmread(io.BytesIO(written(dataset)))

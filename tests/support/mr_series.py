@@ -30,7 +30,6 @@ from pydicom.uid import (
 
 from analysis.contract.geometry import Frame
 from dicom_node.identifiers import derived_uid
-from tests.support.tracing import untraced_call
 
 
 def _common(seed: str) -> Dataset:
@@ -115,7 +114,6 @@ def _decimals(values: NDArray[np.float64]) -> list[float]:
     return [round(float(value), 8) for value in values]
 
 
-@untraced_call
 def build_series(
     voxels: NDArray[np.float32],
     frame: Frame,
@@ -160,7 +158,6 @@ def build_series(
     return datasets
 
 
-@untraced_call
 def build_enhanced(
     voxels: NDArray[np.float32],
     frame: Frame,
@@ -314,7 +311,6 @@ def _frame_groups(frame: Frame, k: int, number: int) -> Dataset:
     )
 
 
-@untraced_call
 def write_series(
     folder: Path, datasets: Sequence[Dataset], *, syntax: str | None = None
 ) -> list[Path]:
@@ -336,7 +332,6 @@ def write_series(
     return paths
 
 
-@untraced_call
 def transcode(path: Path, syntax: UID) -> None:
     """Write a file again in another transfer syntax, without loss."""
     if syntax in _GDCM_SYNTAXES:

@@ -23,8 +23,8 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import order_id
 from dicom_node.settings.load import load
 from dicom_node.settings.sections import Settings
+from tests.support.line_coverage.uncounted import uncounted
 from tests.support.peers import WITHIN_S, Archive, echo, free_port, wait_until
-from tests.support.tracing import untraced
 
 PROGRAM = str(Path(sys.executable).with_name("lumbar-node"))
 SETTLED = {"done", "rejected", "failed", "cancelled"}
@@ -84,8 +84,8 @@ class Node:
         As in `node.yaml`.
     environment
         Added to that of the tests.
-    is_traced
-        Whether its processes tell the coverage what lines they ran, see `untraced`.
+    is_counted
+        Whether its processes tell the coverage what lines they ran, see `uncounted`.
     words
         Of the command.
     """
@@ -93,7 +93,7 @@ class Node:
     folder: Path
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
-    is_traced: bool = False
+    is_counted: bool = False
     words: tuple[str, ...] = ("serve",)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -240,7 +240,7 @@ class Node:
         )
 
     def _environment(self) -> dict[str, str]:
-        inherited = os.environ if self.is_traced else untraced()
+        inherited = os.environ if self.is_counted else uncounted()
         return {**inherited, **self.environment}
 
     def jobs(self) -> list[dict[str, Any]]:
@@ -365,7 +365,7 @@ def node_for(
     *archives: Archive,
     analysis: str = "lumbar-mri",
     environment: dict[str, str] | None = None,
-    is_traced: bool = False,
+    is_counted: bool = False,
 ) -> Node:
     """Return a node, not started, that takes from and delivers to these archives."""
     for archive in archives:
@@ -381,5 +381,5 @@ def node_for(
         folder=folder,
         settings=settings,
         environment=environment or {},
-        is_traced=is_traced,
+        is_counted=is_counted,
     )

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
-from tests.support.tracing import untraced_call
 
 # Directions along which slice, row and column index grow, as columns, for slices in the
 # three planes of the patient as scanners write them.
@@ -56,7 +55,6 @@ def frame_of(
     )
 
 
-@untraced_call
 def phantom_spine(
     shape: tuple[int, int, int] = (11, 256, 160),
     spacing_mm: tuple[float, float, float] = (4.0, 1.0, 1.0),

@@ -70,7 +70,7 @@ class Toy:
         self.worker = WorkerSlot(
             Child(
                 f"worker-{self.slot}",
-                "tests.support.toy_process:run_toy",
+                "tests.support.toy_work:run_toy",
                 lambda _start: (str(self.folder), self.url, name, self.is_hasty),
             ),
             executor_id=name,

@@ -17,7 +17,6 @@ from analysis.contract.volume import Volume
 from analysis.imaging.sagittal_grid import SagittalGrid, sagittal_grid
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
-from tests.support.tracing import untraced_call
 
 Vector = NDArray[np.float64]
 
@@ -153,7 +152,6 @@ class WedgeSpine:
             triangles.append(np.array([first, last, deepest + inward * self.hollow_mm]))
         return triangles
 
-    @untraced_call
     def coverage(
         self, frame: Frame, shape: tuple[int, int, int], index: int
     ) -> NDArray[np.float64]:
