@@ -90,8 +90,10 @@ suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the buil
 	    $(PYTEST_ARGS) || $(CURDIR)/deploy/install/second_try.sh $$python; }; \
 	    $$python -m tests.support.line_coverage.report ../lines ../site $(MIN_COVERAGE)
 
-# mypy needs one processor for a minute, in which the other prepares the suite.
-test: $(VENV)/dev.stamp  ## everything that CI runs
+# Packages of Python and of Debian come at the same time. mypy needs one processor for a
+# minute, in which the other prepares the suite.
+test: $(BIN)/python  ## everything that CI runs
+	@$(MAKE) --no-print-directory -j2 $(VENV)/dev.stamp peers
 	@$(MAKE) --no-print-directory -j2 lint suite
 
 benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchmarks.md
