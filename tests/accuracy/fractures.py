@@ -3,8 +3,10 @@
 Run as `python -m tests.accuracy.fractures train` or `... public_test`. First, all
 series of SPIDER, `fcs_ivd`, `fcs_vb1`, `fcs_vb2`, `mrspineseg2d` and `tianchi2d` of the
 split: which bodies are told, to be looked at one by one; from `train`, too, the usual
-heights of `measure.height_loss`. Then the rows of L1 and L3 of the SPIDER patients are
-pressed to shares of their height, in the picture, and the networks look again.
+heights of `measure.height_loss`, and the usual and the widest spaces between bodies.
+Then the rows of L1 to L4 of the SPIDER patients are pressed to shares of their height,
+in the picture, and the networks look again: what is told, of which body and of the
+count, and where nothing is (SILENT).
 """
 
 from __future__ import annotations
@@ -27,6 +29,15 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
+from analysis.lumbar.judge.artefacts import unfit_bodies, unfit_discs
+from analysis.lumbar.judge.height_loss_doubts import (
+    USUAL_SPACE,
+    height_losses,
+    merged_bodies,
+    overlooked_bodies,
+    space_shares,
+)
+from analysis.lumbar.judge.resolve import withheld
 from analysis.lumbar.measure.discs_and_bodies import body_shapes, measure_body
 from analysis.lumbar.measure.height_loss import (
     USUAL,
@@ -36,15 +47,19 @@ from analysis.lumbar.measure.height_loss import (
     expected_shares,
     heights_of,
 )
+from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
 from tests.accuracy import levels as other_hospitals
 from tests.support import spider
 
-PRESSED = (VERTEBRAE[5], VERTEBRAE[3])
-TO_SHARES = (0.5, 0.7)
+PRESSED = (VERTEBRAE[5], VERTEBRAE[4], VERTEBRAE[3], VERTEBRAE[2])
+TO_SHARES = (0.4, 0.5, 0.7)
 _SLICE_MM = 4.4
 _MIDDLE = ("L2", "L3", "L4")
+_LUMBAR_SPACES = ("L1/L2", "L2/L3", "L3/L4", "L4/L5")
+_WIDEST = 5
 _FLAT = (("mrspineseg2d", "pixel_mm"), ("tianchi2d", "pixel_mm_estimate"))
 
 
@@ -107,17 +122,38 @@ def pressed(volume: Volume, anatomy: Anatomy, body: Structure, share: float) -> 
     return dataclasses.replace(volume, voxels=voxels.astype(np.float32))
 
 
+def measured(volume: Volume, anatomy: Anatomy) -> SpineMeasurements:
+    """Measure what was found."""
+    labels = label_source(anatomy.tissues, anatomy.levels.names)
+    return measure_spine(anatomy, volume, labels)
+
+
+def spaces_of(rows: SpineMeasurements) -> dict[str, float]:
+    """Return the height between two bodies by level, as far as it is known."""
+    return {
+        row.level: height
+        for row in (*rows.upper, *rows.discs)
+        if (height := row.number("interbody_height_mm")) is not None
+    }
+
+
 def main(split: str) -> None:
     """Write what is told, what is usual, and what becomes of pressed bodies."""
     networks = load_networks(threads=2)
     told: Counter[str] = Counter()
     shapes: list[dict[str, Heights]] = []
+    spaces: list[dict[str, float]] = []
+    widest: list[tuple[float, str]] = []
     count = bodies = 0
     for name, volume in series(split):
         try:
-            shares, heights = judged(found(volume, networks))
+            anatomy = found(volume, networks)
         except Refused:
             continue
+        shares, heights = judged(anatomy)
+        rows = measured(volume, anatomy)
+        spaces.append(spaces_of(rows))
+        widest += [(one, f"{name} {at}") for at, one in space_shares(rows).items()]
         count += 1
         shapes.append({k: v for k, v in heights.items() if not isinstance(v, Missing)})
         for label, share in shares.items():
@@ -139,6 +175,15 @@ def main(split: str) -> None:
             if label in one and all(other in one for other in _MIDDLE)
         ]
         sys.stdout.write(f"usual {label}: {np.median(usual, axis=0).round(3)}\n")
+    for level in USUAL_SPACE:
+        of_usual = [
+            one[level] / np.median([one[o] for o in _LUMBAR_SPACES if o in one])
+            for one in spaces
+            if level in one and any(other in one for other in _LUMBAR_SPACES)
+        ]
+        sys.stdout.write(f"usual space {level}: {np.median(of_usual):.2f}\n")
+    for wide, name in sorted(widest, reverse=True)[:_WIDEST]:
+        sys.stdout.write(f"{name}: {wide:.2f} of {len(widest)} spaces\n")
     _press(split, networks)
 
 
@@ -149,23 +194,34 @@ def _press(split: str, networks: Networks) -> None:
         anatomy = found(volume, networks)
         before, _ = judged(anatomy)
         for body in PRESSED:
-            own = before[body.label]
+            own = before.get(body.label)
             if not isinstance(own, ExpectedShare) or own.grade > HeightLoss.NONE:
                 continue
             for share in TO_SHARES:
+                altered = pressed(volume, anatomy, body, share)
                 try:
-                    after = found(pressed(volume, anatomy, body, share), networks)
+                    word = _outcome(body, altered, found(altered, networks))
                 except Refused as refused:
-                    outcomes[f"{body.label} to {share}: {refused.code}"] += 1
-                    continue
-                now = judged(after)[0][body.label]
-                word = "not judged"
-                if isinstance(now, ExpectedShare):
-                    word = "told" if now.grade > HeightLoss.NONE else "NOT TOLD"
-                outcomes[f"{body.label} to {share}: {word}"] += 1
-                sys.stdout.write(f"{patient} {body.label} to {share}: {now}\n")
+                    word = refused.code
+                outcomes[f"{body.label} to {share}: {word.partition(' ')[0]}"] += 1
+                sys.stdout.write(f"{patient} {body.label} to {share}: {word}\n")
     for outcome, count in sorted(outcomes.items()):
         sys.stdout.write(f"{outcome}: {count}\n")
+
+
+def _outcome(body: Structure, volume: Volume, anatomy: Anatomy) -> str:
+    """Say what is told of a pressed body: itself, or else of others and the count."""
+    rows = measured(volume, anatomy)
+    before = (*unfit_bodies(rows), *unfit_discs(rows), *overlooked_bodies(rows))
+    kept = withheld(rows, before)
+    now = judged(anatomy)[0][body.label]
+    if isinstance(now, ExpectedShare) and now.grade > HeightLoss.NONE:
+        return f"told {now.share:.2f}"
+    doubts = (*anatomy.levels.doubts, *before, *merged_bodies(kept))
+    codes = {doubt.code for doubt in (*doubts, *height_losses(kept))}
+    if codes:
+        return f"otherwise {now}: {', '.join(sorted(codes))}"
+    return f"SILENT {now}"
 
 
 if __name__ == "__main__":

@@ -14,11 +14,20 @@ from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, level_of
+from analysis.lumbar.anatomy.structures import (
+    DISCS,
+    VERTEBRAE,
+    Structure,
+    level_of,
+)
 from analysis.lumbar.doubt import Doubt, Effect, of_body_height, of_disc, warning
 from analysis.lumbar.fitted_limits import BLUR_MM, JOLT_MM, VOID_MM2
 from analysis.lumbar.measure.canal import BESIDE_SLICES
-from analysis.lumbar.measure.discs_and_bodies import IMPLAUSIBLE, INCOMPLETE
+from analysis.lumbar.measure.discs_and_bodies import (
+    IMPLAUSIBLE,
+    INCOMPLETE,
+    NOT_FOUND,
+)
 from analysis.lumbar.measure.height_loss import USUAL
 from analysis.lumbar.measure.measurements import MeasuredDisc, SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
@@ -61,6 +70,7 @@ THIN_MM = 4.0
 height on train, and 1.7 mm drawn became 3.4 mm in a patient whom it had not seen."""
 _LEVELS = 5
 _UNFIT_HEIGHTS = frozenset({INCOMPLETE, IMPLAUSIBLE})
+_COMPARED = tuple(body for body in VERTEBRAE if body.label in USUAL)
 
 
 def cut_bodies(levels: Levels) -> tuple[Doubt, ...]:
@@ -101,25 +111,28 @@ def unfit_discs(rows: SpineMeasurements) -> tuple[Doubt, ...]:
 
 
 def unfit_bodies(rows: SpineMeasurements) -> tuple[Doubt, ...]:
-    """Doubt all that rests on the height of a body which is seen, and has none.
+    """Doubt all that rests on the height of a body which has none, or was not found.
 
     Of those that are compared for lost height: else nobody would be told that one is
-    not.
+    not. T12 may lie above the picture.
     """
-    heights = [(one.vertebra, one.values["body_height_mm"]) for one in rows.bodies]
+    slabs = rows.spine.site.bodies
     return tuple(
         Doubt(
             scope=of_body_height(body.number),
             effect=Effect.WITHHOLD,
-            code=height.code,
+            code=INCOMPLETE if height.code == NOT_FOUND else height.code,
             text=height.text,
             absence=height.absence,
         )
-        for body, height in heights
-        if body.label in USUAL
-        and isinstance(height, Missing)
-        and height.code in _UNFIT_HEIGHTS
+        for body in _COMPARED
+        if isinstance(height := slabs[body.label].height_mm, Missing)
+        and (height.code in _UNFIT_HEIGHTS or _is_overlooked(body, height))
     )
+
+
+def _is_overlooked(body: Structure, height: Missing) -> bool:
+    return height.code == NOT_FOUND and body in VERTEBRAE[1 : _LEVELS + 1]
 
 
 def artefacts(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from analysis.lumbar.doubt import Doubt, warning
+import numpy as np
+
+from analysis.lumbar.doubt import Doubt, Effect, of_disc, warning
+from analysis.lumbar.fitted_limits import SPACE_SHARE, TALL_BODY
+from analysis.lumbar.measure.discs_and_bodies import IMPLAUSIBLE
 from analysis.lumbar.measure.height_loss import ExpectedShare, HeightLoss
 from analysis.lumbar.measure.measurements import MeasuredBody, SpineMeasurements
 
@@ -15,19 +19,82 @@ _WORDS = {
 }
 
 
-TOO_TALL = 1.2
-"""Of the expected height, the lowest of three: a body that is higher holds another. Of
-1529 bodies of 256 series one has more, 1.32, in a spine with crushed ones; the next has
-1.13. L3 of patient 177, pressed to half of its height, was taken for a part of L2:
-L4 then has 1.32, and every name above was one too low without a word."""
+TOO_TALL = TALL_BODY.limit
+"""Of the expected height, the middle one of three: a body that is higher holds another.
+L3 of patient 177, pressed to half of its height, was taken for a part of L2: L4 then
+has 1.32 and more, and every name above was one too low without a word."""
+
+
+USUAL_SPACE: Mapping[str, float] = {
+    "L5/S1": 1.06,
+    "L4/L5": 1.05,
+    "L3/L4": 1.06,
+    "L2/L3": 0.98,
+    "L1/L2": 0.91,
+    "T12/L1": 0.81,
+    "T11/T12": 0.72,
+}
+"""Median height between two bodies, over the median of those from L1/L2 to L4/L5, of
+207 series of train (`python -m tests.accuracy.fractures train`)."""
+MAX_SPACE_SHARE = SPACE_SHARE.limit
+"""What is higher may hold a crushed body that was taken for a disc, or for nothing."""
+_MIN_SPACES = 3
+"""Fewer others do not tell what is usual in a spine."""
+
+
+def space_shares(measured: SpineMeasurements) -> dict[str, float]:
+    """Return of every level how high it is, of what the others let expect."""
+    known = {
+        row.level: height / USUAL_SPACE[row.level]
+        for row in (*measured.upper, *measured.discs)
+        if (height := row.number("interbody_height_mm")) is not None
+    }
+    if len(known) <= _MIN_SPACES:
+        return {}
+    return {
+        level: space
+        / float(np.median([other for name, other in known.items() if name != level]))
+        for level, space in known.items()
+    }
+
+
+def overlooked_bodies(measured: SpineMeasurements) -> tuple[Doubt, ...]:
+    """Doubt the discs between whose bodies another may lie, and the count above them.
+
+    L1 of patient 162, pressed to half of its height, was outlined as nothing, and L2 of
+    220 as disc: no body was too low then, and every name above was one too low without
+    a word.
+    """
+    doubts = []
+    numbers = {row.level: row.disc.number for row in (*measured.upper, *measured.discs)}
+    for level, share in space_shares(measured).items():
+        if share <= MAX_SPACE_SHARE:
+            continue
+        text = (
+            f"the space between its bodies has {share:.2f} of the height that the "
+            f"others let expect (limit {MAX_SPACE_SHARE}): a crushed body may lie in it"
+        )
+        doubt = Doubt(
+            scope=of_disc(numbers[level]),
+            effect=Effect.WITHHOLD,
+            code=IMPLAUSIBLE,
+            text=text,
+        )
+        text = (
+            f"{level} has {share:.2f} of the space that the others let expect (limit "
+            f"{MAX_SPACE_SHARE}): a crushed body may have been overlooked there. "
+            "Levels above may be off by one: check the count"
+        )
+        doubts += [doubt, warning("level_uncertain", text)]
+    return tuple(doubts)
 
 
 def merged_bodies(measured: SpineMeasurements) -> tuple[Doubt, ...]:
     """Doubt the count where a body is so high that it may hold a crushed one."""
     tall = [
-        f"{body.vertebra.label} has {share.share:.2f}"
+        f"{body.vertebra.label} has {share.middle:.2f}"
         for body in reversed(measured.bodies)
-        if (share := known_share(body)) is not None and share.share > TOO_TALL
+        if (share := known_share(body)) is not None and share.middle > TOO_TALL
     ]
     if not tall:
         return ()

@@ -20,7 +20,11 @@ from analysis.lumbar.judge.artefacts import (
 )
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
-from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
+from analysis.lumbar.judge.height_loss_doubts import (
+    height_losses,
+    merged_bodies,
+    overlooked_bodies,
+)
 from analysis.lumbar.judge.impossible_signal import impossible_signal
 from analysis.lumbar.judge.norms.place import norm_age, norm_doubts
 from analysis.lumbar.judge.outline_confidence import (
@@ -109,6 +113,7 @@ def judge(
         *cut_bodies(anatomy.levels),
         *unfit_discs(known),
         *unfit_bodies(known),
+        *overlooked_bodies(known),
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )

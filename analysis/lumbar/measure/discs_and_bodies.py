@@ -18,11 +18,14 @@ from analysis.lumbar.number_or_reason import Missing, Value
 
 DISC_HEIGHT_MM = (0.8, 25.0)
 DISC_LENGTH_MM = (15.0, 60.0)
-BODY_HEIGHT_MM = (10.0, 50.0)
+BODY_HEIGHT_MM = (5.0, 50.0)
 BODY_LENGTH_MM = (15.0, 60.0)
 """Outside these limits it is not a lumbar disc or body that was measured: adult discs
-are 2 to 18 mm high and 25 to 45 mm long, bodies 20 to 35 mm high; children less."""
+are 2 to 18 mm high and 25 to 45 mm long, bodies 20 to 35 mm high, crushed ones a
+quarter of that; children less."""
 
+NOT_FOUND = "not_found"
+"""Code of a structure that lies in the picture and was not recognised."""
 INCOMPLETE, IMPLAUSIBLE = "incomplete", "implausible"
 """Codes of a structure that is seen and whose measures are not to be believed."""
 MIN_FILLED = 0.75
@@ -185,7 +188,7 @@ def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | No
             absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="outside_view", text=text
         )
     text = f"{structure.label} was not found"
-    return Missing(absence=Absence.STRUCTURE_MISSING, code="not_found", text=text)
+    return Missing(absence=Absence.STRUCTURE_MISSING, code=NOT_FOUND, text=text)
 
 
 def _incomplete(found: list[Slab]) -> Missing | None:

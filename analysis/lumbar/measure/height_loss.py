@@ -68,10 +68,14 @@ class ExpectedShare:
         The lowest of front, middle and rear.
     place
         Which of them.
+    middle
+        The middle one of the three: an osteophyte, or an end plate that bulges, makes
+        one of them high, and a body that holds another is high in two.
     """
 
     share: float
     place: str
+    middle: float
 
     @property
     def grade(self) -> HeightLoss:
@@ -134,7 +138,11 @@ def expected_share(
         return Missing(absence=Absence.GEOMETRY_UNFIT, code="too_few_bodies", text=text)
     shares = np.divide(own, usual) / np.median(others, axis=0)
     place = int(shares.argmin())
-    return ExpectedShare(share=float(shares[place]), place=PLACES[place])
+    return ExpectedShare(
+        share=float(shares[place]),
+        place=PLACES[place],
+        middle=float(np.median(shares)),
+    )
 
 
 def expected_shares(

@@ -75,6 +75,18 @@ def test_a_body_whose_sections_differ_less_is_measured(tissues: TissueMap) -> No
         assert unfit_bodies(found) == ()
 
 
+def test_a_body_that_is_not_found_between_others_is_told(tissues: TissueMap) -> None:
+    levels = name_levels(tissues)
+    names = np.where(levels.names == L4.number, 0, levels.names).astype(np.uint8)
+    anatomy = Anatomy(tissues=tissues, levels=replace(levels, names=names))
+    volume = WedgeSpine().volume(FRAME, SHAPE)
+    found = measure_spine(anatomy, volume, label_source(tissues, names))
+    doubts = unfit_bodies(found)
+    (notice,) = notices(doubts, withheld(found, doubts))
+    assert notice.code == "incomplete"
+    assert notice.text == "L4 not measured: L4 was not found"
+
+
 @pytest.mark.parametrize(
     ("tilt_deg", "told", "oblique"),
     [(12.5, False, False), (13.5, True, False), (21.0, True, True)],

@@ -1,9 +1,20 @@
 """Bodies that are lower than their neighbours let expect."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
-from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
-from analysis.lumbar.judge.height_loss_doubts import height_losses, merged_bodies
+from analysis.lumbar.anatomy.spine import Anatomy
+from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, Tissue
+from analysis.lumbar.judge.height_loss_doubts import (
+    TOO_TALL,
+    height_losses,
+    merged_bodies,
+    overlooked_bodies,
+    space_shares,
+)
+from analysis.lumbar.judge.resolve import notices, withheld
 from analysis.lumbar.measure.height_loss import (
     USUAL,
     ExpectedShare,
@@ -11,9 +22,12 @@ from analysis.lumbar.measure.height_loss import (
     Heights,
     expected_share,
 )
+from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
+from analysis.lumbar.name.name_levels import name_levels
+from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
-from tests.support.measured_phantom import measured, number
-from tests.support.wedge_spine import WedgeSpine
+from tests.support.measured_phantom import SIZE_MM, measured, number
+from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
 
 L5, L1, T12, T11 = (VERTEBRAE[i] for i in (1, 5, 6, 7))
 
@@ -115,3 +129,66 @@ def test_a_body_that_may_hold_a_crushed_one_puts_the_count_in_doubt() -> None:
     (doubt,) = merged_bodies(tall)
     assert doubt.code == "level_uncertain"
     assert doubt.text.startswith("L3 has 1.")
+
+
+def test_a_body_that_is_high_in_one_place_alone_holds_no_other() -> None:
+    # An osteophyte, or the bridge over a disc, in front.
+    heights = spine()
+    known = heights["L3"]
+    assert not isinstance(known, Missing)
+    for factors, tall in (((1.5, 1.1, 1.1), False), ((1.5, 1.3, 1.1), True)):
+        high = [one * factor for one, factor in zip(known, factors, strict=True)]
+        found = expected_share(
+            VERTEBRAE[3], heights | {"L3": (high[0], high[1], high[2])}
+        )
+        assert isinstance(found, ExpectedShare)
+        assert (found.middle > TOO_TALL) is tall
+        assert found.share < TOO_TALL
+
+
+def without_l3(spine: WedgeSpine) -> SpineMeasurements:
+    """Measure a spine whose L3 and the disc above it are outlined as nothing."""
+    frame, shape = Layout(size_mm=SIZE_MM).frame()
+    tissues = spine.tissue_map(frame, shape)
+    names = name_levels(tissues).names
+    planes = tissues.probability.copy()
+    for channel in (Tissue.BODY, Tissue.DISC):
+        gone = (names == VERTEBRAE[3].number) | (names == DISCS[3].number)
+        planes[:, channel][gone] = 0
+    planes[:, Tissue.BACKGROUND] = 255 - planes[:, 1:].sum(axis=1, dtype=np.uint8)
+    overlooked = map_of(tissues.grid, planes)
+    levels = name_levels(overlooked)
+    return measure_spine(
+        Anatomy(tissues=overlooked, levels=levels),
+        spine.volume(frame, shape),
+        label_source(overlooked, levels.names),
+    )
+
+
+def test_a_space_that_may_hold_a_crushed_body_is_told_and_not_measured() -> None:
+    flat = (WedgeDisc(height_mm=6.0),) * 7
+    spine = WedgeSpine(discs=flat, low_body=2, low_body_mm=10.0)
+    assert overlooked_bodies(measured(spine)) == ()
+    found = without_l3(spine)
+    doubts = overlooked_bodies(found)
+    kept = withheld(found, doubts)
+    known = {one.level: one.number("interbody_height_mm") for one in kept.discs}
+    assert known["L3/L4"] is None
+    assert known["L4/L5"] == pytest.approx(7.6, abs=0.2)
+    codes = {one.code: one.text for one in notices(doubts, kept)}
+    assert codes["implausible"].startswith("L3/L4 not measured: the space")
+    assert codes["level_uncertain"].startswith("L3/L4 has ")
+
+
+def test_three_spaces_do_not_tell_what_is_usual() -> None:
+    found = measured(WedgeSpine())
+    few = dataclasses.replace(found, discs=found.discs[-3:], upper=())
+    assert space_shares(few) == {}
+
+
+def test_a_body_crushed_to_a_few_millimetres_is_told_and_not_called_implausible() -> (
+    None
+):
+    flat = measured(WedgeSpine(hollow_mm=0.0, low_body=2, low_body_mm=8.0))
+    (notice,) = height_losses(flat)
+    assert notice.text.startswith("L3 has 0.28")
