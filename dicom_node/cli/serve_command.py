@@ -9,11 +9,13 @@ from typing import NoReturn
 
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read
+from dicom_node.loading import loading
 
 
 def run_serve(arguments: argparse.Namespace) -> ExitCode:
     """Run the node until it is told to stop."""
-    from dicom_node.node.start import serve
+    with loading():
+        from dicom_node.node.start import serve
 
     serve(read(arguments.config), arguments.config)
     return _ended()
@@ -21,7 +23,8 @@ def run_serve(arguments: argparse.Namespace) -> ExitCode:
 
 def run_part(arguments: argparse.Namespace) -> ExitCode:
     """Run a part of a node on several machines until told to stop."""
-    from dicom_node.node.start import receive, work
+    with loading():
+        from dicom_node.node.start import receive, work
 
     run = {"receive": receive, "work": work}[arguments.part]
     run(read(arguments.config), arguments.config, machine=arguments.machine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from dicom_node.jobs.step_outcome import (
     Verdict,
 )
 from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.loading import loading
 from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry, runtime_of
 from dicom_node.records import Job
@@ -92,7 +94,7 @@ class JobSteps:
 
     def warm(self) -> None:
         """Import and load all that a job needs, while the series is still arriving."""
-        with self._imports:
+        with self._imports, nullcontext() if self._is_warm else loading():
             self._is_warm = self._is_loaded = True
             _import_steps()
             if any(route.follow_up for route in self._settings.routes):

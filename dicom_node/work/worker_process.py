@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -11,6 +10,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from dicom_node.loading import loading
 from dicom_node.supervisor_messages import FINISH, WARM
 
 if TYPE_CHECKING:
@@ -68,14 +68,15 @@ def run_worker(
 def _work(
     settings: Settings, place: tuple[int, str], pipe: Connection, woken: Connection
 ) -> None:
-    # The libraries behind these read the environment when they are imported.
-    from dicom_node import log
-    from dicom_node.jobs.dbos_setup import executor_id
-    from dicom_node.jobs.delivery_retry import retry_rule
-    from dicom_node.jobs.executor import Executor
-    from dicom_node.plugins.registry import Registry, installed
-    from dicom_node.work.job_steps import JobSteps
-    from dicom_node.work.worker_messages import Reports
+    with loading():
+        # The libraries behind these read the environment when they are imported.
+        from dicom_node import log
+        from dicom_node.jobs.dbos_setup import executor_id
+        from dicom_node.jobs.delivery_retry import retry_rule
+        from dicom_node.jobs.executor import Executor
+        from dicom_node.plugins.registry import Registry, installed
+        from dicom_node.work.job_steps import JobSteps
+        from dicom_node.work.worker_messages import Reports
 
     log.configure(level=settings.log.level, uids=settings.log.uids)
     steps = JobSteps(settings, Registry(installed()), is_one_of_several=bool(place[1]))
@@ -100,12 +101,7 @@ def _work(
             if word != WARM:
                 break
             executor.expect()
-            is_first = not steps.is_warm
             steps.warm()
-            if is_first:
-                # What was loaded stays, and no collection has to look through it.
-                gc.collect()
-                gc.freeze()
         if is_alone:
             executor.rest()
         if steps.is_loaded and executor.idle_s() > _RELEASE_AFTER_S:

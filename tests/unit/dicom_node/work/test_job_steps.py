@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,24 @@ def test_what_computes_is_said_once_and_again_when_it_changes(
         (("analysis_loaded",), {**same, "runtime": "torch1.fp16"}),
         (("analysis_loaded",), {**same, "runtime": "openvino1.bf16"}),
     ]
+
+
+def test_a_worker_loads_without_a_look_for_garbage_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+
+    @contextmanager
+    def loading() -> Iterator[None]:
+        begun.append(steps.is_loaded)
+        yield
+
+    monkeypatch.setattr(job_steps, "loading", loading)
+    monkeypatch.setattr(log, "warning", lambda *_, **__: None)
+    steps = JobSteps(_settings(tmp_path, device="cuda"), LosesItsGpu())
+    for _ in range(3):
+        steps.warm()
+    assert begun == [False]
 
 
 NEW_WITH_A_JOB = """
