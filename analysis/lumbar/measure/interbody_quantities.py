@@ -32,6 +32,8 @@ from analysis.lumbar.measure.repeat_examinations import LENGTH_SHARE
 from analysis.lumbar.measure.volume import disc_volume_mm3
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})
+_WHOLE_BODIES = _OUTLINES | {Need.BODY_HEIGHTS}
+"""Of a body that is seen in part the rear corners are those of the part."""
 _CANAL = Concept("CANAL-DEPTH", PRIVATE_SCHEME, "Canal AP diameter")
 _HEIGHT = Concept("INTERBODY-HEIGHT", PRIVATE_SCHEME, "End plate to end plate distance")
 
@@ -92,7 +94,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=segment_lordosis_deg,
         definition="between the upper end plates of both bodies, by their rims; the "
         "segments add up to the lordosis",
-        needs=_OUTLINES | {Need.BODY_HEIGHTS},
+        needs=_WHOLE_BODIES,
         shown=Shown(head="Lordosis", unit="deg", decimals=0),
     ),
     Quantity(
@@ -103,7 +105,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         definition="how far the lower rear corner of the body above lies before the "
         "upper rear corner of the body below, along the latter's end plate; negative: "
         "behind it; not at L5/S1",
-        needs=_OUTLINES,
+        needs=_WHOLE_BODIES,
         in_slices=interbody_in_slices(lambda one: one.slip_mm),
         shown=Shown(head="Slip", unit="mm", decimals=1, is_first=True),
     ),
@@ -115,7 +117,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         unit=PER_CENT,
         read=slip_value(lambda one: one.slip_percent),
         definition="the same, of the depth of the lower body's end plate",
-        needs=_OUTLINES,
+        needs=_WHOLE_BODIES,
         in_slices=interbody_in_slices(lambda one: one.slip_percent),
     ),
     Quantity(
@@ -137,7 +139,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=rear_bulge_mm,
         definition="the farthest that the rear edge of the disc lies behind the line "
         "from corner to corner of the bodies, over 1.6 mm; negative: before it",
-        needs=_OUTLINES,
+        needs=_WHOLE_BODIES,
         terms=Terms(floor=0.588, share=0.161),
     ),
     Quantity(

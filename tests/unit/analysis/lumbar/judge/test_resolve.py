@@ -124,7 +124,7 @@ def test_a_doubt_about_a_disc_takes_all_its_values_and_is_their_reason(
     assert set(row.uncertainty) == OF_THE_CANAL
 
 
-def test_a_doubt_about_the_height_of_a_body_takes_the_ratios_beside_it(
+def test_a_doubt_about_the_height_of_a_body_takes_ratios_and_corners_beside_it(
     measured: SpineMeasurements,
 ) -> None:
     after = withheld(measured, [doubt(of_body_height(L4))])
@@ -132,6 +132,8 @@ def test_a_doubt_about_the_height_of_a_body_takes_the_ratios_beside_it(
     assert set(gone) == {"L3/L4", "L4/L5"}
     assert "disc_height_index" in gone["L4/L5"]
     assert "disc_height_mm" not in gone["L4/L5"]
+    for level in gone.values():  # what is read from its corners
+        assert {"slip_mm", "slip_percent", "rear_bulge_mm"} <= level
     (body,) = (body for body in after.bodies if body.vertebra.label == "L4")
     assert isinstance(body.values["body_height_mm"], Missing)
 
