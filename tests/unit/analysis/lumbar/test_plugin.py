@@ -29,6 +29,7 @@ from analysis.lumbar.tell.evaluations import (
     PFIRRMANN,
     PRESENT,
 )
+from tests.support import overlooked_body
 from tests.support import wedge_spine as phantom
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter, phantom_networks
 from tests.support.wedge_spine import Layout, WedgeSpine
@@ -107,6 +108,13 @@ def case() -> Case:
 @pytest.fixture(scope="module")
 def result(case: Case) -> AnalysisResult:
     return case.analyse()
+
+
+def test_a_crushed_body_that_the_networks_overlook_is_told() -> None:
+    planes = overlooked_body.without_l3(LAYOUT).probability
+    volume = overlooked_body.SPINE.volume(*LAYOUT.frame())
+    told = Case(volume, PhantomSegmenter(planes)).analyse().warnings
+    assert any("may have been overlooked" in one.text for one in told)
 
 
 def rows(result: AnalysisResult) -> list[dict[str, object]]:

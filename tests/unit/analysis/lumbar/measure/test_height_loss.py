@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from analysis.lumbar.anatomy.spine import Anatomy
-from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure, Tissue
+from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
 from analysis.lumbar.judge.height_loss_doubts import (
     TOO_TALL,
     height_losses,
@@ -22,12 +21,13 @@ from analysis.lumbar.measure.height_loss import (
     Heights,
     expected_share,
 )
-from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
+from analysis.lumbar.measure.measurements import measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
 from tests.support.measured_phantom import SIZE_MM, measured, number
-from tests.support.wedge_spine import Layout, WedgeDisc, WedgeSpine, map_of
+from tests.support.overlooked_body import SPINE, without_l3
+from tests.support.wedge_spine import Layout, WedgeSpine
 
 L5, L1, T12, T11 = (VERTEBRAE[i] for i in (1, 5, 6, 7))
 
@@ -146,30 +146,16 @@ def test_a_body_that_is_high_in_one_place_alone_holds_no_other() -> None:
         assert found.share < TOO_TALL
 
 
-def without_l3(spine: WedgeSpine) -> SpineMeasurements:
-    """Measure a spine whose L3 and the disc above it are outlined as nothing."""
-    frame, shape = Layout(size_mm=SIZE_MM).frame()
-    tissues = spine.tissue_map(frame, shape)
-    names = name_levels(tissues).names
-    planes = tissues.probability.copy()
-    for channel in (Tissue.BODY, Tissue.DISC):
-        gone = (names == VERTEBRAE[3].number) | (names == DISCS[3].number)
-        planes[:, channel][gone] = 0
-    planes[:, Tissue.BACKGROUND] = 255 - planes[:, 1:].sum(axis=1, dtype=np.uint8)
-    overlooked = map_of(tissues.grid, planes)
+def test_a_space_that_may_hold_a_crushed_body_is_told_and_not_measured() -> None:
+    assert overlooked_bodies(measured(SPINE)) == ()
+    layout = Layout(size_mm=SIZE_MM)
+    overlooked = without_l3(layout)
     levels = name_levels(overlooked)
-    return measure_spine(
+    found = measure_spine(
         Anatomy(tissues=overlooked, levels=levels),
-        spine.volume(frame, shape),
+        SPINE.volume(*layout.frame()),
         label_source(overlooked, levels.names),
     )
-
-
-def test_a_space_that_may_hold_a_crushed_body_is_told_and_not_measured() -> None:
-    flat = (WedgeDisc(height_mm=6.0),) * 7
-    spine = WedgeSpine(discs=flat, low_body=2, low_body_mm=10.0)
-    assert overlooked_bodies(measured(spine)) == ()
-    found = without_l3(spine)
     doubts = overlooked_bodies(found)
     kept = withheld(found, doubts)
     known = {one.level: one.number("interbody_height_mm") for one in kept.discs}
