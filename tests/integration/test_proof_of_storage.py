@@ -93,6 +93,14 @@ def test_a_job_says_what_proves_each_result_also_over_a_kill_of_the_node(
         == set(site.slow.stored)
         == {row["sop_uid"] for row in site.orthanc.instances()}
     )
+    # Killed before it has noted what it asked, it asks again, by another transaction.
+    wait_until(
+        lambda: any(
+            row["event"] == "proof_attempted" and row["peer"] == "slow"
+            for row in node.events()
+        ),
+        what="it has noted what it asked",
+    )
 
     node.kill()
     node.start()
