@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dicom_node.spool_layout import SpoolLayout
 
 LOCK = "lock"
+ID_LOCK = f"{LOCK}-{NODE_ID}"
+"""Held while the id of a spool is read or made."""
 _NAME_DIGITS = 16
 RESTORING = "restoring"
 """Lies in a spool while a backup is restored into it; nobody runs on half of one."""
@@ -128,11 +130,14 @@ def refuse_half_restored(layout: SpoolLayout) -> None:
 def _spool_id(layout: SpoolLayout) -> str:
     """Return what tells this spool from every other one, on whatever host it is."""
     path = layout.folder / NODE_ID
-    try:
-        known = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        known = ""
-    if not known:
-        known = uuid4().hex
-        write_durable(path, known.encode())
-    return known
+    # The parts of a machine, and several machines, may start at the same moment.
+    with (layout.folder / ID_LOCK).open("a") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        try:
+            known = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            known = ""
+        if not known:
+            known = uuid4().hex
+            write_durable(path, known.encode())
+        return known

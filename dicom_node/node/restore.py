@@ -23,7 +23,7 @@ from dicom_node.node.backup_list import (
     read_list,
     verify,
 )
-from dicom_node.node.ownership import LOCK, RESTORING, spool_lock
+from dicom_node.node.ownership import ID_LOCK, LOCK, RESTORING, spool_lock
 from dicom_node.series.manifest import move_manifest
 from dicom_node.spool_layout import (
     NODE_ID,
@@ -36,7 +36,7 @@ from dicom_node.spool_layout import (
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
 
-_NO_CONTENT = frozenset({LOCK, NODE_ID, TRIAGE_LOCK, "lost+found"})
+_NO_CONTENT = frozenset({LOCK, ID_LOCK, NODE_ID, TRIAGE_LOCK, "lost+found"})
 """Of a spool in which no node has run, or of a disk of its own."""
 _BESIDE_SQLITE = ("", "-wal", "-shm", "-journal")
 

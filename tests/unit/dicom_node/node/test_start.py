@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dicom_node.errors import StartError
 from dicom_node.node.machine_identity import machine_name
-from dicom_node.node.ownership import machine_lock, spool_lock
+from dicom_node.node.ownership import _spool_id, machine_lock, spool_lock
 from dicom_node.node.start import receive, work
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
@@ -90,3 +91,14 @@ def test_a_machine_without_a_name_has_that_of_its_host() -> None:
 def test_what_is_no_name_is_refused(given: str) -> None:
     with pytest.raises(StartError, match="is no name of a machine"):
         machine_name(given)
+
+
+def test_parts_that_start_at_the_same_moment_agree_on_their_spool(
+    tmp_path: Path,
+) -> None:
+    for number in range(20):
+        layout = SpoolLayout(tmp_path / str(number))
+        layout.prepare()
+        with ThreadPoolExecutor(4) as parts:
+            told = set(parts.map(_spool_id, [layout] * 4))
+        assert told == {(layout.folder / "node-id").read_text()}
