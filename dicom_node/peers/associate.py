@@ -108,11 +108,12 @@ def association(
 
 
 def leave_answers(opened: Association) -> None:
-    """Let the thread of an association serve requests, and take no answer.
+    """Let the thread of an association serve requests, and take nothing else.
 
     pynetdicom pauses that thread while it waits for an answer, but believes it paused
-    a moment before it is. On a busy machine the thread then takes the answer, calls it
-    unexpected and drops it (pynetdicom issue 875), and we would wait until the timeout.
+    a moment before it is. On a busy machine the thread then takes the answer, or the
+    note that the connection has ended, and drops it (pynetdicom issue 875): we would
+    wait until the timeout.
     """
     waiting = opened.dimse.msg_queue
     take = opened.dimse.get_msg
@@ -121,15 +122,18 @@ def leave_answers(opened: Association) -> None:
         if block:
             return take(block=True)
         with waiting.mutex:  # no other may take the first one between look and take
-            if not waiting.queue or _is_answer(waiting.queue[0][1]):
-                return None, None
-            return waiting.queue.popleft()
+            if waiting.queue and _is_request(waiting.queue[0][1]):
+                return waiting.queue.popleft()
+            return None, None
 
     opened.dimse.get_msg = get_msg  # type: ignore[method-assign, assignment]
 
 
-def _is_answer(message: object) -> bool:
-    return getattr(message, "MessageIDBeingRespondedTo", None) is not None
+def _is_request(message: object) -> bool:
+    """Say what a message in the queue is; None stands for the end of the connection."""
+    return message is not None and (
+        getattr(message, "MessageIDBeingRespondedTo", None) is None
+    )
 
 
 def _close(opened: Association, terms: Terms | None) -> None:

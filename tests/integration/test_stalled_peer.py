@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import UID, SecondaryCaptureImageStorage
+from pynetdicom.association import Association
 
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES, VERIFICATION
 from dicom_node.errors import PeerUnreachableError
@@ -185,9 +186,9 @@ def test_a_node_whose_question_is_never_answered_stops_in_time(tmp_path: Path) -
             assert node.stop_took_s() < STOP_WITHIN_S
 
 
-def test_a_release_that_waits_for_its_own_thread_for_ever_is_ended() -> None:
-    # Seen once, on a machine that was short of time: pynetdicom's thread had paused,
-    # and said that it had not.
+@contextmanager
+def _opened() -> Iterator[Association]:
+    """Yield an association with an archive."""
     with (
         Archive() as archive,
         association(
@@ -197,6 +198,13 @@ def test_a_release_that_waits_for_its_own_thread_for_ever_is_ended() -> None:
             proposals=((VERIFICATION, PROPOSED_SYNTAXES),),
         ) as opened,
     ):
+        yield opened
+
+
+def test_a_release_that_waits_for_its_own_thread_for_ever_is_ended() -> None:
+    # Seen once, on a machine that was short of time: pynetdicom's thread had paused,
+    # and said that it had not.
+    with _opened() as opened:
         opened._reactor_checkpoint.clear()
         wait_until(lambda: opened._is_paused, what="the thread pauses")
         opened._is_paused = False
@@ -213,15 +221,15 @@ class _GoesOn(threading.Event):
 
 def test_no_answer_is_lost_to_the_thread_that_serves_requests() -> None:
     # Seen on a busy machine: the thread went on after it was said to have paused.
-    with (
-        Archive() as archive,
-        association(
-            "pacs",
-            peer_at(archive.port, 1.0),
-            calling_ae="NODE",
-            proposals=((VERIFICATION, PROPOSED_SYNTAXES),),
-        ) as opened,
-    ):
+    with _opened() as opened:
         opened._reactor_checkpoint = _GoesOn()
         answers = [opened.send_c_echo().get("Status") for _ in range(5)]
     assert answers == [0] * 5
+
+
+def test_the_thread_that_serves_requests_leaves_the_note_that_it_is_over() -> None:
+    with _opened() as opened:
+        over = (None, None)
+        opened.dimse.msg_queue.put(over)
+        time.sleep(0.1)  # in which the thread looks some hundred times
+        assert opened.dimse.msg_queue.get_nowait() == over
