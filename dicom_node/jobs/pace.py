@@ -63,12 +63,13 @@ class Pace:
             For how long nothing has run.
         """
         with self._lock:
+            if self._pace_s == dbos_setup.CALM_POLL_S:
+                return
             if idle_s > CALM_AFTER_S and self._clock() > self._expected_until_s:
                 self._set(dbos_setup.CALM_POLL_S)
 
     def _set(self, pace_s: float) -> None:
-        if pace_s == self._pace_s:
-            return
+        # Also if it was the last that we set: the pace is that of all workers.
         try:
             self._set_s(pace_s)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:

@@ -53,6 +53,13 @@ def test_a_series_that_becomes_no_analysis_is_soon_forgotten() -> None:
     assert clock.set == [EAGER_POLL_S, CALM_POLL_S]
 
 
+def test_haste_is_told_again_for_another_worker_may_have_ended_it() -> None:
+    clock = Clock()
+    clock.pace.expect()
+    clock.pace.expect()
+    assert clock.set == [EAGER_POLL_S, EAGER_POLL_S]
+
+
 def test_a_pace_that_was_not_taken_is_set_again() -> None:
     taken: list[float] = []
     faults = [OperationalError("update", None, Exception("locked"))]
