@@ -41,7 +41,7 @@ ellipse. Of 0, 0.3 to 0.7 the one by which the fewest middles are found beside t
 picture, 4 of 230 on train."""
 _MIN_SLICES = 4
 """Fewer depths do not tell where a parabola has its vertex."""
-_BESIDE_SLICES = 0.5
+_REACH_BESIDE_SLICES = 0.5
 """So far beside the outermost slice the middle may lie: that slice shows it."""
 _MIN_LINES = 8
 """Over 3 mm; fewer say nothing of a direction."""
@@ -245,7 +245,7 @@ def _slices(anatomy: Anatomy, structure: Structure) -> list[int] | Missing:
     deepest = middle_of(depths) if cut else None
     if deepest is not None:
         first, last = min(depths), max(depths)
-        if not first - _BESIDE_SLICES <= deepest <= last + _BESIDE_SLICES:
+        if not first - _REACH_BESIDE_SLICES <= deepest <= last + _REACH_BESIDE_SLICES:
             return _beside(structure)
         middle = min(max(deepest, first), last)
         slices = sorted(depths, key=lambda index: abs(index - middle))
