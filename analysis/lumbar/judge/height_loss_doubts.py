@@ -58,8 +58,12 @@ def space_shares(measured: SpineMeasurements) -> dict[str, float]:
     }
 
 
-def overlooked_bodies(measured: SpineMeasurements) -> tuple[Doubt, ...]:
+def overlooked_bodies(
+    measured: SpineMeasurements, edited: frozenset[int] = frozenset()
+) -> tuple[Doubt, ...]:
     """Doubt the discs between whose bodies another may lie, and the count above them.
+
+    But for discs that a reader has outlined, by their numbers: he has looked there.
 
     L1 of patient 162, pressed to half of its height, was outlined as nothing, and L2 of
     220 as disc: no body was too low then, and every name above was one too low without
@@ -68,7 +72,7 @@ def overlooked_bodies(measured: SpineMeasurements) -> tuple[Doubt, ...]:
     doubts = []
     numbers = {row.level: row.disc.number for row in (*measured.upper, *measured.discs)}
     for level, share in space_shares(measured).items():
-        if share <= MAX_SPACE_SHARE:
+        if share <= MAX_SPACE_SHARE or numbers[level] in edited:
             continue
         text = (
             f"the space between its bodies has {share:.2f} of the height that the "

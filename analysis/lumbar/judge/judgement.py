@@ -113,7 +113,7 @@ def judge(
         *cut_bodies(anatomy.levels),
         *unfit_discs(known),
         *unfit_bodies(known),
-        *overlooked_bodies(known),
+        *overlooked_bodies(known, spine.edited),
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )

@@ -164,6 +164,8 @@ def test_a_space_that_may_hold_a_crushed_body_is_told_and_not_measured() -> None
     codes = {one.code: one.text for one in notices(doubts, kept)}
     assert codes["implausible"].startswith("L3/L4 not measured: the space")
     assert codes["level_uncertain"].startswith("L3/L4 has ")
+    (disc,) = (one.disc.number for one in found.discs if one.level == "L3/L4")
+    assert overlooked_bodies(found, frozenset({disc})) == ()
 
 
 def test_three_spaces_do_not_tell_what_is_usual() -> None:
