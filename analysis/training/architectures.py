@@ -10,7 +10,8 @@ from torch.nn.functional import pad
 from analysis.inference.unet import SliceNetwork, UNet
 from analysis.training.bianquenet import BianqueNet
 from analysis.training.plain_unet import PlainUNet
-from analysis.training.settings import Settings
+from analysis.training.settings import STYLED, Settings
+from analysis.training.styles import StyledUNet
 
 
 def build_network(settings: Settings) -> SliceNetwork:
@@ -51,6 +52,11 @@ def _compact(settings: Settings, channels: int, classes: int) -> SliceNetwork:
     return UNet(settings.network.widths, classes, channels)
 
 
+def _styled(settings: Settings, channels: int, classes: int) -> SliceNetwork:
+    widths, styles = settings.network.widths, len(settings.styles)
+    return StyledUNet(widths, classes, channels, styles)
+
+
 def _plain(settings: Settings, channels: int, classes: int) -> SliceNetwork:
     return PlainUNet(settings.network.widths, classes, channels)
 
@@ -61,6 +67,7 @@ def _bianquenet(_: Settings, channels: int, classes: int) -> SliceNetwork:
 
 ARCHITECTURES: dict[str, Callable[[Settings, int, int], SliceNetwork]] = {
     "compact": _compact,
+    STYLED: _styled,
     "unet": _plain,
     "bianquenet": _bianquenet,
 }

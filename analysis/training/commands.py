@@ -22,11 +22,12 @@ from analysis.training.disc_batches import DiscBatches
 from analysis.training.disc_fold import DiscFold
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
-from analysis.training.leave_out import without_each, write_left_out
+from analysis.training.leave_out import write_left_out
 from analysis.training.readers import read_cases
 from analysis.training.run import Run, load_average
 from analysis.training.settings import Settings, read_settings
 from analysis.training.sources import LabelledCase
+from analysis.training.styles import drawn_as
 from analysis.training.validation import Fold
 
 Split: TypeAlias = tuple[list[list[LabelledCase]], list[LabelledCase]]
@@ -44,19 +45,19 @@ def train(settings_file: Path, data: Path, folder: Path, device: str) -> None:
 
 
 def leave_out(
-    settings_file: Path,
-    data: Path,
-    folder: Path,
-    out: Path,
-    budget: Budget,
-    device: str,
+    runs: Mapping[str, Settings], data: Path, folder: Path, out: Path, device: str
 ) -> None:
-    """Train with all sources, and without each in turn; write the table of figures."""
-    settings = read_settings(settings_file)
-    cases = split_cases(settings, data)
+    """Train with all sources and without some; write the table of figures.
+
+    Parameters
+    ----------
+    runs
+        What each learns from, by what it is called; all have the same fold.
+    """
+    cases = split_cases(next(iter(runs.values())), data)
     patients = [f"{case.source} {case.name}" for case in cases[1]]
     columns: dict[str, Mapping[str, float]] = {}
-    for name, less in without_each(settings, budget).items():
+    for name, less in runs.items():
         run = _run(less, folder / name.replace(" ", "_"), cases, device)
         columns[name] = run.train().validations[-1]
         write_left_out(columns, patients, out)
@@ -106,10 +107,17 @@ def split_cases(settings: Settings, data: Path) -> Split:
     return training, validation
 
 
-def export(settings_file: Path, folder: Path, models: Path) -> None:
-    """Write the end of a run as model files, and its curves."""
+def export(
+    settings_file: Path, folder: Path, models: Path, style: str | None = None
+) -> None:
+    """Write the end of a run as model files, and its curves.
+
+    Of a network that is told styles, what draws in one of them.
+    """
     settings = read_settings(settings_file)
     network, progress = load_average(settings, folder)
+    if style is not None:
+        network = drawn_as(network, settings, style)
     write_model(network, settings, progress, models)
     draw_curves(progress, folder / _CURVES)
     tqdm.write(f"wrote {models / settings.name}.safetensors, .onnx, .json")

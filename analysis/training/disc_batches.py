@@ -16,6 +16,7 @@ from analysis.training.grid import smooth_for
 from analysis.training.labels import Label
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
+from analysis.training.styles import styles_of, with_style
 
 
 class DiscBatches:
@@ -34,7 +35,9 @@ class DiscBatches:
     ) -> None:
         self._settings = settings
         self._slices: list[tuple[DiscPlace, NDArray[np.float32], int]] = []
+        self._styles: list[int] = []
         weights: list[float] = []
+        style_of = styles_of(settings)
         for source, members in zip(settings.sources, cases, strict=True):
             found = []
             for case in members:
@@ -45,6 +48,7 @@ class DiscBatches:
                     for index in place.slices
                 ]
             self._slices += found
+            self._styles += [style_of[source.folder]] * len(found)
             weights += [source.share / len(found)] * len(found)
         self._weights = torch.tensor(weights)
 
@@ -60,6 +64,8 @@ class DiscBatches:
             generator,
         )
         grey = normalise_crops(grey, settings.normalisation)
+        styles = [self._styles[number] for number in chosen]
+        grey = with_style(grey, styles, len(settings.styles))
         return Batch(
             grey=grey.contiguous(memory_format=torch.channels_last),
             allowed=_disc_or_not(bits),

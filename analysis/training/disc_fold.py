@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +19,25 @@ from analysis.training.labels import Label, decided
 from analysis.training.scores import dice_of
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
+from analysis.training.styles import styles_of, with_style
 from analysis.training.validation import MEAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenDisc:
+    """One labelled disc beside what a network takes for disc, in a crop about it.
+
+    Parameters
+    ----------
+    place
+        The disc.
+    drawn, found : ndarray, shape (K, R, C), bool
+        Where the labels decide.
+    """
+
+    place: DiscPlace
+    drawn: NDArray[np.bool_]
+    found: NDArray[np.bool_]
 
 
 class DiscFold:
@@ -42,20 +61,42 @@ class DiscFold:
         Returns
         -------
         dict
-            Dice by "source disc", mean over discs, on the network's grid; and the mean
-            of these as `mean`.
+            Dice by "source disc", mean over discs, on the network's grid, in the style
+            of the source if the network is told one; and the mean of these as `mean`.
         """
-        network.eval()
         dice: dict[str, list[float]] = {}
-        for place in self._places:
-            value = self._dice(network, place)
+        for seen in self.seen_by(network):
+            value = dice_of(seen.drawn, seen.found)
             if value is not None:
-                dice.setdefault(f"{place.case.source} disc", []).append(value)
+                dice.setdefault(f"{seen.place.case.source} disc", []).append(value)
         result = {name: float(np.mean(values)) for name, values in dice.items()}
         result[MEAN] = float(np.mean(list(result.values())))
         return result
 
-    def _dice(self, network: SliceNetwork, place: DiscPlace) -> float | None:
+    def seen_by(
+        self, network: SliceNetwork, style: str | None = None
+    ) -> Iterator[SeenDisc]:
+        """Yield each disc as a network outlines it.
+
+        Parameters
+        ----------
+        network
+            Told a style or not, as the settings say.
+        style
+            Which; that of each disc's source if None.
+        """
+        network.eval()
+        names, style_of = self._settings.styles, styles_of(self._settings)
+        for place in self._places:
+            if not names:
+                told = 0
+            elif style is None:
+                told = style_of[place.case.source]
+            else:
+                told = names.index(style)
+            yield self._seen(network, place, told)
+
+    def _seen(self, network: SliceNetwork, place: DiscPlace, style: int) -> SeenDisc:
         case, settings = place.case, self._settings
         frame = case.frame
         count, rows, columns = case.grey.shape
@@ -77,16 +118,19 @@ class DiscFold:
         )
         scaled = normalise_slices(pictures, settings.normalisation)
         reach = settings.network.context
-        seen = np.stack(
-            [with_neighbours(scaled, index, reach) for index in range(len(scaled))]
+        seen = torch.from_numpy(
+            np.stack(
+                [with_neighbours(scaled, index, reach) for index in range(len(scaled))]
+            )
         )
+        told = with_style(seen, [style] * len(seen), len(settings.styles))
         device = next(network.parameters()).device
         with torch.inference_mode():
-            logits = logits_of(network, torch.from_numpy(seen).to(device))
+            logits = logits_of(network, told.to(device))
         guess = logits.argmax(dim=1).cpu().numpy() == 1
         allowed = _crop_labels(case.allowed, grid)
         truth, known = decided(allowed, (Label.DISC,))
-        return dice_of(truth & known, guess & known)
+        return SeenDisc(place=place, drawn=truth & known, found=guess & known)
 
 
 def _crop_labels(allowed: NDArray[np.uint8], grid: SagittalGrid) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from analysis.training.architectures import build_network
 from analysis.training.graph import build_graph
 from analysis.training.run import Progress
 from analysis.training.settings import Settings, settings_digest
+from analysis.training.styles import StyledUNet
 
 _ASKED_TO_CITE = "not stated; the carrying repository asks to cite the authors"
 _DATA = {
@@ -51,6 +52,11 @@ _DATA = {
         "name": "mid-sagittal slices of a coding challenge",
         "licence": "repository MIT; origin of the pictures not stated",
         "attribution": "sulaimanvesal/vertebraeSegementation",
+    },
+    "mrspineseg2d": {
+        "name": "MRSpineSeg challenge, middle slices",
+        "licence": "none stated; challenge terms not on disk: research use",
+        "attribution": "yangjing-hui/unet_svm_lumbar",
     },
 }
 _READABLE_BY_ALL = 0o644
@@ -90,8 +96,9 @@ def write_model(
     TypeError
         If the network's architecture cannot be written as a graph.
     """
-    if not isinstance(network, UNet):
-        message = f"{type(network).__name__} cannot be exported"
+    if not isinstance(network, UNet) or isinstance(network, StyledUNet):
+        message = f"{type(network).__name__} cannot be exported; a styled one can in "
+        message += "one of its styles"
         raise TypeError(message)
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{settings.name}.safetensors"

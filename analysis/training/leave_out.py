@@ -12,18 +12,33 @@ from analysis.training.settings import Settings
 ALL = "all sources"
 
 
-def without_each(settings: Settings, budget: Budget) -> dict[str, Settings]:
+def without_each(
+    settings: Settings, budget: Budget, folders: Sequence[str] | None = None
+) -> dict[str, Settings]:
     """Return settings with all sources, and without each in turn, by what they are.
 
     A source without a share is scored and never learnt from. All begin with random
     weights and are scored once, at their end, on the same fold.
 
+    Parameters
+    ----------
+    settings
+        With all sources.
+    budget
+        Of each run, where it is not to be that of the settings.
+    folders
+        Of the sources to leave out; each in turn if None.
+
     Raises
     ------
     ValueError
-        If there is one source alone.
+        If there is one source alone, or a folder is none of those learnt from.
     """
     learnt = [place for place, one in enumerate(settings.sources) if one.share > 0]
+    unknown = set(folders or ()) - {settings.sources[place].folder for place in learnt}
+    if unknown:
+        message = f"{settings.name}: does not learn from {', '.join(sorted(unknown))}"
+        raise ValueError(message)
     if len(learnt) == 1:
         message = f"{settings.name}: it has one source, which cannot be left out"
         raise ValueError(message)
@@ -42,6 +57,8 @@ def without_each(settings: Settings, budget: Budget) -> dict[str, Settings]:
     found = {ALL: whole}
     for place in learnt:
         left, sources = settings.sources[place], list(settings.sources)
+        if folders is not None and left.folder not in folders:
+            continue
         sources[place] = replace(left, share=0.0)
         found[f"without {left.folder}"] = replace(whole, sources=tuple(sources))
     return found

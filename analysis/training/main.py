@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.training.settings import DEFAULT_SETTINGS
+from analysis.training.settings import DEFAULT_SETTINGS, read_settings
 
 _RUNS = Path("runs")
 _MODELS = Path(__file__).parents[1] / "inference" / "models"
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from analysis.training import commands
     from analysis.training.compare import Budget
+    from analysis.training.leave_out import without_each
 
     torch.set_num_threads(options.threads)
     if options.command == "evaluate":
@@ -33,15 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.settings, options.data, options.split, options.out, options.models
         )
     elif options.command == "export":
-        commands.export(options.settings, options.run, options.models)
+        commands.export(options.settings, options.run, options.models, options.style)
     elif options.command in ("compare", "leave-out"):
         crop = tuple(options.crop) if options.crop else None
         budget = Budget(steps=options.steps, batch=options.batch, crop=crop)
-        where = options.data, options.run, options.out, budget, options.device
+        where = options.data, options.run, options.out
         if options.command == "compare":
-            commands.compare(*where)
+            commands.compare(*where, budget, options.device)
         else:
-            commands.leave_out(options.settings, *where)
+            settings = read_settings(options.settings)
+            runs = without_each(settings, budget, options.without)
+            commands.leave_out(runs, *where, options.device)
     else:
         commands.train(options.settings, options.data, options.run, options.device)
     return 0
@@ -77,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (train, compare, leave):
         command.add_argument("--device", default="cpu", help="cpu or cuda")
+
+    leave.add_argument(
+        "--without", action="append", metavar="FOLDER", help="by default each source"
+    )
+    export.add_argument("--style", help="of a network that is told styles")
 
     evaluate = commands.add_parser("evaluate", help="score the committed model")
     evaluate.add_argument("--data", type=Path, required=True, help="the data folder")

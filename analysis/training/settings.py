@@ -14,6 +14,8 @@ import yaml
 from analysis.inference.normalise import Normalisation
 from analysis.lumbar.anatomy.structures import DISC_CLASSES
 
+STYLED = "styled"
+"""The architecture that is told how a source's readers draw."""
 DEFAULT_SETTINGS = Path(__file__).with_name("lumbar.yaml")
 
 _Section = TypeVar("_Section")
@@ -59,6 +61,9 @@ class SourceSettings:
         Grades of hand-drawn S1 outlines that count as exact, where they are graded.
     s1_doubtful
         Patients whose S1 may be another body; there S1 counts as not drawn.
+    style
+        How its readers draw, by a name that sources may share; for a network that is
+        told styles.
     """
 
     reader: str
@@ -68,6 +73,7 @@ class SourceSettings:
     s1_share: float
     s1_quality: tuple[str, ...] = ()
     s1_doubtful: tuple[str, ...] = ()
+    style: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +169,13 @@ class Settings:
     def outlines_one_disc(self) -> bool:
         """Whether it learns discs one by one, in crops that are turned as they lie."""
         return self.classes == DISC_CLASSES
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names of the styles that the network is told; empty where it is told none."""
+        if self.network.architecture != STYLED:
+            return ()
+        return tuple(dict.fromkeys(source.style for source in self.sources))
 
 
 def read_settings(path: Path = DEFAULT_SETTINGS) -> Settings:

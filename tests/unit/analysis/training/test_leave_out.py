@@ -67,3 +67,12 @@ def test_each_run_has_a_column(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert "| | all sources | without a |" in lines
     assert "| a disc | 0.900 | 0.700 |" in lines
+
+
+def test_one_source_alone_may_be_left_out() -> None:
+    path = Path(settings_of.__file__).with_name("disc.yaml")
+    settings = read_settings(path)
+    found = without_each(settings, Budget(), ["fcs_ivd"])
+    assert list(found) == [ALL, "without fcs_ivd"]
+    with pytest.raises(ValueError, match="fcs_vb1"):
+        without_each(settings, Budget(), ["fcs_vb1"])
