@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.contract.plugin import SeriesSummary, Weighting
 from dicom_node.decode.headers import read_headers
@@ -11,7 +12,7 @@ from dicom_node.decode.read_file import DEFAULT_LIMITS, ReadLimits
 from dicom_node.decode.suitable_series import reject, summarise
 from dicom_node.errors import AnalysisUnavailableError, SeriesRejectedError
 from dicom_node.plugins.registry import Registry, ask_accepts
-from dicom_node.records import Reason, ReceivedSeries
+from dicom_node.records import Reason
 from dicom_node.settings.sections import Accept, Route
 
 _NO_VERSION = "unavailable"
@@ -104,7 +105,7 @@ def _filtered_out(summary: SeriesSummary, accept: Accept) -> Reason | None:
 
 
 def choose_from_headers(
-    series: ReceivedSeries,
+    paths: Sequence[Path],
     routes: Sequence[Route],
     registry: Registry,
     *,
@@ -114,6 +115,8 @@ def choose_from_headers(
 
     Parameters
     ----------
+    paths
+        Of the instances.
     limits
         How much one file may hold.
 
@@ -123,9 +126,7 @@ def choose_from_headers(
         If an analysis that is asked does not answer.
     """
     try:
-        headers = read_headers(
-            [instance.path for instance in series.instances], limits=limits
-        )
+        headers = read_headers(paths, limits=limits)
         rejection = reject(headers)
     except SeriesRejectedError as error:
         return Choice(rejection=Reason(error.reason, error.text))

@@ -86,7 +86,7 @@ class Triage:
         series = order.series
         rows = self._queue.of_series(series.study_uid, series.series_uid)
         choice = choose_from_headers(
-            series,
+            [instance.path for instance in series.instances],
             self._settings.routes,
             self._registry,
             limits=self._limits,
