@@ -32,7 +32,10 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.triage_workflow import register_triage
 from dicom_node.jobs.unrecorded_end import WorkflowEnds
 from dicom_node.jobs.work_protocol import Work
-from dicom_node.records import Job
+from dicom_node.records import Job, StoredInstance
+
+_MAKE_WAY_S = 0.5
+"""What is owed goes first; a triage takes no longer than that."""
 
 
 class Executor:
@@ -57,6 +60,7 @@ class Executor:
         report: Callable[[WorkerMessage], None],
     ) -> None:
         self._pace = Pace()
+        self._one_ahead_at_a_time = threading.Lock()
         self._watched = _Watched(work, report, self._pace)
         dbos_setup.open_engine(database_url, executor_id=name)
         self._ends = WorkflowEnds()
@@ -68,6 +72,24 @@ class Executor:
         DBOS.launch()
         use_database_clock()
         dbos_setup.register_queues()
+
+    def analyse_ahead(
+        self, instances: tuple[StoredInstance, ...], *, until_s: float
+    ) -> None:
+        """Begin to analyse what is probably a series, if nothing else is to be done.
+
+        Parameters
+        ----------
+        until_s
+            When it is too late to begin, on the monotonic clock.
+        """
+
+        def begin() -> None:
+            with self._one_ahead_at_a_time:
+                if time.monotonic() < until_s:
+                    self._watched.analyse_ahead(instances)
+
+        threading.Thread(target=begin, name="analyse-ahead", daemon=True).start()
 
     def expect(self) -> None:
         """Look for work more often, until the next analysis has begun."""
@@ -137,6 +159,15 @@ class _Watched:
         with self._one_at_a_time, self._step(StepKind.TRIAGE) as end:
             return end.noted(self._work.triage(order))
 
+    def analyse_ahead(self, instances: tuple[StoredInstance, ...]) -> Outcome:
+        if not self._one_at_a_time.acquire(timeout=_MAKE_WAY_S):
+            return Outcome(verdict=Verdict.AGAIN, text="something is owed")
+        try:
+            with self._step(StepKind.ANALYSE_AHEAD) as end:
+                return end.noted(self._work.analyse_ahead(instances))
+        finally:
+            self._one_at_a_time.release()
+
     def analyse(self, job: Job) -> Outcome:
         with self._one_at_a_time, self._step(StepKind.ANALYSE) as end:
             return end.noted(self._work.analyse(job))
@@ -168,13 +199,15 @@ class _Watched:
 
     @contextmanager
     def _step(self, kind: StepKind) -> Iterator[_End]:
-        workflow_id, now_s = str(DBOS.workflow_id), time.monotonic()
+        workflow_id = str(DBOS.workflow_id) if kind.is_owed else ""
+        now_s = time.monotonic()
         analysing = int(not kind.is_with_a_peer)
         with self._lock:
             self._running += 1
             self._analysing += analysing
         self._report(StepBegun(workflow_id=workflow_id, kind=kind, at_s=now_s))
-        self._pace.begin(is_analysis=kind is StepKind.ANALYSE)
+        if kind.is_owed:
+            self._pace.begin(is_analysis=kind is StepKind.ANALYSE)
         end = _End()
         try:
             yield end

@@ -11,6 +11,7 @@ class StepKind(StrEnum):
 
     TRIAGE = "triage"
     ANALYSE = "analyse"
+    ANALYSE_AHEAD = "analyse-ahead"
     ENCODE = "encode"
     DELIVER = "deliver"
     PROVE = "prove"
@@ -20,6 +21,11 @@ class StepKind(StrEnum):
         """Whether it waits for a peer, and computes nothing."""
         return self in {StepKind.DELIVER, StepKind.PROVE}
 
+    @property
+    def is_owed(self) -> bool:
+        """Whether a workflow waits for it."""
+        return self is not StepKind.ANALYSE_AHEAD
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBegun:
@@ -27,6 +33,8 @@ class StepBegun:
 
     Parameters
     ----------
+    workflow_id
+        Empty if none waits for it.
     at_s
         On the monotonic clock, which all processes of a machine share.
     """

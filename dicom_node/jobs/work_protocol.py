@@ -14,7 +14,7 @@ from dicom_node.jobs.step_outcome import (
     TriageOutcome,
 )
 from dicom_node.jobs.triage_order import TriageOrder
-from dicom_node.records import Job
+from dicom_node.records import Job, StoredInstance
 
 
 class Work(Protocol):
@@ -22,6 +22,9 @@ class Work(Protocol):
 
     def triage(self, order: TriageOrder) -> TriageOutcome:
         """Read headers, choose the route, and enqueue the job that is owed."""
+
+    def analyse_ahead(self, instances: tuple[StoredInstance, ...]) -> Outcome:
+        """Analyse what is probably a series, for the job that may be owed for it."""
 
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`."""

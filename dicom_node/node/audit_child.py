@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from dicom_node.audit.events import application_activity
 from dicom_node.node.children import Child
-from dicom_node.settings.audit_plan import audit_plan
+from dicom_node.node.guarded_part import run_guarded
+from dicom_node.settings.audit_plan import audit_plan, auditor_for
 
 if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
@@ -46,3 +49,13 @@ class AuditChild:
 def audit_child(settings: Settings) -> AuditChild | None:
     """Return it; None if nobody wants audit messages."""
     return None if settings.audit is None else AuditChild(settings)
+
+
+def tell_activity(settings: Settings, *, is_start: bool) -> None:
+    """Tell the repository that the node starts or stops; what breaks stops neither."""
+
+    def tell(_now_s: float) -> None:
+        message = application_activity(settings.node.ae_title, is_start=is_start)
+        auditor_for(settings).tell(message)
+
+    run_guarded(tell, time.monotonic())

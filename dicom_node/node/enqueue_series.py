@@ -22,11 +22,15 @@ from dicom_node.series.released_series import take_released, write_released
 from dicom_node.series.spool_content import SpoolContent, unreported_instances
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
+from dicom_node.supervisor_messages import AnalyseAhead
 
 _MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
 """MR and Enhanced MR Image Storage (PS3.4 B.5): what an analysis may want."""
 
 _RETRY_S = 5.0
+_MAX_AHEAD = 100
+"""Instances in a message to a worker, which then has 60 KB: a pipe takes them at once.
+A sagittal T2 series has some 20."""
 
 
 class Intake:
@@ -114,6 +118,15 @@ class Intake:
         if has_new or (self._unwritten and now_s >= self._retry_at_s):
             self._retry_at_s = now_s + _RETRY_S
             self._unwritten = self._write_down(self._unwritten)
+
+    def foreseen(self, now_s: float) -> list[AnalyseAhead]:
+        """Return what a worker that is idle may analyse before it is owed."""
+        return [
+            AnalyseAhead(instances=one.instances, until_s=one.until_s)
+            for one in self._assembler.foreseen(now_s)
+            if len(one.instances) <= _MAX_AHEAD
+            and all(each.sop_class_uid in _MR_CLASSES for each in one.instances)
+        ]
 
     def collects(self, key: SeriesKey) -> bool:
         """Tell whether a series is arriving."""

@@ -14,11 +14,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dicom_node import log
-from dicom_node.audit.events import application_activity
 from dicom_node.errors import StartError
 from dicom_node.jobs.dbos_setup import executor_id
 from dicom_node.node.acceptor_plan import acceptor_name, acceptor_plan
-from dicom_node.node.audit_child import AuditChild, audit_child
+from dicom_node.node.audit_child import AuditChild, audit_child, tell_activity
 from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.first_counts import (
@@ -44,7 +43,6 @@ from dicom_node.receive.arrival_number import Generations
 from dicom_node.receive.association_slots import association_table
 from dicom_node.receive.events import ACCEPTOR_EVENTS, AssociationRejected
 from dicom_node.series.spool_content import read_spool
-from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.deprecated_keys import deprecated_keys
 from dicom_node.settings.ops_plan import ops_plan
 from dicom_node.settings.sections import Settings
@@ -185,7 +183,7 @@ class Service:
             instances=instances,
             duration_ms=round((time.monotonic() - started_s) * 1000),
         )
-        self._tell_audit(is_start=True)
+        tell_activity(self._settings, is_start=True)
         self._manager.ready()
         while not self._signals and not self._held.is_lost:
             self._turn()
@@ -225,6 +223,7 @@ class Service:
         if self._role.receives:
             yield self._receive
             yield self._intake.tick
+            yield self._tell_ahead
             yield self._clean
         if self._role is Role.WORK:
             yield self._tell_device
@@ -239,6 +238,12 @@ class Service:
                 yield part.turn
         if self._leaving:
             yield self._see_off
+
+    def _tell_ahead(self, now_s: float) -> None:
+        """Let the worker analyse what seems to be whole, if it takes every job."""
+        for message in self._intake.foreseen(now_s):
+            if len(self._slots) == 1 and not self._held.machine:
+                self._slots[0].child.send(message)
 
     def _clean(self, now_s: float) -> None:
         began_s = time.monotonic()
@@ -346,14 +351,6 @@ class Service:
         for child in self._lasting:
             yield report_of(child, heard_at_s=heard_at_s.get(child.name))
 
-    def _tell_audit(self, *, is_start: bool) -> None:
-        def tell(_now_s: float) -> None:
-            title = self._settings.node.ae_title
-            message = application_activity(title, is_start=is_start)
-            auditor_for(self._settings).tell(message)
-
-        run_guarded(tell, time.monotonic())
-
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 1:
@@ -389,7 +386,7 @@ class Service:
         for child in others:
             child.end(deadline_s - time.monotonic())
         # It is the last to go, for it sends what the others have told of.
-        self._tell_audit(is_start=False)
+        tell_activity(self._settings, is_start=False)
         if audit is not None:
             audit.send(STOP)
             audit.end(min(_AUDIT_WITHIN_S, deadline_s - time.monotonic()))

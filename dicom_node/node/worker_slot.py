@@ -80,7 +80,7 @@ class WorkerSlot:
         self._last_message_s: float | None = None
         self._look_at_s = 0.0
         self._cancelled_at_s: dict[str, float] = {}
-        self._overdue: str | None = None
+        self._overdue: StepBegun | None = None
         self._is_killed_for_cancel = False
         self._is_to_finish = False
 
@@ -146,13 +146,15 @@ class WorkerSlot:
     def _end_if_needed(self, now_s: float) -> None:
         for step in self._analysing():
             if now_s - step.at_s > self._time_limit_s:
-                self._overdue = step.workflow_id
+                self._overdue = step
                 self._kill(
                     f"{step.kind.value} takes longer than {self._time_limit_s:g} s",
-                    job_id=step.workflow_id,
+                    job_id=step.workflow_id or None,
                 )
                 return
-            if now_s - step.at_s > _LOOK_S and self._is_cancelled(step, now_s):
+            if not step.kind.is_owed or now_s - step.at_s <= _LOOK_S:
+                continue
+            if self._is_cancelled(step, now_s):
                 self._is_killed_for_cancel = True
                 self._kill(f"{step.kind.value} was cancelled", job_id=step.workflow_id)
                 return
@@ -186,22 +188,22 @@ class WorkerSlot:
 
     def _settle(self) -> None:
         """Count the death that was just found, and hand over what the worker left."""
-        guilty = self._guilty()
+        guilty = [step for step in self._guilty() if step.kind.is_owed]
         cause = Cause.TIMED_OUT if self._overdue else Cause.WORKER_CRASHED
         self._steps.clear()
         self._cancelled_at_s.clear()
         self._last_message_s = self._overdue = None
         self._is_killed_for_cancel = False
         try:
-            for workflow_id in guilty:
-                self._count(workflow_id, cause)
+            for step in guilty:
+                self._count(step.workflow_id, cause)
             self._work.hand_over(self._executor_id)
         except JobDatabaseError as error:
             # The worker that starts next takes up what this one left.
             log.error("lost_work_not_settled", reason=str(error))
 
-    def _guilty(self) -> list[str]:
-        """Return the workflows in which the worker died.
+    def _guilty(self) -> list[StepBegun]:
+        """Return the steps in which the worker died.
 
         A delivery in the same process is innocent of a death during an analysis.
         """
@@ -209,7 +211,7 @@ class WorkerSlot:
             return [self._overdue]
         if self._is_killed_for_cancel or self.child.exit_code == 0:
             return []  # it ended of its own accord, and left what it was doing
-        return [step.workflow_id for step in self._analysing() or self._steps.values()]
+        return self._analysing() or list(self._steps.values())
 
     def _count(self, workflow_id: str, cause: Cause) -> None:
         times = self._work.count(workflow_id, cause)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from dicom_node.identifiers import digest
 from dicom_node.records import Completion, ReceivedSeries, StoredInstance
 
+_FIRST_SILENCE_S = 1.0
+"""A sender that is still sending a series is seldom silent for so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesKey:
@@ -48,6 +51,10 @@ class _Round:
         The count that the peer gave first since it last changed, and when it was asked.
     question_interval_s
         Least time between the last question and the next one.
+    silence_s
+        After how long a silence the series is next taken to be whole.
+    is_foreseen
+        It has been taken to be whole since its last instance came.
     """
 
     opened_at_s: float
@@ -59,6 +66,13 @@ class _Round:
     is_confirmed: bool = False
     asked_at_s: float = float("-inf")
     question_interval_s: float = 0.0
+    silence_s: float = _FIRST_SILENCE_S
+    is_foreseen: bool = False
+
+    def foresee(self) -> None:
+        """Take the series to be whole; if it is not, next after a longer silence."""
+        self.is_foreseen = True
+        self.silence_s *= 2
 
 
 @dataclass(slots=True)
@@ -94,6 +108,7 @@ class ArrivingSeries:
         if self.round is None:
             self.round = _Round(opened_at_s=now_s, last_at_s=now_s)
         self.round.last_at_s = now_s
+        self.round.is_foreseen = False
         return self.round
 
     def end_association(self, association_id: str, *, is_release: bool) -> None:

@@ -24,6 +24,12 @@ from dicom_node.series.arriving_series import (
 from dicom_node.series.released_series import ReleasedSeries
 
 _LONGEST_QUESTION_INTERVAL_S = 60.0
+_LEAD_S = 10.0
+"""Most series are measured within that; nothing is gained by an earlier beginning."""
+_WORTH_FORESEEING_S = 2.0
+"""A node that waits for a shorter silence has no time to gain."""
+_WORTH_S = 1.0
+"""Little is gained by work that begins later than that before a series is complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,20 @@ class CountAnswer:
 
     question: CountQuestion
     count: SeriesCount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeseenSeries:
+    """A series that seems to be whole, and is not yet complete.
+
+    Parameters
+    ----------
+    until_s
+        When it may be complete, on the clock of the assembler.
+    """
+
+    instances: tuple[StoredInstance, ...]
+    until_s: float
 
 
 class Assembler:
@@ -153,6 +173,32 @@ class Assembler:
         for key in quiet:
             del self._sent_again[key]
         return [self._series[key].note_repetition() for key in quiet]
+
+    def foreseen(self, now_s: float) -> list[ForeseenSeries]:
+        """Return series that seem to be whole, each once for each silence.
+
+        Nobody may rely on it: whether a series is complete is told by `tick`.
+        """
+        found: list[ForeseenSeries] = []
+        if self._rules.quiet_s < _WORTH_FORESEEING_S:
+            return found
+        for arriving in self._collecting.values():
+            now = arriving.round
+            if now is None or now.is_foreseen or now.is_interrupted:
+                continue
+            if now_s - now.last_at_s < now.silence_s:
+                continue
+            until_s = now.last_at_s + self._rules.quiet_s
+            if now.associations:
+                # Its sender may go on with other series, or keep the line for a while.
+                until_s = max(until_s, now_s + _LEAD_S)
+            if not _WORTH_S <= until_s - now_s <= _LEAD_S:
+                continue
+            now.foresee()
+            if not arriving.is_known():
+                instances = arriving.instances()
+                found.append(ForeseenSeries(instances=instances, until_s=until_s))
+        return found
 
     def released(self) -> Iterator[ReleasedSeries]:
         """Yield the series that are collecting, and wait for nothing but quiet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -29,13 +30,14 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.loading import loading
 from dicom_node.plugins.chosen_device import chosen_device
 from dicom_node.plugins.registry import Registry, runtime_of
-from dicom_node.records import Job
+from dicom_node.records import Job, StoredInstance
 from dicom_node.settings.audit_plan import auditor_for
 from dicom_node.settings.sections import Peer, Settings
 from dicom_node.settings.self_test import TEST_PEER, receiver_of
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work.audit_trail import AuditTrail
 from dicom_node.work.compute_device import missed_device
+from dicom_node.work.measured_ahead import MeasuredAhead
 from dicom_node.work.shared_spool import SharedSpool
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class JobSteps:
         self._is_warm = False
         self._is_loaded = False
         self._held: tuple[str, Analysed] | None = None
+        self._ahead = MeasuredAhead()
         self._imports = registry.importing
         self._missed = ""
         self._runtimes: dict[str, str] = {}
@@ -156,6 +159,32 @@ class JobSteps:
             _told(lambda: self._trail.received(order.series))
         return outcome
 
+    def analyse_ahead(self, instances: tuple[StoredInstance, ...]) -> Outcome:
+        """Measure what is probably a series, for the job that may be owed for it.
+
+        Whatever goes wrong goes wrong again in that job, which tells of it.
+        """
+        self.warm()
+        started_s = time.monotonic()
+        try:
+            from dicom_node.work.analyse import measure_ahead
+
+            verdict = measure_ahead(
+                instances, self._settings, self._registry, self._ahead
+            )
+            reason = None
+        except Exception as error:  # noqa: BLE001 - the worker's loop
+            verdict, reason = Verdict.AGAIN, log.kind_and_place(error)
+        log.event(
+            "analysed_ahead",
+            state=verdict.value,
+            reason=reason,
+            series_uid=instances[0].series_uid,
+            instances=len(instances),
+            duration_ms=round((time.monotonic() - started_s) * 1000),
+        )
+        return Outcome(verdict=verdict)
+
     def analyse(self, job: Job) -> Outcome:
         """Decode and analyse, holding the result for `encode`.
 
@@ -239,7 +268,7 @@ class JobSteps:
     def _analyse(self, job: Job) -> Analysed:
         from dicom_node.work.analyse import analyse_job
 
-        return analyse_job(job, self._settings, self._registry)
+        return analyse_job(job, self._settings, self._registry, self._ahead)
 
     def _ended_by(self, error: Exception, job_id: str) -> Outcome:
         """Return how a step ended that an exception ended; a spool that is gone did."""

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from dicom_node.loading import loading
-from dicom_node.supervisor_messages import FINISH, WARM
+from dicom_node.supervisor_messages import FINISH, WARM, AnalyseAhead
 
 if TYPE_CHECKING:
     from dicom_node.jobs.executor import Executor
@@ -47,7 +47,8 @@ def run_worker(
     Parameters
     ----------
     pipe
-        Brings `WARM` and `FINISH`; any other word, or SIGTERM, means stop.
+        Brings `WARM`, `FINISH` and `AnalyseAhead`; any other word, or SIGTERM, means
+        stop.
     settings_json
         A `Settings` as JSON.
     slot
@@ -96,6 +97,9 @@ def _work(
             word = _received(pipe)
             if word is None:
                 os._exit(1)
+            if isinstance(word, AnalyseAhead):
+                executor.analyse_ahead(word.instances, until_s=word.until_s)
+                continue
             if word == FINISH:
                 _finish(executor, pipe, woken)
             if word != WARM:
@@ -126,15 +130,19 @@ def _finish(executor: Executor, pipe: Connection, woken: Connection) -> None:
         if only_delivers_s > _DELIVERIES_S:
             break
         ready = wait([pipe, woken], timeout=_FINISH_LOOK_S)
-        if woken in ready or (pipe in ready and _received(pipe) not in {WARM, FINISH}):
+        if woken in ready or (pipe in ready and _is_to_stop(_received(pipe))):
             ending.join(_DRAIN_S)
             break
     os._exit(0)
 
 
-def _received(pipe: Connection) -> str | None:
+def _is_to_stop(word: object) -> bool:
+    return word not in {WARM, FINISH} and not isinstance(word, AnalyseAhead)
+
+
+def _received(pipe: Connection) -> object:
     """Return what the supervisor says; None if it is dead."""
     try:
-        return str(pipe.recv())
+        return pipe.recv()
     except (EOFError, OSError):
         return None

@@ -58,9 +58,9 @@ def instance(
 class Desk:
     """An assembler, and what it asked."""
 
-    def __init__(self, *, asks: bool = False) -> None:
+    def __init__(self, *, asks: bool = False, rules: CompletionRules = RULES) -> None:
         self.asked: list[CountQuestion] = []
-        self.assembler = Assembler(RULES, ask=self.asked.append if asks else None)
+        self.assembler = Assembler(rules, ask=self.asked.append if asks else None)
 
     def open(self, association: str, now_s: float) -> None:
         self.assembler.apply(AssociationOpened(association, "PACS"), now_s)
@@ -579,3 +579,68 @@ def test_whatever_happens_the_last_revision_holds_every_instance(
     }
     assert held == stored
     assert desk.assembler.collecting == 0
+
+
+def foreseen(desk: Desk, now_s: float) -> list[tuple[int, float]]:
+    """Return how many instances each series has that seems whole, and until when."""
+    found = desk.assembler.foreseen(now_s)
+    return [(len(one.instances), one.until_s) for one in found]
+
+
+def test_a_silent_series_is_foreseen_once_as_it_will_be_complete() -> None:
+    desk = Desk()
+    desk.sent(0, instance("2"), instance("1"))
+    assert foreseen(desk, 0.9) == []
+    (whole,) = desk.assembler.foreseen(1)
+    assert whole.until_s == 5
+    assert foreseen(desk, 2.5) == []
+    (series,) = desk.tick(5)
+    assert series.instances == whole.instances
+    assert foreseen(desk, 100) == []
+
+
+def test_a_series_that_was_not_whole_is_foreseen_after_a_longer_silence() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"))
+    assert foreseen(desk, 1) == [(1, 5)]
+    desk.sent(1.5, instance("2"))
+    assert foreseen(desk, 3.4) == []
+    assert foreseen(desk, 3.5) == [(2, 6.5)]
+
+
+def test_a_series_is_foreseen_shortly_before_it_is_quiet() -> None:
+    patient = Desk(rules=CompletionRules(quiet_s=30, max_wait_s=60))
+    patient.sent(0, instance())
+    assert foreseen(patient, 19.9) == []
+    assert foreseen(patient, 20) == [(1, 30)]
+    hasty = Desk(rules=CompletionRules(quiet_s=1.5, max_wait_s=60))
+    hasty.open("a", 0)
+    hasty.store("a", 0, instance())
+    assert foreseen(hasty, 1) == []
+
+
+def test_a_series_is_foreseen_while_its_sender_goes_on_with_another() -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    desk.store("a", 0, instance("1", series="first"))
+    for moment in (1, 2, 3):
+        desk.store("a", moment, instance(str(moment), series="second"))
+    assert foreseen(desk, 3) == [(1, 13)]
+    assert foreseen(desk, 4) == [(3, 14)]
+
+
+def test_what_a_broken_association_brought_is_not_foreseen() -> None:
+    desk = Desk()
+    desk.open("a", 0)
+    desk.store("a", 0, instance())
+    desk.close("a", 0, AssociationEnding.ABORTED)
+    assert foreseen(desk, 2) == []
+
+
+def test_a_series_that_holds_what_it_held_is_not_foreseen() -> None:
+    desk = Desk()
+    desk.sent(0, instance("1"))
+    assert len(desk.tick(5)) == 1
+    desk.sent(10, instance("1", content="other"))
+    desk.sent(10.1, instance("1", generation=1))
+    assert foreseen(desk, 12) == []
