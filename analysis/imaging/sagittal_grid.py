@@ -18,7 +18,7 @@ from analysis.imaging.resample import is_straight, resample
 _TO_THE_RIGHT = np.array([-1.0, 0.0, 0.0])
 _TO_THE_FEET = np.array([0.0, 0.0, -1.0])
 
-_SMOOTH_REACH = 4.0
+SMOOTH_REACH = 4.0
 """Of the filter, in standard deviations."""
 _SMOOTH_SHARE = 0.4
 """Standard deviation of the anti-alias filter as a share of the new pixel; the
@@ -48,6 +48,12 @@ class SagittalGrid:
     shape: tuple[int, int, int]
     source_frame: Frame
     source_shape: tuple[int, int, int]
+
+    @property
+    def smooth_sd_px(self) -> NDArray[np.float64]:
+        """Standard deviation (2,) of the anti-alias filter, in pixels of the series."""
+        pixel_mm = self.frame.spacing_mm[1]
+        return np.asarray(_SMOOTH_SHARE * pixel_mm / self.source_frame.spacing_mm[1:])
 
     def source_slice(self, index: int) -> int:
         """Return the slice of the series that lies in slice `index` of the grid."""
@@ -216,7 +222,7 @@ def sample_picture(
     from scipy import ndimage
 
     picture = voxels[grid.source_slice(index)]
-    sd_px = _SMOOTH_SHARE * grid.frame.spacing_mm[1] / grid.source_frame.spacing_mm[1:]
+    sd_px = grid.smooth_sd_px
     matrix, offset = grid.plane_map(to_source=True)
     rows, columns = window or (slice(0, grid.shape[1]), slice(0, grid.shape[2]))
     offset = offset + matrix @ [rows.start, columns.start]
@@ -226,7 +232,7 @@ def sample_picture(
         picture[start[0] : stop[0], start[1] : stop[1]],
         sd_px,
         mode="nearest",
-        truncate=_SMOOTH_REACH,
+        truncate=SMOOTH_REACH,
     )
     return resample(
         smooth,
@@ -250,7 +256,7 @@ def sample_pictures(
     from scipy import ndimage
 
     sources = [grid.source_slice(index) for index in range(grid.shape[0])]
-    sd_px = _SMOOTH_SHARE * grid.frame.spacing_mm[1] / grid.source_frame.spacing_mm[1:]
+    sd_px = grid.smooth_sd_px
     matrix, offset = grid.plane_map(to_source=True)
     shape = grid.shape[1:]
     if is_straight(matrix, shape):
@@ -260,7 +266,7 @@ def sample_pictures(
         [voxels[k, start[0] : stop[0], start[1] : stop[1]] for k in sources]
     )
     smooth = ndimage.gaussian_filter(
-        near, sd_px, mode="nearest", truncate=_SMOOTH_REACH, axes=(1, 2)
+        near, sd_px, mode="nearest", truncate=SMOOTH_REACH, axes=(1, 2)
     )
     places = (range(shape[0]), range(shape[1]))
     reader = LinearReader(matrix, offset - start, places, smooth.shape[1:])
@@ -292,7 +298,7 @@ def _smoothed(
         Rows and columns of the source.
     """
     first, last = _reach(matrix, offset, shape)
-    margin = np.ceil(_SMOOTH_REACH * sd_px).astype(int) + 1
+    margin = np.ceil(SMOOTH_REACH * sd_px).astype(int) + 1
     start = np.clip(first - margin, 0, np.array(source) - 1)
     return start, np.clip(last + margin + 1, start + 1, source)
 

@@ -29,9 +29,9 @@ from analysis.lumbar.find.spine_course import find_column
 
 _CROP_PX = (64, 112)
 """32 mm x 56 mm: a tall disc and a deep one, with the rims of both bodies."""
-_RIM_PX = 2
+RIM_PX = 2
 """Of a crop that is left out: there the network sees no other side."""
-_WEIGHT = 0.5
+WEIGHT = 0.5
 """Of the second look against the first."""
 _MIDDLE_SHARE = 0.5
 """Of a disc's largest area that a slice must show to tell where its middle is; as the
@@ -65,8 +65,10 @@ def look_again(
     grid = tissues.grid
     total = np.zeros(tissues.tissue.shape, np.float32)
     looks = np.zeros(tissues.tissue.shape, np.uint8)
-    for there, part, shares in _looked_at(_discs(tissues), volume, segmenter, threads):
-        first = _first_slice(there, grid) + part.start
+    for there, part, shares in _looked_at(
+        discs_found(tissues), volume, segmenter, threads
+    ):
+        first = first_slice(there, grid) + part.start
         _add(shares, there, grid, (total[first:], looks[first:]))
     probability, tissue = tissues.probability.copy(), tissues.tissue.copy()
     for index in np.flatnonzero(looks.any(axis=(1, 2))).tolist():
@@ -113,7 +115,7 @@ def _looked_at(
             yield *place, shares.result()
 
 
-def _discs(tissues: TissueMap) -> Iterator[Place]:
+def discs_found(tissues: TissueMap) -> Iterator[Place]:
     """Lay a grid over every disc that was found; say in which slices it is shown.
 
     The grid has their neighbours too, where there are any.
@@ -171,13 +173,11 @@ def _add(
     sums : two ndarrays, shape (K' or more, R, C)
         Of the probabilities in each pixel, and of the looks at it.
     """
-    inner = shares[:, _RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX]
-    window = _window(there, grid)
-    if window is None:
+    inner = shares[:, RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+    covered = covered_by(there, grid)
+    if covered is None:
         return
-    matrix, offset = grid.map_to(there)
-    corner = [side.start for side in window]
-    offset = offset + matrix @ corner - _RIM_PX
+    window, matrix, offset = covered
     shape = tuple(side.stop - side.start for side in window)
     for plane, total, looks in zip(inner, *sums, strict=False):
         carried = resample(
@@ -188,13 +188,19 @@ def _add(
         looks[window] += seen
 
 
-def _first_slice(there: SagittalGrid, grid: SagittalGrid) -> int:
+def first_slice(there: SagittalGrid, grid: SagittalGrid) -> int:
+    """Return in which slice of a grid the first one of a crop lies."""
     origin = there.frame.to_mm([0.0, 0.0, 0.0])
     return round(float(grid.frame.to_index(origin)[0]))
 
 
-def _window(there: SagittalGrid, grid: SagittalGrid) -> tuple[slice, slice] | None:
-    """Return the rows and columns of a grid that another one covers."""
+def covered_by(
+    there: SagittalGrid, grid: SagittalGrid
+) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the rows and columns of a grid that a crop covers; None where none.
+
+    With them matrix (2, 2) and offset (2,) from there to the crop without its rim.
+    """
     matrix, offset = there.map_to(grid)
     far = np.array(there.shape[1:]) - 1
     corners = np.array([[0, 0], [far[0], 0], [0, far[1]], far]) @ matrix.T + offset
@@ -203,13 +209,18 @@ def _window(there: SagittalGrid, grid: SagittalGrid) -> tuple[slice, slice] | No
     rows, columns = (slice(a, b) for a, b in zip(low, high.tolist(), strict=True))
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return None
-    return rows, columns
+    matrix, offset = grid.map_to(there)
+    return (
+        (rows, columns),
+        matrix,
+        offset + matrix @ [rows.start, columns.start] - RIM_PX,
+    )
 
 
 def _mixed(planes: NDArray[np.uint8], again: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Mix the second look (N,) into the probabilities (6, N) of the first."""
     first = planes.astype(np.float32) / FULL
-    disc = (1 - _WEIGHT) * first[Tissue.DISC] + _WEIGHT * again
+    disc = (1 - WEIGHT) * first[Tissue.DISC] + WEIGHT * again
     others = 1 - first[Tissue.DISC]
     share = np.divide(
         1 - disc, others, out=np.zeros_like(disc), where=others > 1 / (2 * FULL)
