@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import os
 import time
@@ -42,6 +43,7 @@ def run_analyse(arguments: argparse.Namespace) -> ExitCode:
 
     limit_threads(arguments.threads)
     gc.set_threshold(_OBJECTS_TO_COLLECT)
+    atexit.register(gc.freeze)  # the last look, at the end, would take half a second
     silence_libraries()
     from dicom_node.work.analyse_folder import HowToAnalyse, analyse_folder
 
