@@ -67,6 +67,11 @@ class Segmenter:
         self._large_px = large_px
 
     @property
+    def runner(self) -> Runner:
+        """The network on the device that it is on, as of now."""
+        return self._runner
+
+    @property
     def runtime(self) -> str:
         """What runs it, as of now: see `Runner.runtime`."""
         return self._runner.runtime
@@ -130,6 +135,12 @@ class Segmenter:
             np.multiply(shares, steps, out=shares)
             result[places] = np.rint(shares, out=shares)
         return result
+
+    def leave_device(self, why: str) -> None:
+        """Leave the device for the CPU, for good; of no effect on the CPU."""
+        if self._spare is not None and not self.missed:
+            self.missed = why
+            self._runner = self._spare()
 
     def _shape(
         self, slices: NDArray[np.float32], part: slice
@@ -195,8 +206,7 @@ class Segmenter:
                 half = len(seen) // 2
                 parts = [self._shares(seen[:half]), self._shares(seen[half:])]
                 return np.concatenate(parts)
-            self.missed = failure.text
-            self._runner = self._spare()
+            self.leave_device(failure.text)
             return self._runner.run(seen)
 
 

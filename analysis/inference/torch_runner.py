@@ -38,36 +38,54 @@ class TorchRunner:
     batch = _BATCH
 
     def __init__(self, weights: bytes, device: str, *, half: bool) -> None:
-        self._device = torch.device(device)
+        self.device = torch.device(device)
         self._half = half
         self.runtime = f"torch{torch.__version__}.{'fp16' if half else 'fp32'}"
         network = UNet.of_weights(load(weights))
         try:
-            self._network = network.to(self._device)
+            self._network = network.to(self.device)
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
         except RuntimeError as error:
-            raise _failure(error) from error
+            raise device_failure(error) from error
 
     def run(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run all slices at once."""
         try:
-            return self._run(torch.from_numpy(seen))
+            with torch.inference_mode():
+                there = torch.from_numpy(seen).to(self.device)
+                there = there.contiguous(memory_format=torch.channels_last)
+                found: NDArray[np.float32] = self.shares(there).cpu().numpy()
         except RuntimeError as error:  # of which torch's own errors are kinds
-            raise _failure(error) from error
+            raise device_failure(error) from error
+        return found
 
-    def _run(self, seen: torch.Tensor) -> NDArray[np.float32]:
+    def shares(self, seen: torch.Tensor) -> torch.Tensor:
+        """Run slices that lie on the device, in inference mode.
+
+        Parameters
+        ----------
+        seen : tensor, shape (N, channels, R, C), float32
+            As for `run`.
+
+        Returns
+        -------
+        tensor, shape (N, classes, R, C), float32
+            Probabilities, on the device.
+        """
+        # Weights in half precision are not kept, for a CUDA graph would keep them.
         half = torch.autocast(
-            self._device.type, dtype=torch.float16, enabled=self._half
+            self.device.type,
+            dtype=torch.float16,
+            enabled=self._half,
+            cache_enabled=False,
         )
         # The same slices give the same bits again, as on the CPU.
         steady = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True
         )
-        with torch.inference_mode(), half, steady:
-            there = seen.to(self._device).contiguous(memory_format=torch.channels_last)
-            shares = torch.softmax(self._network(there).float(), dim=1)
-            found: NDArray[np.float32] = shares.cpu().contiguous().numpy()
-        return found
+        with half, steady:
+            logits = self._network(seen)
+            return torch.softmax(logits.float(), dim=1).contiguous()
 
 
 def refuse_without_gpu(device: str) -> None:
@@ -87,7 +105,8 @@ def refuse_without_gpu(device: str) -> None:
         raise DeviceFailed(text, out_of_memory=False)
 
 
-def _failure(error: RuntimeError) -> DeviceFailed:
+def device_failure(error: RuntimeError) -> DeviceFailed:
+    """Return what an error of torch says of its device."""
     full = isinstance(error, torch.OutOfMemoryError)
     text = "its memory gave out" if full else str(error).partition("\n")[0]
     return DeviceFailed(text, out_of_memory=full)

@@ -48,7 +48,12 @@ imports them, so that nobody waits for it."""
 
 
 def _load(threads: int, device: str) -> Networks:
-    return load_networks(threads=threads, device=device)
+    networks = load_networks(threads=threads, device=device)
+    if not device.startswith("cuda") or networks.missed:
+        return networks
+    from analysis.lumbar.find.chain_agreement import with_chain
+
+    return with_chain(networks)
 
 
 class LumbarMri:

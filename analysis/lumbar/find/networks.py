@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.errors import AnalysisFailed
 from analysis.inference.model_card import MODELS, ModelCard, read_card
+from analysis.inference.places import Crop, Mixing, Sampling
 from analysis.lumbar.anatomy.structures import CLASSES, DISC_CLASSES
 from analysis.lumbar.anatomy.tissue_map import PIXEL_MM
 
@@ -50,6 +51,42 @@ class SliceSegmenter(Segmenter, Protocol):
         """Map grey values (K, R, C) to probabilities in steps (K, N, R, C)."""
 
 
+class SeriesOnDevice(Protocol):
+    """A series that lies on a device, as `analysis.inference.device` takes it there.
+
+    Each method raises `DeviceFailed` where the device gives out.
+    """
+
+    def look_first(self, sampling: Sampling) -> None:
+        """Find the tissues of whole slices."""
+
+    def look_again(self, crops: Sequence[Crop], rule: Mixing) -> None:
+        """Outline structures anew, each in its crop, and mix both looks."""
+
+    def mix_slices(self, weights: NDArray[np.float64]) -> None:
+        """Replace each slice of the probabilities by a mean of slices."""
+
+    def tissue(self) -> NDArray[np.uint8]:
+        """Bring down the likeliest class of each pixel (K, R, C)."""
+
+    def probability(self) -> NDArray[np.uint8]:
+        """Bring down the probabilities (K, N, R, C), in steps."""
+
+
+class Chain(Protocol):
+    """Both networks and all that lies between them, on one device."""
+
+    @property
+    def missed(self) -> str:
+        """Why the device is not used any more; empty where it is."""
+
+    def series(self, voxels: NDArray[np.float32], steps: int) -> SeriesOnDevice:
+        """Bring a series onto the device, or raise `DeviceFailed`."""
+
+    def leave(self, why: str) -> None:
+        """Leave the device for the CPU, for good."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
     """What looks at a series.
@@ -60,6 +97,8 @@ class Networks:
         Tells the tissues of whole slices.
     disc
         Outlines one disc in a crop; None where there is to be no second look.
+    chain
+        Has both on a device, and does there what lies between; None on the CPU.
 
     Raises
     ------
@@ -69,6 +108,7 @@ class Networks:
 
     tissue: SliceSegmenter
     disc: Segmenter | None = None
+    chain: Chain | None = None
 
     def __post_init__(self) -> None:
         _expect(self.tissue.card, CLASSES, PIXEL_MM)

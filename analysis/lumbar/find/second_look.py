@@ -66,7 +66,7 @@ def look_again(
     total = np.zeros(tissues.tissue.shape, np.float32)
     looks = np.zeros(tissues.tissue.shape, np.uint8)
     for there, part, shares in _looked_at(
-        discs_found(tissues), volume, segmenter, threads
+        discs_found(tissues.grid, tissues.tissue), volume, segmenter, threads
     ):
         first = first_slice(there, grid) + part.start
         _add(shares, there, grid, (total[first:], looks[first:]))
@@ -115,13 +115,13 @@ def _looked_at(
             yield *place, shares.result()
 
 
-def discs_found(tissues: TissueMap) -> Iterator[Place]:
+def discs_found(grid: SagittalGrid, tissue: NDArray[np.uint8]) -> Iterator[Place]:
     """Lay a grid over every disc that was found; say in which slices it is shown.
 
     The grid has their neighbours too, where there are any.
     """
-    spacing = tissues.grid.frame.spacing_mm
-    column = find_column(tissues.tissue, spacing)
+    spacing = grid.frame.spacing_mm
+    column = find_column(tissue, spacing)
     planes = [] if column is None else count_discs(column)
     if column is None or not planes:
         return
@@ -135,9 +135,9 @@ def discs_found(tissues: TissueMap) -> Iterator[Place]:
         areas = np.bincount(slices)
         large = areas[slices] >= _MIDDLE_SHARE * areas.max()
         shown = range(int(slices.min()), int(slices.max()) + 1)
-        seen = range(max(0, shown.start - 1), min(len(tissues.tissue), shown.stop + 1))
+        seen = range(max(0, shown.start - 1), min(len(tissue), shown.stop + 1))
         there = turned_grid(
-            tissues.grid,
+            grid,
             column.points_mm[mine, 1:][large].mean(axis=0),
             math.radians(plane.tilt_deg),
             seen,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import SagittalVolume
 from analysis.lumbar.find.first_look import look_first
 from analysis.lumbar.find.networks import Networks
+from analysis.lumbar.find.on_device import segment_on_device
 from analysis.lumbar.find.second_look import look_again
-from analysis.lumbar.find.thin_slices import smooth_across
+from analysis.lumbar.find.thin_slices import shown_slices, smooth_across
 
 
 def segment(
@@ -26,12 +25,14 @@ def segment(
     threads
         That share what is done before and after them.
     """
+    if networks.chain is not None:
+        found = segment_on_device(sagittal, networks.chain)
+        if found is not None:
+            return found
     tissues = look_first(sagittal.volume, networks.tissue, threads)
     if networks.disc is not None:
         tissues = look_again(tissues, sagittal.volume, networks.disc, threads=threads)
-    grid = tissues.grid
-    sources = [grid.source_slice(index) for index in range(grid.shape[0])]
-    shown = np.array([source not in sagittal.blank for source in sources], np.float32)
-    slice_mm = float(grid.frame.spacing_mm[0])
+    shown = shown_slices(tissues.grid, sagittal.blank)
+    slice_mm = float(tissues.grid.frame.spacing_mm[0])
     smooth_across(tissues.probability, slice_mm, shown, threads)
     return tissues

@@ -1,0 +1,1 @@
+"""All of finding tissues on one device, as operations on tensors."""
