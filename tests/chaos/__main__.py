@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGKILL
 
-from tests.chaos.batch import Batch, Plan
+from tests.chaos.batch import QUIET_S, Batch, Plan
 from tests.chaos.machines import MachinesBatch, MachinesPlan
 from tests.chaos.peers import OrthancPeer, Peer, RecordingPeer, StorescpPeer
 from tests.chaos.verdict import Tally
@@ -38,6 +38,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--pace", type=float, default=1.0, help="s between two rounds")
+    parser.add_argument(
+        "--quiet",
+        type=float,
+        default=QUIET_S,
+        help="s until a series is complete; from 2 on it is analysed before",
+    )
     parser.add_argument("--folder", type=Path, help="kept after a loss; else temporary")
     parser.add_argument(
         "--machines",
@@ -54,7 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     started_s = time.monotonic()
     if chosen.machines > 1:
         return _on_two_machines(folder, chosen, started_s)
-    tally = run(folder, rounds=chosen.rounds, seed=chosen.seed, pace_s=chosen.pace)
+    tally = run(
+        folder,
+        rounds=chosen.rounds,
+        seed=chosen.seed,
+        pace_s=chosen.pace,
+        quiet_s=chosen.quiet,
+    )
     sys.stdout.write(table(tally, duration_s=time.monotonic() - started_s))
     return 0 if tally.is_clean else 1
 
@@ -80,7 +92,9 @@ def _on_two_machines(folder: Path, chosen: argparse.Namespace, started_s: float)
     return 0 if tally.is_clean else 1
 
 
-def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
+def run(
+    folder: Path, *, rounds: int, seed: str, pace_s: float, quiet_s: float = QUIET_S
+) -> Tally:
     """Run all batches; the folders of those with a fault or a failure are kept.
 
     After each, `table.md` in the folder says how it stands.
@@ -99,6 +113,7 @@ def run(folder: Path, *, rounds: int, seed: str, pace_s: float) -> Tally:
                 folder=folder / f"batch-{first // _BATCH}",
                 clock_library=clock_library,
                 node_port=node_port,
+                quiet_s=quiet_s,
             )
             before = tally.gone_wrong + tally.named.total()
             Batch(plan, peers, tally).run()

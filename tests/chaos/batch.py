@@ -41,6 +41,7 @@ _SETTLE_WITHIN_S = 900.0
 _PEER_TIMEOUT_S = 2
 _PROOF_WAIT_S = 3
 """A report that came while the node was dead is lost, and asked for again."""
+QUIET_S = 0.7
 _WAYS = {
     Way.WHOLE: 6,
     Way.SPLIT: 2,
@@ -63,6 +64,8 @@ class Plan:
         The library of `clock.c`; None where it could not be built.
     node_port
         Where the node listens; the same in all batches, for a peer knows it.
+    quiet_s
+        `series.quiet_s` of the node.
     """
 
     seed: str
@@ -71,6 +74,7 @@ class Plan:
     folder: Path
     clock_library: Path | None
     node_port: int
+    quiet_s: float = QUIET_S
 
 
 class Batch:
@@ -130,7 +134,7 @@ class Batch:
         sender = {"ae_title": CALLING_AE, "host": "127.0.0.1", "port": free_port()}
         settings["peers"] = {"sender": sender, **settings["peers"]}
         settings["spool"]["folder"] = str(folder / "disk" / "spool")
-        settings["series"] |= {"quiet_s": 0.7, "max_wait_s": 6}
+        settings["series"] |= {"quiet_s": self._plan.quiet_s, "max_wait_s": 6}
         settings["jobs"] = {"retry_first_s": 0.5, "retry_longest_s": 1}
         settings["node"] |= {"acceptors": 2, "idle_timeout_s": 5}
         environment = phantom_plugin.make_installed(folder / "site")
