@@ -3,7 +3,8 @@
 Run as `python -m tests.accuracy.fractures train` or `... public_test`. First, all
 series of SPIDER, `fcs_ivd`, `fcs_vb1`, `fcs_vb2`, `mrspineseg2d` and `tianchi2d` of the
 split: which bodies are told, to be looked at one by one; from `train`, too, the usual
-heights of `measure.height_loss`, and the usual and the widest spaces between bodies.
+heights of `measure.height_loss`, and the usual and the widest spaces between bodies;
+and what comes nearest to the limits of `judge.height_loss_doubts`.
 Then the rows of L1 to L4 of the SPIDER patients are pressed to shares of their height,
 in the picture, and the networks look again: what is told, of which body and of the
 count, and where nothing is (SILENT).
@@ -14,8 +15,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,13 @@ from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.artefacts import unfit_bodies, unfit_discs
 from analysis.lumbar.judge.height_loss_doubts import (
+    USUAL_OF_DEPTH,
     USUAL_SPACE,
+    depth_shares,
     height_losses,
     merged_bodies,
     overlooked_bodies,
+    space_and_body,
     space_shares,
 )
 from analysis.lumbar.judge.resolve import withheld
@@ -55,11 +59,12 @@ from tests.accuracy import levels as other_hospitals
 from tests.support import spider
 
 PRESSED = (VERTEBRAE[5], VERTEBRAE[4], VERTEBRAE[3], VERTEBRAE[2])
-TO_SHARES = (0.4, 0.5, 0.7)
+TO_SHARES = (0.3, 0.4, 0.5, 0.7)
 _SLICE_MM = 4.4
 _MIDDLE = ("L2", "L3", "L4")
 _LUMBAR_SPACES = ("L1/L2", "L2/L3", "L3/L4", "L4/L5")
 _WIDEST = 5
+TOGETHER = "highest share of a space times that of a body beside it"
 _FLAT = (("mrspineseg2d", "pixel_mm"), ("tianchi2d", "pixel_mm_estimate"))
 
 
@@ -144,6 +149,7 @@ def main(split: str) -> None:
     shapes: list[dict[str, Heights]] = []
     spaces: list[dict[str, float]] = []
     widest: list[tuple[float, str]] = []
+    nearest: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
     count = bodies = 0
     for name, volume in series(split):
         try:
@@ -154,6 +160,8 @@ def main(split: str) -> None:
         rows = measured(volume, anatomy)
         spaces.append(spaces_of(rows))
         widest += [(one, f"{name} {at}") for at, one in space_shares(rows).items()]
+        for key, value in near_limits(name, rows):
+            nearest[key].append(value)
         count += 1
         shapes.append({k: v for k, v in heights.items() if not isinstance(v, Missing)})
         for label, share in shares.items():
@@ -184,7 +192,37 @@ def main(split: str) -> None:
         sys.stdout.write(f"usual space {level}: {np.median(of_usual):.2f}\n")
     for wide, name in sorted(widest, reverse=True)[:_WIDEST]:
         sys.stdout.write(f"{name}: {wide:.2f} of {len(widest)} spaces\n")
+    _write_nearest(nearest)
     _press(split, networks)
+
+
+def _write_nearest(nearest: Mapping[str, Sequence[tuple[float, str]]]) -> None:
+    for key, values in nearest.items():
+        ordered = sorted(values, reverse=key == TOGETHER)[:_WIDEST]
+        known = ", ".join(f"{value:.2f} ({at})" for value, at in ordered)
+        middle = np.median([value for value, _ in values])
+        sys.stdout.write(f"{key}, n {len(values)}, median {middle:.3f}: {known}\n")
+
+
+def near_limits(
+    name: str, rows: SpineMeasurements
+) -> Iterator[tuple[str, tuple[float, str]]]:
+    """Yield what tells of a crushed body that was overlooked, and of several."""
+    for row in (*rows.upper, *rows.discs):
+        space, disc = row.number("interbody_height_mm"), row.number("disc_height_mm")
+        if space is not None and disc is not None:
+            yield "least space over its disc", (space / disc, f"{name} {row.level}")
+    below = {row.level for row in rows.discs}
+    for level, (body, space_share, body_share) in space_and_body(rows).items():
+        if level in below:
+            yield TOGETHER, (space_share * body_share, f"{name} {level} and {body}")
+    shares = depth_shares(rows)
+    for label, share in shares.items():
+        of_depth = share * USUAL_OF_DEPTH[label]
+        yield f"height over depth of {label}", (of_depth, name)
+    if shares:
+        middle = float(np.median(list(shares.values())))
+        yield "height over depth of a spine, of the usual", (middle, name)
 
 
 def _press(split: str, networks: Networks) -> None:

@@ -156,4 +156,4 @@ def _text(doubts: Sequence[Doubt]) -> str:
         f"{', '.join(labels)} not measured: {text}" if labels else text
         for text, labels in named.items()
     ]
-    return "; ".join(parts)
+    return "; ".join(parts).replace(".; ", ". ")

@@ -109,6 +109,14 @@ def test_a_warning_takes_no_value(measured: SpineMeasurements) -> None:
     assert (notice.code, notice.text) == ("motion", "The patient has moved")
 
 
+def test_texts_of_one_kind_are_joined_as_sentences(measured: SpineMeasurements) -> None:
+    told = [
+        warning("motion", text) for text in ("It moved.", "It is dark", "It is odd")
+    ]
+    (notice,) = notices(told, measured)
+    assert notice.text == "It moved. It is dark; It is odd"
+
+
 OF_THE_CANAL = {"canal_ap_diameter_mm"}
 """Stands at a level, and does not rest on the outline of its disc."""
 

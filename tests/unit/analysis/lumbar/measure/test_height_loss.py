@@ -2,12 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import VERTEBRAE, Structure
 from analysis.lumbar.judge.height_loss_doubts import (
+    MAX_SPACE_AND_BODY,
+    MAX_SPACE_SHARE,
+    MIN_DEPTH_SHARE,
     TOO_TALL,
+    depth_shares,
     height_losses,
     merged_bodies,
     overlooked_bodies,
@@ -21,7 +26,11 @@ from analysis.lumbar.measure.height_loss import (
     Heights,
     expected_share,
 )
-from analysis.lumbar.measure.measurements import measure_spine
+from analysis.lumbar.measure.measurements import (
+    MeasuredBody,
+    SpineMeasurements,
+    measure_spine,
+)
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
@@ -180,3 +189,92 @@ def test_a_body_crushed_to_a_few_millimetres_is_told_and_not_called_implausible(
     flat = measured(WedgeSpine(hollow_mm=0.0, low_body=2, low_body_mm=8.0))
     (notice,) = height_losses(flat)
     assert notice.text.startswith("L3 has 0.28")
+
+
+def with_values(
+    found: SpineMeasurements, level: str, values: dict[str, float]
+) -> SpineMeasurements:
+    """Return what was measured, with other values at one level."""
+    discs = tuple(
+        dataclasses.replace(row, values={**row.values, **values})
+        if row.level == level
+        else row
+        for row in found.discs
+    )
+    return dataclasses.replace(found, discs=discs)
+
+
+def with_middle_share(body: MeasuredBody, share: float) -> MeasuredBody:
+    """Return a body with another middle share of the expected height."""
+    own = ExpectedShare(share=share, place="front", middle=share)
+    shares = {**body.site.shares, body.vertebra.label: own}
+    return dataclasses.replace(body, site=dataclasses.replace(body.site, shares=shares))
+
+
+def test_a_disc_higher_than_the_space_for_it_may_be_a_crushed_body() -> None:
+    found = measured(SPINE)
+    space = {row.level: row.number("interbody_height_mm") for row in found.discs}
+    height = space["L2/L3"]
+    assert height is not None
+    as_high = with_values(found, "L2/L3", {"disc_height_mm": height})
+    assert overlooked_bodies(as_high) == ()
+    higher = with_values(found, "L2/L3", {"disc_height_mm": height + 0.3})
+    doubts = overlooked_bodies(higher)
+    codes = {one.code: one.text for one in notices(doubts, withheld(higher, doubts))}
+    assert codes["implausible"].startswith(
+        f"L2/L3 not measured: it is {height + 0.3:.1f} mm high in a space of "
+    )
+    assert codes["level_uncertain"].startswith("L2/L3 is ")
+    (disc,) = (row.disc.number for row in found.discs if row.level == "L2/L3")
+    assert overlooked_bodies(higher, frozenset({disc})) == ()
+
+
+def test_a_crushed_body_divided_between_a_body_and_a_space_is_told() -> None:
+    found = measured(WedgeSpine(hollow_mm=0.0))
+    space = {row.level: row.number("interbody_height_mm") for row in found.discs}
+    body_share, space_share = 1.12, 1.5
+    assert body_share < TOO_TALL
+    known = space["L2/L3"]
+    assert known is not None
+    (before,) = (share for at, share in space_shares(found).items() if at == "L2/L3")
+    wide = space_share * known / before
+    assert space_share < MAX_SPACE_SHARE
+    assert space_share < MAX_SPACE_AND_BODY < space_share * body_share
+    alone = with_values(found, "L2/L3", {"interbody_height_mm": wide})
+    assert overlooked_bodies(alone) == ()
+    bodies = tuple(
+        with_middle_share(body, body_share) if body.vertebra.label == "L3" else body
+        for body in alone.bodies
+    )
+    doubts = overlooked_bodies(dataclasses.replace(alone, bodies=bodies))
+    assert [one.code for one in doubts] == ["implausible", "level_uncertain"]
+    assert doubts[1].text.startswith("L2/L3 and L3 have 1.50 and 1.12 of the heights")
+
+
+def test_where_most_bodies_are_low_for_their_depth_the_whole_one_is_not_high() -> None:
+    found = measured(WedgeSpine(hollow_mm=0.0))
+    bodies = tuple(
+        with_middle_share(body, 1.4) if body.vertebra.label == "L3" else body
+        for body in found.bodies
+    )
+    tall = dataclasses.replace(found, bodies=bodies)
+    (doubt,) = merged_bodies(tall)
+    assert doubt.code == "level_uncertain"
+    keys = [f"body_{place}_height_mm" for place in ("anterior", "middle", "posterior")]
+    usual = float(np.median(list(depth_shares(tall).values())))
+    share = 0.95 * MIN_DEPTH_SHARE / usual
+    crushed = tuple(
+        body
+        if body.vertebra.label == "L3"
+        else dataclasses.replace(
+            body,
+            values={
+                **body.values,
+                **{k: share * v for k in keys if (v := body.number(k)) is not None},
+            },
+        )
+        for body in tall.bodies
+    )
+    (doubt,) = merged_bodies(dataclasses.replace(tall, bodies=crushed))
+    assert doubt.code == "vertebral_height_loss"
+    assert doubt.text.endswith("and L3 may be whole")
