@@ -52,11 +52,11 @@ def with_chain(networks: Networks) -> Networks:
         expected = segment(sagittal, replace(networks, chain=None))
         unlike = float((_labels(found) != _labels(expected)).mean())
         if unlike > MOST_UNLIKE:
-            text = (
+            message = (
                 f"its chain gives {unlike:.1%} of the pixels of a test picture another "
                 "label than the steps on the CPU do"
             )
-            chain.leave(text)
+            chain.leave(message)
     return replace(networks, chain=chain)
 
 
