@@ -24,7 +24,7 @@ SHOW_PROGRESS := 2>&1 | tee -a $(PIP_LOG) | awk '/^(Collecting|Processing|Instal
     {sub(".*/", "", $$2); print "    " $$1 " " ($$1 == "Installing" ? "..." : $$2); fflush()}' \
     || { tail -n 20 $(PIP_LOG); echo "!!! pip failed; see $(PIP_LOG)"; exit 1; }
 
-.PHONY: help gpu sbom audit install demo test lint typeface schema conformance suite peers viewers other-viewers image image-test chaos validate benchmark accuracy train pictures lock clean
+.PHONY: help gpu sbom audit install demo test lint typeface schema conformance suite peers viewers other-viewers image image-gpu image-test chaos validate benchmark accuracy train pictures lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ benchmark: $(VENV)/dev.stamp peers  ## measure; figures belong into docs/benchma
 
 image:  ## build the image lumbar-node, without a daemon (root on Debian; minutes)
 	@deploy/image/build.sh lumbar-node:latest
+
+image-gpu:  ## build the image lumbar-node:gpu, with torch and what it needs of CUDA (gigabytes; never run on a GPU)
+	@EXTRAS='[gpu]' deploy/image/build.sh lumbar-node:gpu
 
 # A command of its own: three versions of a viewer take longer than the suite may.
 viewers: $(VENV)/dev.stamp peers  ## show the report in OHIF 3.11, 3.12 and 3.13, and write it into docs/viewers.md

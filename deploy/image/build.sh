@@ -6,6 +6,8 @@
 # Where the store lacks the base that the Dockerfile names, the base is made from packages
 # of Debian, under the same tag. With an engine that can load it, none of this is needed:
 # docker build -f deploy/Dockerfile -t lumbar-node .
+#
+# EXTRAS=[gpu] in the environment is handed to the Dockerfile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tag=$1
@@ -117,7 +119,7 @@ done
 echo "==> building $tag (minutes); the log is build/image/build.log"
 # The format of Docker, for that of OCI has no place for a health check.
 buildah build --isolation chroot --network host --pull-never --format docker --layers \
-    "${mounts[@]}" --file "$recipe" --tag "$tag" "$context" \
+    "${mounts[@]}" ${EXTRAS:+--build-arg "EXTRAS=$EXTRAS"} --file "$recipe" --tag "$tag" "$context" \
     >"$home/build.log" 2>&1 || {
     tail -n 30 "$home/build.log" >&2
     echo "!!! the image was not built; see build/image/build.log" >&2

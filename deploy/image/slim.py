@@ -42,6 +42,9 @@ NEVER_LOADED = (
 )
 """Relative to the folder of the packages."""
 
+OF_CUDA = {"torch", "torch.libs", "nvidia", "triton"}
+"""What the extra `gpu` brings: gigabytes, stripped by their makers."""
+
 WORTH_WHILE_BYTES = 1_000_000
 
 
@@ -73,17 +76,24 @@ def strip(packages: Path) -> None:
     """Remove symbols; not those in `*.libs`, whose layout bears no second change."""
     extensions = [
         path
-        for path in packages.rglob("*.so*")
-        if path.is_file() and not path.relative_to(packages).parts[0].endswith(".libs")
+        for path in shared_objects(packages)
+        if not path.relative_to(packages).parts[0].endswith(".libs")
     ]
     subprocess.run(["strip", "--strip-unneeded", *extensions], check=True)
+
+
+def shared_objects(packages: Path) -> Iterator[Path]:
+    """Yield libraries and extensions, but those of CUDA."""
+    for path in packages.rglob("*.so*"):
+        if path.is_file() and path.relative_to(packages).parts[0] not in OF_CUDA:
+            yield path
 
 
 def libraries(packages: Path) -> Iterator[list[Path]]:
     """Yield libraries of the same content, which wheels hold under many names."""
     alike: dict[bytes, list[Path]] = {}
-    for path in sorted(packages.rglob("*.so*")):
-        if path.is_file() and not path.is_symlink():
+    for path in sorted(shared_objects(packages)):
+        if not path.is_symlink():
             alike.setdefault(path.read_bytes(), []).append(path)
     yield from (paths for paths in alike.values() if len(paths) > 1)
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,23 @@ def test_the_composition_mounts_the_spool_of_the_settings(root: Path) -> None:
     service = yaml.safe_load(text)["services"]["lumbar-node"]
     assert "spool:/var/lib/lumbar-node" in service["volumes"]
     assert service["read_only"] is True
+
+
+def test_the_overlay_for_a_gpu_changes_what_there_is(root: Path) -> None:
+    folder = root / "deploy"
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    over = yaml.safe_load((folder / "compose.gpu.yaml").read_text())["services"]
+    assert over.keys() == services.keys()
+    service = over["lumbar-node"]
+    (extra,) = service["build"]["args"].values()
+    assert extra.strip("[]") in metadata("lumbar-node").get_all("Provides-Extra", [])
+    recipe = (folder / "Dockerfile").read_text()
+    assert service["build"]["args"].keys() == set(
+        re.findall(r"^ARG (\w+)", recipe, re.M)
+    )
+    (asked,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert (asked["driver"], asked["capabilities"]) == ("nvidia", ["gpu"])
+    assert "compute" in service["environment"]["NVIDIA_DRIVER_CAPABILITIES"]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "docs/glossary.md"])
