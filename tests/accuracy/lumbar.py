@@ -1,15 +1,18 @@
 """Measures the whole lumbar chain against hand-drawn SPIDER masks.
 
-Run as `python -m tests.accuracy.lumbar train` or `... public_test`. The drawn masks go
+Run as `python -m tests.accuracy.lumbar train` or `... public_test`; `--models FOLDER`
+reads with other networks, `--patients NAME ...` some of them alone. The drawn masks go
 through the same code for levels and measurements as the predicted ones; what differs
 is the segmentation alone. Prints the tables of docs/measurements.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,12 +162,12 @@ def table(patients: Mapping[str, tuple[Reading, Reading]]) -> Iterable[str]:
         yield f"| {structure.label} | {np.mean(known):.3f} | {min(known):.3f} |"
 
 
-def main(split: str) -> None:
-    """Read all patients of a split and write the tables to standard output."""
-    networks = load_networks(threads=2)
+def main(split: str, names: Sequence[str] | None, models: Path | None) -> None:
+    """Read patients of a split, all if None, and print the tables."""
+    networks = load_networks(threads=2, folder=models)
     patients: dict[str, tuple[Reading, Reading]] = {}
     lines = []
-    for patient in spider.patients(split):
+    for patient in names or spider.patients(split):
         try:
             both = drawn(patient), predicted(patient, networks)
         except Refused as outcome:
@@ -195,4 +198,9 @@ def main(split: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("split")
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--patients", nargs="+")
+    options = parser.parse_args()
+    main(options.split, options.patients, options.models)

@@ -21,7 +21,12 @@ from analysis.training.export import write_model  # noqa: E402
 from analysis.training.labels import Label  # noqa: E402
 from analysis.training.loss import marginal_loss  # noqa: E402
 from analysis.training.run import Progress, Run  # noqa: E402
-from analysis.training.settings import NetworkSettings, Settings  # noqa: E402
+from analysis.training.settings import (  # noqa: E402
+    DEFAULT_SETTINGS,
+    NetworkSettings,
+    Settings,
+    read_settings,
+)
 from analysis.training.sources import LabelledCase  # noqa: E402
 from analysis.training.styles import (  # noqa: E402
     StyledNorm,
@@ -211,3 +216,15 @@ def test_only_a_style_of_it_is_written_as_model_files(tmp_path: Path) -> None:
     progress = Progress(validations=[{"mean": 0.5}])
     with pytest.raises(TypeError, match="one of its styles"):
         write_model(network, settings, progress, tmp_path)
+
+
+@pytest.mark.parametrize("begun", ["", "_from_shipped"])
+def test_what_it_is_judged_beside_differs_in_nothing_but_the_style(begun: str) -> None:
+    told, plain = (
+        read_settings(DEFAULT_SETTINGS.with_name(f"{name}{begun}.yaml"))
+        for name in ("disc_styles", "disc_no_style")
+    )
+    assert told.styles == ("spider", "fcs_ivd", "sulaiman", "mrspineseg")
+    assert plain.styles == ()
+    network = replace(plain.network, architecture=told.network.architecture)
+    assert replace(plain, version=told.version, network=network) == told
