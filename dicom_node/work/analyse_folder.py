@@ -326,8 +326,12 @@ def _write(
         corrected_uid=analysed.corrected_uid,
     )
     with _partial(out) as partial:
-        objects = encode_series(analysed, request)
-        write_results(partial, objects, report, analysed.result.pages[0])
+        write_results(
+            partial,
+            lambda: encode_series(analysed, request),
+            report,
+            analysed.result.pages[0],
+        )
     return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ class ResultEncoder:
             compared=analysed.result.details.get("follow_up"),
         )
         job = measured_job(self._layout, job)
-        objects = encode_series(analysed, self._request(job, identity))
+        request = self._request(job, identity)
         report = measured_report(
             analysed.result,
             series_uid=job.series.series_uid,
@@ -95,7 +95,9 @@ class ResultEncoder:
             ),
             corrected_uid=analysed.corrected_uid,
         )
-        self._publish(job, objects, report, analysed.result)
+        self._publish(
+            job, lambda: encode_series(analysed, request), report, analysed.result
+        )
         return Outcome(
             verdict=Verdict.DONE,
             deliver_to=self._receivers(job),
@@ -139,18 +141,21 @@ class ResultEncoder:
             ).dataset
         except (NotDicomError, SeriesRejectedError):
             return rejected  # without a header to copy from there is no page
-        note = encode_note(
-            title=request.words.word("note.title"),
-            text=reason.text,
-            source=source,
-            request=request,
-        )
+
+        def note() -> tuple[EncodedObject, ...]:
+            title = request.words.word("note.title")
+            return (
+                encode_note(
+                    title=title, text=reason.text, source=source, request=request
+                ),
+            )
+
         report = unsuitable_report(
             series_uid=job.series.series_uid,
             reason=reason,
             warnings=self._in_language(job, notices_about(job.series)),
         )
-        self._publish(job, [note], report, None)
+        self._publish(job, note, report, None)
         shown_to = takers_of_pages(self._receivers(job), self._settings)
         return replace(rejected, deliver_to=shown_to, result_id=identity)
 
@@ -165,20 +170,23 @@ class ResultEncoder:
     def _publish(
         self,
         job: Job,
-        objects: Sequence[EncodedObject],
+        build: Callable[[], Sequence[EncodedObject]],
         report: Mapping[str, Any],
         result: AnalysisResult | None,
     ) -> None:
-        """Put a result into the outbox, whole or not at all."""
+        """Build a result and put it into the outbox, whole or not at all."""
         folder = self._layout.job_outbox(job.id)
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700, parents=True)
         overlay = None if result is None else result.pages[0]
-        if result is not None and result.kept:
-            write_synced(partial / KEPT, result.kept)
-        write_results(partial, objects, report, overlay)
-        replace_folder(partial, folder)
+        try:
+            if result is not None and result.kept:
+                write_synced(partial / KEPT, result.kept)
+            write_results(partial, build, report, overlay)
+            replace_folder(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _request(self, job: Job, identity: str) -> EncodeRequest:
         route = route_of(job, self._settings)

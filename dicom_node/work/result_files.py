@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,19 @@ _WRITERS = 3
 
 def write_results(
     folder: Path,
-    objects: Sequence[EncodedObject],
+    build: Callable[[], Sequence[EncodedObject]],
     report: Mapping[str, Any],
     overlay: Page | None,
 ) -> None:
-    """Write a result into a folder that is empty; the report goes last.
+    """Build a result and write it into a folder that is empty; the report goes last.
 
-    Files are synced, and the picture is compressed, while the next file is encoded.
+    The picture is compressed, which takes as long as all other files, while objects are
+    built, and files are synced while the next is encoded.
+
+    Parameters
+    ----------
+    build
+        Makes the objects.
     """
     from dicom_node.encode.write_part10 import encode_file
 
@@ -35,7 +41,7 @@ def write_results(
         written = []
         if overlay is not None:
             written.append(pool.submit(write_overlay, folder / OVERLAY, overlay))
-        for encoded in objects:
+        for encoded in build():
             path, content = folder / f"{encoded.name}.dcm", encode_file(encoded.dataset)
             written.append(pool.submit(write_synced, path, content))
         for each in written:

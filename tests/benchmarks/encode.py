@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
@@ -53,8 +54,8 @@ def ours(analysed: Analysed, request: EncodeRequest) -> Callable[[], None]:
 
     def work() -> None:
         with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
-            objects = encode_series(analysed, request)
-            write_results(Path(folder), objects, {}, None)
+            build = partial(encode_series, analysed, request)
+            write_results(Path(folder), build, {}, None)
 
     return work
 

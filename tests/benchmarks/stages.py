@@ -21,7 +21,7 @@ from unittest import mock
 
 from analysis.lumbar.plugin import LumbarMri
 from dicom_node.encode.result_context import EncodeRequest
-from dicom_node.encode.result_objects import load_encoders
+from dicom_node.encode.result_objects import EncodedObject, load_encoders
 from dicom_node.plugins.analyse_series import Analysed, analyse_series
 from dicom_node.work.encode import encode_series
 from dicom_node.work.report_json import measured_report
@@ -77,15 +77,19 @@ def once(paths: list[Path], plugin: LumbarMri, clock: Clock) -> None:
         analysed: Analysed = clock.time(
             WHOLE, lambda: analyse_series(paths, plugin, threads=THREADS)
         )
-    objects = clock.time(
-        "building SEG, SR, SC", lambda: encode_series(analysed, REQUEST)
-    )
+
+    def build() -> tuple[EncodedObject, ...]:
+        made: tuple[EncodedObject, ...] = clock.time(
+            "building SEG, SR, SC", lambda: encode_series(analysed, REQUEST)
+        )
+        return made
+
     report = measured_report(analysed.result, series_uid="1.2.3", warnings=())
     with tempfile.TemporaryDirectory() as folder:
         clock.time(
-            "writing them",
+            "building and writing them",
             lambda: write_results(
-                Path(folder), objects, report, analysed.result.pages[0]
+                Path(folder), build, report, analysed.result.pages[0]
             ),
         )
 

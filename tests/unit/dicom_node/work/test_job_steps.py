@@ -16,15 +16,17 @@ import pytest
 
 from analysis.contract.plugin import Analysis
 from dicom_node import log
-from dicom_node.errors import AnalysisUnavailableError
+from dicom_node.errors import AnalysisUnavailableError, EncodingError
 from dicom_node.jobs.step_outcome import Outcome, Verdict
 from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
+from dicom_node.spool_layout import SpoolLayout
 from dicom_node.work import job_steps
 from dicom_node.work.job_steps import JobSteps
+from dicom_node.work.result_files import OVERLAY
 from tests.support.encoded import SHAPE, SPACING_MM
 from tests.support.mr_series import build_series, write_series
-from tests.support.peers import WITHIN_S
+from tests.support.peers import WITHIN_S, wait_until
 from tests.support.phantom_plugin import PhantomMri
 from tests.support.spine_phantom import SAGITTAL, phantom_spine
 from tests.support.toy_worker import toy_job
@@ -182,6 +184,34 @@ def test_all_that_a_job_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
         timeout=WITHIN_S,
     )
     assert done.stdout.splitlines()[-1] == "done []"
+
+
+class Phantoms(Registry):
+    """Has the phantom and no other analysis."""
+
+    def get(self, name: str) -> Analysis:
+        return PhantomMri()
+
+
+def test_a_result_that_cannot_be_built_leaves_no_picture_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, settings = tmp_path / "source", _settings(tmp_path / "spool")
+    write_series(source, build_series(*phantom_spine(SHAPE, SPACING_MM, SAGITTAL)[:2]))
+    job = toy_job("one", paths=sorted(source.iterdir()))
+    outbox = SpoolLayout(settings.spool.folder).outbox
+    steps = JobSteps(settings, Phantoms({}))
+
+    def broken(*_: object) -> None:
+        partial = outbox / f"{job.id}.partial"
+        wait_until((partial / OVERLAY).is_file, what="the picture lies there")
+        message = "breaks its IOD"
+        raise EncodingError(message)
+
+    monkeypatch.setattr("dicom_node.work.encode.encode_series", broken)
+    outcome = steps.encode(job, steps.analyse(job))
+    assert outcome.verdict is Verdict.FAILED
+    assert list(outbox.iterdir()) == []
 
 
 @pytest.mark.parametrize(
