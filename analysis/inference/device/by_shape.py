@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 
 import torch
 
@@ -17,7 +18,7 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 class ByShape:
     """Calls a network; on a GPU without the time that starting its kernels takes.
 
-    What it returns holds until it is called again.
+    Several threads may call it.
 
     Parameters
     ----------
@@ -30,6 +31,7 @@ class ByShape:
     def __init__(self, network: Network, *, is_gpu: bool) -> None:
         self._network = network
         self._has_graphs = is_gpu
+        self._lock = Lock()
         self._graphs: OrderedDict[
             tuple[int, ...], tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]
         ] = OrderedDict()
@@ -37,19 +39,21 @@ class ByShape:
     def __call__(self, seen: torch.Tensor) -> torch.Tensor:
         """Run the network."""
         shape = tuple(seen.shape)
-        if self._has_graphs and shape not in self._graphs:
-            self._capture(seen)
-        if not self._has_graphs:
-            return self._network(seen)
-        self._graphs.move_to_end(shape)
-        graph, shown, found = self._graphs[shape]
-        shown.copy_(seen)
-        graph.replay()
-        return found
+        with self._lock:
+            if self._has_graphs and shape not in self._graphs:
+                self._capture(seen)
+            if self._has_graphs:
+                self._graphs.move_to_end(shape)
+                graph, shown, found = self._graphs[shape]
+                shown.copy_(seen)
+                graph.replay()
+                return found.clone()  # the next call writes into the same memory
+        return self._network(seen)
 
     def forget(self) -> None:
         """Give back the memory of all graphs."""
-        self._graphs.clear()
+        with self._lock:
+            self._graphs.clear()
         if self._has_graphs:
             torch.cuda.empty_cache()
 
@@ -65,7 +69,7 @@ class ByShape:
                 self._network(shown)
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 found = self._network(shown)
         except torch.OutOfMemoryError:
             raise

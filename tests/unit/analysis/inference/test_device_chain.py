@@ -391,7 +391,7 @@ def test_graphs_are_kept_by_shape_and_given_up_where_there_are_none(
     replayed: list[Graph] = []
 
     @contextmanager
-    def capture(_: Graph) -> Iterator[None]:
+    def capture(_: Graph, **__: str) -> Iterator[None]:
         if not may_capture:
             raise RuntimeError(GONE)
         yield
