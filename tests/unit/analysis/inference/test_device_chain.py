@@ -76,6 +76,10 @@ def runners(torch: ModuleType) -> dict[str, Any]:
 @pytest.fixture
 def in_torch(on_cpu: Networks, runners: dict[str, Any]) -> Networks:
     """Both networks in torch, in full precision, with their chain."""
+    return chained(on_cpu, runners)
+
+
+def chained(on_cpu: Networks, runners: dict[str, Any]) -> Networks:
     from analysis.inference.device.chain import chain_of
 
     def one(name: str, spare: Any) -> Segmenter:
@@ -132,6 +136,19 @@ def test_a_turned_series_gets_the_tissues_that_the_cpu_gives_it(
     assert (expected.tissue == Tissue.DISC).mean() > 0.01, "input too easy"
     assert unlike(found, expected) <= MOST_UNLIKE
     assert (found.probability[2, Tissue.BACKGROUND] == FULL).all()
+
+
+def test_half_precision_changes_hardly_a_label(
+    on_cpu: Networks, runners: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for runner in runners.values():
+        monkeypatch.setattr(runner, "_half", True)
+    in_half = chained(on_cpu, runners)
+    sagittal = series_to_compare()
+    expected, found = segment(sagittal, on_cpu), segment(sagittal, in_half)
+    assert in_half.missed == ""
+    assert (found.probability != expected.probability).any()
+    assert unlike(found, expected) <= MOST_UNLIKE  # 0.00006
 
 
 def test_the_chain_is_the_same_bits_again(in_torch: Networks) -> None:
