@@ -43,6 +43,8 @@ def warned(result: AnalysisResult) -> list[tuple[str, str]]:
 def main(folder: Path | None) -> None:
     """List them, and count the series of each code."""
     plugin = LumbarMri()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     by_code: dict[str, list[str]] = defaultdict(list)
     count = 0
     for name, volume in labelled():
