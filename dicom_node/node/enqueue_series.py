@@ -29,8 +29,10 @@ _MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4
 
 _RETRY_S = 5.0
 _MAX_AHEAD = 100
-"""Instances in a message to a worker, which then has 60 KB: a pipe takes them at once.
-A sagittal T2 series has some 20."""
+"""Instances in a message to a worker. A sagittal T2 series has some 20."""
+_MAX_PATHS_CHARACTERS = 40_000
+"""Of all their paths. Then a message has 75 KB at most, which a pipe with room takes at
+once, whether or not anybody reads it: a frozen worker must not hold the supervisor."""
 
 
 class Intake:
@@ -125,6 +127,8 @@ class Intake:
             AnalyseAhead(instances=one.instances, until_s=one.until_s)
             for one in self._assembler.foreseen(now_s)
             if len(one.instances) <= _MAX_AHEAD
+            and sum(len(str(each.path)) for each in one.instances)
+            <= _MAX_PATHS_CHARACTERS
             and all(each.sop_class_uid in _MR_CLASSES for each in one.instances)
         ]
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from multiprocessing import Pipe
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.node import enqueue_series as intake_module
+from dicom_node.node.children import Child
 from dicom_node.node.enqueue_series import Intake
 from dicom_node.node.housekeeping import Housekeeping
 from dicom_node.plugins.registry import GROUP, Registry
@@ -32,6 +35,7 @@ from dicom_node.series.spool_content import read_spool
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout, instance_name
 from tests.support.corrected import redrawn
+from tests.support.peers import WITHIN_S
 from tests.support.phantom_plugin import NAME
 from tests.support.triaging import TriagingQueue
 
@@ -535,3 +539,39 @@ def test_a_correction_keeps_the_series_and_the_results_that_it_needs(
     queue.cancel(first.id)
     queue.enqueue(job)
     assert queue.unsettled() == dict.fromkeys((job.id, first.id), first.digest)
+
+
+@pytest.mark.parametrize(("path_length", "is_told"), [(400, True), (401, False)])
+def test_the_longest_word_to_a_worker_holds_nobody_who_says_it(
+    path_length: int, is_told: bool, settings: Settings, queue: TriagingQueue
+) -> None:
+    intake = intake_for(settings, queue)
+    for number in range(100):
+        tail = f"{number:03d}"
+        uid = f"{'2.25.':9<61}{tail}"
+        found = StoredInstance(
+            path=Path(f"{'/spool/':x<{path_length - 3}}{tail}"),
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+            sop_instance_uid=uid,
+            study_uid=f"{'2.25.':8<64}",
+            series_uid=f"{'2.25.':7<64}",
+            transfer_syntax_uid="1.2.840.10008.1.2.4.90",
+            calling_ae="ARCHIVE_OF_16_CH",
+            sha256=f"{tail:0>64}",
+            size_bytes=524_288,
+            received_at_s=LONG_AGO_S + number,
+            generation=number,
+        )
+        intake.apply(InstanceStored("acceptor-0-1-1", found), 0.0)
+    told = intake.foreseen(2.0)
+    assert bool(told) is is_told
+    if not is_told:
+        return
+    (message,) = told
+    child = Child("worker-0", "nobody:reads", lambda _start: ())
+    child.pipe, _frozen = Pipe()
+    saying = Thread(target=lambda: all(child.send(message) for _ in range(9)))
+    saying.daemon = True
+    saying.start()
+    saying.join(WITHIN_S / 10)
+    assert not saying.is_alive()
