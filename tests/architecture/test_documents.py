@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
 from tests.support.quantity_table import DOCUMENT, written
+from tests.support.sources import modules, nodes
 
 
 def test_the_tables_of_the_measurements_are_those_of_the_code() -> None:
@@ -13,3 +19,37 @@ def test_the_tables_of_the_measurements_are_those_of_the_code() -> None:
 def test_a_table_that_was_edited_by_hand_is_noticed() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert written(text.replace("| `disc_height_mm` | DCM", "| `height` | DCM")) == text
+
+
+def events_in(path: Path) -> set[str]:
+    """Return the names of the events that a module writes to the log."""
+    return {
+        name.value
+        for call in nodes(path)
+        if isinstance(call, ast.Call) and call.args and _writes_to_the_log(call.func)
+        for name in ast.walk(call.args[0])
+        if isinstance(name, ast.Constant) and isinstance(name.value, str)
+    }
+
+
+def _writes_to_the_log(called: ast.expr) -> bool:
+    if not (isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)):
+        return False
+    place = (called.value.id, called.attr)
+    return place in {("log", "event"), ("log", "warning"), ("log", "error")} or (
+        place == ("self", "_log")
+    )
+
+
+def test_each_event_of_the_log_is_told_once_with_what_to_do(root: Path) -> None:
+    text = (root / "docs" / "operations.md").read_text("utf-8")
+    table = text.partition("<!-- events -->")[2].partition("<!-- end -->")[0]
+    told = Counter(
+        name
+        for row in table.strip().splitlines()[2:]
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    )
+    written_ones = set().union(*(events_in(path) for path in modules()))
+    assert len(written_ones) > 80
+    assert set(told) == written_ones
+    assert set(told.values()) == {1}
