@@ -48,7 +48,8 @@ from dicom_node.record_codec import to_record
 from dicom_node.records import Job, JobRow
 
 _FOUND = 50
-"""Workflows that are looked at to find one: triage that waits makes several."""
+"""Workflows that are looked at to find one, the latest first: triage that waits makes
+several, and in former versions any number."""
 _SEARCHED = 200
 """Jobs that are looked through for those of a series that were enqueued without key."""
 _CANCEL_ROUNDS = 20
@@ -363,6 +364,7 @@ class JobQueue:
             name=[workflow_names.TRIAGE, workflow_names.JOB],
             workflow_id_prefix=job_id,
             limit=_FOUND,
+            sort_desc=True,
         )
         if len({order_id(one.workflow_id) for one in found}) != 1 or not job_id:
             how = "no job" if not found else "more than one job"

@@ -13,6 +13,7 @@ thread and no place in the queue, and survives any restart.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -26,6 +27,8 @@ from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.unrecorded_end import WorkflowEnds, unless_database_fails
 from dicom_node.jobs.work_protocol import Work
 from dicom_node.record_codec import Record, from_record, to_record
+
+_FIRST = 1
 
 
 def register_triage(work: Work, ends: WorkflowEnds) -> None:
@@ -56,6 +59,7 @@ def _run_triage(work: Work, order: TriageOrder) -> Record:
         outcome = TriageOutcome(verdict=lost.verdict, code=lost.code, text=lost.text)
     else:
         outcome = work.triage(order)
+    _forget_before(order)
     series = order.series
     is_failed = outcome.verdict is Verdict.FAILED
     log.event(
@@ -73,6 +77,18 @@ def _run_triage(work: Work, order: TriageOrder) -> Record:
         duration_ms=round((time.monotonic() - started) * 1000),
     )
     return to_record(outcome)
+
+
+def _forget_before(order: TriageOrder) -> None:
+    """Delete the attempt before the last one, as deliveries do.
+
+    A disk that fails for days makes an attempt of each series every half a minute, and
+    each holds the whole record of its series. The last attempt may still be ending, and
+    by the first one it is known that the series has been ordered.
+    """
+    before = replace(order, attempt=max(order.attempt - 2, _FIRST))
+    if before.attempt > _FIRST:
+        DBOS.delete_workflows([before.workflow_id])
 
 
 def _enqueue(workflow: Any, order: TriageOrder) -> None:

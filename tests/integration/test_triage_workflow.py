@@ -10,7 +10,9 @@ import pytest
 
 from dicom_node.errors import JobStateError
 from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
-from dicom_node.jobs.triage_order import TriageOrder
+from dicom_node.jobs.dbos_setup import open_client
+from dicom_node.jobs.job_state import last_attempt
+from dicom_node.jobs.triage_order import TriageOrder, attempt_of
 from dicom_node.records import JobRow, JobState
 from tests.support.peers import wait_until
 from tests.support.toy_worker import Toy, toy_job
@@ -104,6 +106,25 @@ def test_what_waits_for_another_series_survives_a_restart_and_can_be_cancelled(
     assert toy.settled(early.id).state is JobState.DONE
     assert toy.queue.cancel(never.id).state is JobState.CANCELLED
     assert [row.state for row in rows_of(toy, "never")] == [JobState.CANCELLED]
+
+
+def test_what_waits_for_long_leaves_few_attempts_in_the_database(
+    running: Toy, tmp_path: Path
+) -> None:
+    asked = order("lasting", tmp_path)
+    running.has("early-lasting")
+    running.queue.enqueue_triage(asked)
+    running.wait_done("triage lasting", times=5)
+    running.has_not("early-lasting")
+    running.settled(asked.id)
+    client = open_client(running.url)
+    try:
+        left = client.list_workflows(workflow_id_prefix=asked.id)
+    finally:
+        client.destroy()
+    # The first, by which the order is known, and those that may still be ending.
+    assert len(left) <= 4
+    assert attempt_of(last_attempt(left).workflow_id) > 5
 
 
 def test_a_settled_job_is_looked_at_again_on_request(

@@ -13,10 +13,12 @@ from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.job_state import lacking_peers
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.records import JobRow, JobState
 from tests.support.toy_worker import toy_job
 
 ABOVE_WHAT_ONE_QUERY_OF_SQLITE_TAKES = 1010
+OFTENER_THAN_IS_LOOKED_AT = 60
 
 
 def test_more_jobs_are_listed_than_one_query_can_name(tmp_path: Path) -> None:
@@ -72,6 +74,22 @@ def test_a_record_that_cannot_be_read_hides_no_other_and_loses_no_result(
         assert queue.unsettled() == {"good": "good", "odd": ""}
         for rows in (queue.all_rows(), queue.list()):
             assert [row.id for row in rows] == ["good"]
+
+
+def test_a_triage_that_has_waited_very_often_is_seen_as_it_stands_now(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    prepare_database(url)
+    order = TriageOrder(series=toy_job("series", paths=[tmp_path]).series)
+    with JobQueue(url) as queue:
+        for _ in range(OFTENER_THAN_IS_LOOKED_AT):
+            queue.enqueue_triage(order)
+            order = order.again(waits_for=f"has waited {order.attempt} times")
+        queue.enqueue_triage(order)
+        assert queue.show(order.id).reason == order.waits_for
+        assert queue.cancel(order.id).state is JobState.CANCELLED
+        assert queue.retry(order.id, results_kept=False).state is JobState.WAITING
 
 
 @pytest.mark.parametrize(
