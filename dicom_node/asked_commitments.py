@@ -14,6 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,16 +154,21 @@ class AskedCommitments:
     def sweep(self, *, before_s: float) -> None:
         """Close the transactions that were opened before a POSIX time.
 
+        With them goes what is as old and belongs to none, such as a report that came
+        while its transaction was closed.
+
         Raises
         ------
         OSError
             If the disk fails.
         """
-        for path in self._folder.glob(f"*{_ASKED}"):
-            if path.stat().st_mtime < before_s:
-                name = path.name.removesuffix(_ASKED)
-                path.unlink(missing_ok=True)
-                (self._folder / f"{name}{_REPORT}").unlink(missing_ok=True)
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # a worker closes transactions, too
+                if path.stat().st_mtime >= before_s:
+                    continue
+                path.unlink()
+            name = path.name.removesuffix(_ASKED)
+            (self._folder / f"{name}{_REPORT}").unlink(missing_ok=True)
 
     def _asked(self, transaction_uid: str) -> Asked | None:
         try:

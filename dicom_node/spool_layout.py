@@ -36,6 +36,8 @@ _DELIVERED = (
 )
 """In the order in which a peer gets them: what is referred to goes first."""
 
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written."""
 PENDING = "pending-"
 """Begins the name of a manifest whose job is not yet durable."""
 OWED = "owed-"
@@ -183,9 +185,13 @@ def sync_folder(folder: Path) -> None:
 
 def write_durable(path: Path, content: bytes) -> None:
     """Write a small file such that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    write_synced(partial, content)
-    partial.replace(path)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        write_synced(partial, content)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -8,9 +8,9 @@ import threading
 import time
 from pathlib import Path
 
-from dicom_node.spool_layout import sync_folder, write_synced
+from dicom_node.spool_layout import write_durable
 
-_END, _PARTIAL = ".msg", ".partial"
+_END = ".msg"
 _COUNT_FOR = 64
 """So many messages may be written on the word of one count: other processes write,
 too, but none of them many more than a few a second."""
@@ -47,11 +47,7 @@ class AuditSpool:
         """
         self._take_room()
         number = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers)}"
-        path = self._folder / f"{number}{_END}"
-        partial = path.with_suffix(_PARTIAL)
-        write_synced(partial, message)
-        partial.rename(path)
-        sync_folder(self._folder)
+        write_durable(self._folder / f"{number}{_END}", message)
 
     def waiting(self, *, most: int) -> list[Path]:
         """Return the messages that wait longest, the oldest first."""

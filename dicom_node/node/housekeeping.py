@@ -24,6 +24,7 @@ from dicom_node.series.retention import (
     sweep_aside,
     sweep_jobs,
     sweep_series,
+    sweep_torn,
     undelivered_bytes,
 )
 from dicom_node.settings.sections import Settings
@@ -40,6 +41,8 @@ _LOOK_EVERY_S = 10.0
 _UNTOUCHED_S = 600.0
 """What is younger is not removed for want of disk: its sender may be about to go on."""
 _HOUR_S = 3600.0
+_TORN_S = _HOUR_S
+"""Nobody takes so long over one write, unless a sender may be silent for longer."""
 _DAY_S = 86400.0
 _GIB = 2**30
 _WELL = frozenset({JobState.DONE, JobState.REJECTED})
@@ -79,6 +82,7 @@ class Housekeeping:
         spool = settings.spool
         self._keep_s = spool.keep_days * _DAY_S
         self._keep_rejected_s = min(spool.keep_rejected_h * _HOUR_S, self._keep_s)
+        self._torn_s = max(_TORN_S, 2 * settings.node.idle_timeout_s)
         self._keep_asked_s = settings.jobs.retry_days * _DAY_S + _DAY_S
         self._wanted_bytes = round(spool.free_early_gb * _GIB)
         self._next_disk_look_s = float("-inf")
@@ -120,6 +124,7 @@ class Housekeeping:
         """
         before_s = now_s - self._keep_s
         rejected_before_s = now_s - self._keep_rejected_s
+        yield from _paused(sweep_torn(self._layout, before_s=now_s - self._torn_s))
         yield from self._look()
         yield from _paused(
             sweep_jobs(
@@ -151,6 +156,9 @@ class Housekeeping:
         First what costs nothing to lose, then the series, then the results, from which
         a reader's corrections and follow-ups are measured. Yields as `clean` does.
         """
+        yield from _paused(sweep_torn(self._layout, before_s=now_s - self._torn_s))
+        if self._has_enough():
+            return
         yield from self._look()
         before_s = now_s - _UNTOUCHED_S
 

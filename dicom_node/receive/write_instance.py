@@ -16,7 +16,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -102,8 +102,11 @@ class Inbox:
         """
         with self.machine_errors():
             self.check_free()
-            name = f"{self._process}-{next(self._numbers)}"
-            return IncomingInstance(self, request, self._tmp / name)
+            while True:
+                path = self._tmp / f"{self._process}-{next(self._numbers)}"
+                # A process of our id may have been killed in the middle of that one.
+                with suppress(FileExistsError):
+                    return IncomingInstance(self, request, path)
 
     def begin_report(self, request: ReportRequest) -> IncomingReport:
         """Open a place for what a peer reports of a storage commitment."""

@@ -11,7 +11,7 @@ from dicom_node.records import ReceivedSeries
 from dicom_node.series.arriving_series import SeriesKey
 from dicom_node.series.manifest import read_manifest
 from dicom_node.series.spool_content import put_back_new_instances
-from dicom_node.spool_layout import PENDING, SpoolLayout
+from dicom_node.spool_layout import PARTIAL, PENDING, SpoolLayout
 
 RemovableBefore = Callable[[ReceivedSeries], float | None]
 """Returns the POSIX time before which a series must have been touched last to be
@@ -116,6 +116,23 @@ def sweep_aside(layout: SpoolLayout, *, before_s: float) -> Iterator[tuple[()]]:
         for number, (touched_s, entry) in enumerate(found, start=1):
             if touched_s < before_s:
                 _remove(entry)
+            if number % _A_PAGE == 0:
+                yield ()
+
+
+def sweep_torn(layout: SpoolLayout, *, before_s: float) -> Iterator[tuple[()]]:
+    """Delete files whose writer ended in the middle of them.
+
+    Parameters
+    ----------
+    before_s
+        POSIX time; who has written to a file since then is still at it.
+    """
+    for parent, pattern in ((layout.tmp, "*"), (layout.audit, f"*{PARTIAL}")):
+        for number, path in enumerate(parent.glob(pattern), start=1):
+            # A series that is being deleted is a folder.
+            if path.is_file() and not _touched_since(path, before_s):
+                _remove(path)
             if number % _A_PAGE == 0:
                 yield ()
 

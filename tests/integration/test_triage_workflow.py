@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import JobStateError
-from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.dbos_setup import open_client
+from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.job_state import last_attempt
 from dicom_node.jobs.triage_order import TriageOrder, attempt_of
 from dicom_node.records import JobRow, JobState

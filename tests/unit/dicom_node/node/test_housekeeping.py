@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -312,3 +313,40 @@ def test_the_disk_is_freed_before_what_is_merely_old(
     for now_s in (10.0, 11.0, 12.0, 13.0):
         site.housekeeping.turn(now_s)
     assert done == ["clean", "free", "free", "clean"]
+
+
+def test_what_a_killed_process_was_writing_goes_and_what_is_being_written_stays(
+    site: Site,
+) -> None:
+    tmp, audit = site.layout.tmp, site.layout.audit
+    torn = [tmp / "17-1", audit / "1-17-1.partial"]
+    waiting = audit / "1-17-2.msg"
+    growing = [tmp / "18-1", audit / "2-18-1.partial"]
+    for path in (*torn, waiting, *growing):
+        path.write_bytes(b"half")
+    long_ago_s = NOW_S - 2 * HOUR_S
+    for path in (*torn, waiting):
+        os.utime(path, (long_ago_s, long_ago_s))
+    for path in growing:
+        os.utime(path, (NOW_S - 60, NOW_S - 60))
+    wholly(site.housekeeping.clean(now_s=NOW_S))
+    assert not any(path.exists() for path in torn)
+    assert all(path.exists() for path in (waiting, *growing))
+
+
+def test_torn_files_are_the_first_to_go_when_the_disk_fills(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = site.layout.tmp / "17-1"
+    torn.write_bytes(b"half")
+    os.utime(torn, (0, 0))
+    site.settled("delivered", JobState.DONE, hours_ago=24)
+    free = 1 * GIB
+
+    def disk_usage(_folder: Path) -> Any:
+        return SimpleNamespace(free=free if torn.exists() else 20 * GIB)
+
+    monkeypatch.setattr("dicom_node.node.housekeeping.shutil.disk_usage", disk_usage)
+    wholly(site.housekeeping.free_early(now_s=NOW_S))
+    assert not torn.exists()
+    assert site.series_left() == {"delivered"}

@@ -185,6 +185,13 @@ def test_a_disk_below_its_limit_takes_nothing(tmp_path: Path) -> None:
     assert desk.files() == []
 
 
+def test_what_a_killed_process_of_our_id_left_costs_no_instance(desk: Desk) -> None:
+    for number in (1, 2):
+        (desk.layout.tmp / f"{os.getpid()}-{number}").write_bytes(b"torn")
+    desk.send(mr_instance())
+    assert len(desk.stored) == 1
+
+
 @pytest.mark.parametrize("failing", ["fdatasync", "fsync"])
 @pytest.mark.parametrize(
     ("number", "expected"),
