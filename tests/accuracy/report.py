@@ -110,7 +110,7 @@ def score(patient: str, networks: Networks) -> Patient:
 
 
 def patient_table(patients: Sequence[Patient]) -> list[str]:
-    """Return the table of patients, the targets of issue 3 in its foot."""
+    """Return the table of patients, what is wanted in its foot."""
     lines = [
         "| patient | discs mean | discs worst | bodies, middle third | canal "
         "| disc outlines mm | warnings |",
@@ -161,7 +161,7 @@ def write(figures: Path, out: Path) -> None:
         "## SPIDER, level by level, through the product",
         "",
         "All delivered slices, native resolution. A disc that got another level's name "
-        "counts as not found. The last row is what issue 3 asks for.",
+        "counts as not found. The last row is what is wanted.",
         "",
         *patient_table(patients),
         "",
