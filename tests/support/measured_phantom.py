@@ -8,7 +8,7 @@ from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from tests.support.wedge_spine import Layout, WedgeSpine
 
-SIZE_MM = (12.0, 290.0, 150.0)
+SIZE_MM = (12.0, 290.0, 240.0)
 
 
 def measured(spine: WedgeSpine, layout: Layout | None = None) -> SpineMeasurements:

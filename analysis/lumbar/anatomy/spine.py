@@ -12,6 +12,7 @@ from analysis.imaging.level_lines import outlines
 from analysis.imaging.window import widened, window_of
 from analysis.lumbar.anatomy.field import OUTSIDE, Field
 from analysis.lumbar.anatomy.named_levels import Levels
+from analysis.lumbar.anatomy.picture_edge import near_unseen
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.anatomy.tissue_map import GROUPS, TissueMap
 
@@ -60,6 +61,9 @@ class Anatomy:
     )
     _outlines: dict[tuple[int, int], NDArray[np.float64] | None] = field(
         init=False, repr=False, default_factory=dict
+    )
+    _near_unseen: list[NDArray[np.bool_]] = field(
+        init=False, repr=False, default_factory=list
     )
 
     @property
@@ -213,17 +217,43 @@ class Anatomy:
         return any(other.number in self.levels.windows for other in higher)
 
     def cut_off_above(self, structure: Structure) -> bool:
-        """Say whether a structure touches the upper edge of the picture."""
-        window = self.levels.windows.get(structure.number)
-        return window is not None and bool(window[1].start < _EDGE_PX)
-
-    def cut_off(self, structure: Structure) -> bool:
-        """Say whether a structure touches the upper or lower edge of the picture."""
+        """Say whether the picture ends within the upper half of a structure."""
         window = self.levels.windows.get(structure.number)
         if window is None:
             return False
-        rows, height = window[1], self.levels.names.shape[1]
-        return bool(rows.start < _EDGE_PX or rows.stop > height - _EDGE_PX)
+        return window[1].start < _EDGE_PX or self._meets_edge(structure, upper=True)
+
+    def cut_off_below(self, structure: Structure) -> bool:
+        """Say whether the picture ends within the lower half of a structure."""
+        window = self.levels.windows.get(structure.number)
+        if window is None:
+            return False
+        last = self.levels.names.shape[1] - _EDGE_PX
+        return window[1].stop > last or self._meets_edge(structure, upper=False)
+
+    def cut_off(self, structure: Structure) -> bool:
+        """Say whether a structure goes on beyond the picture, on whichever side."""
+        return self.cut_off_above(structure) or self.cut_off_below(structure)
+
+    def near_unseen(self) -> NDArray[np.bool_]:
+        """Return from where a structure goes on beyond what is seen, shape (R, C)."""
+        if not self._near_unseen:
+            self._near_unseen.append(near_unseen(self.tissues))
+        return self._near_unseen[0]
+
+    def _meets_edge(self, structure: Structure, *, upper: bool) -> bool:
+        """Say whether half of a structure ends where nothing is seen any more.
+
+        In the slices that are measured: what lies to the side matters to no value.
+        """
+        _, rows, columns = self.levels.windows[structure.number]
+        near = self.near_unseen()[rows, columns]
+        if not near.any():
+            return False
+        shown = self.levels.names[self.middle_slices(structure), rows, columns]
+        mine = (shown == structure.number).any(axis=0) & near
+        half = len(mine) // 2
+        return bool((mine[: half + 1] if upper else mine[half:]).any())
 
 
 def _outline_px(field: Field) -> NDArray[np.float64] | None:

@@ -38,11 +38,15 @@ class TissueMap:
     tissue : ndarray, shape (K, R, C), uint8
         The most probable one, before probabilities are smoothed across slices: a thin
         disc that one slice shows is found.
+    unseen : ndarray, shape (R, C), bool
+        Where nothing of the series is seen: see `picture_edge.unseen_of`. None: only
+        beyond the grid.
     """
 
     grid: SagittalGrid
     probability: NDArray[np.uint8]
     tissue: NDArray[np.uint8]
+    unseen: NDArray[np.bool_] | None = None
 
     def margin(
         self, index: int, group: tuple[Tissue, ...], window: tuple[slice, slice]

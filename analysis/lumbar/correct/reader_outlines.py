@@ -18,6 +18,7 @@ from analysis.imaging.resample import resample
 from analysis.imaging.sagittal_grid import SagittalGrid, sagittal_grid, sample_picture
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.named_levels import Levels
+from analysis.lumbar.anatomy.picture_edge import unseen_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import (
@@ -131,7 +132,12 @@ def _drawn(volume: Volume, labels: NDArray[np.uint8]) -> Anatomy:
     names = np.stack([_names(grid, labels, index) for index in range(count)])
     shares = [_planes(grid, labels, index) for index in range(count)]
     probability = np.stack(shares)
-    tissues = TissueMap(grid=grid, probability=probability, tissue=_tissue(names))
+    tissues = TissueMap(
+        grid=grid,
+        probability=probability,
+        tissue=_tissue(names),
+        unseen=unseen_of(grid, volume),
+    )
     column = _column(tissues)
     top, bottom = reaches(column, tissues)
     planes = _disc_planes(column, names, {disc.number for disc in DISCS})
@@ -162,7 +168,7 @@ def _merged(
         if changed:
             slot = (names[index], probability[index])
             _redraw(slot, grid, labels, index, changed)
-    tissues = TissueMap(grid=grid, probability=probability, tissue=_tissue(names))
+    tissues = replace(found.tissues, probability=probability, tissue=_tissue(names))
     discs = edited & {disc.number for disc in DISCS}
     kept = {n: plane for n, plane in found.levels.planes.items() if n not in discs}
     planes = kept | _disc_planes(_column(tissues), names, set(discs))

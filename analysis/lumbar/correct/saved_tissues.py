@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analysis.contract.volume import Volume
 from analysis.imaging.sagittal_grid import sagittal_grid
 from analysis.imaging.window import window_of
+from analysis.lumbar.anatomy.picture_edge import unseen_of
 from analysis.lumbar.anatomy.structures import Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, PIXEL_MM, TissueMap
 
@@ -113,7 +114,12 @@ def _widened(
     probability[:, :, top : top + high, left : left + wide] = planes
     tissue = np.full(grid.shape, Tissue.BACKGROUND, np.uint8)
     tissue[:, top : top + high, left : left + wide] = kinds
-    return TissueMap(grid=grid, probability=probability, tissue=tissue)
+    return TissueMap(
+        grid=grid,
+        probability=probability,
+        tissue=tissue,
+        unseen=unseen_of(grid, volume),
+    )
 
 
 def _digest(volume: Volume) -> str:

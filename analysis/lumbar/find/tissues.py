@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from analysis.lumbar.anatomy.picture_edge import unseen_of
 from analysis.lumbar.anatomy.tissue_map import TissueMap
 from analysis.lumbar.check.series import SagittalVolume
 from analysis.lumbar.find.first_look import look_first
@@ -25,6 +28,11 @@ def segment(
     threads
         That share what is done before and after them.
     """
+    found = _found(sagittal, networks, threads)
+    return replace(found, unseen=unseen_of(found.grid, sagittal.volume))
+
+
+def _found(sagittal: SagittalVolume, networks: Networks, threads: int) -> TissueMap:
     if networks.chain is not None:
         found = segment_on_device(sagittal, networks.chain)
         if found is not None:

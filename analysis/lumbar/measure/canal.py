@@ -218,6 +218,11 @@ def _measured(anatomy: Anatomy, slab: SlabMeasurement) -> Value:
     slices = _slices(anatomy, structure)
     if isinstance(slices, Missing):
         return slices
+    if _is_cut_off(anatomy, structure, slices):
+        text = f"the canal behind {structure.label} is cut off by the edge of the "
+        return Missing(
+            absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=f"{text}picture"
+        )
     depths = _in_slices(anatomy, structure, slices)
     if depths:
         return middle_half(depths)
@@ -320,6 +325,30 @@ def middle_of(depths: Mapping[int, float]) -> float | None:
     squares = np.square(list(inner.values()))
     bend, slope, _ = np.polyfit(list(inner), squares, 2).tolist()
     return -slope / (2 * bend) if bend < 0 else None
+
+
+def _is_cut_off(anatomy: Anatomy, structure: Structure, slices: Sequence[int]) -> bool:
+    """Say whether the canal goes on beyond the picture where it is measured."""
+    held = anatomy.levels.windows.get(CANAL.number)
+    if held is None or not slices:
+        return False
+    _, rows, columns = held
+    near = anatomy.near_unseen()[rows, columns]
+    if not near.any():
+        return False
+    down = anatomy.down(structure)
+    for index in slices:
+        before = anatomy.field(structure, index)
+        middle = None if before is None else before.centroid_mm()
+        shown = anatomy.levels.names[index, rows, columns] == CANAL.number
+        places = np.argwhere(shown & near)
+        if middle is None or not len(places):
+            continue
+        corner = np.array([rows.start, columns.start])
+        places_mm = (places + corner) * anatomy.pixel_mm
+        if (np.abs((places_mm - middle) @ down) <= HALF_REACH_MM).any():
+            return True
+    return False
 
 
 def _in_slices(

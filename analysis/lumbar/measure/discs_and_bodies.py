@@ -178,8 +178,7 @@ def _slabs(
 
 def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | None:
     if anatomy.cut_off(structure):
-        text = f"{structure.label} is cut off by the edge of the picture"
-        return Missing(absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=text)
+        return cut_off(structure)
     if found:
         return None
     if anatomy.levels.reaches_top and not anatomy.is_between_found(structure):
@@ -189,6 +188,12 @@ def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | No
         )
     text = f"{structure.label} was not found"
     return Missing(absence=Absence.STRUCTURE_MISSING, code=NOT_FOUND, text=text)
+
+
+def cut_off(structure: Structure) -> Missing:
+    """Say that a structure goes on beyond the picture."""
+    text = f"{structure.label} is cut off by the edge of the picture"
+    return Missing(absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=text)
 
 
 def _incomplete(found: list[Slab]) -> Missing | None:

@@ -12,7 +12,7 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.measure.body_shape import BodyShape
-from analysis.lumbar.measure.discs_and_bodies import middle_half
+from analysis.lumbar.measure.discs_and_bodies import cut_off, middle_half
 from analysis.lumbar.measure.end_plates import DISC_HALF_HEIGHT_MM, STEP_MM, Rays
 from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.number_or_reason import Missing, Value
@@ -126,7 +126,8 @@ def interbody_value(
     def value(level: DiscLevel) -> Value:
         found = level.once(measure_interbody)
         if found:
-            return middle_half([read(one) for one in found])
+            cut = _space_cut_off(level)
+            return cut or middle_half([read(one) for one in found])
         if isinstance(level.slab.height_mm, Missing):
             return level.slab.height_mm
         text = "the two end plates are not seen over enough of their length"
@@ -143,7 +144,35 @@ def slip_value(read: Callable[[Interbody], float]) -> Callable[[DiscLevel], Valu
     docs/accuracy-measurements.md).
     """
     known = interbody_value(read)
-    return lambda level: without_corner_of_s1(level, "a slip") or known(level)
+    return lambda level: (
+        without_corner_of_s1(level, "a slip") or body_cut_off(level) or known(level)
+    )
+
+
+def _space_cut_off(level: DiscLevel) -> Missing | None:
+    """Return why the space is not all there; None where it is."""
+    anatomy = level.anatomy
+    above, below = level.above.structure, level.below.structure
+    for structure, is_cut in (
+        (level.disc, anatomy.cut_off(level.disc)),
+        (above, anatomy.cut_off_below(above)),
+        (below, anatomy.cut_off_above(below)),
+    ):
+        if is_cut:
+            return cut_off(structure)
+    return None
+
+
+def body_cut_off(level: DiscLevel) -> Missing | None:
+    """Return why the corners of a body are not those of the whole one; else None.
+
+    Of a body that the picture cuts, walls and direction are those of what is left: of
+    the demo L1, cut in its middle, the slip above L2 was -1.0 mm for -0.1.
+    """
+    for body in (level.above.structure, level.below.structure):
+        if level.anatomy.cut_off(body):
+            return cut_off(body)
+    return None
 
 
 def without_corner_of_s1(level: DiscLevel, what: str) -> Missing | None:

@@ -9,7 +9,7 @@ from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.measure.discs_and_bodies import middle_half
 from analysis.lumbar.measure.end_plates import STEP_MM
-from analysis.lumbar.measure.interbody import without_corner_of_s1
+from analysis.lumbar.measure.interbody import body_cut_off, without_corner_of_s1
 from analysis.lumbar.measure.measured_sites import DiscLevel
 from analysis.lumbar.number_or_reason import Missing, Value
 
@@ -70,6 +70,9 @@ def reach_behind(level: DiscLevel) -> Value:
 
 
 def _reach_behind(level: DiscLevel) -> Value:
+    cut = body_cut_off(level)
+    if cut is not None:
+        return cut
     found = []
     for index in level.anatomy.middle_slices(level.disc):
         disc = level.anatomy.field(level.disc, index)

@@ -38,9 +38,6 @@ MIN_S1_AREA_SHARE, _SMALL_S1_SHARE = 0.5, 0.6
 second doubted. The least of 208 of train is 0.58; in pictures that fade within L4
 (`python -m tests.accuracy.level_names fades train`) what is left of L5 has 0.17 to
 0.56."""
-_EDGE_MM = 4.0
-"""S1 that comes this close to the lower edge of the picture goes on beyond it: the
-network leaves the last 1 to 3 mm out."""
 _EVEN = 0.5
 
 
@@ -164,8 +161,8 @@ class Bones:
         Mean area of what is called S1, and body.
     view
         The middle of the spine.
-    height_mm
-        Of the picture.
+    above_edge : ndarray, shape (R, C), bool
+        Pixels so close to the lower end of what is seen that S1 there goes on beyond.
     reaches_bottom
         Whether the spine runs out of the lower edge.
     s1_is_given
@@ -175,7 +172,7 @@ class Bones:
     s1: NDArray[np.float64]
     body: NDArray[np.float64]
     view: MiddleView
-    height_mm: float
+    above_edge: NDArray[np.bool_]
     reaches_bottom: bool
     s1_is_given: bool = False
 
@@ -200,7 +197,7 @@ def find_anchor(discs: list[DiscPlane], bones: Bones) -> Anchor:
     slot = int(s1.argmax())
     if s1[slot] < MIN_BODY_SHARE * usual or slot == 0:
         raise _without_s1(len(discs), reaches_bottom=bones.reaches_bottom)
-    if bones.view.lowest_row_mm(slot) > bones.height_mm - _EDGE_MM:
+    if bones.view.meets(slot, bones.above_edge):
         why = "touches the lower edge of the picture"
         raise _part_of_s1(why)
     lowest, doubts = slot - 1, list[CountDoubt]()

@@ -103,6 +103,7 @@ class MiddleView:
         self._slot = (self._below_mm > 0).sum(axis=0)
         self._nearest = np.abs(self._below_mm).argmin(axis=0)
         self._slices = column.indices[near, 0]
+        self._pixels = column.indices[near, 1:]
         self._is_bone = column.tissue[near] != Tissue.DISC
         self._pixel_mm2 = (column.row_step_mm or 0.0) ** 2
 
@@ -146,10 +147,11 @@ class MiddleView:
             return 0.0
         return float(np.ptp(np.percentile(self._below_mm[slot - 1][member], _TRIM)))
 
-    def lowest_row_mm(self, slot: int) -> float:
-        """Return how far below the first row of the picture a body ends."""
+    def meets(self, slot: int, mask: NDArray[np.bool_]) -> bool:
+        """Say whether a body has a pixel in a mask, shape (R, C)."""
         member = self._is_bone & (self._slot == slot)
-        return float(self._points_mm[member, 1].max(initial=0.0))
+        rows, columns = self._pixels[member].T
+        return bool(mask[rows, columns].any())
 
     def area_mm2(self, slot: int) -> float:
         """Return the mean area of the bone in a slot."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.disc_plane import DiscPlane
 from analysis.lumbar.anatomy.named_levels import Levels
+from analysis.lumbar.anatomy.picture_edge import above_unseen, below_unseen
 from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
@@ -36,7 +37,8 @@ LOW_CONFIDENCE = 0.90
 _MIN_PIECE_SHARE = 0.1
 """Pieces of a structure that are smaller than this share of its largest are noise."""
 _EDGE_MM = 4.0
-"""A spine that comes this close to the edge of the picture goes on beyond it."""
+"""A spine that comes this close to the edge of the picture goes on beyond it: the
+network leaves the last 1 to 3 mm out."""
 _MIN_CANAL_MM3 = 1500.0
 """One level of a narrow canal: 10 mm x 8 mm x 20 mm."""
 _MIN_CANAL_SHARE = 0.05
@@ -77,12 +79,13 @@ def name_levels(tissues: TissueMap, *, s1_is_given: bool = False) -> Levels:
     _refuse_what_is_no_spine(areas[1:-1], canal, spacing)
 
     reaches_top, reaches_bottom = reaches(column, tissues)
+    _, above_edge = _edges(tissues)
     count = len(discs) + 1
     bones = Bones(
         s1=_areas(column, slots, column.tissue == Tissue.S1, count),
         body=_areas(column, slots, column.tissue == Tissue.BODY, count),
         view=MiddleView(column, discs, below_mm),
-        height_mm=_height_mm(tissues),
+        above_edge=above_edge,
         reaches_bottom=reaches_bottom,
         s1_is_given=s1_is_given,
     )
@@ -123,13 +126,15 @@ def name_levels(tissues: TissueMap, *, s1_is_given: bool = False) -> Levels:
 
 def reaches(column: Column, tissues: TissueMap) -> tuple[bool, bool]:
     """Tell whether a spine runs out of the upper and of the lower edge."""
-    rows_mm = column.points_mm[:, 1]
-    last_mm = _height_mm(tissues) - _EDGE_MM
-    return bool(rows_mm.min() < _EDGE_MM), bool(rows_mm.max() > last_mm)
+    _, rows, columns = column.indices.T
+    top, bottom = (bool(near[rows, columns].any()) for near in _edges(tissues))
+    return top, bottom
 
 
-def _height_mm(tissues: TissueMap) -> float:
-    return float(tissues.tissue.shape[1] * tissues.grid.frame.spacing_mm[1])
+def _edges(tissues: TissueMap) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the pixels close to the upper and to the lower end of what is seen."""
+    steps = round(_EDGE_MM / float(tissues.grid.frame.spacing_mm[1]))
+    return below_unseen(tissues, steps), above_unseen(tissues, steps - 1)
 
 
 def _refuse_what_is_no_spine(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.measure.discs_and_bodies import cut_off
 from analysis.lumbar.measure.zheng2022.corners import Corners, find_corners
 from analysis.lumbar.number_or_reason import Missing, Value
 
@@ -162,6 +163,12 @@ def _walk(
 def _body(anatomy: Anatomy, vertebra: Structure, index: int) -> _Body | Missing:
     from scipy import ndimage
 
+    if vertebra is _S1:
+        is_cut = anatomy.cut_off_above(vertebra)
+    else:
+        is_cut = anatomy.cut_off(vertebra)
+    if is_cut:
+        return cut_off(vertebra)
     found = _mask(anatomy, vertebra, index)
     if found is None:
         return _unfit("not_found", f"{vertebra.label} is not in the middle slice")

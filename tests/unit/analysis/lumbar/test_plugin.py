@@ -32,6 +32,7 @@ from analysis.lumbar.tell.evaluations import (
 from tests.support import overlooked_body
 from tests.support import wedge_spine as phantom
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter, phantom_networks
+from tests.support.measured_phantom import SIZE_MM
 from tests.support.wedge_spine import Layout, WedgeSpine
 
 LAYOUT = Layout(size_mm=(28.0, 290.0, 150.0))
@@ -111,8 +112,9 @@ def result(case: Case) -> AnalysisResult:
 
 
 def test_a_crushed_body_that_the_networks_overlook_is_told() -> None:
-    planes = overlooked_body.without_l3(LAYOUT).probability
-    volume = overlooked_body.SPINE.volume(*LAYOUT.frame())
+    layout = Layout(size_mm=SIZE_MM)  # bent as it is, it needs room in front
+    planes = overlooked_body.without_l3(layout).probability
+    volume = overlooked_body.SPINE.volume(*layout.frame())
     told = Case(volume, PhantomSegmenter(planes)).analyse().warnings
     assert any("may have been overlooked" in one.text for one in told)
 
