@@ -148,7 +148,7 @@ def _add_roles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("work", "analyse and answer for a node on several machines"),
     ):
         command = commands.add_parser(part, help=text)
-        how = "of this machine, like no other of the node (the host name)"
+        how = "name of this machine, as no other of the node has (the host name)"
         command.add_argument("--machine", default="", metavar="NAME", help=how)
         _add_config(command)
         command.set_defaults(run=_part, part=part)
@@ -224,10 +224,10 @@ def _add_what(verb: str, command: argparse.ArgumentParser) -> None:
     """Add the arguments by which a command of `jobs` knows which jobs are meant."""
     when = "a date, a time, or a span such as 36h or 7d"
     if verb in {"show", "rerun", "cancel"}:
-        command.add_argument("id", metavar="ID", help="or how it begins")
+        command.add_argument("id", metavar="ID", help="or its beginning")
         return
     if verb in {"retry", "resend"}:
-        command.add_argument("id", metavar="ID", nargs="?", help="or how it begins")
+        command.add_argument("id", metavar="ID", nargs="?", help="or its beginning")
     else:
         command.add_argument(
             "--since", type=_moment, metavar="WHEN", help=f"accepted since then: {when}"
