@@ -2,7 +2,8 @@
 
 DBOS 3.4 adds a delay to the clock of the machine that enqueues, and compares the sum
 with the clock of the machine that looks. On several machines a retry would come minutes
-late, or at once.
+late, or at once. A clock that was a year ahead, and is set right, would put off for a
+year what was enqueued meanwhile: what is put off for longer than we ever ask is due.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ import sqlalchemy as sa
 from dbos import _dbos
 from dbos._sys_db import SystemDatabase
 
+from dicom_node.jobs.delivery_retry import LONGEST_PAUSE_S
+
 _MS = 1000.0
 _POSTGRESQL = "postgresql"
+_LONGEST_MS = 2 * LONGEST_PAUSE_S * _MS
+"""Twice, for the clocks of machines are apart, and small steps are not worth it."""
 
 
 def delay_s(pause_s: float | None) -> float | None:
@@ -38,16 +43,16 @@ def delay_s(pause_s: float | None) -> float | None:
 def use_database_clock() -> None:
     """Let what is due be so by the clock of the database; call after launch."""
     database = _system_database()
-    if database.engine.dialect.name != _POSTGRESQL:
-        return
     table = database.tables.workflow_status
+    until_ms = table.c.delay_until_epoch_ms
 
     def transition() -> None:
+        is_shared = database.engine.dialect.name == _POSTGRESQL
+        now_ms = _now_ms() if is_shared else sa.literal(round(time.time() * _MS))
+        is_due = sa.or_(until_ms <= now_ms, until_ms > now_ms + round(_LONGEST_MS))
         due = (
             sa.update(table)
-            .where(
-                table.c.status == "DELAYED", table.c.delay_until_epoch_ms <= _now_ms()
-            )
+            .where(table.c.status == "DELAYED", is_due)
             .values(status="ENQUEUED")
         )
         with database.engine.begin() as connection:

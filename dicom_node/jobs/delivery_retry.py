@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dicom_node.settings.sections import Jobs
 
 _DAY_S = 86400.0
-_LONGEST_PAUSE_S = 900.0
+LONGEST_PAUSE_S = 900.0
 """Nothing waits longer for a peer that is up again."""
 
 
@@ -53,7 +53,7 @@ def retry_rule(jobs: Jobs) -> RetryRule:
         former_s = jobs.backoff_s
     pauses_s = former_s or _doubled(jobs.retry_first_s, jobs.retry_longest_s)
     return RetryRule(
-        pauses_s=tuple(min(pause_s, _LONGEST_PAUSE_S) for pause_s in pauses_s),
+        pauses_s=tuple(min(pause_s, LONGEST_PAUSE_S) for pause_s in pauses_s),
         give_up_after_s=jobs.retry_days * _DAY_S,
     )
 

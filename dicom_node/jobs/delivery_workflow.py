@@ -97,8 +97,8 @@ class Deliveries:
             earlier = _Earlier(
                 attempt=attempt,
                 stored=tuple(stored),
-                since_s=time.time() if since_s is None else since_s,
-                proof=None if proof is None else from_record(ProofOrder, proof),
+                since_s=_past_s(since_s),
+                proof=None if proof is None else _past(from_record(ProofOrder, proof)),
             )
             with ends.watched():
                 return self._attempt(record, peer, earlier)
@@ -284,6 +284,21 @@ class Deliveries:
                 earlier.since_s,
                 *more,
             )
+
+
+def _past_s(posix_s: float | None) -> float:
+    """Return a time of the past; now, if the clock has been set back since then.
+
+    A delivery that began in a year to come would else never be given up.
+    """
+    now_s = time.time()
+    return now_s if posix_s is None else min(posix_s, now_s)
+
+
+def _past(order: ProofOrder) -> ProofOrder:
+    return replace(
+        order, since_s=_past_s(order.since_s), asked_s=_past_s(order.asked_s)
+    )
 
 
 def _lost(earlier: _Earlier) -> DeliveryOutcome | None:

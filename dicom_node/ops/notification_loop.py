@@ -94,7 +94,9 @@ class Notifier:
 
     def _may_send(self, address: str, told: Told, now_s: float) -> bool:
         is_fresh = 0 <= now_s - told.sent_s < self._notify.every_s
-        return not is_fresh and now_s >= self._again_s.get(address, now_s)
+        # A clock that was set back must not let an address wait for what it was.
+        left_s = self._again_s.get(address, now_s) - now_s
+        return not is_fresh and not 0 < left_s <= _LONGEST_PAUSE_S
 
     def _send(self, digest: Digest, number: int, address: str, now_s: float) -> None:
         scheme = "".join(filter(str.isalnum, address.partition("://")[0]))[:16]

@@ -97,8 +97,11 @@ class Memory:
         """
         never = float("-inf")
         self._waiting_s = {
-            peer: max(
-                self._waiting_s.get(peer, now_s), self._last_s.get(TO + peer, never)
+            peer: min(
+                max(
+                    self._waiting_s.get(peer, now_s), self._last_s.get(TO + peer, never)
+                ),
+                now_s,  # the clock may have been set back
             )
             for peer in peers
         }
@@ -106,7 +109,12 @@ class Memory:
 
     def heard(self, titles: Iterable[str], now_s: float) -> Mapping[str, float]:
         """Return when each sender has sent last; one that never has, as if just now."""
-        return {title: self._last_s.setdefault(FROM + title, now_s) for title in titles}
+        heard_s: dict[str, float] = {}
+        for title in titles:
+            # Never in the future: the clock may have been set back.
+            heard_s[title] = min(self._last_s.get(FROM + title, now_s), now_s)
+            self._last_s[FROM + title] = heard_s[title]
+        return heard_s
 
     def save(self) -> None:
         """Write it down; a disk that takes nothing is told of once."""

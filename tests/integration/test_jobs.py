@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from dbos import EnqueueOptions
 
 from dicom_node.errors import JobNotFoundError, JobStateError
+from dicom_node.jobs import dbos_setup, workflow_names
+from dicom_node.jobs.dbos_setup import open_client
 from dicom_node.jobs.dead_worker import MAX_LOSSES, Cause
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.record_codec import to_record
 from dicom_node.records import JobState
 from tests.support.frozen import freeze
 from tests.support.peers import wait_until
@@ -24,6 +30,8 @@ from tests.support.toy_worker import (
     Toy,
     toy_job,
 )
+
+YEAR_S = 365 * 86400.0
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +186,53 @@ def test_a_delivery_is_given_up_at_an_age_and_a_retry_sends_the_rest_only(
     assert hasty.settled("hopeless").state is JobState.DONE
     done = hasty.done()
     assert (done["analyse hopeless"], done["deliver hopeless alpha"]) == (1, 1)
+
+
+def test_a_delivery_that_was_put_off_by_a_wrong_clock_is_not_put_off_for_a_year(
+    toy: Toy,
+) -> None:
+    toy.has("down-beta-dated")
+    toy.queue.enqueue(toy_job("dated"))
+    toy.start()
+    toy.wait_done("deliver dated beta", times=2)
+    toy.kill()
+    toy.has_not("down-beta-dated")
+    with closing(sqlite3.connect(toy.folder / "jobs.sqlite")) as database, database:
+        database.execute(
+            "UPDATE workflow_status SET delay_until_epoch_ms = ?, status = 'DELAYED' "
+            "WHERE name = 'delivery' AND status IN ('DELAYED', 'ENQUEUED', 'PENDING')",
+            (round((time.time() + YEAR_S) * 1000),),
+        )
+    assert toy.queue.show("dated").state is JobState.DELIVERING
+    toy.start()
+    assert toy.settled("dated").state is JobState.DONE
+
+
+def test_a_delivery_that_began_by_a_wrong_clock_is_given_up_all_the_same(
+    hasty: Toy,
+) -> None:
+    hasty.has("down-beta-early")
+    job = to_record(toy_job("early"))
+    client = open_client(hasty.url)
+    try:
+        options: EnqueueOptions = {
+            "workflow_name": workflow_names.DELIVERY,
+            "queue_name": dbos_setup.DELIVERIES,
+            "queue_partition_key": "beta",
+            "workflow_id": "early:beta:1",
+        }
+        client.enqueue(options, job, "beta", 1, [], time.time() + YEAR_S)
+        hasty.wait_done("deliver early beta", times=2)
+        wait_until(
+            lambda: any(
+                one["job_id"] == "early" and "given up after" in one["reason"]
+                for one in hasty.events("delivery_attempted")
+            ),
+            within_s=10 * GIVE_UP_AFTER_S,
+            what="the delivery is given up",
+        )
+    finally:
+        client.destroy()
 
 
 def test_what_a_peer_lacks_is_found_by_its_name_and_can_be_given_up(

@@ -315,6 +315,32 @@ def test_a_clock_that_was_set_back_holds_no_message_up(site: Site) -> None:
     assert len(site.at(0)) == 1
 
 
+def test_an_address_that_failed_is_tried_again_after_the_clock_was_set_back(
+    site: Site,
+) -> None:
+    site.answers = lambda _address: "refused"
+    site.failed = {"a": "encoding"}
+    site.at(10_000)
+    site.answers = lambda _address: ""
+    assert len(site.at(0)) == 1
+
+
+def test_a_clock_that_was_set_back_makes_nobody_heard_of_in_the_future(
+    site: Site,
+) -> None:
+    site.kept_waiting = {"pacs": "peer-unreachable"}
+    site.at(10_000)
+
+    def silent(hours: float) -> str:
+        site.instances["PACS"] = 1
+        return "".join(site.at(hours))
+
+    assert silent(0) == ""
+    text = silent(5)
+    assert "pacs has taken no results since 2026-11-30 08:00" in text
+    assert "not since 2026-11-30 08:00" in text
+
+
 def test_nothing_is_no_message() -> None:
     assert body_of(Digest(new=(), over=(), still=0)) == ""
     one = Problem(kind=Kind.DISK, name="", text="low")
