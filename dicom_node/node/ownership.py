@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from uuid import uuid4
 
 from dicom_node.errors import StartError
@@ -17,6 +17,8 @@ from dicom_node.jobs.node_lease import NodeIdentity
 from dicom_node.spool_layout import NODE_ID, write_durable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dicom_node.settings.sections import Settings
     from dicom_node.spool_layout import SpoolLayout
 
@@ -45,14 +47,13 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
     """
     title, host = settings.node.ae_title, socket.gethostname()
     name = f"{title} on {host} with the spool {layout.folder}"
-    with (layout.folder / LOCK).open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    path = layout.folder / LOCK
+    with _opened(path) as lock:
+        if not _is_locked(lock, path, fcntl.LOCK_EX):
             lock.seek(0)
             holder = lock.read().strip() or "another lumbar-node"
             text = f"the spool is in use by {holder}; this is {name}"
-            raise StartError(text) from error
+            raise StartError(text)
         try:
             os.ftruncate(lock.fileno(), 0)
             os.write(lock.fileno(), name.encode())
@@ -82,23 +83,16 @@ def machine_lock(
         disk does not take our name.
     """
     title = settings.node.ae_title
-    with (
-        (layout.folder / LOCK).open("a+", encoding="utf-8") as node_lock,
-        (layout.folder / f"{LOCK}-{role}-{digest(name)[:_NAME_DIGITS]}").open(
-            "a+", encoding="utf-8"
-        ) as own_lock,
-    ):
-        try:
-            fcntl.flock(node_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    path = layout.folder / LOCK
+    own_path = layout.folder / f"{LOCK}-{role}-{digest(name)[:_NAME_DIGITS]}"
+    with _opened(path) as node_lock, _opened(own_path) as own_lock:
+        if not _is_locked(node_lock, path, fcntl.LOCK_SH):
             node_lock.seek(0)
             holder = node_lock.read().strip() or "another lumbar-node"
             text = f"the spool is in use by {holder}, which is a node of one machine"
-            raise StartError(text) from error
-        try:
-            fcntl.flock(own_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StartError(twin_text(name, role)) from error
+            raise StartError(text)
+        if not _is_locked(own_lock, own_path, fcntl.LOCK_EX):
+            raise StartError(twin_text(name, role))
         try:
             os.ftruncate(node_lock.fileno(), 0)
             holders = f"the machines of {title} with the spool {layout.folder}"
@@ -109,6 +103,39 @@ def machine_lock(
             raise StartError(text) from error
         refuse_half_restored(layout)
         yield spool_id
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a file of the spool that is there to be locked.
+
+    Raises
+    ------
+    StartError
+        If that is impossible, as where another user has made it.
+    """
+    try:
+        return path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        text = f"{path}: {error.strerror}"
+        raise StartError(text) from error
+
+
+def _is_locked(file: TextIO, path: Path, how: int) -> bool:
+    """Lock a file; tell whether nobody else has it locked.
+
+    Raises
+    ------
+    StartError
+        If the file system has no locks, or fails.
+    """
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        text = f"{path} cannot be locked: {error.strerror}"
+        raise StartError(text) from error
+    return True
 
 
 def refuse_half_restored(layout: SpoolLayout) -> None:

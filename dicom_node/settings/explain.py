@@ -124,7 +124,8 @@ def _limits(part: Mapping[str, Any]) -> str:
     if low is not None:
         return f"{low} or more"
     if "exclusiveMinimum" in part:
-        return f"above {part['exclusiveMinimum']}"
+        upper = "" if high is None else f", at most {high}"
+        return f"above {part['exclusiveMinimum']}{upper}"
     if "minLength" in part:
         high = part.get("maxLength")
         upper = "or more" if high is None else f"to {high}"

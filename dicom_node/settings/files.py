@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -48,11 +49,11 @@ def with_files_beside(settings: Settings, folder: Path) -> Settings:
             peers[name] = peer.model_copy(update={"tls": tls})
     notify = settings.notify
     if notify is not None and notify.urls_file is not None:
-        path = (folder / notify.urls_file.expanduser()).resolve()
+        path = _beside(folder, notify.urls_file)
         notify = notify.model_copy(update={"urls_file": path})
     ops = settings.ops
     if ops is not None and ops.page is not None and ops.page.password_file is not None:
-        path = (folder / ops.page.password_file.expanduser()).resolve()
+        path = _beside(folder, ops.page.password_file)
         page = ops.page.model_copy(update={"password_file": path})
         ops = ops.model_copy(update={"page": page})
     audit = settings.audit
@@ -86,7 +87,7 @@ def obstacles(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 def _web_peer_beside(peer: WebService, folder: Path) -> WebService:
     files = {
-        key: (folder / path.expanduser()).resolve()
+        key: _beside(folder, path)
         for key in ("token_file", "password_file")
         if (path := getattr(peer, key)) is not None
     }
@@ -140,10 +141,15 @@ def _is_loopback(bind: str) -> bool:
 
 
 def _absolute(tls: _Tls, folder: Path) -> _Tls:
-    found = {
-        key: (folder / Path(value).expanduser()).resolve() for key, value in _files(tls)
-    }
+    found = {key: _beside(folder, value) for key, value in _files(tls)}
     return tls.model_copy(update=found)
+
+
+def _beside(folder: Path, path: Path) -> Path:
+    """Return where a file lies that is named from a folder."""
+    with suppress(RuntimeError):  # a home that nobody has: there is no such file
+        path = path.expanduser()
+    return (folder / path).resolve()
 
 
 def _files(tls: AcceptorTls | RequestorTls) -> Iterator[tuple[str, Path]]:

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 import yaml
 
+_MOST_LEVELS = 20
+_MOST_VALUES = 20_000
+"""With those that aliases repeat: a few lines of YAML can stand for billions."""
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list indices from the top."""
 
@@ -44,18 +48,34 @@ class MarkedYaml:
         return self.lines.get(path, 1)
 
 
+class OverLimitError(yaml.MarkedYAMLError):
+    """YAML that holds more than any settings do."""
+
+    def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
 def parse(text: str) -> MarkedYaml:
     """Parse a document that may hold plain YAML values only.
 
     Raises
     ------
     yaml.MarkedYAMLError
-        If the text is not YAML.
+        If the text is not YAML; `OverLimitError` if it holds too much.
     """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError as error:
+        raise OverLimitError(_TOO_DEEP) from error
     reader = _Reader()
     data = None if root is None else reader.value(root, ())
     return MarkedYaml(data=data, lines=reader.lines, problems=tuple(reader.problems))
+
+
+_TOO_DEEP = (
+    f"expected fewer levels: the sections and lists of settings have at most "
+    f"{_MOST_LEVELS}"
+)
 
 
 class _Reader:
@@ -65,8 +85,15 @@ class _Reader:
         self.lines: dict[KeyPath, int] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.SafeLoader("")
+        self._values = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self._values += 1
+        if len(path) > _MOST_LEVELS:
+            raise OverLimitError(_TOO_DEEP, node.start_mark)
+        if self._values > _MOST_VALUES:
+            text = f"expected fewer values: more than {_MOST_VALUES} are no settings"
+            raise OverLimitError(text, node.start_mark)
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -76,10 +103,15 @@ class _Reader:
                 for index, item in enumerate(node.value)
             ]
         try:
-            return self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
+            value = self._scalars.construct_object(node)
+        # The last ones of a value that is not of the kind that its tag says.
+        except (yaml.YAMLError, ValueError, AttributeError, LookupError) as error:
             self._problem(node, path, f"cannot be read as YAML: {error}")
             return None
+        if isinstance(value, str) and "\0" in value:
+            self._problem(node, path, "holds a NUL character")
+            return None
+        return value
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
         values: dict[str, object] = {}

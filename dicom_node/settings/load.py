@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from dicom_node.errors import SettingsError
 from dicom_node.settings.explain import explain
 from dicom_node.settings.files import obstacles, with_files_beside
-from dicom_node.settings.key_lines import MarkedYaml, Problem, parse
+from dicom_node.settings.key_lines import MarkedYaml, OverLimitError, Problem, parse
 from dicom_node.settings.sections import ReportPeer, Route, Settings
 from dicom_node.settings.self_test import TEST_PEER, TEST_TITLE
 
 _OTHER_PEERS = ("web_peers", "fhir_peers", "hl7_peers")
+_MOST_BYTES = 2**20
 _ANALYSIS = Route.model_fields["analysis"].default
 
 
@@ -57,9 +58,15 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
         problems.extend(_names_of_the_test(settings, document))
         problems.extend(_silent_sender(settings, document))
         problems.extend(_missing_report(settings, document))
-    folder = _spool_folder(document, path)
-    if folder is not None and (obstacle := _cannot_hold_spool(folder)):
-        at = ("spool", "folder")
+    at = ("spool", "folder")
+    folder, obstacle = None, ""
+    try:
+        folder = _spool_folder(document, path)
+    except RuntimeError:  # of `expanduser`
+        obstacle = f"{settings and settings.spool.folder} names no home folder"
+    if folder is not None:
+        obstacle = _cannot_hold_spool(folder)
+    if obstacle:
         problems.append(Problem(line=document.line(at), path=at, text=obstacle))
     if problems or settings is None or folder is None:
         raise SettingsError(_lines(path, problems))
@@ -69,14 +76,21 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
 
 def _read(path: Path) -> MarkedYaml:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        text = content.decode("utf-8")
     except OSError as error:
         why = (error.strerror or "cannot be read").lower()
         raise SettingsError((f"{path}: {why}",)) from error
     except UnicodeDecodeError as error:
         raise SettingsError((f"{path}: is not UTF-8 text",)) from error
+    if len(content) > _MOST_BYTES:
+        raise SettingsError((f"{path}: has more than {_MOST_BYTES // 2**20} MiB",))
     try:
         document = parse(text)
+    except OverLimitError as error:
+        line = 1 if error.problem_mark is None else error.problem_mark.line + 1
+        raise SettingsError((f"{path}:{line} {error.problem}",)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = 1 if mark is None else mark.line + 1

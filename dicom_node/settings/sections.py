@@ -18,6 +18,7 @@ from dicom_node.settings.value_types import (
     AeTitle,
     CertificateName,
     DatabaseUrl,
+    Gibibytes,
     Name,
     Network,
     Port,
@@ -138,18 +139,18 @@ class Spool(Section):
     """Where everything lies that has been accepted."""
 
     folder: Path
-    min_free_gb: Annotated[float, Field(ge=0)] = 5.0
-    keep_days: Annotated[float, Field(gt=0)] = Field(
+    min_free_gb: Gibibytes = 5.0
+    keep_days: Annotated[float, Field(gt=0, le=365_000)] = Field(
         default=3.0,
         description="What is settled is removed after this time. Results that a peer "
         "still lacks are never removed.",
     )
-    keep_rejected_h: Annotated[float, Field(gt=0)] = Field(
+    keep_rejected_h: Annotated[float, Field(gt=0, le=8_760_000)] = Field(
         default=6.0,
         description="Series that no analysis takes are removed after this time, at the "
         "latest after keep_days.",
     )
-    free_early_below_gb: Annotated[float, Field(ge=0)] | None = Field(
+    free_early_below_gb: Gibibytes | None = Field(
         default=None,
         description="While less is free, what was delivered or rejected is removed "
         "before its time, the oldest first; left out, twice min_free_gb.",
@@ -166,10 +167,10 @@ class Spool(Section):
 class Series(Section):
     """When a series is complete."""
 
-    quiet_s: Annotated[float, Field(ge=0)] = 5.0
+    quiet_s: Annotated[float, Field(ge=0, le=1_000_000_000)] = 5.0
     max_wait_s: Seconds = 900.0
     confirm_by_c_find: bool = True
-    believe_count_after_h: Annotated[float, Field(ge=0)] = Field(
+    believe_count_after_h: Annotated[float, Field(ge=0, le=8_760_000)] = Field(
         default=24.0,
         description="A study that began this long ago grows no more in the peer that "
         "sends it: its count is believed at once. That of a younger one is believed "

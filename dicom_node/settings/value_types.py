@@ -37,10 +37,14 @@ Seconds = Annotated[
     float,
     Field(
         gt=0,
-        allow_inf_nan=False,
-        json_schema_extra={"x-expected": "a time in seconds (above 0)"},
+        le=1_000_000_000,
+        json_schema_extra={
+            "x-expected": "a time in seconds (above 0, at most 1000000000)"
+        },
     ),
 ]
+"""Thirty years: more do the clocks of operating systems not wait."""
+Gibibytes = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Name = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"),

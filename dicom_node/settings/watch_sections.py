@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from dicom_node.settings.page_sections import Page
 from dicom_node.settings.section import Section
-from dicom_node.settings.value_types import HostName, Name, Port
+from dicom_node.settings.value_types import Gibibytes, HostName, Name, Port
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
@@ -31,7 +31,7 @@ class Ops(Section):
         description="Names by which others call this machine; a request for another "
         "host is refused. Loopback and bind need not be listed.",
     )
-    oldest_job_h: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+    oldest_job_h: Annotated[float, Field(gt=0, le=8_760_000)] = Field(
         default=4.0,
         description="The node is not ready while a job is older and not settled, even "
         "if it is a peer that does not take its results.",
@@ -74,7 +74,7 @@ class Notify(Section):
         "is new and what is over.",
     )
     failed_jobs: bool = Field(default=True, description="Tell of jobs that failed.")
-    disk_below_gb: Annotated[float, Field(ge=0)] | None = Field(
+    disk_below_gb: Gibibytes | None = Field(
         default=None,
         description="Tell when less of the spool's disk is free; left out, one and a "
         "half times spool.min_free_gb.",

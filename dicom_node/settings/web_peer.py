@@ -22,6 +22,7 @@ def _service(url: str) -> str:
     try:
         is_whole = parts.scheme in _SCHEMES and bool(parts.hostname)
         is_plain = not (parts.username or parts.query or parts.fragment)
+        is_plain = is_plain and all("!" <= letter <= "~" for letter in url)
         _ = parts.port  # raises if it is none
     except ValueError:
         is_whole = is_plain = False

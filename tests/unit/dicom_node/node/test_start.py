@@ -78,6 +78,21 @@ def test_a_node_of_one_machine_and_one_of_several_exclude_each_other(
         pass
 
 
+@pytest.mark.parametrize("name", ["lock", "lock-node-id", "node-id"])
+def test_a_spool_whose_files_cannot_be_opened_is_told(
+    settings: Settings, layout: SpoolLayout, name: str
+) -> None:
+    (layout.folder / name).mkdir()
+    text = f"{layout.folder}.*: Is a directory"
+    with pytest.raises(StartError, match=text), spool_lock(layout, settings):
+        pass
+    with (
+        pytest.raises(StartError, match=text),
+        machine_lock(layout, settings, name="north", role="work"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("given", ["north", "gpu-1.site_2", "9"])
 def test_a_machine_has_the_name_that_it_is_given(given: str) -> None:
     assert machine_name(given) == given

@@ -29,6 +29,13 @@ routes:
     deliver_to: [pacs]
 """
 ANALYSES = ("lumbar-mri",)
+MANY_LAUGHS = """\
+a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]
+c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]
+d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
+e: [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]
+"""
 
 
 def loaded(folder: Path, text: str) -> Settings:
@@ -168,7 +175,8 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
         (
             "version: 1\n",
             "version: 1\njobs: {backoff_s: [30, -1]}\n",
-            "2 jobs.backoff_s.1: -1 is not a time in seconds (above 0)",
+            "2 jobs.backoff_s.1: -1 is not a time in seconds (above 0, "
+            "at most 1000000000)",
         ),
         (
             "version: 1\n",
@@ -195,7 +203,8 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
         (
             "deliver_to: [pacs]",
             "deliver_to: [pacs]\n    follow_up: {peer: pacs, wait_s: 0}",
-            "8 routes.0.follow_up.wait_s: 0 is not a time in seconds (above 0)",
+            "8 routes.0.follow_up.wait_s: 0 is not a time in seconds (above 0, "
+            "at most 1000000000)",
         ),
         (
             "deliver_to: [pacs]",
@@ -221,7 +230,12 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
         (
             "version: 1\n",
             "version: 1\nops: {oldest_job_h: 0}\n",
-            "2 ops.oldest_job_h: 0 is not a number (above 0)",
+            "2 ops.oldest_job_h: 0 is not a number (above 0, at most 8760000)",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\njobs: {retry_days: 400}\n",
+            "2 jobs.retry_days: 400 is not a number (above 0, at most 365)",
         ),
         (
             "port: 104",
@@ -373,6 +387,12 @@ def test_a_password_in_the_database_url_is_not_repeated(tmp_path: Path) -> None:
         ("", "1 expected sections"),
         ("- 1\n", "1 expected sections"),
         ("a: !!python/object:os.system {}\n", ""),
+        ("a: &a {b: *a}\n", "1 expected fewer levels: the sections and lists of"),
+        ("a: &a [*a, *a]\n", "1 expected fewer levels: the sections and lists of"),
+        (f"a: {'[' * 3000}{']' * 3000}\n", "1 expected fewer levels: the sections"),
+        (MANY_LAUGHS, "1 expected fewer values: more than 20000 "),
+        ("a: !!timestamp x\n", "1 a: cannot be read as YAML"),
+        ('a: "a\\0b"\n', "1 a: holds a NUL character"),
     ],
 )
 def test_what_is_no_mapping_of_plain_values_is_refused(
@@ -380,6 +400,46 @@ def test_what_is_no_mapping_of_plain_values_is_refused(
 ) -> None:
     found = problems(tmp_path, text)
     assert found[0].startswith(problem)
+
+
+@pytest.mark.parametrize("number", [".inf", ".nan", "1.0e+300"])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("spool", "min_free_gb"),
+        ("spool", "keep_days"),
+        ("spool", "keep_rejected_h"),
+        ("spool", "free_early_below_gb"),
+        ("series", "quiet_s"),
+        ("series", "believe_count_after_h"),
+        ("node", "idle_timeout_s"),
+        ("notify", "disk_below_gb"),
+    ],
+)
+def test_a_number_with_which_nothing_can_be_counted_is_refused(
+    tmp_path: Path, section: str, key: str, number: str
+) -> None:
+    text = GOOD.replace("{folder: spool}", f"{{folder: spool, {key}: {number}}}")
+    if section != "spool":
+        text = f"{GOOD}{section}: {{{key}: {number}}}\n"
+    (found,) = problems(tmp_path, text)
+    assert f" {section}.{key}: " in found
+
+
+def test_a_home_that_nobody_has_is_told(tmp_path: Path) -> None:
+    text = GOOD.replace("folder: spool", "folder: ~nobody-of-this-name/spool")
+    (found,) = problems(tmp_path, text)
+    assert found == "4 spool.folder: ~nobody-of-this-name/spool names no home folder"
+    tls = "notify: {urls_file: ~nobody-of-this-name/urls}\n"
+    (found,) = problems(tmp_path, GOOD + tls)
+    assert found.endswith("/~nobody-of-this-name/urls cannot be read")
+
+
+def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "node.yaml").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(SettingsError, match="has more than 1 MiB"):
+        load(tmp_path / "node.yaml", analyses=ANALYSES)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_results_go_to_a_web_peer_by_its_name(tmp_path: Path) -> None:
         ("https://", "ftp://", "5 web_peers.cloud.url: "),
         ("https://", "https://ann:x@", "5 web_peers.cloud.url: "),
         ("/dicom-web/", ":99999/", "5 web_peers.cloud.url: "),
+        ("/dicom-web/", "/dicom web/", "5 web_peers.cloud.url: "),
+        ("/dicom-web/", "/bilder-münchen/", "5 web_peers.cloud.url: "),
         ('web/"', 'web", user: ann', "5 web_peers.cloud: user and password_file go"),
         ('web/"', 'web", token_file: none', "web_peers.cloud.token_file: "),
         ("[pacs, cloud]", "[clod]", "no peer is named clod (peers: cloud, pacs)"),
