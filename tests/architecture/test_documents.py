@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.quantity_table import DOCUMENT, written
 from tests.support.sources import modules, nodes
 
@@ -53,3 +55,42 @@ def test_each_event_of_the_log_is_told_once_with_what_to_do(root: Path) -> None:
     assert len(written_ones) > 80
     assert set(told) == written_ones
     assert set(told.values()) == {1}
+
+
+def anchors(document: str) -> set[str]:
+    """Return the anchors that a viewer of Markdown makes of the headings."""
+    prose = re.sub(r"```.*?```", "", document, flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in titles}
+
+
+def dead_links(path: Path) -> list[str]:
+    """Return the links of a document that lead to no file or to no heading of it."""
+    text = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        other = path.parent / name if name else path
+        if link.startswith(("http", "mailto")):
+            continue
+        if not other.exists() or (
+            anchor and anchor not in anchors(other.read_text("utf-8"))
+        ):
+            dead.append(link)
+    return dead
+
+
+def test_every_link_of_the_documents_leads_to_a_file_and_a_heading(root: Path) -> None:
+    documents = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    assert len(documents) > 40
+    dead = {one.name: links for one in documents if (links := dead_links(one))}
+    assert dead == {}
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "here.md#no-such-heading", "#nor-this"])
+def test_a_dead_link_is_noticed(tmp_path: Path, link: str) -> None:
+    page = tmp_path / "here.md"
+    page.write_text(
+        f"# A heading, `with code`\n[a](#a-heading-with-code) [b]({link})\n"
+    )
+    assert dead_links(page) == [link]
