@@ -104,6 +104,29 @@ def warning(code: str, text: str) -> Doubt:
     return Doubt(scope=SERIES, effect=Effect.WARN, code=code, text=text)
 
 
+_MOST_DECIMALS = 4
+
+
+def apart(value: float, limit: float, decimals: int, *, times: float = 1.0) -> str:
+    """Write a value with decimals enough to be told from its limit: 0.797, not 0.80.
+
+    Parameters
+    ----------
+    decimals
+        With which it is written otherwise.
+    times
+        Both are written as so many of it: 100 for per cent.
+    """
+    value, limit = value * times, limit * times
+    while (
+        decimals < _MOST_DECIMALS
+        and value != limit
+        and round(value, decimals) == round(limit, decimals)
+    ):
+        decimals += 1
+    return f"{value:.{decimals}f}"
+
+
 class Refused(Exception):  # noqa: N818 - see `analysis.contract.errors`
     """The picture leaves nothing to go on with.
 

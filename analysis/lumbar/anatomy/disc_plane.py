@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.contract.geometry import Frame
 from analysis.lumbar.anatomy.spine_curve import Column
 
 _FAR_MM = 40.0
@@ -59,6 +60,18 @@ class DiscPlane:
         along = np.subtract(column.along_mm, self.along_mm, out=part)
         np.copyto(local, along, where=np.abs(along) > _FAR_MM)
         return np.asarray(local)
+
+    def fall_deg(self, frame: Frame) -> float:
+        """Return by how much the patient's right lies below the plane (degrees).
+
+        Parameters
+        ----------
+        frame
+            Of the grid. Slices that lean, or are turned about the patient's long axis,
+            have another right than the patient.
+        """
+        normal = frame.directions @ [-self.side_slope, *self.down]
+        return math.degrees(math.asin(normal[0] / np.linalg.norm(normal)))
 
     @property
     def tilt_deg(self) -> float:

@@ -20,7 +20,7 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.doubt import Doubt, Effect, of_body_height, of_disc, warning
+from analysis.lumbar.doubt import Doubt, Effect, apart, of_body_height, of_disc, warning
 from analysis.lumbar.fitted_limits import BLUR_MM, JOLT_MM, VOID_MM2
 from analysis.lumbar.measure.canal import BESIDE_SLICES
 from analysis.lumbar.measure.discs_and_bodies import (
@@ -166,9 +166,8 @@ def _coarse(volume: Volume) -> Doubt | None:
     pixel = float(volume.frame.spacing_mm[1:].max())
     if pixel <= COARSE_PIXEL_MM:
         return None
-    text = (
-        f"Pixels of {pixel:.2f} mm, more than {COARSE_PIXEL_MM} mm: heights are rough"
-    )
+    shown = apart(pixel, COARSE_PIXEL_MM, 2)
+    text = f"Pixels of {shown} mm, more than {COARSE_PIXEL_MM} mm: heights are rough"
     return warning("coarse_pixels", text)
 
 
@@ -176,8 +175,9 @@ def _wide(volume: Volume) -> Doubt | None:
     spacing = float(volume.frame.spacing_mm[0])
     if spacing <= WIDE_SPACING_MM:
         return None
+    shown = apart(spacing, WIDE_SPACING_MM, 1)
     text = (
-        f"Slices are {spacing:.1f} mm apart, more than {WIDE_SPACING_MM:.0f} mm: the "
+        f"Slices are {shown} mm apart, more than {WIDE_SPACING_MM:.0f} mm: the "
         "middle may lie between them"
     )
     return warning("wide_slice_spacing", text)
@@ -209,17 +209,20 @@ def _thin(rows: SpineMeasurements) -> Doubt | None:
 def _scoliosis(anatomy: Anatomy) -> Doubt | None:
     planes = anatomy.levels.planes
     discs = [disc for disc in DISCS[:_LEVELS] if disc.number in planes]
-    tilts = [np.degrees(np.arctan(planes[disc.number].side_slope)) for disc in discs]
+    frame = anatomy.tissues.grid.frame
+    tilts = [planes[disc.number].fall_deg(frame) for disc in discs]
     middles = [anatomy.middle_slice(disc) for disc in discs]
     known = [middle * anatomy.slice_mm for middle in middles if middle is not None]
     tilt = float(np.ptp(tilts)) if tilts else 0.0
     wander = float(np.ptp(known)) if known else 0.0
     if tilt - TILT_ERROR_DEG <= SCOLIOSIS_DEG and wander <= MAX_WANDER_MM:
         return None
+    shown = apart(tilt, SCOLIOSIS_DEG + TILT_ERROR_DEG, 0)
     text = (
-        f"Seen from the front, the discs tilt by up to {tilt:.0f} deg against each "
+        f"Seen from the front, the discs tilt by up to {shown} deg against each "
         f"other (typical error {TILT_ERROR_DEG:.0f} deg; from {SCOLIOSIS_DEG:.0f} deg "
-        f"on it is a scoliosis) and their middle wanders by {wander:.0f} mm (limit "
+        f"on it is a scoliosis) and their middle wanders by "
+        f"{apart(wander, MAX_WANDER_MM, 0)} mm (limit "
         f"{MAX_WANDER_MM:.0f})"
     )
     if tilt > OBLIQUE_DEG or wander > MAX_WANDER_MM:
@@ -266,8 +269,9 @@ def _motion(anatomy: Anatomy) -> Doubt | None:
     jolt = jolt_mm(anatomy)
     if jolt <= MAX_JOLT_MM:
         return None
+    shown = apart(jolt, MAX_JOLT_MM, 1)
     text = (
-        f"Structures jump by {jolt:.1f} mm between neighbour slices, limit "
+        f"Structures jump by {shown} mm between neighbour slices, limit "
         f"{MAX_JOLT_MM} mm: the patient has moved"
     )
     return warning("motion", text)
@@ -288,8 +292,9 @@ def _unsharp(rows: SpineMeasurements) -> Doubt | None:
     blur = blur_mm(rows)
     if blur <= MAX_BLUR_MM:
         return None
+    shown = apart(blur, MAX_BLUR_MM, 2)
     text = (
-        f"Disc heights depend by {blur:.2f} mm on where unsharp edges are drawn "
+        f"Disc heights depend by {shown} mm on where unsharp edges are drawn "
         f"(limit {MAX_BLUR_MM}): motion within the slices, or strong noise"
     )
     return warning("motion", text)
@@ -321,8 +326,9 @@ def _metal(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Doubt
     largest = void_mm2(anatomy, volume, labels)
     if largest <= MIN_VOID_MM2:
         return None
+    shown = apart(largest, MIN_VOID_MM2, 0)
     text = (
-        f"{largest:.0f} mm2 of the spine give no signal in one slice (limit "
+        f"{shown} mm2 of the spine give no signal in one slice (limit "
         f"{MIN_VOID_MM2:.0f}): metal, or bone or gas of that size"
     )
     return warning("metal", text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from analysis.lumbar.doubt import Doubt, Effect, of_disc, warning
+from analysis.lumbar.doubt import Doubt, Effect, apart, of_disc, warning
 from analysis.lumbar.fitted_limits import (
     DEPTH_SHARE,
     SPACE_AND_BODY,
@@ -14,7 +14,14 @@ from analysis.lumbar.fitted_limits import (
     TALL_BODY,
 )
 from analysis.lumbar.measure.discs_and_bodies import IMPLAUSIBLE
-from analysis.lumbar.measure.height_loss import MILD, USUAL, ExpectedShare, HeightLoss
+from analysis.lumbar.measure.height_loss import (
+    MILD,
+    MODERATE,
+    SEVERE,
+    USUAL,
+    ExpectedShare,
+    HeightLoss,
+)
 from analysis.lumbar.measure.measurements import (
     MeasuredBody,
     MeasuredDisc,
@@ -140,13 +147,14 @@ def overlooked_bodies(
 
 
 def _wide(row: MeasuredDisc, share: float) -> Iterator[Doubt]:
+    shown = apart(share, MAX_SPACE_SHARE, 2)
     yield _unfit(
         row,
-        f"the space between its bodies has {share:.2f} of the height that the others "
+        f"the space between its bodies has {shown} of the height that the others "
         f"let expect (limit {MAX_SPACE_SHARE}): a crushed body may lie in it",
     )
     yield _miscounted(
-        f"{row.level} has {share:.2f} of the space that the others let expect (limit "
+        f"{row.level} has {shown} of the space that the others let expect (limit "
         f"{MAX_SPACE_SHARE}): a crushed body may have been overlooked there"
     )
 
@@ -242,7 +250,9 @@ def merged_bodies(measured: SpineMeasurements) -> tuple[Doubt, ...]:
     others = {label: share for label, share in by_depth.items() if label not in tall}
     if others and float(np.median(list(others.values()))) < MIN_DEPTH_SHARE:
         return (_crushed_together(others, list(tall)),)
-    shares = ", ".join(f"{label} has {share:.2f}" for label, share in tall.items())
+    shares = ", ".join(
+        f"{label} has {apart(share, TOO_TALL, 2)}" for label, share in tall.items()
+    )
     text = (
         f"{shares} of the height that the others let expect (limit {TOO_TALL}): a "
         "crushed body may have been taken for a part of it"
@@ -276,7 +286,7 @@ def known_share(body: MeasuredBody) -> ExpectedShare | None:
 def height_losses(measured: SpineMeasurements) -> tuple[Doubt, ...]:
     """Name the bodies that have lost height, from the head to the feet."""
     lost = [
-        f"{body.vertebra.label} has {share.share:.2f} of the {share.place} height that "
+        f"{body.vertebra.label} has {_graded(share)} of the {share.place} height that "
         f"the others let expect ({_WORDS[share.grade]})"
         for body in reversed(measured.bodies)
         if (share := known_share(body)) is not None and share.grade > HeightLoss.NONE
@@ -288,6 +298,12 @@ def height_losses(measured: SpineMeasurements) -> tuple[Doubt, ...]:
         f"{' '.join(_what_follows(measured))}"
     )
     return (warning("vertebral_height_loss", text.strip()),)
+
+
+def _graded(found: ExpectedShare) -> str:
+    """Write a share so that it is seen on which side of the limits it lies."""
+    shown = (apart(found.share, limit, 2) for limit in (MILD, MODERATE, SEVERE))
+    return max(shown, key=len)
 
 
 def _what_follows(measured: SpineMeasurements) -> Iterator[str]:

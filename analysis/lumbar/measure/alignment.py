@@ -79,7 +79,7 @@ def coronal_tilt_deg(level: DiscLevel) -> Value:
             return missing
         text = f"the plane of {level.disc.label} is not known"
         return Missing(absence=Absence.GEOMETRY_UNFIT, code="no_plane", text=text)
-    return float(np.degrees(np.arctan(plane.side_slope)))
+    return plane.fall_deg(level.anatomy.tissues.grid.frame)
 
 
 def coronal_angle_deg(spine: WholeSpine) -> Value:

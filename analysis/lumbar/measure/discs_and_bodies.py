@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 from analysis.contract.measurement import Absence, Outline
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Structure
+from analysis.lumbar.doubt import apart
 from analysis.lumbar.fitted_limits import BODY_SECTION
 from analysis.lumbar.measure.body_shape import BodyShapes
 from analysis.lumbar.measure.slab import Slab, measure_slab
@@ -200,8 +200,9 @@ def _incomplete(found: list[Slab]) -> Missing | None:
     filled = float(np.median([slab.filled for slab in found]))
     if filled >= MIN_FILLED:
         return None
+    shown = apart(filled, MIN_FILLED, 0, times=100.0)
     text = (
-        f"outlined over {math.floor(100 * filled)}% of the space between its bodies, "
+        f"outlined over {shown}% of the space between its bodies, "
         f"at least {MIN_FILLED:.0%} are needed"
     )
     return Missing(absence=Absence.GEOMETRY_UNFIT, code=INCOMPLETE, text=text)
@@ -218,8 +219,9 @@ def _leaving(structure: Structure, found: list[Slab]) -> Missing | None:
     share = min(areas) / max(areas)
     if share >= MIN_SECTION:
         return None
+    shown = apart(share, MIN_SECTION, 0, times=100.0)
     text = (
-        f"its smallest section that is measured has {share:.0%} of the area of the "
+        f"its smallest section that is measured has {shown}% of the area of the "
         f"largest, at least {MIN_SECTION:.0%} are needed: it leaves the slices at a "
         "side"
     )
@@ -230,7 +232,8 @@ def _within(value: float, limits: tuple[float, float], name: str) -> Value:
     low, high = limits
     if low <= value <= high:
         return value
-    text = f"{name} of {value:.1f} mm, plausible are {low} to {high:.0f} mm"
+    shown = apart(value, low if value < low else high, 1)
+    text = f"{name} of {shown} mm, plausible are {low} to {high:.0f} mm"
     return Missing(absence=Absence.GEOMETRY_UNFIT, code=IMPLAUSIBLE, text=text)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
+from analysis.lumbar.doubt import apart
 from analysis.lumbar.number_or_reason import Missing, Value
 
 SCALE = 255.0
@@ -75,8 +76,9 @@ def csf_reference(
         return CsfReference(signal=_unfit("csf_missing", text))
     saturated = float((values >= _TOP_SHARE * highest).mean())
     if saturated > SATURATED_SHARE:
+        shown = apart(saturated, SATURATED_SHARE, 0, times=100.0)
         text = (
-            f"{saturated:.0%} of CSF is at the top of the grey scale, limit "
+            f"{shown}% of CSF is at the top of the grey scale, limit "
             f"{SATURATED_SHARE:.0%}: the scale is clipped"
         )
         return CsfReference(signal=_unfit("csf_saturated", text))

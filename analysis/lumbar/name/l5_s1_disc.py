@@ -20,7 +20,7 @@ from analysis.lumbar.anatomy.structures import (
     VERTEBRAE,
     level_of,
 )
-from analysis.lumbar.doubt import Doubt, Refused, warning
+from analysis.lumbar.doubt import Doubt, Refused, apart, warning
 from analysis.lumbar.name.lumbosacral_shape import Junction, MiddleView
 from analysis.lumbar.name.transitional_anatomy import shipped_models
 
@@ -239,10 +239,13 @@ def _doubts_of_s1(view: MiddleView, slot: int) -> list[CountDoubt]:
     height = view.body_height_mm(slot) / max(_last_seen(heights_mm), 1.0)
     area = view.area_mm2(slot) / max(_last_seen(areas_mm2), 1.0)
     if height < MIN_S1_HEIGHT_SHARE:
-        why = f"has {height:.2f} of the height of the body above it"
+        shown = apart(height, MIN_S1_HEIGHT_SHARE, 2)
+        why = f"has {shown} of the height of the body above it"
         raise _part_of_s1(why)
     if area < MIN_S1_AREA_SHARE:
-        why = f"has {area:.2f} of the area of the body above it"
+        why = (
+            f"has {apart(area, MIN_S1_AREA_SHARE, 2)} of the area of the body above it"
+        )
         raise _part_of_s1(why)
     if area < _SMALL_S1_SHARE:
         text = (

@@ -17,7 +17,7 @@ from analysis.lumbar.anatomy.picture_edge import above_unseen, below_unseen
 from analysis.lumbar.anatomy.spine_curve import Column
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import FULL, TissueMap
-from analysis.lumbar.doubt import Doubt, Refused, warning
+from analysis.lumbar.doubt import Doubt, Refused, apart, warning
 from analysis.lumbar.find.discs import owners
 from analysis.lumbar.find.spacing import count_discs
 from analysis.lumbar.find.spine_course import find_column, nearest_on_line
@@ -166,7 +166,9 @@ def _doubts(tissues: TissueMap, names: NDArray[np.uint8]) -> tuple[Doubt, ...]:
         If it is no surer than in a picture without a spine.
     """
     confidence = mean_confidence(tissues, names)
-    text = f"The network is {confidence:.2f} sure of what it found"
+    limit = MIN_CONFIDENCE if confidence < MIN_CONFIDENCE else LOW_CONFIDENCE
+    shown = apart(confidence, limit, 2)
+    text = f"The network is {shown} sure of what it found"
     if confidence < MIN_CONFIDENCE:
         text = f"{text}, at least {MIN_CONFIDENCE} is needed"
         raise Refused(code="no_lumbar_spine", text=text)

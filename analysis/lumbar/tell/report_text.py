@@ -160,7 +160,8 @@ def _slips(measured: SpineMeasurements, words: Words) -> Iterator[str]:
             value=f"{abs(value):.1f}",
         )
         for level, value in known.items()
-        if abs(value) >= SLIP_MM
+        # As it is written here and on the pages: 2.96 is 3.0.
+        if round(abs(value), 1) >= SLIP_MM
     ]
     if told:
         yield words.report("slips", items=words.report("items").join(told))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class NormAge:
     Parameters
     ----------
     years
-        20 to 90.
+        20 to 90 whole ones, and what is left of a year.
     sex
         `f`, `m`, or None where it is not known.
     """
@@ -83,8 +84,9 @@ def norm_age(subject: Subject, acquisition: Acquisition | None) -> NormAge | Mis
     age = subject.age_years
     if age is None:
         return _without(AGE_UNKNOWN, "The series states no age: no norms are given")
-    if not MIN_AGE <= age <= MAX_AGE:
-        text = f"Age {age:.0f} years; the norms hold for {MIN_AGE:.0f} to {MAX_AGE:.0f}"
+    years = math.floor(age)
+    if not MIN_AGE <= years <= MAX_AGE:
+        text = f"Age {years} years; the norms hold for {MIN_AGE:.0f} to {MAX_AGE:.0f}"
         return _without("age_without_norms", text)
     sex = subject.sex.lower() if subject.sex else None
     return NormAge(years=age, sex=sex if sex in SEXES else None)

@@ -5,6 +5,7 @@ Every quantity stands here or on the first page, and on one of them alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -171,7 +172,7 @@ def _who(person: NormAge | Missing, words: Words) -> str:
     if isinstance(person, Missing):
         return words.page("norms_none")
     sex = words.page(f"sex_{person.sex or 'unknown'}")
-    return words.page("norms_of", sex=sex, years=f"{person.years:.0f}")
+    return words.page("norms_of", sex=sex, years=math.floor(person.years))
 
 
 def _draw_ruler(

@@ -154,3 +154,11 @@ def test_with_fewer_than_three_slices_that_are_not_blank_it_is_refused() -> None
 def test_three_slices_are_taken_with_a_warning() -> None:
     warnings = examine(noise(Layout(size_mm=(12.0, 290.0, 150.0)))).doubts
     assert [warning.code for warning in warnings] == ["few_slices"]
+
+
+def test_slices_that_lean_by_more_than_15_degrees_are_told() -> None:
+    (doubt,) = examine(noise(Layout(turn=rotation("z", 20.0)))).doubts
+    assert doubt.code == "oblique_slices"
+    assert "20 deg" in doubt.text
+    assert "up to 6% too great" in doubt.text
+    assert not examine(noise(Layout(turn=rotation("z", 14.0)))).doubts

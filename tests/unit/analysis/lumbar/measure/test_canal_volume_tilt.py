@@ -59,6 +59,18 @@ def test_a_spine_that_leans_to_the_left_has_negative_tilts(
     assert number(found, level, "coronal_tilt_deg") == pytest.approx(-TILT_DEG, abs=1.0)
 
 
+@pytest.mark.parametrize(
+    ("axis", "turn_deg"), [("y", 10.0), ("y", -10.0), ("z", 15.0), ("x", 20.0)]
+)
+def test_a_tilt_is_that_of_the_patient_and_not_of_slices_that_lean(
+    axis: str, turn_deg: float
+) -> None:
+    leaning = Layout(size_mm=(76.0, 290.0, 240.0), turn=rotation(axis, turn_deg))
+    seen = measured(WedgeSpine(), leaning)
+    for level in LEVELS[1:]:  # L5/S1, which leans to the front, is 4 deg off
+        assert number(seen, level, "coronal_tilt_deg") == pytest.approx(0.0, abs=3.0)
+
+
 def test_a_straight_spine_has_no_coronal_angle(found: SpineMeasurements) -> None:
     assert found.spine.number("coronal_angle_deg") == pytest.approx(0.0, abs=1.0)
 

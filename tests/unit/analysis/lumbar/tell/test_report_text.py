@@ -96,7 +96,8 @@ def test_it_says_first_what_it_is_and_last_what_is_to_be_checked(
     [
         (4.26, "L4/L5 4.3 mm forwards", "L4/L5 上位椎体前移 4.3 mm"),
         (-3.0, "L4/L5 3.0 mm backwards", "L4/L5 上位椎体后移 3.0 mm"),
-        (2.9, "No vertebral displacement of 3 mm", "未见 3 mm 及以上的椎体移位"),
+        (2.96, "L4/L5 3.0 mm forwards", "L4/L5 上位椎体前移 3.0 mm"),
+        (2.94, "No vertebral displacement of 3 mm", "未见 3 mm 及以上的椎体移位"),
     ],
 )
 def test_a_slip_is_told_from_three_millimetres_on(

@@ -94,17 +94,19 @@ def test_a_disc_without_two_peaks_still_has_a_place() -> None:
     assert 0 <= places["all"].percentile < 5
 
 
-@pytest.mark.parametrize("age", [14.0, 19.9, 90.1, 101.0])
+@pytest.mark.parametrize("age", [14.0, 19.9, 91.1, 101.0])
 def test_no_norm_is_given_outside_20_to_90_years(age: float) -> None:
     person = norm_age(Subject(age_years=age, sex="M"), TSE)
     assert isinstance(person, Missing)
+    # In whole years, as people count: nobody of 19.9 is told that he is 20.
+    assert f"Age {int(age)} years" in person.text
     assert person.code == "age_without_norms"
     for place in norm_places("L1/L2", VALUES, person).values():
         assert place is person
     assert [notice.code for notice in norm_doubts(person)] == ["age_without_norms"]
 
 
-@pytest.mark.parametrize("age", [20.0, 90.0])
+@pytest.mark.parametrize("age", [20.0, 90.0, 90.7])
 def test_norms_reach_from_20_to_90_years(age: float) -> None:
     person = norm_age(Subject(age_years=age, sex="M"), TSE)
     assert person == NormAge(years=age, sex="m")
