@@ -148,8 +148,11 @@ class Run:
         for group in self._optimiser.param_groups:
             group["lr"] = training.learning_rate * rate
         self._optimiser.zero_grad(set_to_none=True)
+        half = training.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            logits = logits_of(self.network, batch.grey.to(self._device))
         loss = marginal_loss(
-            logits_of(self.network, batch.grey.to(self._device)),
+            logits.float(),
             batch.allowed.to(self._device),
             batch.weight.to(self._device),
             dice_weight=training.dice_weight,

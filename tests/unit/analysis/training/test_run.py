@@ -103,6 +103,44 @@ def test_the_averaged_network_follows_the_trained_one(tmp_path: Path) -> None:
     assert not torch.equal(run.network.head.weight, run.average.head.weight)
 
 
+def _in(precision: str, folder: Path, steps: int) -> Run:
+    settings = _settings(steps)
+    training = replace(
+        settings.training, precision=precision, warmup_steps=1, learning_rate=0.02
+    )
+    batches, fold = cast("Batches", _Noise()), cast("Fold", _Rising())
+    return Run(replace(settings, training=training), folder, batches, fold)
+
+
+def test_in_half_precision_the_network_computes_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    seen = {}
+    for precision in ("float32", "bfloat16"):
+        run = _in(precision, tmp_path / precision, 1)
+        run.network.head.register_forward_hook(
+            lambda _, __, logits, precision=precision: seen.update(
+                {precision: logits.dtype}
+            )
+        )
+        run.train()
+        kept = (run.network, run.average)
+        values = [one for network in kept for one in network.state_dict().values()]
+        kinds = {value.dtype for value in values if value.is_floating_point()}
+        assert kinds == {torch.float32}
+    assert seen == {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def test_in_half_precision_a_run_learns_as_in_full(tmp_path: Path) -> None:
+    full, half = (
+        _in(precision, tmp_path / precision, 12).train().losses
+        for precision in ("float32", "bfloat16")
+    )
+    assert half != full
+    assert full[-1] < full[0] - 0.2
+    assert half == pytest.approx(full, abs=0.02)
+
+
 def test_an_exported_run_can_be_loaded_by_the_inference_room(tmp_path: Path) -> None:
     settings = _settings(2)
     _run(tmp_path / "run", 2).train()

@@ -33,3 +33,10 @@ def test_only_what_has_a_default_may_be_left_out(tmp_path: Path) -> None:
     path = _changed(tmp_path, "    s1_share: 0.5 ", "    # ")
     with pytest.raises(ValueError, match=r"sources: missing \['s1_share'\]"):
         read_settings(path)
+
+
+def test_a_precision_that_no_run_has_is_refused(tmp_path: Path) -> None:
+    assert read_settings().training.precision == "float32"
+    path = _changed(tmp_path, "  batch: 6", "  precision: half\n  batch: 6")
+    with pytest.raises(ValueError, match="'half'; known: float32, bfloat16"):
+        read_settings(path)
