@@ -57,6 +57,7 @@ class Batches:
         self._cases: list[LabelledCase] = []
         self._smooth: dict[int, NDArray[np.float32]] = {}
         self._weight: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._columns: dict[tuple[int, int], tuple[float, float, float]] = {}
         self._slices: list[tuple[int, int]] = []
         weights: list[float] = []
         for source, members in zip(settings.sources, cases, strict=True):
@@ -107,20 +108,23 @@ class Batches:
         if place not in self._weight:
             self._weight[place] = thin_disc_weight(case.allowed[index], case.spacing_mm)
         around = np.arange(index - REACH, index + REACH + 1).clip(0, len(case.grey) - 1)
-        columns = np.nonzero(case.exact_labels(index))[1]
-        middle = columns if columns.size else np.arange(case.grey.shape[2])
+        if place not in self._columns:
+            self._columns[place] = _spine_columns(case, index)
         return Sample(
             stack=torch.from_numpy(self._smooth[number][around]),
             allowed=torch.from_numpy(case.allowed[index]),
             weight=torch.from_numpy(self._weight[place]),
             spacing_mm=case.spacing_mm,
-            spine_columns=(
-                float(middle.min()),
-                float(middle.mean()),
-                float(middle.max()),
-            ),
+            spine_columns=self._columns[place],
             complete=case.complete,
         )
+
+
+def _spine_columns(case: LabelledCase, index: int) -> tuple[float, float, float]:
+    """Return first, middle and last column of what is labelled in a slice."""
+    columns = np.nonzero(case.exact_labels(index))[1]
+    middle = columns if columns.size else np.arange(case.grey.shape[2])
+    return float(middle.min()), float(middle.mean()), float(middle.max())
 
 
 def choose(

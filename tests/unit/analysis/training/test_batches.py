@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: no extra `train`")
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
+from analysis.training.augment import quick_quantile  # noqa: E402
 from analysis.training.batches import Batches  # noqa: E402
 from analysis.training.labels import Label  # noqa: E402
 from analysis.training.settings import Settings, read_settings  # noqa: E402
@@ -113,3 +114,10 @@ def test_tissue_changes_its_grey_only_where_every_tissue_is_labelled() -> None:
     spared = Batches(settings, [[_case(complete=False)]]).draw(2).grey
     assert not torch.equal(changed, plain)
     assert torch.equal(spared, plain)
+
+
+@pytest.mark.parametrize("count", [12288, 999, 2, 1])
+@pytest.mark.parametrize("share", [0.0, 0.87, 0.99, 1.0])
+def test_the_quick_quantile_is_that_of_torch(count: int, share: float) -> None:
+    values = torch.rand(count, generator=torch.Generator().manual_seed(count))
+    assert torch.equal(quick_quantile(values, share), torch.quantile(values, share))
