@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from analysis.training.labels import (
@@ -20,6 +19,7 @@ from analysis.training.labels import (
     allowed_for_spider,
     split_vertebrae,
 )
+from analysis.training.middle_slices import read_drawn_discs
 from analysis.training.settings import SourceSettings
 from analysis.training.sources import LabelledCase
 
@@ -200,31 +200,6 @@ def _read_spider_mini(
         yield case
 
 
-def _read_middle_slices(
-    data: Path, source: SourceSettings, split: str
-) -> Iterator[LabelledCase]:
-    """Read single slices of known pixel size whose discs are labelled, up to some."""
-    folder = data / source.folder
-    with (folder / "cases.csv").open(encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["split"] == split]
-    for row in tqdm(rows, desc=f"read {source.folder}", unit="case"):
-        grey = np.asarray(Image.open(folder / row["image"]).convert("L"))[None]
-        drawn = np.asarray(Image.open(folder / "mask_disc" / f"{row['case']}.png"))
-        labels = (drawn[None] > 0) * np.uint8(Label.DISC)
-        pixel_mm = float(row["pixel_mm"])
-        top = int(np.nonzero(labels)[1].min()) - round(_ABOVE_DISC_MM / pixel_mm)
-        yield LabelledCase(
-            source=source.folder,
-            name=row["case"],
-            patient=row["case"],
-            grey=grey,
-            allowed=allowed_for_part(labels, frozenset({Label.DISC}), top),
-            spacing_mm=(pixel_mm, pixel_mm),
-            s1_slices=frozenset(),
-            complete=False,
-        )
-
-
 def _partly(
     source: SourceSettings,
     row: Mapping[str, str],
@@ -252,6 +227,6 @@ READERS: dict[str, Reader] = {
     "levels": _read_levels,
     "sulaiman": _read_sulaiman,
     "spider_mini": _read_spider_mini,
-    "middle_slices": _read_middle_slices,
+    "middle_slices": read_drawn_discs,
 }
 """Readers by name; a partially labelled source only has to say what pixels may be."""
