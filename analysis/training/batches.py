@@ -16,6 +16,7 @@ from analysis.training.labels import thin_disc_weight
 from analysis.training.loss import unpack_allowed
 from analysis.training.settings import Settings, SourceSettings
 from analysis.training.sources import LabelledCase
+from analysis.training.styles import style_number, with_style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,8 +25,9 @@ class Batch:
 
     Parameters
     ----------
-    grey : Tensor, shape (N, 2 * context + 1, R, C), float32
-        Normalised crops, channels last in memory.
+    grey : Tensor, shape (N, 2 * context + 1 + styles, R, C), float32
+        Normalised crops, channels last in memory; behind them a plane for each style
+        that the network is told.
     allowed : Tensor, shape (N, classes, R, C), bool
         Classes that each pixel may have.
     weight : Tensor, shape (N, R, C), float32
@@ -59,6 +61,7 @@ class Batches:
         self._weight: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._columns: dict[tuple[int, int], tuple[float, float, float]] = {}
         self._slices: list[tuple[int, int]] = []
+        self._styles: list[int] = []
         weights: list[float] = []
         for source, members in zip(settings.sources, cases, strict=True):
             start = len(self._cases)
@@ -70,6 +73,7 @@ class Batches:
             ]
             drawn = np.array([i in self._cases[n].s1_slices for n, i in slices])
             self._slices.extend(slices)
+            self._styles.extend([style_number(source, settings)] * len(slices))
             weights.extend(_weights(drawn, source))
         self._weights = torch.tensor(weights)
 
@@ -92,6 +96,8 @@ class Batches:
         if settings.network.context == 0:
             grey = grey[:, 1:2]
         grey = normalise_crops(grey, settings.normalisation)
+        styles = [self._styles[number] for number in chosen]
+        grey = with_style(grey, styles, len(settings.styles))
         return Batch(
             grey=grey.contiguous(memory_format=torch.channels_last),
             allowed=unpack_allowed(bits, len(settings.classes)),

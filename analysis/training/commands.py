@@ -23,6 +23,7 @@ from analysis.training.disc_fold import DiscFold
 from analysis.training.evaluate import evaluate_cases
 from analysis.training.export import write_model
 from analysis.training.leave_out import write_left_out
+from analysis.training.pseudo_labels import write_pseudo_labels
 from analysis.training.readers import read_cases
 from analysis.training.run import Run, load_average
 from analysis.training.settings import Settings, read_settings
@@ -96,13 +97,20 @@ def compare(data: Path, folder: Path, out: Path, budget: Budget, device: str) ->
     write_table(entries, names, out)
 
 
+def pseudo_label(data: Path, out: Path, models: Path) -> None:
+    """Look twice at the middle slices of `train`; write what both looks agree on."""
+    digest = write_pseudo_labels(data, load_networks(folder=models), out)
+    tqdm.write(f"{out}: SHA-256 {digest}")
+
+
 def split_cases(settings: Settings, data: Path) -> Split:
     """Read the split `train`: by source what is trained on, and the validation fold."""
     training: list[list[LabelledCase]] = []
     validation: list[LabelledCase] = []
     for source in settings.sources:
         cases = read_cases(data, source, "train")
-        training.append([c for c in cases if c.patient not in source.validation])
+        spared = {*source.validation, *source.held_out}
+        training.append([c for c in cases if c.patient not in spared])
         validation.extend(c for c in cases if c.patient in source.validation)
     return training, validation
 

@@ -16,7 +16,7 @@ from analysis.training.grid import smooth_for
 from analysis.training.labels import Label
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
-from analysis.training.styles import styles_of, with_style
+from analysis.training.styles import style_number, with_style
 
 
 class DiscBatches:
@@ -37,7 +37,6 @@ class DiscBatches:
         self._slices: list[tuple[DiscPlace, NDArray[np.float32], int]] = []
         self._styles: list[int] = []
         weights: list[float] = []
-        style_of = styles_of(settings)
         for source, members in zip(settings.sources, cases, strict=True):
             found = []
             for case in members:
@@ -48,7 +47,7 @@ class DiscBatches:
                     for index in place.slices
                 ]
             self._slices += found
-            self._styles += [style_of[source.folder]] * len(found)
+            self._styles += [style_number(source, settings)] * len(found)
             weights += [source.share / len(found)] * len(found)
         self._weights = torch.tensor(weights)
 

@@ -58,6 +58,11 @@ _DATA = {
         "licence": "none stated; challenge terms not on disk: research use",
         "attribution": "yangjing-hui/unet_svm_lumbar",
     },
+    "tianchi2d": {
+        "name": "Tianchi spinal disease contest 2020, middle slices, by their marks",
+        "licence": "terms not on disk: research use",
+        "attribution": "ZhengJun-AI/Spinal-Disease-Detection (code MIT), Tianchi 79463",
+    },
 }
 _READABLE_BY_ALL = 0o644
 _COMMANDS = (
@@ -148,8 +153,8 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         "licence": {
             "weights": "Apache-2.0",
             "data": [
-                _DATA[source.folder] | {"folder": source.folder}
-                for source in settings.sources
+                _DATA[folder] | {"folder": folder}
+                for folder in dict.fromkeys(one.folder for one in settings.sources)
             ],
         },
         "training": {

@@ -1,4 +1,4 @@
-"""The command `lumbar-node-train`: train, export, evaluate."""
+"""The command `lumbar-node-train`: label, train, export, evaluate."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands.evaluate(
             options.settings, options.data, options.split, options.out, options.models
         )
+    elif options.command == "pseudo-label":
+        commands.pseudo_label(options.data, options.out, options.models)
     elif options.command == "export":
         commands.export(options.settings, options.run, options.models, options.style)
     elif options.command in ("compare", "leave-out"):
@@ -63,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (train, export):
         command.add_argument("--run", type=Path, default=_RUNS / "lumbar")
 
+    looks = commands.add_parser(
+        "pseudo-label", help="write what two looks at the middle slices agree on"
+    )
+    looks.add_argument("--data", type=Path, required=True, help="the data folder")
+    looks.add_argument("--out", type=Path, default=_RUNS / "pseudo_labels")
+
     compare = commands.add_parser(
         "compare", help="train the architectures alike and write the table"
     )
@@ -90,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", type=Path, required=True, help="the data folder")
     evaluate.add_argument("--split", default="public_test")
     evaluate.add_argument("--out", type=Path, required=True, help="folder to write")
-    for command in (export, evaluate):
+    for command in (export, evaluate, looks):
         command.add_argument("--models", type=Path, default=_MODELS)
     for command in (train, export, evaluate, leave):
         command.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS)

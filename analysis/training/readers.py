@@ -19,7 +19,7 @@ from analysis.training.labels import (
     allowed_for_spider,
     split_vertebrae,
 )
-from analysis.training.middle_slices import read_drawn_discs
+from analysis.training.middle_slices import read_drawn_discs, read_marked_slices
 from analysis.training.settings import SourceSettings
 from analysis.training.sources import LabelledCase
 
@@ -228,5 +228,6 @@ READERS: dict[str, Reader] = {
     "sulaiman": _read_sulaiman,
     "spider_mini": _read_spider_mini,
     "middle_slices": read_drawn_discs,
+    "marked_slices": read_marked_slices,
 }
 """Readers by name; a partially labelled source only has to say what pixels may be."""

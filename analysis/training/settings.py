@@ -65,6 +65,11 @@ class SourceSettings:
     style
         How its readers draw, by a name that sources may share; for a network that is
         told styles.
+    held_out
+        Patients that are neither trained on nor scored by their labels.
+    pseudo_labels, pseudo_sha256
+        Folder of labels of what its readers did not draw, relative to the working
+        folder, and its digest; or none.
     """
 
     reader: str
@@ -75,6 +80,9 @@ class SourceSettings:
     s1_quality: tuple[str, ...] = ()
     s1_doubtful: tuple[str, ...] = ()
     style: str = ""
+    held_out: tuple[str, ...] = ()
+    pseudo_labels: str = ""
+    pseudo_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.inference.unet import SliceNetwork, UNet
-from analysis.training.settings import Settings
+from analysis.training.settings import Settings, SourceSettings
 
 
 class StyledNorm(nn.BatchNorm2d):
@@ -122,11 +122,21 @@ def with_style(pictures: Tensor, styles: Sequence[int], count: int) -> Tensor:
 
 
 def styles_of(settings: Settings) -> dict[str, int]:
-    """Return for each source, by its folder, the number of its style."""
+    """Return for each source, by its folder, the number of its own readers' style.
+
+    Where a folder is a source twice, drawn by its readers and seen by a network, its
+    readers' entry comes first and counts.
+    """
+    styles: dict[str, int] = {}
+    for source in settings.sources:
+        styles.setdefault(source.folder, style_number(source, settings))
+    return styles
+
+
+def style_number(source: SourceSettings, settings: Settings) -> int:
+    """Return the number of a source's style; 0 for a network that is told none."""
     names = settings.styles
-    if not names:
-        return {source.folder: 0 for source in settings.sources}
-    return {source.folder: names.index(source.style) for source in settings.sources}
+    return names.index(source.style) if names else 0
 
 
 def drawn_as(network: SliceNetwork, settings: Settings, style: str) -> UNet:

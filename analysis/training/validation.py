@@ -16,6 +16,7 @@ from analysis.training.labels import Label, decided
 from analysis.training.scores import OutlineDistance, dice_of, outline_distance
 from analysis.training.settings import Settings
 from analysis.training.sources import LabelledCase
+from analysis.training.styles import styles_of, with_style
 
 FOREGROUND = tuple(label for label in Label if label is not Label.BACKGROUND)
 DISC_DISTANCE = "disc_assd_mm"
@@ -51,8 +52,17 @@ class Fold:
                 np.stack([with_neighbours(scaled, int(i), reach) for i in chosen])
             )
 
-    def figures(self, network: SliceNetwork) -> dict[str, float]:
+    def figures(
+        self, network: SliceNetwork, style: str | None = None
+    ) -> dict[str, float]:
         """Score a network.
+
+        Parameters
+        ----------
+        network
+            Told a style or not, as the settings say.
+        style
+            Which; that of each series' source if None.
 
         Returns
         -------
@@ -62,11 +72,13 @@ class Fold:
             along the outline, median over slices and series.
         """
         network.eval()
+        names, style_of = self._settings.styles, styles_of(self._settings)
         dice: dict[str, list[float]] = {}
         apart: dict[str, list[OutlineDistance]] = {}
         members = zip(self._cases, self._inputs, self._slices, strict=True)
         for case, inputs, chosen in members:
-            guess = self._predict(network, case, inputs)
+            told = style_of[case.source] if style is None else names.index(style)
+            guess = self._predict(network, case, inputs, told)
             for name, value in _dice(case, chosen, guess).items():
                 dice.setdefault(f"{case.source} {name}", []).append(value)
             apart.setdefault(case.source, []).extend(_distances(case, chosen, guess))
@@ -86,10 +98,13 @@ class Fold:
         network: SliceNetwork,
         case: LabelledCase,
         inputs: NDArray[np.float32],
+        style: int,
     ) -> NDArray[np.intp]:
         labels = []
+        seen = torch.from_numpy(inputs)
+        told = with_style(seen, [style] * len(seen), len(self._settings.styles))
         with torch.inference_mode():
-            for one in torch.from_numpy(inputs).to(_device_of(network)):
+            for one in told.to(_device_of(network)):
                 shares = logits_of(network, one[None])[0].softmax(dim=0).cpu().numpy()
                 native = from_grid(
                     shares,

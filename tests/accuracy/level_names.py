@@ -9,16 +9,21 @@ Run as `python -m tests.accuracy.level_names WHAT SPLIT`, where WHAT is one of
   middle of L5, L4 or L3 on;
 - `cuts`: the same, ending at nine heights from the middle of S1 up to L3/L4.
 
+`--models FOLDER` reads with other networks; `--held-out SETTINGS` reads those alone
+whom the settings of a training hold out of it.
+
 All goes through the networks; nothing is measured. Names are compared with those of the
 readers. The network has learnt tissues from the split `train`, but no numbering.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -36,6 +41,7 @@ from analysis.training.levels.labelled import (
     single_slices,
     whole_series,
 )
+from analysis.training.settings import Settings, read_settings
 from tests.support import spider
 
 FADE_MM = 10.0
@@ -174,11 +180,24 @@ def outcome(series: LabelledSeries, networks: Networks) -> str:
     return f"{right}, {'told' if told else 'silent'}"
 
 
-def main(what: str, split: str) -> None:
-    """Count over a split, and name what is not right and silent."""
-    networks = load_networks(threads=2)
+def held_out(settings: Settings) -> frozenset[str]:
+    """Return the names of the slices that a training does not learn from."""
+    return frozenset(
+        f"{source.folder} {patient}"
+        for source in settings.sources
+        for patient in (*source.validation, *source.held_out)
+    )
+
+
+def main(
+    what: str, split: str, models: Path | None, only: Container[str] | None
+) -> None:
+    """Count over a split, or over some of it, and name what came of each."""
+    networks = load_networks(threads=2, folder=models)
     counts: Counter[str] = Counter()
     for name, series in tqdm(SOURCES[what](split), unit="run"):
+        if only is not None and name not in only:
+            continue
         found = outcome(series, networks)
         counts[found] += 1
         if not (what in {"cuts", "fades"} and found.startswith("refused")):
@@ -188,4 +207,12 @@ def main(what: str, split: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=sorted(SOURCES))
+    parser.add_argument("split")
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--held-out", type=Path, metavar="SETTINGS")
+    chosen = parser.parse_args()
+    file = chosen.held_out
+    some = None if file is None else held_out(read_settings(file))
+    main(chosen.what, chosen.split, chosen.models, some)

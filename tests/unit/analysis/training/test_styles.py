@@ -15,6 +15,7 @@ from torch import Tensor  # noqa: E402
 
 from analysis.inference.unet import SliceNetwork, UNet  # noqa: E402
 from analysis.training.architectures import build_network  # noqa: E402
+from analysis.training.batches import Batches  # noqa: E402
 from analysis.training.disc_batches import DiscBatches  # noqa: E402
 from analysis.training.disc_fold import DiscFold  # noqa: E402
 from analysis.training.export import write_model  # noqa: E402
@@ -35,6 +36,7 @@ from analysis.training.styles import (  # noqa: E402
     styles_of,
     with_style,
 )
+from analysis.training.validation import Fold  # noqa: E402
 from tests.support.one_disc import disc_settings, one_disc, still  # noqa: E402
 
 WIDTHS = (4, 6, 8)
@@ -138,6 +140,27 @@ def test_each_crop_is_told_the_style_of_its_source() -> None:
     assert seen == {"narrow", "wide"}
 
 
+def test_each_slice_is_told_the_style_of_its_entry_even_of_one_folder() -> None:
+    settings = _settings()
+    first, second = settings.sources
+    settings = replace(settings, sources=(first, replace(second, folder="some")))
+    assert styles_of(settings) == {"some": 0}
+    case = one_disc()
+    ramp = np.arange(case.grey.shape[2], dtype=np.uint8)
+    case, dark = (replace(case, grey=case.grey * 0 + grey) for grey in (ramp, ramp * 0))
+    seen = set()
+    batches = Batches(settings, [[case], [dark]])
+    for step in range(6):
+        for crop in batches.draw(step).grey:
+            style = "narrow" if crop[:3].any() else "wide"
+            planes = crop[3:].flatten(1)
+            expected = (1.0, 0.0) if style == "narrow" else (0.0, 1.0)
+            assert tuple(planes.amin(dim=1).tolist()) == expected
+            assert tuple(planes.amax(dim=1).tolist()) == expected
+            seen.add(style)
+    assert seen == {"narrow", "wide"}
+
+
 def _learnt(network: UNet, styles: int) -> float:
     """Teach two outlines of one picture; return the worse of both overlaps."""
     rows = torch.arange(32.0)[:, None].expand(32, 32) - 15.5
@@ -193,6 +216,25 @@ def test_a_fold_is_scored_in_the_style_of_its_source_or_in_one_that_is_asked() -
     assert np.array_equal(own[0], narrow[0])
     assert np.array_equal(own[1], wide[1])
     assert not np.array_equal(narrow[0], wide[0])
+
+
+class _ToldOfTissues(_Told):
+    """The same, with a channel for each tissue up to discs."""
+
+    def forward(self, slices: Tensor) -> Tensor:
+        both: Tensor = super().forward(slices)
+        body = torch.full_like(both[:, :1], -1e6)
+        logits: Tensor = torch.cat([both[:, :1], body, both[:, 1:]], dim=1)
+        return logits
+
+
+def test_whole_slices_are_scored_in_their_own_style_or_in_one_that_is_asked() -> None:
+    fold = Fold(_settings(), [one_disc(), _wide()])
+    own, narrow, wide = (
+        fold.figures(_ToldOfTissues(), style) for style in (None, "narrow", "wide")
+    )
+    assert own["some disc"] == narrow["some disc"] != wide["some disc"]
+    assert own["wide disc"] == wide["wide disc"] != narrow["wide disc"]
 
 
 def test_a_run_may_begin_with_the_weights_of_a_plain_network(tmp_path: Path) -> None:
