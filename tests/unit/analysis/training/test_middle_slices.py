@@ -79,6 +79,7 @@ def looked_at(data: Path) -> SourceSettings:
     (data / "tianchi2d" / "cases.csv").write_text("case,image,pixel_mm,split\n")
     sure = np.zeros(drawn.shape, np.uint8)
     sure[drawn > 0] = Label.DISC
+    sure[10:20, 40:100] = Label.DISC  # above what was drawn
     sure[56:60, 40:100] = Label.DISC  # wider than drawn
     sure[80:124, 40:100] = Label.BODY
     sure[74:80, 40:100] = UNSURE
@@ -107,6 +108,7 @@ def test_beside_drawn_discs_a_pixel_is_what_both_looks_are_sure_of(
     assert (allowed == 1 << Label.DISC).sum() == 60 * 14 + 60 * 12
     not_disc = EVERYTHING - (1 << Label.DISC)
     assert allowed[58, 70] == not_disc
+    assert allowed[15, 70] == EVERYTHING
     assert allowed[76, 70] == not_disc - (1 << Label.S1)
     assert allowed[144, 70] == not_disc - (1 << Label.BODY)
 
