@@ -32,6 +32,9 @@ ZHENG_KEYS = frozenset(quantity.key for quantity in ZHENG_QUANTITIES)
 """Of a paper, for its norms: no measurements of a patient over time."""
 _OTHER = Concept("CHANGE-OTHER", PRIVATE_SCHEME, "Change of another quantity")
 _LEVEL_DOUBTS = frozenset({"level_uncertain", "low_confidence"})
+_WEIGHTINGS = frozenset({"fat_suppressed", "not_t2", "weighting_unknown"})
+"""What is told of a series that is no plain T2: discs are up to 1.2 mm lower on TIRM
+(docs/accuracy-measurements.md), and no attribute of an acquisition need tell it."""
 _MAY_BE_THE_CAUSE = "a change may come from that"
 _WORDS = {
     "manufacturer": "manufacturer",
@@ -171,10 +174,14 @@ def _measured(
     quantity: Quantity[DiscLevel], finding: Finding | None
 ) -> Measurement | None:
     """Return a quantity by its codes; what it is called may differ."""
-    wanted = _codes(quantity.concept, quantity.modifiers)
-    for found in () if finding is None else finding.measurements:
-        if _codes(found.concept, found.modifiers) == wanted:
-            return found
+    measured = () if finding is None else finding.measurements
+    # A report of main numbers alone gives them without what narrows them.
+    narrowings = [quantity.modifiers, *([()] if quantity.is_main else [])]
+    for modifiers in narrowings:
+        wanted = _codes(quantity.concept, modifiers)
+        for found in measured:
+            if _codes(found.concept, found.modifiers) == wanted:
+                return found
     return None
 
 
@@ -217,6 +224,12 @@ def _warnings(
             f"{_MAY_BE_THE_CAUSE}"
         )
         yield Notice(code="outlines_differ", text=text)
+    if _WEIGHTINGS & own != _WEIGHTINGS & set(prior.warnings):
+        text = (
+            "The weighting, or the suppression of fat, differs from that of the "
+            f"earlier examination: {_MAY_BE_THE_CAUSE}"
+        )
+        yield Notice(code="weighting_differs", text=text)
     if _LEVEL_DOUBTS & (own | set(prior.warnings)):
         text = (
             "The numbering of the levels is in doubt in one of the two examinations: "

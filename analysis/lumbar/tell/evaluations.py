@@ -20,6 +20,7 @@ from analysis.lumbar.judge.norms.place import Places
 from analysis.lumbar.measure.height_loss import HeightLoss
 from analysis.lumbar.measure.measurements import MeasuredBody, SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing
+from analysis.lumbar.tell.grade_words import UNSURE
 from analysis.lumbar.tell.words import Words
 
 PFIRRMANN = Concept("PFIRRMANN", PRIVATE_SCHEME, "Pfirrmann grade")
@@ -52,7 +53,6 @@ HEIGHT_LOSSES = {
     HeightLoss.SEVERE: Concept("24484000", "SCT", "Severe"),
 }
 _DECIMALS = 4
-_EVEN = 0.5
 
 
 def norms_of(level: str, assessment: Assessment) -> dict[str, NormPlace]:
@@ -100,10 +100,18 @@ def _graded(level: str, assessment: Assessment) -> tuple[Grade, ...]:
         Grade(concept=PFIRRMANN, value=value, probabilities=tuple(shares)),
         Grade(
             concept=NARROWING,
-            value=PRESENT if narrowed > _EVEN else ABSENT,
+            value=_narrowed(narrowed),
             probabilities=((PRESENT, narrowed), (ABSENT, 1 - narrowed)),
         ),
     )
+
+
+def _narrowed(share: float) -> Concept:
+    """Return what is said of narrowing: where pages are unsure, so is the report."""
+    low, high = UNSURE
+    if low < share < high:
+        return INDETERMINATE
+    return PRESENT if share >= high else ABSENT
 
 
 def narrowest_canal(measured: SpineMeasurements) -> str | None:

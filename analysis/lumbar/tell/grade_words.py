@@ -7,16 +7,21 @@ from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grade.model import ROMAN
 from analysis.lumbar.tell.words import Words
 
-_UNSURE = (0.35, 0.65)
+UNSURE = (0.35, 0.65)
 """Probabilities of narrowing between which nothing is said."""
+
+
+def grades_in_words(graded: DiscGrade, words: Words) -> str:
+    """Return the most probable grade, or two that are as probable: `II or III`."""
+    if graded.rival is None:
+        return ROMAN[graded.grade - 1]
+    first, second = sorted((graded.grade, graded.rival))
+    return words.page("grade_or", first=ROMAN[first - 1], second=ROMAN[second - 1])
 
 
 def grade_words(graded: DiscGrade, words: Words) -> str:
     """Return a grade with those that it may be, such as `II (I to III)`."""
-    own = ROMAN[graded.grade - 1]
-    if graded.rival is not None:
-        first, second = sorted((graded.grade, graded.rival))
-        own = words.page("grade_or", first=ROMAN[first - 1], second=ROMAN[second - 1])
+    own = grades_in_words(graded, words)
     if graded.lowest == graded.highest:
         return own
     return words.page(
@@ -29,7 +34,7 @@ def grade_words(graded: DiscGrade, words: Words) -> str:
 
 def narrowing_words(graded: DiscGrade, words: Words) -> str:
     """Say whether a reader would call the disc space narrowed."""
-    low, high = _UNSURE
+    low, high = UNSURE
     if low < graded.narrowing < high:
         return words.page("unsure")
     return words.page("yes" if graded.narrowing >= high else "no")

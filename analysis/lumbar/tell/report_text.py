@@ -17,6 +17,7 @@ from analysis.lumbar.judge.height_loss_doubts import known_share
 from analysis.lumbar.measure.height_loss import HeightLoss
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.tell.evaluations import narrowest_canal
+from analysis.lumbar.tell.grade_words import UNSURE, grades_in_words
 from analysis.lumbar.tell.words import Words, languages, words_of
 
 SLIP_MM = 3.0
@@ -27,8 +28,6 @@ References
 .. [1] Boden SD, Wiesel SW. Lumbosacral segmental motion in normal individuals. Have we
    been measuring instability properly? Spine 1990;15(6):571-576.
 """
-_UNSURE = (0.35, 0.65)
-"""As on the first page: `tell.grade_words`."""
 
 
 def report_text(
@@ -96,7 +95,7 @@ def _graded(graded: object, words: Words) -> str:
     levels = "{levels}"
     if not isinstance(graded, DiscGrade):
         return words.report("no_grade", levels=levels)
-    own = ROMAN[graded.grade - 1]
+    own = grades_in_words(graded, words)
     if graded.lowest == graded.highest:
         return words.report("of_grade", levels=levels, grade=own)
     return words.report(
@@ -111,7 +110,7 @@ def _graded(graded: object, words: Words) -> str:
 def _narrowing(
     measured: SpineMeasurements, assessment: Assessment, words: Words
 ) -> Iterator[str]:
-    low, high = _UNSURE
+    low, high = UNSURE
     shares = {
         row.level: graded.narrowing
         for row in measured.discs

@@ -106,9 +106,10 @@ def draw_first_page(sheet: Sheet) -> Image:
     page = new_page(page_px, height, scale)
     page.paste(picture, (0, TOP_PX * scale))
     pen = Pen(page, words, scale)
-    number = sheet.anatomy.tissues.grid.source_slice(index) + 1
     count = sheet.volume.voxels.shape[0]
-    title = words.page("first_title", number=number, count=count)
+    # Slices of the grid run to the right; in what order the series has them, or what
+    # numbers, a reader of the page does not know.
+    title = words.page("first_title", number=index + 1, count=count)
     draw_title(pen, title, left)
     colour = WARNING if sheet.warnings else BRIGHT
     style = (TITLE_PX, colour, "la")

@@ -132,6 +132,38 @@ def test_discs_are_compared_by_what_they_are_and_not_by_their_place() -> None:
     assert height_change(compared, "L3/L4").difference == 0
 
 
+def test_a_report_of_main_numbers_alone_is_compared_by_them() -> None:
+    bare = tuple(
+        replace(
+            finding,
+            measurements=tuple(
+                replace(one, modifiers=()) for one in finding.measurements[:2]
+            ),
+        )
+        for finding in findings(disc_height_mm=11.0)
+    )
+    compared = compare(result(), SCANNER, replace(PRIOR, findings=bare))
+    assert height_change(compared).difference == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "told"),
+    [
+        ((), (), False),
+        (("fat_suppressed",), ("fat_suppressed",), False),
+        (("fat_suppressed",), (), True),
+        ((), ("not_t2", "thin_disc"), True),
+    ],
+)
+def test_series_of_another_weighting_are_told_to_differ(
+    now: tuple[str, ...], then: tuple[str, ...], *, told: bool
+) -> None:
+    own = replace(result(), warnings=tuple(Notice(code=one, text="") for one in now))
+    compared = compare(own, SCANNER, replace(PRIOR, warnings=then))
+    codes = {notice.code for notice in compared.warnings}
+    assert ("weighting_differs" in codes) is told
+
+
 def test_the_mean_height_is_not_compared_with_a_height_in_front() -> None:
     front = quantity_of("anterior_height_mm")
     assert front.concept is not None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.contract.concepts import Concept
 from analysis.contract.measurement import Absence
 from analysis.contract.result import Notice
 from analysis.lumbar.judge.displacement.displacement import DiscDisplacement, Displaced
@@ -13,6 +14,15 @@ from analysis.lumbar.judge.grade.grading import DiscGrade
 from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.number_or_reason import Missing, Value
+from analysis.lumbar.tell.evaluations import (
+    ABSENT as ABSENT_VALUE,
+)
+from analysis.lumbar.tell.evaluations import (
+    INDETERMINATE,
+    NARROWING,
+    PRESENT,
+    grades_of,
+)
 from analysis.lumbar.tell.report_text import report_text
 from tests.support.measured_phantom import measured
 from tests.support.wedge_spine import WedgeSpine
@@ -167,3 +177,31 @@ def test_the_least_canal_says_at_which_levels_it_was_not_measured(
     )
     assert "where it was measured (not at L5/S1): " in told["en"]
     assert "所测节段（不含 L5/S1）硬膜囊" in told["zh-CN"]
+
+
+def test_two_grades_that_are_as_probable_are_both_told(
+    spine: SpineMeasurements,
+) -> None:
+    tie = replace(graded(3, most=4), rival=4)
+    told = report_text(spine, assessed(l4_l5=tie), ())
+    assert "L4/L5 Pfirrmann grade III or IV (III to IV possible)" in told["en"]
+    assert "L4/L5 Pfirrmann III 或 IV 级" in told["zh-CN"]
+
+
+@pytest.mark.parametrize(
+    ("share", "value", "text"),
+    [
+        (0.30, ABSENT_VALUE, "No disc space narrowing"),
+        (0.55, INDETERMINATE, "Disc space narrowing uncertain: L4/L5"),
+        (0.70, PRESENT, "Disc space narrowed: L4/L5"),
+    ],
+)
+def test_the_coded_narrowing_says_what_the_paragraph_says(
+    spine: SpineMeasurements, share: float, value: Concept, text: str
+) -> None:
+    found = assessed(l4_l5=graded(2, narrowing=share))
+    (narrowing,) = (
+        one.value for one in grades_of("L4/L5", found) if one.concept == NARROWING
+    )
+    assert narrowing == value
+    assert text in report_text(spine, found, ())["en"]
