@@ -26,7 +26,7 @@ def run_part(arguments: argparse.Namespace) -> ExitCode:
     with loading():
         from dicom_node.node.start import receive, work
 
-    run = {"receive": receive, "work": work}[arguments.part]
+    run = {"receive": receive, "work": work}[arguments.command]
     run(read(arguments.config), arguments.config, machine=arguments.machine)
     return _ended()
 

@@ -428,7 +428,7 @@ def test_a_bug_of_ours_shows_no_traceback_unless_asked(
         message = "Doe^John"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(cli, "_check", broken)
+    monkeypatch.setitem(cli._COMMANDS, "check", broken)
     assert main(["check", "--config", config]) == FAILED
     said = capsys.readouterr().err
     assert said.startswith("lumbar-node: internal error: RuntimeError")
