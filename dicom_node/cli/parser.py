@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
-from pathlib import Path
 
 from dicom_node import __version__
-from dicom_node.jobs.job_filter import moment
+from dicom_node.cli.arguments import (
+    EXIT_CODES,
+    MAX_THREADS,
+    Commands,
+    add_command,
+    add_config,
+    add_json,
+    folder,
+    seconds,
+    threads,
+)
+from dicom_node.cli.job_parser import add_jobs
 from dicom_node.language import ENGLISH, LANGUAGES
-from dicom_node.records import JobState
-
-_DEFAULT_CONFIG = Path("config/node.yaml")
-_MAX_THREADS = 64
-_CONFIG_HELP = "settings of the node (default: %(default)s)"
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -25,94 +29,189 @@ def command_parser() -> argparse.ArgumentParser:
         prog="lumbar-node",
         description="A DICOM node that measures lumbar discs on sagittal T2 MR. "
         "Research use; not for primary diagnosis.",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add_services(commands)
+    _add_analyse(commands)
+    _add_questions(commands)
+    _add_peers(commands)
 
-    serve = commands.add_parser("serve", help="receive, analyse and answer")
-    _add_config(serve)
-    _add_roles(commands)
+    password = add_command(
+        commands,
+        "password",
+        "print the line of a user for the page's password file",
+        "Asks for a password of 12 characters or more, and prints the line that "
+        "belongs into the file of ops.page.password_file: the name and a key made of "
+        "the password, not the password itself.",
+    )
+    password.add_argument(
+        "user", metavar="USER", help="name that the user logs in with"
+    )
+    _add_backup(commands)
+    add_jobs(commands)
+    return parser
 
-    analyse = commands.add_parser("analyse", help="measure a folder, without a PACS")
-    analyse.add_argument("series_dir", type=_folder, metavar="SERIES_DIR")
-    analyse.add_argument("--out", type=_folder, required=True, metavar="OUT")
+
+def _add_services(commands: Commands) -> None:
+    """Add what runs until it is told to stop."""
+    serve = add_command(
+        commands,
+        "serve",
+        "receive, analyse and answer",
+        "Runs the whole node on this machine until it gets SIGTERM or SIGINT. SIGHUP "
+        "reads the settings again. A series that was accepted is taken up again after "
+        "any stop or crash.",
+    )
+    add_config(serve)
+    for part, text, about in (
+        (
+            "receive",
+            "receive for a node on several machines, or stand by",
+            "Runs the receiving part of a node on several machines, which share a "
+            "spool folder and a PostgreSQL database. One of them receives; the others "
+            "stand by and take over when it dies.",
+        ),
+        (
+            "work",
+            "analyse and answer for a node on several machines",
+            "Runs the working part of a node on several machines, which share a spool "
+            "folder and a PostgreSQL database. As many may work as the load asks for.",
+        ),
+    ):
+        command = add_command(commands, part, text, about)
+        command.add_argument(
+            "--machine",
+            default="",
+            metavar="NAME",
+            help="name of this machine, as no other of the node has (the host name)",
+        )
+        add_config(command)
+
+
+def _add_analyse(commands: Commands) -> None:
+    """Add the command that needs neither a node nor its settings."""
+    analyse = add_command(
+        commands,
+        "analyse",
+        "measure a folder, without a PACS",
+        "Measures the suitable series of a folder and writes SEG, SR, captures and "
+        "report.json. It needs no running node, reads no settings and sends nothing.",
+    )
+    analyse.add_argument(
+        "series_dir",
+        type=folder,
+        metavar="SERIES_DIR",
+        help="folder with the DICOM files; those in folders within it count, too",
+    )
+    analyse.add_argument(
+        "--out",
+        type=folder,
+        required=True,
+        metavar="OUT",
+        help="folder for the results; those of an earlier run are replaced",
+    )
     analyse.add_argument(
         "--corrected",
-        type=_folder,
+        type=folder,
         metavar="SEG.dcm",
         help="measure from the outlines of a SEG, without the network",
     )
-    analyse.add_argument("--analysis", default="lumbar-mri", help="(%(default)s)")
-    analyse.add_argument("--threads", type=_threads, default=2, help="(%(default)s)")
     analyse.add_argument(
-        "--language", choices=sorted(LANGUAGES), default=ENGLISH, help="(%(default)s)"
+        "--analysis",
+        default="lumbar-mri",
+        metavar="NAME",
+        help="which analysis (default: %(default)s)",
+    )
+    analyse.add_argument(
+        "--threads",
+        type=threads,
+        default=2,
+        metavar="N",
+        help=f"threads of the network, 1 to {MAX_THREADS} (default: %(default)s)",
+    )
+    analyse.add_argument(
+        "--language",
+        choices=sorted(LANGUAGES),
+        default=ENGLISH,
+        help="of captures and words in the report (default: %(default)s)",
     )
 
-    check = commands.add_parser("check", help="check installation and settings")
+
+def _add_questions(commands: Commands) -> None:
+    """Add what tells of this node and changes nothing."""
+    check = add_command(
+        commands,
+        "check",
+        "check installation and settings",
+        "Checks all that serve needs: installation, settings, spool folder and disk, "
+        "certificates, analyses and their weights. It touches no peer, and names "
+        "every mistake in the settings with file, line and limit.",
+    )
     check.add_argument(
         "--settings-only",
         action="store_true",
         help="read the settings, as a reload does, and look at nothing else",
     )
-    _add_config(check)
-    _add_json(check)
+    add_config(check)
+    add_json(check)
 
-    status = commands.add_parser(
-        "status", help="tell whether the node is ready, and what each check says"
+    status = add_command(
+        commands,
+        "status",
+        "tell whether the node is ready, and what each check says",
+        "Tells what /ready of the running node says; where ops is off, what can be "
+        "seen from here. It ends with 0 if the node is ready, with 1 if a check "
+        "failed, with 3 if the node answers no C-ECHO.",
     )
-    _add_config(status)
-    _add_json(status)
+    add_config(status)
+    add_json(status)
 
-    _add_peers(commands)
-
-    describe = commands.add_parser("describe", help="tell routes, peers and versions")
-    _add_config(describe)
-    _add_json(describe)
-
-    password = commands.add_parser(
-        "password", help="print the line of a user for the page's password file"
+    describe = add_command(
+        commands,
+        "describe",
+        "tell routes, peers and versions",
+        "Prints versions, routes, peers, what the node accepts, and the code of "
+        "everything that may be wrong with an input, with what to do.",
     )
-    password.add_argument("user", metavar="USER")
-
-    _add_backup(commands)
-    _add_jobs(
-        commands.add_parser("jobs", help="look at jobs; retry, re-run or cancel them")
-    )
-    return parser
+    add_config(describe)
+    add_json(describe)
 
 
-def _add_roles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the parts of `serve` that several machines of one node run."""
-    for part, text in (
-        ("receive", "receive for a node on several machines, or stand by"),
-        ("work", "analyse and answer for a node on several machines"),
-    ):
-        command = commands.add_parser(part, help=text)
-        how = "name of this machine, as no other of the node has (the host name)"
-        command.add_argument("--machine", default="", metavar="NAME", help=how)
-        _add_config(command)
-
-
-def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_peers(commands: Commands) -> None:
     """Add the commands that ask the node or a peer over the network."""
-    echo = commands.add_parser("echo", help="ask a peer, or the node, for an answer")
+    echo = add_command(
+        commands,
+        "echo",
+        "ask a peer, or the node, for an answer",
+        "Asks a peer of any kind (DICOM, DICOMweb, FHIR, HL7) whether it answers.",
+    )
     echo.add_argument(
         "peer",
         metavar="PEER",
         nargs="?",
         help="its name in the settings; left out, the node itself is asked",
     )
-    _add_config(echo)
+    add_config(echo)
 
-    probe = commands.add_parser(
-        "probe", help="tell which results a peer would accept, without sending any"
+    probe = add_command(
+        commands,
+        "probe",
+        "tell which results a peer would accept, without sending any",
+        "Proposes to an archive all that the routes send to it or ask of it, and "
+        "prints what it accepts. Nothing is sent.",
     )
     probe.add_argument("peer", metavar="PEER", help="its name in the settings")
-    _add_config(probe)
-    _add_json(probe)
+    add_config(probe)
+    add_json(probe)
 
-    test = commands.add_parser(
-        "test", help="send the bundled series through the running node, and time it"
+    test = add_command(
+        commands,
+        "test",
+        "send the bundled series through the running node, and time it",
+        "Sends the bundled series of a test patient through the running node, takes "
+        "the results itself, and prints how long each step took.",
     )
     test.add_argument(
         "--peer",
@@ -120,124 +219,33 @@ def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="send the series and its results there too, as of a test patient",
     )
     test.add_argument(
-        "--within", type=_seconds, default=600.0, metavar="S", help="(%(default)s)"
+        "--within",
+        type=seconds,
+        default=600.0,
+        metavar="S",
+        help="seconds after which it has failed (default: %(default)g)",
     )
-    _add_config(test)
-    _add_json(test)
+    add_config(test)
+    add_json(test)
 
 
-def _add_backup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    for verb, text in (
-        ("backup", "save all that the node owes, while it runs"),
-        ("restore", "lay a backup into an empty spool"),
+def _add_backup(commands: Commands) -> None:
+    for verb, text, about, what in (
+        (
+            "backup",
+            "save all that the node owes, while it runs",
+            "Saves every series that was acknowledged, with the state of its job, and "
+            "the settings. The node may run. The backup holds patient data.",
+            "folder for the backup, empty or not there yet",
+        ),
+        (
+            "restore",
+            "lay a backup into an empty spool",
+            "Lays a backup into the empty spool folder and the database that the "
+            "settings name. The node must not run.",
+            "folder of the backup",
+        ),
     ):
-        command = commands.add_parser(verb, help=text)
-        command.add_argument("folder", type=_folder, metavar="DIR")
-        _add_config(command)
-
-
-def _add_jobs(jobs: argparse.ArgumentParser) -> None:
-    commands = jobs.add_subparsers(required=True, metavar="COMMAND", dest="verb")
-    for verb, text in (
-        ("list", "the jobs accepted last"),
-        ("show", "everything about one job"),
-        ("retry", "begin again what failed"),
-        ("resend", "deliver results once more"),
-        ("rerun", "process a series again, as the settings are now"),
-        ("cancel", "give up a job"),
-        ("export", "the measurements as CSV, a row a disc"),
-    ):
-        command = commands.add_parser(verb, help=text)
-        _add_what(verb, command)
-        _add_config(command)
-        if verb != "export":
-            _add_json(command)
-
-
-def _add_what(verb: str, command: argparse.ArgumentParser) -> None:
-    """Add the arguments by which a command of `jobs` knows which jobs are meant."""
-    when = "a date, a time, or a span such as 36h or 7d"
-    if verb in {"show", "rerun", "cancel"}:
-        command.add_argument("id", metavar="ID", help="or its beginning")
-        return
-    if verb in {"retry", "resend"}:
-        command.add_argument("id", metavar="ID", nargs="?", help="or its beginning")
-    else:
-        command.add_argument(
-            "--since", type=_moment, metavar="WHEN", help=f"accepted since then: {when}"
-        )
-    if verb == "list":
-        command.add_argument("--limit", type=int, default=200, help="(%(default)s)")
-        command.add_argument(
-            "--state",
-            action="append",
-            default=[],
-            choices=[state.value for state in JobState],
-            help="may be given more than once",
-        )
-        command.add_argument("--peer", metavar="NAME", help="jobs that it gets")
-    elif verb == "retry":
-        command.add_argument(
-            "--failed", action="store_true", help="all jobs that failed, instead"
-        )
-        command.add_argument(
-            "--peer", metavar="NAME", help="all results that it lacks, instead"
-        )
-    elif verb == "resend":
-        command.add_argument("--study", metavar="UID", help="all of a study, instead")
-        command.add_argument("--peer", metavar="NAME", help="to this one alone")
-    else:
-        command.add_argument(
-            "--until", type=_moment, metavar="WHEN", help="accepted before then"
-        )
-        command.add_argument(
-            "--out", type=Path, metavar="FILE", help="(standard output)"
-        )
-        command.add_argument(
-            "--pseudonymise",
-            action="store_true",
-            help="pseudonyms in place of UIDs, and no times",
-        )
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config", type=Path, default=_DEFAULT_CONFIG, help=_CONFIG_HELP
-    )
-
-
-def _add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-
-def _folder(text: str) -> Path:
-    if not text:  # a shell variable that is not set; `Path("")` is where we stand
-        message = "is empty"
-        raise argparse.ArgumentTypeError(message)
-    return Path(text)
-
-
-def _moment(text: str) -> float:
-    try:
-        return moment(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < math.inf:
-        message = f"{text} is no time in seconds above 0"
-        raise argparse.ArgumentTypeError(message)
-    return number
-
-
-def _threads(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not 1 <= number <= _MAX_THREADS:
-        message = f"{text} is not 1 to {_MAX_THREADS}"
-        raise argparse.ArgumentTypeError(message)
-    return number
+        command = add_command(commands, verb, text, about)
+        command.add_argument("folder", type=folder, metavar="DIR", help=what)
+        add_config(command)
