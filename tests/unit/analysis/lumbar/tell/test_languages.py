@@ -234,6 +234,13 @@ def test_a_sentence_keeps_its_values_in_every_language(language: str) -> None:
          "is L5/S1",
          "S1 下方见椎间盘：S1 可能腰化。节段标注可能相差一个节段，请核对。若另行计数，"
          "L5/S1 应为 L4/L5、L4/L5 应为 L3/L4；或L4/L5 应为 L5/S1"),
+        ("The rows of the picture do not go on across its whole width below L1/L2: it "
+         "is put together from parts, and some of the spine may be missing or shown "
+         "twice. Levels may be off by one: check the count. Counted otherwise, L1/L2 "
+         "is L2/L3; or L1/L2 is T12/L1",
+         "图像在 L1/L2 以下整行不连续：该图像由多部分拼接而成，脊柱可能有缺失或重复。"
+         "节段标注可能相差一个节段，请核对。若另行计数，L1/L2 应为 L2/L3；"
+         "或L1/L2 应为 T12/L1"),
         ("L1 has 0.71 of the front height that the others let expect (moderate): a "
          "fracture, a Schmorl's node or another deformity. DHI of L1/L2 is over L2 "
          "alone.",
