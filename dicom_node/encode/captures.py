@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
+from analysis.contract.result import Notice
 from dicom_node import __version__
 from dicom_node.encode.body_part import set_body_part
 from dicom_node.encode.page_text import draw_lines, draw_one_line
@@ -90,6 +91,35 @@ def _related_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     item.ReferencedSOPInstanceUID = sop_instance_uid
     item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceOfMeasurement)]
     return item
+
+
+def with_notices(
+    pixels: NDArray[np.uint8], notices: Sequence[Notice], request: EncodeRequest
+) -> NDArray[np.uint8]:
+    """Write below a page what the node has to say: the analysis knows nothing of it.
+
+    Else a reader of pictures alone would not learn that a series came in part.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+
+    Returns
+    -------
+    ndarray, shape (H or more, W, 3), uint8
+    """
+    if not notices:
+        return pixels
+    width, scale = pixels.shape[1], request.page_scale
+    margin = _STRIP_MARGIN * scale
+    points = max(1, min(_STRIP_POINTS * scale, width // 50))
+    below = Image.new("RGB", (width, _NOTE_MOST_PX * scale))
+    end = points // 2
+    for notice in notices:
+        text = request.words.word("capture.notice", text=notice.text)
+        end = draw_lines(below, (margin, end), text, points, width - 2 * margin)
+    used = below.crop((0, 0, width, min(end, below.height)))
+    return np.concatenate([pixels, np.asarray(used, dtype=np.uint8)])
 
 
 def stamped(pixels: NDArray[np.uint8], request: EncodeRequest) -> NDArray[np.uint8]:

@@ -15,7 +15,12 @@ from pydicom.uid import Comprehensive3DSRStorage, MRImageStorage
 
 from analysis.contract.result import AnalysisResult, Notice, Provenance
 from dicom_node import __version__, log
-from dicom_node.encode.captures import draw_note, encode_capture, stamped
+from dicom_node.encode.captures import (
+    draw_note,
+    encode_capture,
+    stamped,
+    with_notices,
+)
 from dicom_node.encode.copied_texts import has_room_for
 from dicom_node.encode.frame_references import refer_to_frames
 from dicom_node.encode.pdf_document import encode_document
@@ -43,6 +48,9 @@ from dicom_node.notices import in_language
 _OUR_FAULTS = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 """What the libraries raise on a dataset that breaks its IOD."""
 
+_OF_THE_NODE = "prior_"
+"""Codes of what the node has added to the warnings of a result, whose pages were drawn
+before."""
 _ONLY_REQUIRED = Notice(
     code="attributes_left_out",
     text="optional attributes of patient, study and scanner could not be copied",
@@ -174,7 +182,10 @@ def _encode(
     related = [(one.SOPClassUID, one.SOPInstanceUID) for one in referenced]
     if reports:
         related.append((Comprehensive3DSRStorage, request.instance_uid("sr")))
-    pages = [stamped(page.pixels, request) for page in result.pages]
+    first, *others = (page.pixels for page in result.pages)
+    own = [one for one in result.warnings if one.code.startswith(_OF_THE_NODE)]
+    first = with_notices(first, (*notices, *own), request)
+    pages = [stamped(pixels, request) for pixels in (first, *others)]
     captures = [
         encode_capture(page, context, number, related)
         for number, page in enumerate(pages, start=1)

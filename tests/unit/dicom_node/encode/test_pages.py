@@ -12,6 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
+from analysis.contract.result import Notice
 from dicom_node.decode.volume import DecodedSeries, read_volume
 from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import (
@@ -240,3 +241,27 @@ def test_a_source_with_inverted_grey_values_gets_no_presentation(
     series, labels = decoded_phantom(tmp_path, PhotometricInterpretation="MONOCHROME1")
     results = by_name(encode_result(phantom_result(labels), series, ALL))
     assert set(results) == {"seg", "sr", "sc_01", "pdf"}
+
+
+@pytest.mark.parametrize("origin", ["of the node", "of a search", "of the analysis"])
+def test_what_the_node_warns_of_stands_on_the_first_page(
+    phantom: Phantom, encoded: dict[str, Dataset], origin: str
+) -> None:
+    """The report says it; who sees pictures alone must not miss it."""
+    series, labels = phantom
+    result, request = phantom_result(labels), ALL
+    if origin == "of the node":
+        notice = Notice(code="maybe_incomplete", text="The series was still arriving.")
+        request = replace(ALL, notices=(notice,))
+    else:
+        # Those of the analysis are drawn by itself.
+        code = "prior_refused" if origin == "of a search" else "thin_disc"
+        told = (*result.warnings, Notice(code=code, text="Another patient's."))
+        result = replace(result, warnings=told)
+    capture = by_name(encode_result(result, series, request))["sc_01"]
+    more = capture.Rows - encoded["sc_01"].Rows
+    assert (more > 0) is (origin != "of the analysis")
+    if more:
+        pixels = capture.pixel_array
+        height = phantom_result(labels).pages[0].pixels.shape[0]
+        assert pixels[height : height + more].max() > 100
