@@ -45,6 +45,36 @@ _CODEC_ROOT = "1.2.840.10008.1.2.4."
 """JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL, MPEG: datasets in explicit little endian
 (PS3.5 A.4), so they can be kept whichever codec it is."""
 
+MEASURED_CLASSES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.4",  # MR Image
+        "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image
+        "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
+    }
+)
+"""Classes whose pixels are decoded; all others are only kept."""
+DECODED_SYNTAXES = frozenset(
+    {
+        IMPLICIT_LITTLE,
+        EXPLICIT_LITTLE,
+        "1.2.840.10008.1.2.1.99",  # deflated explicit
+        "1.2.840.10008.1.2.2",  # explicit big endian, retired
+        "1.2.840.10008.1.2.4.50",  # JPEG baseline
+        "1.2.840.10008.1.2.4.51",  # JPEG extended
+        "1.2.840.10008.1.2.4.57",  # JPEG lossless
+        "1.2.840.10008.1.2.4.70",  # JPEG lossless, first-order prediction
+        "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
+        "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+        "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+        "1.2.840.10008.1.2.4.91",  # JPEG 2000
+        "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
+        "1.2.840.10008.1.2.4.202",  # HTJ2K lossless, RPCL
+        "1.2.840.10008.1.2.4.203",  # HTJ2K
+        "1.2.840.10008.1.2.5",  # RLE lossless
+    }
+)
+"""Of those that are kept, the ones that `dicom_node.decode` has a decoder for."""
+
 _COMMANDS = frozenset({VERIFICATION, PUSH_MODEL})
 """Classes of which no dataset is kept as it came."""
 PROPOSED_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
@@ -83,7 +113,8 @@ def choose_syntax(abstract_syntax: str, proposed: Sequence[str]) -> str | None:
     """Choose the transfer syntax of one proposed context.
 
     The first that we can keep: what a sender names first is mostly what its file is
-    in, and then it need not convert.
+    in, and then it need not convert. Of a picture that may be measured, the first that
+    we can decode, if there is one: what is only kept would be refused later.
 
     Returns
     -------
@@ -94,4 +125,6 @@ def choose_syntax(abstract_syntax: str, proposed: Sequence[str]) -> str | None:
         allowed = [syntax for syntax in proposed if syntax in PROPOSED_SYNTAXES]
     else:
         allowed = [syntax for syntax in proposed if is_kept_syntax(syntax)]
+    if abstract_syntax in MEASURED_CLASSES:
+        allowed.sort(key=lambda syntax: syntax not in DECODED_SYNTAXES)
     return allowed[0] if allowed else None

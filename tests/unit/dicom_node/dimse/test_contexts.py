@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, sop_class
 
+from dicom_node.decode import pixels
+from dicom_node.decode.pick_slices import MR_IMAGE_CLASSES
 from dicom_node.dimse.contexts import (
+    DECODED_SYNTAXES,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    MEASURED_CLASSES,
     VERIFICATION,
     choose_syntax,
     is_kept_syntax,
@@ -17,6 +22,9 @@ from dicom_node.dimse.contexts import (
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+JPEG_XL = "1.2.840.10008.1.2.4.110"
+MPEG4 = "1.2.840.10008.1.2.4.102"
+VIDEO = "1.2.840.10008.5.1.4.1.1.77.1.4.1"
 
 # PS3.4 annex E, J, S … as pynetdicom knows them; each is a service that we are not.
 OTHER_SERVICES = (
@@ -75,6 +83,24 @@ def test_real_time_streams_and_private_encodings_are_not(uid: str) -> None:
 def test_the_first_syntax_that_can_be_kept_is_chosen() -> None:
     proposed = ("1.2.840.113619.5.2", JPEG_LOSSLESS, EXPLICIT_LITTLE)
     assert choose_syntax(MR, proposed) == JPEG_LOSSLESS
+
+
+def test_of_a_picture_that_may_be_measured_one_is_chosen_that_can_be_decoded() -> None:
+    assert choose_syntax(MR, (JPEG_XL, JPEG_LOSSLESS, EXPLICIT_LITTLE)) == (
+        JPEG_LOSSLESS
+    )
+    assert choose_syntax(MR, (JPEG_XL,)) == JPEG_XL
+    assert choose_syntax(VIDEO, (MPEG4, EXPLICIT_LITTLE)) == MPEG4
+
+
+def test_what_is_decoded_is_what_the_decoders_take() -> None:
+    native = {
+        uid
+        for uid in map(UID, ALL_TRANSFER_SYNTAXES)
+        if is_kept_syntax(uid) and not uid.is_encapsulated
+    }
+    assert native | set(pixels._PLUGINS) | pixels._ISOLATED == DECODED_SYNTAXES
+    assert MEASURED_CLASSES == MR_IMAGE_CLASSES
 
 
 def test_a_context_without_a_known_syntax_is_refused() -> None:
