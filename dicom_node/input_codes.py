@@ -76,6 +76,12 @@ WARNINGS = (
         "nothing",
     ),
     InputCode(
+        "slices_apart",
+        "slices lie at least half as far again from each other as Spacing Between "
+        "Slices states, evenly: every other one may be missing",
+        "look whether the series has come whole, and send what is missing",
+    ),
+    InputCode(
         "transfer_interrupted",
         "the association broke off and was not repeated within `series.max_wait_s`; "
         "what had come was measured",
@@ -152,13 +158,11 @@ REFUSALS = (
     InputCode("localiser", "a localiser", "nothing"),
     InputCode(
         "derived",
-        "a reformat, projection or subtraction",
+        "a reformat, projection, subtraction, or a mosaic of slices",
         "send the original series",
     ),
     InputCode(
-        "parametric_map",
-        "a map of T1, T2, R2, ADC and the like",
-        "send the pictures",
+        "parametric_map", "a map of T1, T2, R2, ADC and the like", "send the pictures"
     ),
     InputCode("not_magnitude", "phase, real or imaginary part", "send the magnitude"),
     InputCode(
@@ -168,9 +172,7 @@ REFUSALS = (
     ),
     InputCode("no_pixel_data", "an instance without pixels", "send it again whole"),
     InputCode(
-        "unsupported_pixels",
-        "pixels that cannot be those of MR",
-        "send another form",
+        "unsupported_pixels", "pixels that cannot be those of MR", "send another form"
     ),
     InputCode(
         "unreadable_pixels",
@@ -315,9 +317,7 @@ FAILURES = (
         "`jobs retry`",
     ),
     InputCode(
-        "results-missing",
-        "the results are no longer in the outbox",
-        "`jobs rerun`",
+        "results-missing", "the results are no longer in the outbox", "`jobs rerun`"
     ),
     InputCode(
         "peer-unknown",

@@ -29,6 +29,7 @@ class PictureKind(StrEnum):
     MAP = "parametric map"
     PROJECTION = "projection or reformat"
     SUBTRACTION = "subtraction"
+    MOSAIC = "mosaic of slices"
     COLOUR = "colour"
 
 
@@ -64,6 +65,8 @@ _WORDS = {
         PictureKind.PROJECTION,
     ),
     **dict.fromkeys(("SUBTRACTION", "SUB"), PictureKind.SUBTRACTION),
+    # Siemens: all slices of a volume side by side in one picture.
+    "MOSAIC": PictureKind.MOSAIC,
     **dict.fromkeys(
         ("ADC", "EADC", "FA", "TRACEW", "TTP", "MTT", "CBV", "CBF", "VELOCITY",
          "R2STAR", "R2_STAR", "T2STAR", "T2_STAR", "R1", "R2", "R2*", "T2*",

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydicom.dataset import Dataset
 
+from analysis.contract.geometry import Frame
 from analysis.contract.plugin import Weighting
 from analysis.contract.result import Notice
 from dicom_node.decode import attribute_values
 from dicom_node.decode.headers import InstanceHeader
 from dicom_node.decode.weighting import is_stated, weighting_of
 
+_APART = 1.5
+"""Measured distance of two slices, as a part of the stated one, from which on slices
+between them may be missing; of every other one it is 2."""
+_SAME_MM = 0.01
 
-def doubts_of(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
-    """Return the doubts about a series that its first instance and header raise."""
-    notices = []
+
+def doubts_of(
+    first: Dataset, header: InstanceHeader, grid: Frame, slices: int
+) -> tuple[Notice, ...]:
+    """Return the doubts about a series that its first instance and header raise.
+
+    Parameters
+    ----------
+    grid
+        On which the slices lie.
+    slices
+        How many there are.
+    """
+    notices = list(_missing_between(header, float(grid.spacing_mm[0]), slices))
     told_by_words = weighting_of(header) is not Weighting.UNKNOWN
     if told_by_words and not is_stated(header):
         text = "echo and repetition time are missing; the description gave the contrast"
@@ -25,3 +43,29 @@ def doubts_of(first: Dataset, header: InstanceHeader) -> tuple[Notice, ...]:
         text = "the pictures were compressed with loss before they came here"
         notices.append(Notice(code="lossy_compression", text=text))
     return tuple(notices)
+
+
+def _missing_between(
+    header: InstanceHeader, apart_mm: float, slices: int
+) -> Iterator[Notice]:
+    """Doubt slices that lie evenly, but farther apart than is stated.
+
+    Scanners take the odd slices first and then the even ones: where the second half is
+    missing, the first is an even stack. Some write the gap in place of the distance; it
+    is mostly smaller than a slice is thick, and then tells nothing.
+
+    References
+    ----------
+    PS3.3 C.7.6.2: (0018,0088) is measured from centre to centre.
+    """
+    stated_mm = header.spacing_between_mm
+    if slices == 1 or stated_mm is None or stated_mm <= 0:
+        return
+    if stated_mm < (header.thickness_mm or 0.0) - _SAME_MM:
+        return
+    if apart_mm >= _APART * stated_mm:
+        text = (
+            f"slices lie {apart_mm:.2f} mm apart where {stated_mm:.2f} mm are stated: "
+            "slices between them may be missing"
+        )
+        yield Notice(code="slices_apart", text=text)

@@ -34,6 +34,7 @@ KIND_CODES = {
     PictureKind.COLOUR: "not_grey",
     PictureKind.PROJECTION: "derived",
     PictureKind.SUBTRACTION: "derived",
+    PictureKind.MOSAIC: "derived",
     PictureKind.FAT: "dixon_component",
     PictureKind.FAT_FRACTION: "dixon_component",
     PictureKind.IN_PHASE: "dixon_component",

@@ -190,7 +190,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             *mended_files,
             *notices,
             *mended,
-            *doubts_of(first, picked.headers[0]),
+            *doubts_of(first, picked.headers[0], frame_of_reference, len(in_order)),
         ),
         headers=headers,
     )

@@ -137,6 +137,7 @@ def test_frames_of_another_kind_are_left_out_of_an_enhanced_instance(
     [
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "not_magnitude"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "T2 MAP", "T2"]}, "parametric_map"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "derived"),
         ({"SeriesDescription": "T2map sag"}, "parametric_map"),
         ({"ImageType": ["DERIVED", "PRIMARY", "DIXON", "FAT"]}, "dixon_component"),
         ({"ComplexImageComponent": "REAL"}, "not_magnitude"),

@@ -38,6 +38,7 @@ from dicom_node.decode.picture_kind import PictureKind, kind_of
         (r"DERIVED\PRIMARY\FF\FF\DERIVED", PictureKind.FAT_FRACTION),
         (r"DERIVED\PRIMARY\DIXON\FAT_FRACTION", PictureKind.FAT_FRACTION),
         (r"DERIVED\PRIMARY\MPR", PictureKind.PROJECTION),
+        (r"ORIGINAL\PRIMARY\M\ND\MOSAIC", PictureKind.MOSAIC),
     ],
 )
 def test_image_and_frame_type_tell_the_kind(image_type: str, kind: PictureKind) -> None:

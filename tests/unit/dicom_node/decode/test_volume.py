@@ -223,6 +223,27 @@ def test_the_same_picture_under_two_uids_is_used_once(tmp_path: Path) -> None:
     assert decoded.volume.voxels.shape == SHAPE
 
 
+def test_half_a_series_of_even_slices_is_doubted(tmp_path: Path) -> None:
+    whole = build_series(ramp((9, 24, 16)), frame_of((9, 24, 16)))
+    decoded = read_volume(write_series(tmp_path, whole[::2]))
+    assert decoded.volume.voxels.shape == SHAPE
+    assert [notice.code for notice in decoded.warnings] == ["slices_apart"]
+
+
+@pytest.mark.parametrize("stated", [{"SpacingBetweenSlices": 2.0}, {}])
+def test_a_gap_in_place_of_the_distance_is_not_doubted(
+    tmp_path: Path, stated: dict[str, float]
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE, (6.0, 0.5, 0.5)))
+    for dataset in datasets:
+        del dataset.SpacingBetweenSlices
+        dataset.SliceThickness = 4.0
+        for keyword, value in stated.items():
+            setattr(dataset, keyword, value)
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert not decoded.warnings
+
+
 def test_lossy_compression_is_mentioned(tmp_path: Path) -> None:
     datasets = build_series(ramp(), frame_of(SHAPE), LossyImageCompression="01")
     decoded = read_volume(write_series(tmp_path, datasets))
