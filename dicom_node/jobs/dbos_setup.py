@@ -17,6 +17,7 @@ from dbos import (
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_errors import why
 from dicom_node.jobs.database_url import with_driver
 
 APPLICATION = "lumbar-node"
@@ -91,7 +92,7 @@ def prepare_database(url: str) -> None:
         DBOS.migrate(url)
         _make_indexes(url)
     except (sqlalchemy.exc.SQLAlchemyError, error.DBOSException, OSError) as fault:
-        message = f"the job database cannot be made: {type(fault).__name__}"
+        message = f"the job database cannot be made: {why(fault)}"
         raise JobDatabaseError(message) from fault
 
 

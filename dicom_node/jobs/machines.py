@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, NodeError, StartError
+from dicom_node.jobs.database_errors import why
 from dicom_node.jobs.database_url import with_driver
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Machines:
             self._refuse_other_spool()
             self._register()
         except sa.exc.SQLAlchemyError as error:
-            message = f"the job database failed: {type(error).__name__}"
+            message = f"the job database failed: {why(error)}"
             raise JobDatabaseError(message) from error
         if self._machine.role == _WORK:
             # What an earlier process of this machine had when it died.

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
+from dicom_node.jobs.database_errors import why
 from dicom_node.jobs.database_url import with_driver
 
 BEAT_S = 5.0
@@ -118,7 +119,7 @@ class NodeLease:
         try:
             self._acquire(self._opened())
         except sa.exc.SQLAlchemyError as error:
-            message = f"the job database failed: {type(error).__name__}"
+            message = f"the job database failed: {why(error)}"
             raise JobDatabaseError(message) from error
         self._thread.start()
         return self

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.jobs import dbos_setup, workflow_names
-from dicom_node.jobs.database_errors import asks_database
+from dicom_node.jobs.database_errors import asks_database, why
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.job_contents import JobContents
 from dicom_node.jobs.job_state import (
@@ -80,7 +80,7 @@ class JobQueue:
         try:
             self._client = dbos_setup.open_client(database_url)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
-            message = f"the job database cannot be opened: {type(error).__name__}"
+            message = f"the job database cannot be opened: {why(error)}"
             raise JobDatabaseError(message) from error
 
     def __enter__(self) -> Self:
