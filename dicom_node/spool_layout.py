@@ -112,8 +112,12 @@ class SpoolLayout:
         return self.inbox / doomed_folder.name.removeprefix(_DOOMED)
 
     def prepare(self) -> None:
-        """Make the folders, readable by the node alone."""
+        """Make the folders, readable by the node alone.
+
+        The folder of the spool keeps the mode that an administrator has given to it.
+        """
         for folder in (
+            self.folder,  # made by itself: `mode` does not count for parents
             self.tmp,
             self.inbox,
             self.unreadable,
