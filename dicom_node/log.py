@@ -30,6 +30,9 @@ FIELDS = frozenset(
 
 _UID_FIELDS = frozenset({"study_uid", "series_uid", "sop_uid"})
 _LOGGER = logging.getLogger("lumbar-node")
+_LOGGER.addHandler(logging.NullHandler())
+"""Before `configure`, as in a command that a person types, nothing is written: such a
+command says itself what went wrong."""
 
 _LIBRARIES_THAT_QUOTE = ("pydicom", "highdicom")
 """Their warnings repeat values of the dataset, such as a name: never to our output."""

@@ -44,11 +44,23 @@ def main(words: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
+    except OSError as error:
+        return _reported(error, _of_a_file(error), ExitCode.FAILED)
     except KeyboardInterrupt as error:
         return _reported(error, "interrupted", ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - nobody sees a traceback unasked
-        text = f"internal error: {type(error).__name__} (set {_DEBUG}=1 to see where)"
-        return _reported(error, text, ExitCode.FAILED)
+        return _reported(error, _bug_text(error), ExitCode.FAILED)
+
+
+def _of_a_file(error: OSError) -> str:
+    """Name the file that could not be read or written, such as one of an argument."""
+    if error.filename is None or error.strerror is None:
+        return _bug_text(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+def _bug_text(error: Exception) -> str:
+    return f"internal error: {type(error).__name__} (set {_DEBUG}=1 to see where)"
 
 
 def _code(error: NodeError) -> ExitCode:

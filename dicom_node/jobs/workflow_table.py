@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -131,6 +132,7 @@ class JobDatabase:
         url = with_driver(database_url)
         is_sqlite = url.get_backend_name() == _SQLITE
         waits = {"timeout": _LOCK_WAIT_S} if is_sqlite else _POSTGRESQL_WAITS
+        self._file = Path(url.database or "") if is_sqlite else None
         if is_sqlite:
             # Read-only: a database that is not there is not made.
             query = {"mode": "ro", "uri": "true"}
@@ -161,6 +163,9 @@ class JobDatabase:
         JobDatabaseError
             If the database cannot be read, or does not hold what is expected.
         """
+        if self._file is not None and not self._file.exists():
+            message = "there is none: the node has never run with these settings"
+            raise JobDatabaseError(message)
         try:
             with self._engine.connect() as plain:
                 yield plain.execution_options(schema_translate_map=self._schemas)

@@ -52,7 +52,8 @@ def spool_lock(layout: SpoolLayout, settings: Settings) -> Iterator[NodeIdentity
         if not _is_locked(lock, path, fcntl.LOCK_EX):
             lock.seek(0)
             holder = lock.read().strip() or "another lumbar-node"
-            text = f"the spool is in use by {holder}; this is {name}"
+            text = f"the spool is in use by {holder}"
+            text += ": it runs already" if holder == name else f"; this is {name}"
             raise StartError(text)
         try:
             os.ftruncate(lock.fileno(), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,7 +166,9 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener = open_listener(node.bind, node.port)
     except OSError as error:
-        text = f"{node.bind} port {node.port}: {error.strerror}"
+        # `create_server` writes the address into `strerror` once more.
+        reason = error.strerror if error.errno is None else os.strerror(error.errno)
+        text = f"{node.bind} port {node.port}: {reason}"
         raise StartError(text) from error
     with listener:
         yield listener

@@ -152,6 +152,9 @@ def test_jobs_of_a_node_that_never_ran_are_told_so(
 ) -> None:
     assert main(["jobs", "list", "--config", config]) == FAILED
     assert "there are no jobs yet" in capsys.readouterr().err
+    Path(config).write_text(Path(config).read_text().replace("11112", str(free_port())))
+    assert main(["status", "--config", config]) == UNREACHABLE
+    assert "the node has never run with these settings" in capsys.readouterr().out
 
 
 def test_jobs_are_listed_shown_and_cancelled(
@@ -169,6 +172,16 @@ def test_jobs_are_listed_shown_and_cancelled(
     assert "is cancelled: nothing to cancel" in capsys.readouterr().err
     assert main(["jobs", "retry", "0123", *configured]) == DONE
     assert "state:      waiting" in capsys.readouterr().out
+
+
+def test_a_table_that_cannot_be_written_is_named(
+    config_with_jobs: str, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ["jobs", "export", "--since", "1d", "--config", config_with_jobs]
+    out = tmp_path / "nowhere" / "out.csv"
+    assert main([*words, "--out", str(out)]) == FAILED
+    said = capsys.readouterr().err
+    assert said == f"lumbar-node: {out}: No such file or directory\n"
 
 
 def test_a_retry_takes_a_job_or_a_peer(config_with_jobs: str, capsys: Captured) -> None:

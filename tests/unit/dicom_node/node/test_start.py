@@ -11,7 +11,7 @@ import pytest
 from dicom_node.errors import StartError
 from dicom_node.node.machine_identity import machine_name
 from dicom_node.node.ownership import _spool_id, machine_lock, spool_lock
-from dicom_node.node.start import receive, work
+from dicom_node.node.start import receive, serve, work
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 
@@ -76,6 +76,35 @@ def test_a_node_of_one_machine_and_one_of_several_exclude_each_other(
         machine_lock(layout, settings, name="north", role="work"),
     ):
         pass
+
+
+def test_a_spool_is_open_to_its_owner_alone_and_one_that_is_there_stays_as_it_is(
+    settings: Settings, layout: SpoolLayout
+) -> None:
+    assert layout.folder.stat().st_mode & 0o777 == 0o700
+    layout.folder.chmod(0o750)
+    layout.prepare()
+    assert layout.folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_second_start_of_a_node_says_that_it_runs(
+    settings: Settings, layout: SpoolLayout
+) -> None:
+    with (
+        spool_lock(layout, settings),
+        pytest.raises(StartError, match=f"spool {layout.folder}: it runs already$"),
+        spool_lock(layout, settings),
+    ):
+        pass
+
+
+def test_a_port_that_is_taken_is_told_once(settings: Settings, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        node = settings.node.model_copy(update={"bind": "127.0.0.1", "port": port})
+        text = f"^127.0.0.1 port {port}: Address already in use$"
+        with pytest.raises(StartError, match=text):
+            serve(settings.model_copy(update={"node": node}), tmp_path / "node.yaml")
 
 
 @pytest.mark.parametrize("name", ["lock", "lock-node-id", "node-id"])
