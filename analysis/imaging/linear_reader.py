@@ -7,8 +7,6 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,22 +39,27 @@ class LinearReader:
         )
         self._wide = shape[1] + 1
         last_row, last_column = shape[0] - 1, shape[1] - 1
-        is_outside = (rows < 0) | (rows > last_row)
-        is_outside |= columns < 0
-        is_outside |= columns > last_column
+        # Any place that there is stands for one outside: what is read there does not
+        # count.
+        inner = np.clip(rows, 0, last_row)
+        is_outside = inner != rows
+        rows = inner
+        inner = np.clip(columns, 0, last_column)
+        is_outside |= inner != columns
+        columns = inner
         self._outside = is_outside if is_outside.any() else None
-        if self._outside is not None:
-            # Any place that there is: what is read there does not count.
-            np.clip(rows, 0, last_row, out=rows)
-            np.clip(columns, 0, last_column, out=columns)
-        row, column = rows.astype(np.intp), columns.astype(np.intp)
+        # No place is negative here, so what is below it is its whole part. Floats are
+        # taken from floats in one pass; whole numbers would be converted on the way.
+        row, column = np.floor(rows), np.floor(columns)
         rows -= row
         columns -= column
         row *= self._wide
         row += column
-        self._first = row
-        self._above, self._before = 1.0 - rows, 1.0 - columns
-        self._below, self._behind = 1.0 - self._above, 1.0 - self._before
+        self._first = row.astype(np.intp)
+        self._above = np.subtract(1.0, rows, out=rows)
+        self._before = np.subtract(1.0, columns, out=columns)
+        self._below = np.subtract(1.0, rows, out=row)
+        self._behind = np.subtract(1.0, columns, out=column)
 
     @property
     def has_outside(self) -> bool:
@@ -86,81 +89,3 @@ class LinearReader:
         if self._outside is not None:
             np.copyto(found, np.float32(outside), where=self._outside)
         return found
-
-
-def read_each(
-    planes: Sequence[NDArray[np.float32]],
-    matrices: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    places: tuple[range, range],
-    outside: float,
-) -> NDArray[np.float32]:
-    """Read planes of any shape, each on a grid of its own, in one pass.
-
-    Each is read as a `LinearReader` reads it, bit by bit. Of many small grids most of
-    the time goes to the steps themselves, which are taken here once for all.
-
-    Parameters
-    ----------
-    planes : K of ndarray, shape (R, C)
-        At least one; rows and columns may differ.
-    matrices : ndarray, shape (K, 2, 2)
-    offsets : ndarray, shape (K, 2)
-        Of each plane, as `LinearReader` takes them.
-    places
-        Rows and columns of the new grids, the same of all, that are read.
-    outside
-        The value of what lies outside a plane.
-
-    Returns
-    -------
-    ndarray, shape (K, rows, columns), float32
-    """
-    down, along = (np.arange(part.start, part.stop) for part in places)
-    rows, columns = (
-        (offsets[:, axis, None] + down * matrices[:, axis, :1])[:, :, None]
-        + (along * matrices[:, axis, 1:])[:, None, :]
-        for axis in (0, 1)
-    )
-    last = np.array([plane.shape for plane in planes])[:, :, None, None] - 1
-    is_outside = (rows < 0) | (rows > last[:, 0])
-    is_outside |= columns < 0
-    is_outside |= columns > last[:, 1]
-    np.clip(rows, 0, last[:, 0], out=rows)
-    np.clip(columns, 0, last[:, 1], out=columns)
-    row, column = rows.astype(np.intp), columns.astype(np.intp)
-    rows -= row
-    columns -= column
-    above, before = 1.0 - rows, 1.0 - columns
-    below, behind = 1.0 - above, 1.0 - before
-    # Of each plane the rows that are read, one below the other in one array; one row
-    # and one column more, which have no weight, spare a look for the edge.
-    first = row.min(axis=(1, 2))
-    heights = row.max(axis=(1, 2)) - first + 2
-    wide = last[:, 1, 0, 0] + 2
-    starts = np.concatenate([[0], np.cumsum(heights * wide)])
-    pixels = np.zeros(starts[-1], np.float64)
-    for plane, top, high, start, end in zip(
-        planes, first, heights, starts[:-1], starts[1:], strict=True
-    ):
-        part = plane[top : top + high]
-        pixels[start:end].reshape(high, -1)[: len(part), :-1] = part
-    row -= first[:, None, None]
-    row *= wide[:, None, None]
-    row += column
-    row += starts[:-1, None, None]
-    read = pixels.take(row)
-    read *= above
-    read *= before
-    to_below = (wide - 1)[:, None, None]
-    for step, across, beside in (
-        (1, above, behind), (to_below, below, before), (1, below, behind),
-    ):  # fmt: skip
-        row += step
-        corner = pixels.take(row)
-        corner *= across
-        corner *= beside
-        read += corner
-    found = np.asarray(read, np.float32)
-    np.copyto(found, np.float32(outside), where=is_outside)
-    return found

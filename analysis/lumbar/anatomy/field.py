@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.imaging.linear_reader import LinearReader, read_each
+from analysis.imaging.linear_reader import LinearReader
 
 T = TypeVar("T")
 
@@ -155,36 +155,3 @@ class Field:
             return None
         sums = [int(each @ np.arange(len(each))) for each in (by_row, by_column)]
         return np.asarray((np.array(sums) / count + self.corner_px) * self.pixel_mm)
-
-
-def sample_each(
-    fields: Sequence[Field],
-    origins_mm: NDArray[np.float64],
-    steps_mm: NDArray[np.float64],
-    places: tuple[range, range],
-) -> NDArray[np.float32]:
-    """Read several fields as `Field.sample` does each of them.
-
-    Parameters
-    ----------
-    fields
-        At least one.
-    origins_mm : ndarray, shape (K, 2)
-    steps_mm : ndarray, shape (K, 2, 2)
-        Of each field.
-    places
-        The same of all.
-
-    Returns
-    -------
-    ndarray, shape (K, points along the first axis, along the second), float32
-    """
-    pixel_mm = np.array([one.pixel_mm for one in fields])
-    corners_px = np.stack([one.corner_px for one in fields])
-    return read_each(
-        [one.values for one in fields],
-        steps_mm / pixel_mm[:, None, None],
-        origins_mm / pixel_mm[:, None] - corners_px,
-        places,
-        OUTSIDE,
-    )

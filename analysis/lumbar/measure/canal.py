@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.measurement import Absence
 from analysis.imaging.line_fit import robust_slope
-from analysis.lumbar.anatomy.field import Field, sample_each
+from analysis.lumbar.anatomy.field import OUTSIDE, Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
 from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
@@ -71,75 +71,66 @@ def canal_diameters(
         Of each slice the mean depth (mm) over 4 mm of its length; None where it is not
         all there.
     """
-    found: list[float | None] = [None] * len(canals)
-    alongs = {
-        place: along
-        for place, along in enumerate(_directions(canals, beside_mm, down))
-        if along is not None
-    }
-    if not alongs:
-        return found
-    lead = _lines(
-        [canals[place] for place in alongs],
-        [beside_mm[place] for place in alongs],
-        np.stack(list(alongs.values())),
-        HALF_REACH_MM,
-    )
-    for place, depths in zip(alongs, _inside_mm(lead), strict=True):
-        if (depths > 0).all():
-            found[place] = float(depths.mean())
-    return found
+    return [
+        _diameter(canal, beside, down)
+        for canal, beside in zip(canals, beside_mm, strict=True)
+    ]
 
 
-def _directions(
-    canals: Sequence[Field],
-    beside_mm: Sequence[NDArray[np.float64]],
-    down: NDArray[np.float64],
-) -> list[NDArray[np.float64] | None]:
-    """Return along which direction its middle runs in each slice; None: not seen."""
-    points = _reached(canals, beside_mm, down)
+def _diameter(
+    canal: Field, beside_mm: NDArray[np.float64], down: NDArray[np.float64]
+) -> float | None:
+    along = _direction(canal, beside_mm, down)
+    if along is None:
+        return None
+    lead = np.full((_count(HALF_REACH_MM), len(_points())), OUTSIDE, np.float32)
+    points = _reached(canal, beside_mm, along, HALF_REACH_MM)
+    if points:
+        met = slice(points.start, points.stop)
+        lead[:, met] = _lines(canal, beside_mm, along, HALF_REACH_MM, points)
+    depths = _inside_mm(lead)
+    return float(depths.mean()) if (depths > 0).all() else None
+
+
+def _direction(
+    canal: Field, beside_mm: NDArray[np.float64], down: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return along which direction its middle runs; None where it is not seen."""
+    points = _reached(canal, beside_mm, down, _DIRECTION_REACH_MM)
     if not points:
-        return [None] * len(canals)
-    downs = np.broadcast_to(down, (len(canals), 2))
-    inside = _lines(canals, beside_mm, downs, _DIRECTION_REACH_MM, points) > 0
-    back = np.array([-down[1], down[0]])
-    found: list[NDArray[np.float64] | None] = []
-    for count, total in zip(
-        inside.sum(axis=2), (inside * np.array(points)).sum(axis=2), strict=True
-    ):
-        shown = np.flatnonzero(count)
-        if len(shown) < _MIN_LINES:
-            found.append(None)
-            continue
-        middles = total[shown] / count[shown]
-        along = down + robust_slope(shown.astype(np.float64), middles) * back
-        found.append(along / np.linalg.norm(along))
-    return found
+        return None
+    inside = _lines(canal, beside_mm, down, _DIRECTION_REACH_MM, points) > 0
+    count = inside.sum(axis=1)
+    shown = np.flatnonzero(count)
+    if len(shown) < _MIN_LINES:
+        return None
+    middles = (inside * np.array(points)).sum(axis=1)[shown] / count[shown]
+    slope = robust_slope(shown.astype(np.float64), middles)
+    along = down + slope * np.array([-down[1], down[0]])
+    return np.asarray(along / np.linalg.norm(along))
 
 
 def _reached(
-    canals: Sequence[Field],
-    beside_mm: Sequence[NDArray[np.float64]],
+    canal: Field,
+    beside_mm: NDArray[np.float64],
     down: NDArray[np.float64],
+    reach_mm: float,
 ) -> range:
-    """Return the points on the lines at which one of the canals may be met.
+    """Return the points on the lines at which the canal may be met.
 
-    Where a field is positive, a pixel not more than one row and one column away is.
+    Where its field is positive, a pixel not more than one row and one column away is.
     """
-    back, points = np.array([-down[1], down[0]]), _points()
-    low, high = np.inf, -np.inf
-    for canal, beside in zip(canals, beside_mm, strict=True):
-        near_mm = 2 * canal.pixel_mm
-        ends = canal.edges_mm() - beside
-        above_mm = ends @ down
-        is_near = above_mm.min(axis=0) <= _DIRECTION_REACH_MM + near_mm
-        is_near &= above_mm.max(axis=0) >= -_DIRECTION_REACH_MM - near_mm
-        behind_mm = ends[:, is_near] @ back
-        low = min(low, float(behind_mm.min(initial=np.inf)) - near_mm)
-        high = max(high, float(behind_mm.max(initial=-np.inf)) + near_mm)
-    if low > high:
+    near_mm = 2 * canal.pixel_mm
+    ends = canal.edges_mm() - beside_mm
+    above_mm = ends @ down
+    is_near = above_mm.min(axis=0) <= reach_mm + near_mm
+    is_near &= above_mm.max(axis=0) >= -reach_mm - near_mm
+    behind_mm = ends[:, is_near] @ [-down[1], down[0]]
+    if not behind_mm.size:
         return range(0)
+    low, high = float(behind_mm.min()) - near_mm, float(behind_mm.max()) + near_mm
     first, last = ((end - _BEHIND_MM[0]) / STEP_MM for end in (low, high))
+    points = _points()
     return range(max(points.start, int(first)), min(points.stop, int(last) + 2))
 
 
@@ -160,24 +151,27 @@ def goes_on_below(
 
 
 def _lines(
-    canals: Sequence[Field],
-    beside_mm: Sequence[NDArray[np.float64]],
-    downs: NDArray[np.float64],
+    canal: Field,
+    beside_mm: NDArray[np.float64],
+    down: NDArray[np.float64],
     reach_mm: float,
-    points: range | None = None,
+    points: range,
 ) -> NDArray[np.float32]:
-    """Read canals on lines to the back, from `reach_mm` above to as far below.
+    """Read a canal on lines to the back, from `reach_mm` above to as far below.
 
     Returns
     -------
-    ndarray, shape (K, lines, points), float32
-        At all points on the lines, or some of them.
+    ndarray, shape (lines, points), float32
     """
-    backs = np.stack([-downs[:, 1], downs[:, 0]], axis=1)
-    origins = np.stack(beside_mm) - reach_mm * downs + _BEHIND_MM[0] * backs
-    steps = np.stack([downs, backs], axis=2) * STEP_MM
-    lines = range(2 * round(reach_mm / STEP_MM) + 1)
-    return sample_each(canals, origins, steps, (lines, points or _points()))
+    back = np.array([-down[1], down[0]])
+    origin = beside_mm - reach_mm * down + _BEHIND_MM[0] * back
+    steps = np.stack([down, back], axis=1) * STEP_MM
+    return canal.sample(origin, steps, (range(_count(reach_mm)), points))
+
+
+def _count(reach_mm: float) -> int:
+    """Return how many lines there are, from `reach_mm` above to as far below."""
+    return 2 * round(reach_mm / STEP_MM) + 1
 
 
 def _points() -> range:
