@@ -17,7 +17,7 @@ from analysis.contract.plugin import Context, Subject
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
-from analysis.lumbar.judge.artefacts import artefacts
+from analysis.lumbar.judge.artefacts import artefacts, metal
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
@@ -62,7 +62,7 @@ def judged(picture: Picture) -> tuple[set[str], SpineMeasurements]:
     labels = label_source(tissues, levels.names)
     anatomy = Anatomy(tissues=tissues, levels=levels)
     rows = measure_spine(anatomy, volume, labels)
-    notices = artefacts(anatomy, volume, labels, rows)
+    notices = (*metal(anatomy, volume, labels), *artefacts(anatomy, volume, rows))
     assert all(any(c.isdigit() for c in notice.text) for notice in notices)
     return {notice.code for notice in notices}, rows
 

@@ -136,21 +136,20 @@ def _is_overlooked(body: Structure, height: Missing) -> bool:
 
 
 def artefacts(
-    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8], rows: SpineMeasurements
+    anatomy: Anatomy, volume: Volume, rows: SpineMeasurements
 ) -> tuple[Doubt, ...]:
-    """Return the doubts about a picture, worst first.
+    """Return the doubts about a picture, worst first, but for `metal`.
 
     Parameters
     ----------
     anatomy
         On the sagittal grid.
-    volume, labels
-        The series, and its named structures on its own grid.
+    volume
+        The series.
     rows
         What was measured.
     """
     found = (
-        _metal(anatomy, volume, labels),
         _motion(anatomy) or _unsharp(rows),
         _scoliosis(anatomy),
         _off_the_middle(anatomy, rows),
@@ -322,16 +321,27 @@ def _jolts(mask: NDArray[np.bool_]) -> list[float]:
     ]
 
 
-def _metal(anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]) -> Doubt | None:
+def metal(
+    anatomy: Anatomy, volume: Volume, labels: NDArray[np.uint8]
+) -> tuple[Doubt, ...]:
+    """Return the doubt about a spine of which a part gives no signal, or none.
+
+    Parameters
+    ----------
+    anatomy
+        On the sagittal grid.
+    volume, labels
+        The series, and its named structures on its own grid.
+    """
     largest = void_mm2(anatomy, volume, labels)
     if largest <= MIN_VOID_MM2:
-        return None
+        return ()
     shown = apart(largest, MIN_VOID_MM2, 0)
     text = (
         f"{shown} mm2 of the spine give no signal in one slice (limit "
         f"{MIN_VOID_MM2:.0f}): metal, or bone or gas of that size"
     )
-    return warning("metal", text)
+    return (warning("metal", text),)
 
 
 def void_mm2(

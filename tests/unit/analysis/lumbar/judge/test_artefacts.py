@@ -102,8 +102,7 @@ def test_a_scoliosis_is_told_where_its_angle_exceeds_ten_degrees_beyond_doubt(
     planes[lowest] = replace(planes[lowest], side_slope=float(slope))
     anatomy = Anatomy(tissues=tissues, levels=replace(levels, planes=planes))
     volume = WedgeSpine().volume(FRAME, SHAPE)
-    labels = label_source(tissues, levels.names)
-    doubts = artefacts(anatomy, volume, labels, found)
+    doubts = artefacts(anatomy, volume, found)
     texts = [doubt.text for doubt in doubts if doubt.code == "scoliosis"]
     assert len(texts) == told
     assert [text.endswith("oblique sections") for text in texts] == [oblique] * told
@@ -121,8 +120,7 @@ def shown_from(tissues: TissueMap, first: int, below_row: int) -> TissueMap:
 def off_the_middle(tissues: TissueMap) -> list[str]:
     anatomy = Anatomy(tissues=tissues, levels=name_levels(tissues))
     volume = WedgeSpine().volume(FRAME, SHAPE)
-    labels = label_source(tissues, anatomy.levels.names)
-    doubts = artefacts(anatomy, volume, labels, measured(tissues))
+    doubts = artefacts(anatomy, volume, measured(tissues))
     return [doubt.text for doubt in doubts if doubt.code == "off_the_middle"]
 
 
