@@ -78,9 +78,19 @@ class Segmentation:
         if len(set(names)) != len(names):
             message = f"segments: a label occurs twice in {names}"
             raise ValueError(message)
-        present = set(np.flatnonzero(np.bincount(labels[labels > 0])).tolist())
+        present = numbers_in(labels)
         if present != set(described):
             message = (
                 f"labels {sorted(present)} do not match segments {sorted(described)}"
             )
             raise ValueError(message)
+
+
+def numbers_in(labels: NDArray[np.uint8]) -> set[int]:
+    """Return the labels that occur in a map (K, R, C), without the background."""
+    shown = labels.max(axis=0, initial=0) > 0
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    if not rows.size:
+        return set()
+    part = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return set(np.flatnonzero(np.bincount(part[part > 0])).tolist())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.contract.measurement import Measurement, NormPlace, Unmeasured
 from analysis.contract.result import Finding, Json
-from analysis.contract.segmentation import Segment, Segmentation
+from analysis.contract.segmentation import Segment, Segmentation, numbers_in
 from analysis.lumbar.anatomy.named_levels import Levels
 from analysis.lumbar.anatomy.structures import DISCS, LUMBAR_SPINE, STRUCTURES, level_of
 from analysis.lumbar.correct.outlined_spine import OutlinedSpine, edited_labels
@@ -47,11 +47,6 @@ from analysis.lumbar.tell.words import Words
 
 _DECIMALS = 4
 """Of `report.json`; more than any quantity is known to."""
-
-
-def numbers_in(labels: NDArray[np.uint8]) -> set[int]:
-    """Return the labels that occur, without the background."""
-    return set(np.flatnonzero(np.bincount(labels[labels > 0])).tolist())
 
 
 def segmentation(labels: NDArray[np.uint8]) -> Segmentation:
