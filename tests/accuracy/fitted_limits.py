@@ -39,9 +39,10 @@ from analysis.lumbar.find.spacing import pair_shares
 from analysis.lumbar.find.spine_course import find_column
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.fitted_limits import Fitted
-from analysis.lumbar.judge.artefacts import blur_mm, jolt_mm, void_mm2
+from analysis.lumbar.judge.artefacts import blur_mm, jolt_mm
 from analysis.lumbar.judge.dark_stripes import stripe_share
 from analysis.lumbar.judge.outline_confidence import outline_confidence
+from analysis.lumbar.judge.signal_voids import void_mm2
 from analysis.lumbar.judge.uncertainty import with_uncertainty
 from analysis.lumbar.measure.discs_and_bodies import measure_body
 from analysis.lumbar.measure.measurements import measure_spine

@@ -17,7 +17,8 @@ from analysis.contract.plugin import Context, Subject
 from analysis.contract.volume import Volume
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Tissue
-from analysis.lumbar.judge.artefacts import artefacts, metal
+from analysis.lumbar.judge.artefacts import artefacts
+from analysis.lumbar.judge.signal_voids import metal
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source

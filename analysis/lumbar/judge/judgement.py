@@ -15,7 +15,6 @@ from analysis.lumbar.doubt import Doubt
 from analysis.lumbar.judge.artefacts import (
     artefacts,
     cut_bodies,
-    metal,
     unfit_bodies,
     unfit_discs,
 )
@@ -33,6 +32,7 @@ from analysis.lumbar.judge.outline_confidence import (
     uncertain_outlines,
 )
 from analysis.lumbar.judge.resolve import notices, signal_unfit, withheld
+from analysis.lumbar.judge.signal_voids import metal
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
 from analysis.lumbar.measure.measurements import SpineMeasurements
 
