@@ -16,7 +16,7 @@ from dicom_node.cli.load_settings import read, receiver_named
 from dicom_node.errors import StartError
 from dicom_node.jobs.job_filter import JobFilter
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
-from dicom_node.records import JobRow
+from dicom_node.records import JobRow, JobState
 from dicom_node.spool_layout import EXPORT_KEY
 
 if TYPE_CHECKING:
@@ -71,7 +71,26 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
     with _open(settings) as queue:
         row = queue.show(arguments.id)
     _say_row(row, arguments)
+    if not arguments.json and row.state is JobState.DELIVERING:
+        _say_attempts(settings, row)
     return ExitCode.DONE
+
+
+def _say_attempts(settings: Settings, row: JobRow) -> None:
+    """Tell why the last attempt for each peer failed, and when the next is due."""
+    from dicom_node.jobs.job_reader import JobReader
+
+    with JobReader(settings.database_url) as reader:
+        story = reader.story(row.id)
+    last = {stage.peer: stage for stage in story.stages if stage.peer}
+    due = dict(story.due)
+    for peer, _ in row.deliveries:
+        if peer in last and last[peer].code:
+            stage = last[peer]
+            said = f"{_local(stage.ended_s)} {stage.code}: {stage.text}"
+            _say_field(f"last {peer}", said)
+        if peer in due:
+            _say_field(f"next {peer}", _local(due[peer]))
 
 
 def run_retry(arguments: argparse.Namespace) -> ExitCode:
@@ -221,7 +240,11 @@ def _say_row(row: JobRow, arguments: argparse.Namespace) -> None:
         *((f"to {peer}", state) for peer, state in row.deliveries),
         *((f"at {peer}", f"{uid} {proof}") for peer, uid, proof in row.proofs),
     ):
-        say(f"{name + ':':<12}{value}")
+        _say_field(name, value)
+
+
+def _say_field(name: str, value: str) -> None:
+    say(f"{name + ':':<11} {value}")
 
 
 def plain(row: JobRow) -> dict[str, Any]:

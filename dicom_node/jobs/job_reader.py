@@ -36,6 +36,7 @@ from dicom_node.jobs.workflow_table import (
     Step,
     Workflow,
     begins_with,
+    due_times,
     parts_of,
     steps,
     with_inputs,
@@ -106,6 +107,8 @@ class JobStory:
         When its triage was queued; None if that is forgotten.
     first_file
         Of one of its instances.
+    due
+        Peer, and the POSIX time of the next attempt to deliver that waits for its time.
     """
 
     row: JobRow
@@ -115,6 +118,7 @@ class JobStory:
     queued_s: float | None
     first_file: Path | None
     stages: tuple[Stage, ...]
+    due: tuple[tuple[str, float], ...] = ()
 
 
 class JobReader(JobDatabase):
@@ -267,6 +271,7 @@ def _found(connection: sa.Connection, job_id: str) -> Workflow | None:
 
 def _story(connection: sa.Connection, found: Workflow) -> JobStory:
     attempts: list[Workflow] = []
+    due: dict[str, float] = {}
     if found.name == TRIAGE:
         row, series = triage_row(found), order_of(found).series
     else:
@@ -278,6 +283,7 @@ def _story(connection: sa.Connection, found: Workflow) -> JobStory:
                 begins_with(connection, prefix),
             )
         )
+        due = due_times(connection, begins_with(connection, prefix))
         row, series = job_row(found, attempts), job_of(found).series
     triages = _triages_of(connection, found, series)
     ids = [one.workflow_id for one in (*triages, found, *attempts)]
@@ -288,6 +294,7 @@ def _story(connection: sa.Connection, found: Workflow) -> JobStory:
         queued_s=min((one.created_at for one in triages), default=0) / MS or None,
         first_file=next((one.path for one in series.instances), None),
         stages=tuple(map(_stage, _ours(steps(connection, list(dict.fromkeys(ids)))))),
+        due=tuple((DeliveryId.parse(id_).peer, at_s) for id_, at_s in due.items()),
     )
 
 

@@ -44,6 +44,7 @@ STATUS = sa.Table(
     sa.Column("output", sa.Text),
     sa.Column("inputs", sa.Text),
     sa.Column("attributes", sa.JSON),
+    sa.Column("delay_until_epoch_ms", sa.BigInteger),
 )
 _OUTPUT = sa.Table(
     "workflow_output",
@@ -247,6 +248,23 @@ def steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> list[Step]:
             for row in connection.execute(query)
         )
     return sorted(found, key=lambda step: step.started_s)
+
+
+def due_times(
+    connection: sa.Connection, *only: sa.ColumnElement[bool]
+) -> dict[str, float]:
+    """Return the POSIX time until which each workflow that is put off is so, by id.
+
+    Parameters
+    ----------
+    only
+        Conditions on `STATUS`.
+    """
+    status = STATUS.c
+    query = sa.select(status.workflow_uuid, status.delay_until_epoch_ms).where(
+        status.status == "DELAYED", status.delay_until_epoch_ms.is_not(None), *only
+    )
+    return {row[0]: row[1] / MS for row in connection.execute(query)}
 
 
 def begins_with(connection: sa.Connection, prefix: str) -> sa.ColumnElement[bool]:

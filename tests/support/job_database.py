@@ -81,6 +81,16 @@ class JobDatabase:
         self.queue.enqueue_triage(order)
         self.set(order.workflow_id, status, outcome)
 
+    def put_off(self, workflow_id: str, until_s: float) -> None:
+        """Let a workflow wait until a POSIX time."""
+        text = (
+            f"UPDATE {self._table} SET status = 'DELAYED', "
+            "delay_until_epoch_ms = :until WHERE workflow_uuid = :id"
+        )
+        values = {"until": round(until_s * 1000), "id": workflow_id}
+        with self._engine.begin() as connection:
+            assert connection.execute(sa.text(text), values).rowcount == 1
+
     def set(self, workflow_id: str, status: str, outcome: object) -> None:
         """Let a workflow have changed, as DBOS would write it down."""
         text = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from dicom_node.jobs.queue import JobQueue
 from dicom_node.plugins import registry
 from dicom_node.work import analyse_folder
 from tests.support.mr_series import build_series, write_series
-from tests.support.peers import free_port
+from tests.support.peers import free_port, wait_until
 from tests.support.spine_phantom import frame_of
-from tests.support.toy_worker import toy_job
+from tests.support.toy_worker import Toy, toy_job
 
 DONE, FAILED, WRONG_USAGE, UNREACHABLE, UNSUITABLE = 0, 1, 2, 3, 4
 
@@ -172,6 +173,34 @@ def test_jobs_are_listed_shown_and_cancelled(
     assert "is cancelled: nothing to cancel" in capsys.readouterr().err
     assert main(["jobs", "retry", "0123", *configured]) == DONE
     assert "state:      waiting" in capsys.readouterr().out
+
+
+def test_a_job_that_a_peer_lacks_is_shown_with_the_reason_and_the_next_attempt(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    toy = Toy(tmp_path)
+    toy.has("down-beta-one")
+    try:
+        toy.start()
+        toy.queue.enqueue(toy_job("one"))
+        wait_until(lambda: len(toy.attempts("one", "beta")) > 1, what="second attempt")
+    finally:
+        toy.close()
+    with sqlite3.connect(toy.url.removeprefix("sqlite:///")) as connection:
+        connection.execute(
+            "UPDATE workflow_status SET status = 'DELAYED', delay_until_epoch_ms = ? "
+            "WHERE workflow_uuid LIKE 'one:beta:%' AND completed_at IS NULL",
+            (2_000_000_000_000,),
+        )
+    config = tmp_path / "node.yaml"
+    config.write_text(SETTINGS.format(port=free_port()) + f"database: {toy.url}\n")
+    assert main(["jobs", "show", "one", "--config", str(config)]) == DONE
+    shown = capsys.readouterr().out.splitlines()
+    (last,) = (line for line in shown if line.startswith("last beta:"))
+    assert last.endswith("down: is down")
+    (following,) = (line for line in shown if line.startswith("next beta:"))
+    assert following.split()[2].startswith("2033-05-")
+    assert not any(line.startswith("next alpha") for line in shown)
 
 
 def test_a_table_that_cannot_be_written_is_named(

@@ -135,6 +135,20 @@ def test_the_story_of_a_job_tells_each_step_and_attempt(tmp_path: Path) -> None:
         assert started_s - 1 <= stage.started_s <= stage.ended_s <= time.time() + 1
 
 
+def test_the_story_of_a_job_tells_when_the_next_attempt_is_due(
+    tmp_path: Path,
+) -> None:
+    database = JobDatabase(tmp_path)
+    database.job("away", outcome=OUTCOME)
+    database.delivery("away", "SUCCESS", AGAIN, number=3)
+    database.delivery("away", "ENQUEUED", number=4)
+    database.put_off("away:pacs:4", 2_000_000_000.0)
+    database.delivery("away", "ENQUEUED", peer="other")
+    told = story(database, "away")
+    database.close()
+    assert told.due == (("pacs", 2_000_000_000.0),)
+
+
 def test_the_buttons_for_a_job_are_what_the_commands_would_do(
     database: JobDatabase,
 ) -> None:
