@@ -121,3 +121,17 @@ def test_a_margin_is_what_hangs_together_with_the_edge_in_every_slice() -> None:
     pixels = grid.source_frame.spacing_mm[1] / grid.frame.spacing_mm[1]
     assert unseen[: int(20 * pixels) - 1].all()
     assert not unseen[int(20 * pixels) + 1 :].any()
+
+
+def test_what_is_black_in_the_spine_and_meets_the_edge_is_no_margin() -> None:
+    """A disc at the upper edge, in a picture whose black level was set high."""
+    frame, shape = Layout(size_mm=SIZE_MM).frame()
+    voxels = np.full(shape, 100.0, np.float32)
+    voxels[:, :12, 100:150] = 0.0  # 10 mm high, 40 mm deep
+    voxels[:, :, :3] = 0.0  # whole columns, however few
+    voxels[:, 200:260, 200:] = 0.0  # 48 mm high and deep, at the rear edge
+    volume = Volume(voxels=voxels, frame=frame, series_uid="1.2.3")
+    unseen = unseen_of(WHOLE.tissues.grid, volume)
+    assert not unseen[:10, 102:148].any()
+    assert unseen[:, :2].all()
+    assert unseen[202:258, 203:].all()
