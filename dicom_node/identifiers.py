@@ -18,7 +18,8 @@ def digest(*parts: str) -> str:
     """
     state = hashlib.sha256()
     for part in parts:
-        encoded = part.encode()
+        # A name of a foreign file need not be text.
+        encoded = part.encode("utf-8", "surrogatepass")
         state.update(len(encoded).to_bytes(8, "big"))
         state.update(encoded)
     return state.hexdigest()

@@ -1,15 +1,19 @@
-"""Decode pixels in a process of its own: `python -I decoder_process.py < PIXELS`.
+"""Decode pixels in a process of its own: `python -I decoder_process.py PID < PIXELS`.
 
 GDCM, the only decoder for lossless JPEG under a licence that we can ship, dies of
 broken data with the process that it runs in. On standard input DICOM files follow each
 other, each behind its length in 8 bytes, little endian; the arrays follow each other on
-standard output in NumPy's format. This file imports nothing of the node, so that it
-runs as a script.
+standard output in NumPy's format. It ends with the process PID that started it, for
+some broken data keep a decoder busy for ever. This file imports nothing of the node, so
+that it runs as a script.
 """
 
 from __future__ import annotations
 
+import ctypes
 import io
+import os
+import signal
 import sys
 import warnings
 
@@ -19,6 +23,16 @@ from pydicom import dcmread
 PLUGIN = "gdcm"
 MACHINE_TROUBLE = 75
 """Exit code for want of memory or disk (EX_TEMPFAIL of sysexits.h)."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
+
+
+def end_with(parent: int) -> None:
+    """Let the kernel end this process with the one that waits for it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(MACHINE_TROUBLE)  # it was quicker
 
 
 def main() -> None:
@@ -38,6 +52,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
+        end_with(int(sys.argv[1]))
         main()
     except MemoryError:
         sys.exit(MACHINE_TROUBLE)

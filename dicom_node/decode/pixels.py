@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -238,7 +239,7 @@ def _decode_isolated(instances: Sequence[Dataset]) -> list[NDArray[np.generic]]:
         for instance in instances:
             _check_complete(instance, _syntax(instance))
         child = subprocess.run(  # noqa: S603 - our own script, no shell
-            [sys.executable, "-I", decoder_process.__file__],
+            [sys.executable, "-I", decoder_process.__file__, str(os.getpid())],
             input=b"".join(map(_pixel_file, instances)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -13,7 +13,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from dicom_node.dimse.contexts import PROPOSED_SYNTAXES
-from dicom_node.peers.associate import association
+from dicom_node.dimse.deadline import Deadline
+from dicom_node.peers.associate import Terms, association
 from dicom_node.peers.tell_query import tell_query
 
 if TYPE_CHECKING:
@@ -75,12 +76,17 @@ def count_series(
     query.NumberOfSeriesRelatedInstances = None
     query.StudyDate = query.StudyTime = query.SeriesDate = query.SeriesTime = ""
     model = StudyRootQueryRetrieveInformationModelFind
-    with association(
-        peer.ae_title,
-        peer,
-        calling_ae=calling_ae,
-        proposals=((model, PROPOSED_SYNTAXES),),
-    ) as opened:
+    with (
+        # A peer that answers without an end would hold whoever asks for ever.
+        Deadline(2 * peer.timeout_s) as deadline,
+        association(
+            peer.ae_title,
+            peer,
+            calling_ae=calling_ae,
+            proposals=((model, PROPOSED_SYNTAXES),),
+            terms=Terms(deadline=deadline),
+        ) as opened,
+    ):
         if not opened.is_established:
             return None
         tell_query(auditor, peer, query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from dicom_node.records import Reason
 from dicom_node.settings.sections import Accept, Route
 
 _NO_VERSION = "unavailable"
+_SHOWN_CHARACTERS = 32
+_NO_CODE = re.compile(r"[^A-Z0-9_ ]")
+"""Somebody may have typed a text about the patient, of any length, for a code."""
 _WEIGHTINGS = {
     "T2": frozenset({Weighting.T2, Weighting.T2_FAT_SUPPRESSED, Weighting.UNKNOWN})
 }
@@ -99,7 +103,8 @@ def _filtered_out(summary: SeriesSummary, accept: Accept) -> Reason | None:
     stated = summary.body_part.strip().upper()
     wanted = {part.strip().upper() for part in accept.body_part}
     if stated and wanted and stated not in wanted:
-        text = f"body part {stated}, not {', '.join(sorted(wanted))}"
+        shown = _NO_CODE.sub("?", stated)[:_SHOWN_CHARACTERS]
+        text = f"body part {shown}, not {', '.join(sorted(wanted))}"
         return Reason("wrong_body_part", text)
     return None
 

@@ -38,6 +38,8 @@ def read_manifest(path: Path) -> ReceivedSeries:
 def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
     """Write down that a series is complete; its job is not yet durable.
 
+    Also if somebody has removed its folder meanwhile: triage tells what is missing.
+
     Raises
     ------
     SpoolFailedError
@@ -46,6 +48,7 @@ def write_pending(layout: SpoolLayout, series: ReceivedSeries) -> Path:
     folder = layout.series_folder(series.study_uid, series.series_uid)
     path = folder / pending_name(series.digest)
     with _disk_errors():
+        folder.mkdir(mode=0o700, exist_ok=True)
         record = {"version": _VERSION, **to_record(series)}
         write_durable(path, json.dumps(record).encode())
     return path

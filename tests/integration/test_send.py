@@ -38,6 +38,7 @@ from tests.support.peers import (
     free_port,
     wait_until,
 )
+from tests.support.slow_archive import SlowArchive
 
 OURS = "LUMBAR_AI"
 NOBODY = Auditor(None)
@@ -282,6 +283,17 @@ def _title(orthanc: Orthanc) -> str:
     found = re.search(r'"DicomAet"\s*:\s*"([^"]+)"', configuration)
     assert found is not None
     return found.group(1)
+
+
+def test_a_peer_that_answers_without_an_end_is_not_listened_to_for_ever() -> None:
+    with SlowArchive(mr_instance()) as archive:
+        peer = _peer(archive.port).model_copy(
+            update={"ae_title": archive.ae_title, "timeout_s": 1.0}
+        )
+        begun_s = time.monotonic()
+        assert count_series(peer, OURS, "1.2", "1.3", NOBODY) is None
+        assert time.monotonic() - begun_s < 30
+        assert archive.answered > 1
 
 
 def test_a_peer_without_c_find_does_not_count() -> None:

@@ -39,12 +39,19 @@ from dicom_node.errors import (
 from tests.support import odd_series
 from tests.support.mr_series import build_series, write_series
 from tests.support.odd_series import Written
+from tests.support.peers import wait_until
 from tests.support.spine_phantom import frame_of
 from tests.support.variants import Series
 
 SHAPE = (1, 8, 6)
 VOXELS = np.arange(48, dtype=np.float32).reshape(SHAPE)
 UNDEFINED = 0xFFFFFFFF
+WAITS_FOR_A_DECODER = """
+import os, subprocess, sys
+command = [sys.executable, "-I", sys.argv[1], str(os.getpid())]
+with subprocess.Popen(command) as decoder:
+    print(decoder.pid, flush=True)
+"""
 ITEM, ITEM_END, SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
 
 
@@ -307,6 +314,25 @@ def test_a_decoder_that_is_killed_is_the_machines_trouble(
     monkeypatch.setattr(pixels, "_ISOLATED_TIMEOUT_S", 0.5)
     with pytest.raises(MachineTroubleError, match="did not end"):
         read_volume([path])
+
+
+def test_a_decoder_that_does_not_end_goes_with_whoever_waits_for_it() -> None:
+    # It waits for what is to be decoded, which comes by a pipe of ours.
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(writing, "wb"),
+        subprocess.Popen(
+            [sys.executable, "-c", WAITS_FOR_A_DECODER, decoder_process.__file__],
+            stdin=reading,
+            stdout=subprocess.PIPE,
+        ) as worker,
+    ):
+        os.close(reading)
+        assert worker.stdout is not None
+        decoder = Path("/proc", worker.stdout.readline().decode().strip())
+        assert decoder.exists()
+        worker.kill()
+        wait_until(lambda: not decoder.exists(), within_s=30, what="the decoder ends")
 
 
 @pytest.mark.parametrize(

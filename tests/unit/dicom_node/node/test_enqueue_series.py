@@ -198,6 +198,19 @@ def test_a_series_waits_on_disk_while_the_database_cannot_be_written(
     assert len(queue.list()) == 1
 
 
+def test_a_series_that_vanished_from_the_disk_is_looked_at_and_not_waited_for(
+    settings: Settings, events: list[InstanceStored]
+) -> None:
+    with OrdersQueue(settings) as queue:
+        intake = intake_for(settings, queue)
+        for event in events:
+            intake.apply(event, 0.0)
+        shutil.rmtree(events[0].instance.path.parent)
+        intake.tick(QUIET_S)
+        assert len(queue.orders) == 1  # triage says what is missing
+        assert not intake.is_collecting
+
+
 def test_a_database_that_fails_is_asked_once_a_turn_and_not_for_each_series(
     settings: Settings, events: list[InstanceStored]
 ) -> None:

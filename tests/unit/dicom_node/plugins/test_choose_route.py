@@ -81,6 +81,11 @@ def test_a_series_without_a_body_part_passes_every_filter() -> None:
             "wrong_body_part",
             "body part KNEE, not LSPINE",
         ),
+        (  # whatever else somebody has typed there is nobody's business
+            replace(T2, body_part="Knee of Müller^Anna, born 1950" * 1000),
+            "wrong_body_part",
+            "body part KNEE OF M?LLER?ANNA? BORN 1950KN, not LSPINE",
+        ),
     ],
 )
 def test_what_no_route_takes_is_rejected_with_the_reason(

@@ -146,6 +146,16 @@ def test_a_file_that_is_not_ours_is_set_aside(disk: Disk) -> None:
     assert len(list(disk.layout.unreadable.iterdir())) == 3
 
 
+def test_a_foreign_name_that_is_no_text_keeps_no_node_from_its_start(
+    disk: Disk,
+) -> None:
+    stored = disk.send(mr_instance())
+    for folder in (disk.layout.inbox, stored.path.parent):
+        Path(os.fsdecode(os.fsencode(folder) + b"/M\xfcller.dcm")).touch()
+    assert read_spool(disk.layout).instances == (stored,)
+    assert len(list(disk.layout.unreadable.iterdir())) == 2
+
+
 def test_a_manifest_of_a_deleted_file_vouches_for_nothing(disk: Disk) -> None:
     kept, lost = disk.send(mr_instance(1)), disk.send(mr_instance(2))
     disk.complete(kept, lost, owed=False)
