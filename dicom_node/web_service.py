@@ -7,6 +7,7 @@ is sent be held in memory as a whole.
 from __future__ import annotations
 
 import base64
+import errno
 import http.client
 import socket
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dicom_node.dimse.deadline import Deadline
+from dicom_node.errors import PeerUnreachableError
 from dicom_node.node_report import WebAccess
 from dicom_node.tls import requestor_context
 
@@ -73,22 +75,50 @@ def service_at(access: WebAccess) -> Service:
     Raises
     ------
     OSError
-        If such a file cannot be read.
+        If such a file cannot be read, or holds no token.
     """
     parts = urlsplit(access.url)
+    host, port = _place(access)
     return Service(
         access=access,
-        host=str(parts.hostname),
-        port=parts.port or (_HTTPS_PORT if parts.scheme == _HTTPS else _HTTP_PORT),
+        host=host,
+        port=port,
         path=parts.path,
         is_tls=parts.scheme == _HTTPS,
         headers=dict(_credentials(access)),
     )
 
 
+def service_of(name: str, access: WebAccess) -> Service:
+    """Return the service of a peer of the settings, as `service_at`.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If its credentials cannot be read: whoever renews them may be about to.
+    """
+    try:
+        return service_at(access)
+    except OSError as error:
+        host, port = _place(access)
+        raise PeerUnreachableError(
+            name, host=host, port=port, why=what_failed(error)
+        ) from error
+
+
+def _place(access: WebAccess) -> tuple[str, int]:
+    parts = urlsplit(access.url)
+    port = parts.port or (_HTTPS_PORT if parts.scheme == _HTTPS else _HTTP_PORT)
+    return str(parts.hostname), port
+
+
 def _credentials(access: WebAccess) -> Iterator[tuple[str, str]]:
     if access.token_file is not None:
-        yield "Authorization", f"Bearer {_secret(access.token_file)}"
+        token = _secret(access.token_file)
+        if not (token.isascii() and token.isprintable()):
+            what = "holds what no HTTP header may"
+            raise OSError(errno.EINVAL, what, str(access.token_file))
+        yield "Authorization", f"Bearer {token}"
     elif access.user and access.password_file is not None:
         pair = f"{access.user}:{_secret(access.password_file)}".encode()
         yield "Authorization", f"Basic {base64.b64encode(pair).decode()}"
@@ -223,5 +253,6 @@ def what_failed(error: Exception) -> str:
     if verified:
         return f"TLS: {verified}"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        is_of_file = isinstance(error.filename, str)
+        return f"{error.filename}: {error.strerror}" if is_of_file else error.strerror
     return type(error).__name__

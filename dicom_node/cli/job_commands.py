@@ -29,6 +29,9 @@ _REASON_CHARS = 60
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:
     """Tell the jobs accepted last, the latest first."""
+    if arguments.limit < 1:
+        complain(f"lumbar-node: --limit {arguments.limit} is no number of jobs from 1")
+        return ExitCode.WRONG_USAGE
     settings = read(arguments.config)
     wanted = JobFilter(
         states=tuple(arguments.state),

@@ -14,7 +14,7 @@ from dicom_node.web_service import (
     Answer,
     NotConnectedError,
     ask,
-    service_at,
+    service_of,
     what_failed,
 )
 
@@ -48,15 +48,14 @@ def post_report(
     Raises
     ------
     PeerUnreachableError
-        If the server cannot be reached; nothing was sent.
-    OSError
-        If a file of ours, such as that of the token, cannot be read.
+        If the server cannot be reached, or a file of ours, such as that of the token,
+        not be read; nothing was sent.
 
     References
     ----------
     FHIR R4 `http.html#transaction`.
     """
-    service = service_at(peer.access)
+    service = service_of(name, peer.access)
     headers = {
         "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
         "Accept": MEDIA_TYPE,
@@ -106,7 +105,7 @@ def capabilities(name: str, peer: FhirPeer) -> dict[str, bool]:
     ----------
     FHIR R4 CapabilityStatement.
     """
-    service, headers = service_at(peer.access), {"Accept": MEDIA_TYPE}
+    service, headers = service_of(name, peer.access), {"Accept": MEDIA_TYPE}
     why = "its /metadata is no CapabilityStatement"
     try:
         answer = ask(service, "GET /metadata", headers=headers, within_s=peer.timeout_s)

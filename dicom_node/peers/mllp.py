@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,15 +65,13 @@ def send_message(
     Raises
     ------
     PeerUnreachableError
-        If the receiver cannot be reached; nothing was sent.
-    OSError
-        If a file of ours, such as that of a certificate, cannot be read.
+        If the receiver cannot be reached, or a file of ours, such as that of a
+        certificate, not be read; nothing was sent.
     """
-    context = None if peer.tls is None else requestor_context(peer.tls.files)
     is_stored, is_final = False, False
     with Deadline(peer.timeout_s + _MAKING_S) as deadline, ExitStack() as opened:
         try:
-            connection = _connected(peer, context, deadline, opened)
+            connection = _connected(peer, deadline, opened)
         except OSError as error:
             raise PeerUnreachableError(
                 name, host=peer.host, port=peer.port, why=what_failed(error)
@@ -106,10 +103,9 @@ class _NoFrameError(Exception):
     """What comes is no message in its frame."""
 
 
-def _connected(
-    peer: Hl7Peer, context: ssl.SSLContext | None, deadline: Deadline, opened: ExitStack
-) -> socket.socket:
+def _connected(peer: Hl7Peer, deadline: Deadline, opened: ExitStack) -> socket.socket:
     """Connect; what is opened is closed by the stack."""
+    context = None if peer.tls is None else requestor_context(peer.tls.files)
     address = peer.host, peer.port
     plain = opened.enter_context(socket.create_connection(address, peer.timeout_s))
     if context is None:

@@ -22,7 +22,7 @@ from dicom_node.web_service import (
     NotConnectedError,
     Service,
     ask,
-    service_at,
+    service_of,
     what_failed,
 )
 
@@ -65,15 +65,14 @@ def store_instances(
     Raises
     ------
     PeerUnreachableError
-        If the service cannot be reached; nothing was sent.
-    OSError
-        If a file of ours, such as that of the token, cannot be read.
+        If the service cannot be reached, or a file of ours, such as that of the token,
+        not be read; nothing was sent.
 
     References
     ----------
     PS3.18 10.5.
     """
-    return tuple(_outcomes(name, service_at(peer.access), paths))
+    return tuple(_outcomes(name, service_of(name, peer.access), paths))
 
 
 def _outcomes(

@@ -271,6 +271,25 @@ def test_a_resend_takes_a_job_with_results_or_a_study(
     assert "`jobs rerun 0123456789ab` makes them anew" in capsys.readouterr().err
 
 
+def test_a_table_that_cannot_be_written_is_told_by_its_name(
+    config_with_jobs: str, tmp_path: Path, capsys: Captured
+) -> None:
+    out = tmp_path / "nowhere" / "table.csv"
+    words = ["jobs", "export", "--config", config_with_jobs, "--out", str(out)]
+    assert main(words) == FAILED
+    said = capsys.readouterr().err
+    assert said == f"lumbar-node: {out}: No such file or directory\n"
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_that_is_none_is_wrong_usage(
+    config_with_jobs: str, limit: str, capsys: Captured
+) -> None:
+    words = ["jobs", "list", "--config", config_with_jobs, "--limit", limit]
+    assert main(words) == WRONG_USAGE
+    assert f"{limit} is no number of jobs from 1" in capsys.readouterr().err
+
+
 def test_a_job_that_is_not_there_is_told(
     config_with_jobs: str, capsys: Captured
 ) -> None:

@@ -9,12 +9,13 @@ import pytest
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.records import InstanceOutcome
 from dicom_node.settings.hl7_peer import Hl7Peer
-from dicom_node.settings.sections import Peer, Settings
+from dicom_node.settings.sections import Peer, Receiver, Settings
 from dicom_node.settings.web_peer import FhirPeer, WebPeer
 from dicom_node.spool_layout import deliverable
 from dicom_node.work.deliver import deliver, judge, owed_to
 from dicom_node.work.encode import takers_of_pages
 from dicom_node.work.result_files import move_into
+from tests.support.dicom_files import mr_instance
 
 
 def outcome(name: str, *, stored: bool, retryable: bool = False) -> InstanceOutcome:
@@ -83,6 +84,30 @@ def test_a_report_peer_gets_the_report_alone_and_no_page(tmp_path: Path) -> None
     )
     shown_to = takers_of_pages(settings.routes[0].deliver_to, settings)
     assert shown_to == ("cloud",)
+
+
+@pytest.mark.parametrize("kind", ["cloud", "his", "ris", "strange"])
+def test_secrets_that_cannot_be_read_now_are_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    # Whoever renews a token or a certificate may take the old one away first.
+    mr_instance().save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    token, url = tmp_path / "token", "https://127.0.0.1:1/x"
+    tls = {"ca_file": tmp_path / "ca.pem"}
+    peers: dict[str, Receiver] = {
+        "cloud": WebPeer(url=url, token_file=token),
+        "his": FhirPeer(url=url, token_file=token),
+        "ris": Hl7Peer.model_validate({"host": "127.0.0.1", "port": 1, "tls": tls}),
+        "strange": WebPeer(url=url, token_file=token),
+    }
+    if kind == "strange":
+        token.write_bytes(b"to\x00ken \xff")
+    done = deliver(tmp_path, kind, peers[kind], calling_ae="US", stored=())
+    assert (done.verdict, done.code) == (Verdict.AGAIN, "peer-unreachable")
+    assert f"{kind} (127.0.0.1:1): " in done.text
+    if kind != "ris":
+        what = "No such file" if kind != "strange" else "holds what no HTTP header may"
+        assert f"{token}: {what}" in done.text
 
 
 def test_objects_go_out_with_what_is_referred_to_first(tmp_path: Path) -> None:
