@@ -13,7 +13,11 @@ from dicom_node.corrections.read_seg import (
     refuse_unknown,
 )
 from dicom_node.decode.read_file import ReadLimits
-from dicom_node.errors import AnalysisUnavailableError, OutlinesRefusedError
+from dicom_node.errors import (
+    AnalysisUnavailableError,
+    OutlinesRefusedError,
+    SeriesRejectedError,
+)
 from dicom_node.jobs.job_state import is_held
 from dicom_node.plugins.registry import Registry
 from dicom_node.records import Correction, JobRow, JobState, Reason, ReceivedSeries
@@ -72,7 +76,7 @@ def drawn_in(series: ReceivedSeries, limits: ReadLimits) -> Drawn | None:
             continue
         try:
             header = read_segmentation_header(instance.path, limits=limits)
-        except OutlinesRefusedError:
+        except SeriesRejectedError:
             continue
         if header.source_uids and not header.is_own:
             found.append(header)
