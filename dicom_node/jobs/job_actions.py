@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from dicom_node.errors import NothingToSendError
+from dicom_node.errors import JobNotFoundError, JobStateError, NothingToSendError
 from dicom_node.jobs.job_verbs import SHORT_ID, Verb
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.records import JobRow, JobState
@@ -45,11 +46,14 @@ class JobActions:
     ) -> tuple[JobRow, ...]:
         """Begin again all that failed, all that a peer lacks, or what is both."""
         rows = self._queue.all_rows() if peer is None else self._queue.lacking(peer)
-        return tuple(
-            self.retry(row.id, peer=peer)
-            for row in rows
-            if not is_failed or row.state is JobState.FAILED
-        )
+        begun: list[JobRow] = []
+        for row in rows:
+            if is_failed and row.state is not JobState.FAILED:
+                continue
+            # Another may have begun it, or retention have removed it, meanwhile.
+            with suppress(JobStateError, JobNotFoundError):
+                begun.append(self.retry(row.id, peer=peer))
+        return tuple(begun)
 
     def resend(
         self, jobs: Sequence[JobRow], *, peer: str | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -137,7 +138,7 @@ class JobDatabase:
         if is_sqlite:
             # Read-only: a database that is not there is not made.
             query = {"mode": "ro", "uri": "true"}
-            url = url.set(database=f"file:{url.database}", query=query)
+            url = url.set(database=f"file:{quote(url.database or '')}", query=query)
         self._engine = sa.create_engine(
             url, connect_args=waits, poolclass=sa.pool.NullPool
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from dicom_node.settings.self_test import TEST_PEER, TEST_TITLE
 
 _OTHER_PEERS = ("web_peers", "fhir_peers", "hl7_peers")
 _MOST_BYTES = 2**20
+_NO_ADDRESS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+"""What a URL begins something else with."""
 _ANALYSIS = Route.model_fields["analysis"].default
 
 
@@ -66,6 +69,8 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
         obstacle = f"{settings and settings.spool.folder} names no home folder"
     if folder is not None:
         obstacle = _cannot_hold_spool(folder)
+        if not obstacle and settings is not None and settings.database is None:
+            obstacle = _cannot_hold_database(folder)
     if obstacle:
         problems.append(Problem(line=document.line(at), path=at, text=obstacle))
     if problems or settings is None or folder is None:
@@ -265,6 +270,16 @@ def _is_seen(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def _cannot_hold_database(folder: Path) -> str:
+    """Say why the job database cannot lie in the folder; empty if it can."""
+    if not _NO_ADDRESS.search(str(folder)):
+        return ""
+    return (
+        f"{folder} cannot hold the job database, in whose address ? and % mean "
+        "something else: take another name, or give `database`"
+    )
 
 
 def _cannot_hold_spool(folder: Path) -> str:

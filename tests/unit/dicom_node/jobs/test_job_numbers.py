@@ -36,6 +36,17 @@ def database(tmp_path: Path) -> Iterator[JobDatabase]:
     database.close()
 
 
+@pytest.mark.parametrize("name", ["a#b", "50% & more", "Spülung"])
+def test_a_database_is_read_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    database = JobDatabase(tmp_path / name)
+    try:
+        database.job("waits", "ENQUEUED")
+        assert sum(numbers_of(database).states.values()) == 1
+    finally:
+        database.close()
+
+
 def test_the_numbers_are_those_of_the_rows_that_an_operator_sees(
     database: JobDatabase,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,17 @@ def layout(settings: Settings) -> SpoolLayout:
     layout = SpoolLayout(settings.spool.folder)
     layout.prepare()
     return layout
+
+
+def test_a_spool_is_readable_by_the_node_alone(tmp_path: Path) -> None:
+    former = os.umask(0)
+    try:
+        layout = SpoolLayout(tmp_path / "far" / "spool")
+        layout.prepare()
+    finally:
+        os.umask(former)
+    made = (layout.folder, *layout.folder.iterdir())
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
 
 
 @pytest.mark.parametrize("run", [receive, work])

@@ -304,6 +304,16 @@ def test_a_relative_spool_folder_is_taken_from_the_folder_of_the_file(
             "spool: {folder: spool}\nspool: {folder: b}",
             "5 spool: occurs twice, first in line 4",
         ),
+        *(
+            (
+                "{folder: spool}",
+                f"{{folder: '{name}'}}",
+                f"4 spool.folder: {{folder}}/{name} cannot hold the job database, in "
+                "whose address ? and % mean something else: take another name, or give "
+                "`database`",
+            )
+            for name in ("a?b", "a%20b")
+        ),
         (
             "spool: {folder: spool}",
             "spool:",
