@@ -64,7 +64,7 @@ class Executor:
         self._watched = _Watched(work, report, self._pace)
         dbos_setup.open_engine(database_url, executor_id=name)
         self._ends = WorkflowEnds()
-        register_triage(self._watched, self._ends)
+        register_triage(self._watched, rule, self._ends)
         register(self._watched, rule, self._ends)
 
     def start(self) -> None:

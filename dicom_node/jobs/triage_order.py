@@ -27,6 +27,8 @@ class TriageOrder:
         Counted from 1 over the attempts that had to wait.
     waits_for
         Why the last one had to; one sentence for people.
+    since_s
+        POSIX time at which the first of them ended; None while there was none.
     """
 
     series: ReceivedSeries
@@ -34,6 +36,7 @@ class TriageOrder:
     is_rerun: bool = False
     attempt: int = 1
     waits_for: str = ""
+    since_s: float | None = None
 
     @property
     def id(self) -> str:
@@ -50,9 +53,30 @@ class TriageOrder:
         """How long this attempt is put off: longer the more there were."""
         return min(float(self.attempt - 1), _LONGEST_PAUSE_S)
 
-    def again(self, *, waits_for: str) -> TriageOrder:
-        """Return the order for the next attempt."""
-        return replace(self, attempt=self.attempt + 1, waits_for=waits_for)
+    def waiting_since_s(self, now_s: float) -> float:
+        """Return since when it has had to wait; never a time to come.
+
+        Parameters
+        ----------
+        now_s
+            POSIX time.
+        """
+        return now_s if self.since_s is None else min(self.since_s, now_s)
+
+    def again(self, *, waits_for: str, now_s: float = 0.0) -> TriageOrder:
+        """Return the order for the next attempt.
+
+        Parameters
+        ----------
+        now_s
+            POSIX time.
+        """
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            waits_for=waits_for,
+            since_s=self.waiting_since_s(now_s),
+        )
 
 
 def series_key(study_uid: str, series_uid: str) -> str:

@@ -19,9 +19,11 @@ from typing import Any
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from dicom_node import log
+from dicom_node.errors import MachineTroubleError
 from dicom_node.jobs import dbos_setup, workflow_names
 from dicom_node.jobs.database_clock import delay_s
 from dicom_node.jobs.dead_worker import given_up
+from dicom_node.jobs.delivery_retry import RetryRule, age_text
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.jobs.unrecorded_end import WorkflowEnds, unless_database_fails
@@ -31,7 +33,7 @@ from dicom_node.record_codec import Record, from_record, to_record
 _FIRST = 1
 
 
-def register_triage(work: Work, ends: WorkflowEnds) -> None:
+def register_triage(work: Work, rule: RetryRule, ends: WorkflowEnds) -> None:
     """Register the workflow with DBOS; call once, before launch."""
 
     def triage(record: Record) -> Record:
@@ -39,10 +41,11 @@ def register_triage(work: Work, ends: WorkflowEnds) -> None:
         with ends.watched():
             outcome = from_record(
                 TriageOutcome,
-                DBOS.run_step({"name": "triage"}, _run_triage, work, order),
+                DBOS.run_step({"name": "triage"}, _run_triage, work, rule, order),
             )
             if outcome.verdict is Verdict.AGAIN:
-                _enqueue(workflow, order.again(waits_for=outcome.text))
+                again = order.again(waits_for=outcome.text, now_s=time.time())
+                _enqueue(workflow, again)
         return to_record(outcome)
 
     # The step itself gives up what has lost too many workers, as those of a job do.
@@ -52,13 +55,13 @@ def register_triage(work: Work, ends: WorkflowEnds) -> None:
 
 
 @unless_database_fails()
-def _run_triage(work: Work, order: TriageOrder) -> Record:
+def _run_triage(work: Work, rule: RetryRule, order: TriageOrder) -> Record:
     started = time.monotonic()
     lost = given_up()
     if lost is not None:
         outcome = TriageOutcome(verdict=lost.verdict, code=lost.code, text=lost.text)
     else:
-        outcome = work.triage(order)
+        outcome = _given_up_if_old(work.triage(order), rule, order)
     _forget_before(order)
     series = order.series
     is_failed = outcome.verdict is Verdict.FAILED
@@ -77,6 +80,24 @@ def _run_triage(work: Work, order: TriageOrder) -> Record:
         duration_ms=round((time.monotonic() - started) * 1000),
     )
     return to_record(outcome)
+
+
+def _given_up_if_old(
+    outcome: TriageOutcome, rule: RetryRule, order: TriageOrder
+) -> TriageOutcome:
+    """Return a failure in place of yet another wait: an operator has to see it.
+
+    A disk does not let a broken sector be read, however long one waits.
+    """
+    now_s = time.time()
+    age_s = now_s - order.waiting_since_s(now_s)
+    if outcome.verdict is not Verdict.AGAIN or not rule.is_over(age_s):
+        return outcome
+    text = (
+        f"given up after {age_text(age_s)} and {order.attempt} attempts: {outcome.text}"
+    )
+    code = outcome.code or MachineTroubleError.code
+    return replace(outcome, verdict=Verdict.FAILED, code=code, text=text)
 
 
 def _forget_before(order: TriageOrder) -> None:

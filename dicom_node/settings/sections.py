@@ -288,8 +288,8 @@ class Jobs(Section):
 
     retry_days: Annotated[float, Field(gt=0, le=365)] = Field(
         default=7.0,
-        description="A delivery that fails is tried again until it is so old; then its "
-        "job is failed, and the results stay until an operator retries or cancels it.",
+        description="What a peer or the disk does not let be done is tried again until "
+        "it is so old; then its job fails, until an operator retries or cancels it.",
     )
     retry_first_s: Seconds = Field(
         default=30.0, description="The first pause; each one is twice as long."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,29 @@ def test_what_waits_for_another_series_survives_a_restart_and_can_be_cancelled(
     assert toy.settled(early.id).state is JobState.DONE
     assert toy.queue.cancel(never.id).state is JobState.CANCELLED
     assert [row.state for row in rows_of(toy, "never")] == [JobState.CANCELLED]
+
+
+def test_what_waits_for_too_long_is_a_failure_that_can_be_begun_again(
+    tmp_path: Path,
+) -> None:
+    toy = Toy(tmp_path, is_hasty=True)
+    try:
+        asked = order("stuck", tmp_path)
+        toy.has("early-stuck")
+        toy.queue.enqueue_triage(asked)
+        toy.start()
+        row = toy.settled(asked.id)
+        assert row.state is JobState.FAILED
+        assert re.fullmatch(
+            r"machine-trouble: given up after \S+ seconds and \d attempts: "
+            "waits for another series",
+            row.reason,
+        )
+        toy.has_not("early-stuck")
+        toy.queue.retry(asked.id, results_kept=False)
+        assert toy.settled(asked.id).state is JobState.DONE
+    finally:
+        toy.close()
 
 
 def test_what_waits_for_long_leaves_few_attempts_in_the_database(
