@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from dicom_node.jobs.job_troubles import JobTroublesReader
 from dicom_node.node_report import Counted
 from dicom_node.ops.notification import Kind, Problem
 from dicom_node.ops.notification_state import FROM, TO
+from dicom_node.ops.spool_disk import spool_disk
 from dicom_node.ops.working_time import worked_s
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ class NotificationWatch:
             problems += self._of_jobs(now_s)
         except JobDatabaseError:
             unknown |= _OF_JOBS
-        try:
-            problems += self._of_disk()
-        except OSError:
-            unknown.add(Kind.DISK)
+        problems += self._of_disk()
         try:
             problems += self._of_audit()
         except OSError:
@@ -110,7 +107,15 @@ class NotificationWatch:
         return problems
 
     def _of_disk(self) -> Iterator[Problem]:
-        free = shutil.disk_usage(self._plan.spool_folder).free
+        try:
+            free, _ = spool_disk(self._plan.spool_folder)
+        except OSError as error:
+            text = (
+                f"the disk of the spool takes nothing ({error.strerror}): senders are "
+                "refused"
+            )
+            yield Problem(kind=Kind.DISK, name="", text=text)
+            return
         limit = self._notify.disk_below_bytes
         self._is_disk_low = free < limit * (_OVER if self._is_disk_low else 1.0)
         if self._is_disk_low:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dicom_node.jobs.job_numbers import JobNumbers, JobNumbersReader
 from dicom_node.node_report import NodeReport, OpsPlan
 from dicom_node.ops.checks import ECHO_LIMIT_S, Check, Seen, checks_of
 from dicom_node.ops.probe import Counting, Probe, Trouble
+from dicom_node.ops.spool_disk import spool_disk
 from dicom_node.ops.verification import echo, itself
 from dicom_node.tls import valid_until_s
 
@@ -50,7 +50,12 @@ class Watch:
         self._numbers: Probe[JobNumbers] = Probe(
             self._reader.read, threads, every_s=_EVERY_S, within_s=_WITHIN_S
         )
-        self._disk = Probe(self._read_disk, threads, every_s=1.0, within_s=_WITHIN_S)
+        self._disk = Probe(
+            lambda: spool_disk(plan.spool_folder),
+            threads,
+            every_s=1.0,
+            within_s=_WITHIN_S,
+        )
         self._certificates: Probe[Mapping[str, float]] = Probe(
             self._read_certificates,
             threads,
@@ -88,10 +93,6 @@ class Watch:
     async def checks(self) -> tuple[Check, ...]:
         """Return every check of `/ready`."""
         return checks_of(await self.look(with_echo=True), self.plan)
-
-    def _read_disk(self) -> tuple[int, int]:
-        usage = shutil.disk_usage(self.plan.spool_folder)
-        return usage.free, usage.total
 
     def _count_audit(self) -> int:
         plan = self.plan.audit
