@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from dicom_node.settings.sections import Peer
 
 _LEAST_TIMEOUT_S = 0.1
+_NO_CONNECTION = (
+    "no connection: nothing listens there, a firewall is between, or TLS fails"
+)
+_NO_ANSWER = "connected, and no answer in time, or aborted"
 
 Proposal = tuple[str, tuple[str, ...]]
 """SOP class and transfer syntaxes of one presentation context."""
@@ -95,7 +99,8 @@ def association(
                     (evt.EVT_CONN_OPEN, _connected, [sockets, terms]),
                 ],
             )
-            _check_accepted(opened, name, peer, calling_ae)
+            silence = _NO_ANSWER if sockets else _NO_CONNECTION
+            _check_accepted(opened, name, peer, calling_ae, silence)
             leave_answers(opened)
             try:
                 yield opened
@@ -197,14 +202,13 @@ def _entity(peer: Peer, calling_ae: str, terms: Terms | None) -> AE:
 
 
 def _check_accepted(
-    opened: Association, name: str, peer: Peer, calling_ae: str
+    opened: Association, name: str, peer: Peer, calling_ae: str, silence: str
 ) -> None:
     if opened.is_established or opened.rejected_contexts:
         return
     answer = _rejection(opened)
     if answer is None:
-        why = "no connection, no answer in time, or aborted"
-        raise _unreachable(name, peer, why)
+        raise _unreachable(name, peer, silence)
     # Also one for good, such as a title that the peer does not know, is mended by
     # whoever configures the peer, and not by us.
     why = f"it rejects associations of {calling_ae} ({answer.result_str}): "

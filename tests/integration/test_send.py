@@ -189,7 +189,7 @@ def _answers(port: int) -> bool:
 
 @pynetdicom_drops_its_socket
 def test_a_peer_that_is_down_is_unreachable(results: list[Path]) -> None:
-    with pytest.raises(PeerUnreachableError) as caught:
+    with pytest.raises(PeerUnreachableError, match="nothing listens there") as caught:
         _send(results, _peer(free_port()))
     assert caught.value.retryable
 
@@ -203,7 +203,7 @@ def test_a_host_without_an_address_is_unreachable(results: list[Path]) -> None:
 def test_a_peer_that_never_answers_is_unreachable_in_time(results: list[Path]) -> None:
     with socket.create_server((HOST, 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(PeerUnreachableError):
+        with pytest.raises(PeerUnreachableError, match=r": connected, and no answer"):
             _send(results, _peer(port, timeout_s=0.5))
 
 

@@ -136,6 +136,10 @@ def test_no_sentence_of_the_node_is_untranslated(tag: str) -> None:
          "no connection, no answer in time, or aborted",
          "main-pacs: peer-unreachable: 无法与 main-pacs（10.0.0.1:104）建立关联："
          "无法连接、超时未应答或被中止"),
+        ("b: peer-unreachable: no association with b (10.0.0.1:104): no connection: "
+         "nothing listens there, a firewall is between, or TLS fails",
+         "b: peer-unreachable: 无法与 b（10.0.0.1:104）建立关联："
+         "无法连接：该端口无服务监听、被防火墙阻断或 TLS 失败"),
         ("a: not-stored: seg.dcm: status 0xa700; sr.dcm: status 0xa700; "
          "b: results-missing: the results are not in the outbox; retry the job to make "
          "them anew",
