@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dicom_node.settings.sections import Settings
 
 _REASON_CHARS = 60
+_ON_THE_WAY = frozenset({"waiting", "sending", "proving"})
 
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:
@@ -118,9 +119,28 @@ def _retry_many(settings: Settings, arguments: argparse.Namespace) -> ExitCode:
     with _open(settings) as queue:
         actions = _actions(queue, settings)
         rows = actions.retry_all(is_failed=arguments.failed, peer=peer)
+        others = _on_their_way(queue, peer, rows)
     what = "begin" if peer is None else f"are delivered to {peer}"
-    _say_rows(rows, arguments, f"{len(rows)} jobs {what} again")
+    text = f"{len(rows)} jobs {what} again"
+    if others:
+        text += (
+            f"; {others} others are still tried without it: "
+            f"`jobs list --peer {peer} --state delivering`"
+        )
+    _say_rows(rows, arguments, text)
     return ExitCode.DONE
+
+
+def _on_their_way(queue: JobQueue, peer: str | None, retried: Sequence[JobRow]) -> int:
+    """Count the jobs that a peer lacks and that nobody has given up."""
+    if peer is None:
+        return 0
+    wanted = JobFilter(states=(JobState.DELIVERING.value,), peer=peer)
+    retried_ids = {row.id for row in retried}
+    return sum(
+        dict(row.deliveries)[peer] in _ON_THE_WAY and row.id not in retried_ids
+        for row in wanted.of(queue.all_rows())
+    )
 
 
 def run_resend(arguments: argparse.Namespace) -> ExitCode:

@@ -193,7 +193,8 @@ def test_a_job_that_a_peer_lacks_is_shown_with_the_reason_and_the_next_attempt(
             (2_000_000_000_000,),
         )
     config = tmp_path / "node.yaml"
-    config.write_text(SETTINGS.format(port=free_port()) + f"database: {toy.url}\n")
+    settings = SETTINGS.format(port=free_port()).replace("pacs", "beta")
+    config.write_text(f"{settings}database: {toy.url}\n")
     assert main(["jobs", "show", "one", "--config", str(config)]) == DONE
     shown = capsys.readouterr().out.splitlines()
     (last,) = (line for line in shown if line.startswith("last beta:"))
@@ -201,6 +202,9 @@ def test_a_job_that_a_peer_lacks_is_shown_with_the_reason_and_the_next_attempt(
     (following,) = (line for line in shown if line.startswith("next beta:"))
     assert following.split()[2].startswith("2033-05-")
     assert not any(line.startswith("next alpha") for line in shown)
+    assert main(["jobs", "retry", "--peer", "beta", "--config", str(config)]) == DONE
+    said = capsys.readouterr().out
+    assert said.startswith("0 jobs are delivered to beta again; 1 others are still ")
 
 
 def test_a_table_that_cannot_be_written_is_named(
