@@ -58,6 +58,10 @@ class Pseudonyms:
             mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(path, mode, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(_KEY_BYTES))
+                if os.geteuid() == 0:
+                    # The node's user backs it up, whoever made the first export.
+                    folder = path.parent.stat()
+                    os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
         self._key = path.read_bytes()
 
     def of(self, uid: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,13 @@ def test_pseudonyms_are_those_of_the_last_export_and_tell_no_uid(
     assert secret.stat().st_mode & 0o777 == 0o600
     _, other = table(layout, LATE, pseudonyms=Pseudonyms(tmp_path / "other.key"))
     assert other[0]["study"] != first[0]["study"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_secret_that_root_makes_is_the_users_who_has_the_spool(
+    tmp_path: Path,
+) -> None:
+    os.chown(tmp_path, 10001, 10002)
+    Pseudonyms(tmp_path / "export.key")
+    made = (tmp_path / "export.key").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (10001, 10002, 0o600)
