@@ -73,6 +73,7 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
         if not arguments.settings_only:
             findings.extend(_spool(settings))
             findings.extend(_certificates(settings))
+            findings.extend(_notified(settings))
             findings.extend(_analyses(settings))
     _print_findings(findings, as_json=arguments.json)
     if settings is None:
@@ -106,6 +107,26 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
     limit_gb = settings.spool.min_free_gb
     text = f"{free_gb:.1f} GiB free, {limit_gb:g} are to be kept"
     yield _Finding(subject="disk", good=free_gb > limit_gb, text=text)
+
+
+def _notified(settings: Settings) -> Iterator[_Finding]:
+    """Check the addresses of `notify`, and repeat none: they hold passwords."""
+    if settings.notify is None:
+        return
+    from dicom_node.ops.notification_loop import addresses
+    from dicom_node.ops.notification_sender import is_known
+
+    path = settings.notify.urls_file
+    place = "the environment" if path is None else str(path)
+    try:
+        listed = addresses(path)
+    except (OSError, UnicodeDecodeError):
+        return  # it was read a moment ago, with the settings
+    for number, address in enumerate(listed, start=1):
+        good = is_known(address)
+        text = f"address {number} of {place} is {'one' if good else 'none'}"
+        text += " that apprise knows; nothing was sent"
+        yield _Finding(subject="notify", good=good, text=text)
 
 
 def _certificates(settings: Settings) -> Iterator[_Finding]:

@@ -32,6 +32,24 @@ Send = Callable[[str, str, str], str]
 """Address, title and text to the reason why it was not taken."""
 
 
+def addresses(
+    urls_file: Path | None, environment: Mapping[str, str] = os.environ
+) -> list[str]:
+    """Return where messages go.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    UnicodeDecodeError
+        If it is no text.
+    """
+    text = environment.get(URLS, "") if urls_file is None else _read(urls_file)
+    lines = text.split() if urls_file is None else map(str.strip, text.splitlines())
+    found = [line for line in lines if line and not line.startswith("#")]
+    return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+
+
 class Notifier:
     """Tells each address, not too often, what is new and what is over.
 
@@ -125,15 +143,13 @@ class Notifier:
         """Return where messages go; each time anew, so that a change needs no start."""
         path = self._notify.urls_file
         try:
-            text = self._environment.get(URLS, "") if path is None else _read(path)
+            found = addresses(path, self._environment)
         except (OSError, UnicodeDecodeError) as error:
             self._complain(f"{path}: {type(error).__name__}")
             return []
-        lines = text.split() if path is None else map(str.strip, text.splitlines())
-        found = [line for line in lines if line and not line.startswith("#")]
         if not found:
             self._complain(f"neither notify.urls_file nor {URLS} holds an address")
-        return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+        return found
 
     def _complain(self, why: str) -> None:
         if why != self._complaint:

@@ -13,6 +13,7 @@ import logging
 import signal
 import subprocess
 import sys
+import warnings
 
 WITHIN_S = 60.0
 _TAKEN, _NOT_TAKEN, _NO_ADDRESS = 0, 3, 4
@@ -39,6 +40,20 @@ def send(address: str, title: str, body: str, *, within_s: float = WITHIN_S) -> 
     if done.returncode == _NO_ADDRESS:
         return "no address that apprise knows"
     return "" if done.returncode == _TAKEN else "not taken"
+
+
+def is_known(address: str) -> bool:
+    """Tell whether an address is one that apprise can write to; nothing is sent."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # it would quote the address
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the library, about what it imports
+            from apprise import Apprise
+
+            return Apprise.instantiate(address) is not None
+    finally:
+        logging.disable(disabled)
 
 
 def main() -> int:

@@ -371,6 +371,22 @@ def test_the_settings_alone_are_checked_without_loading_an_analysis(
     assert "jobs.time_limit_s" in capsys.readouterr().err
 
 
+def test_check_names_an_address_that_no_message_would_reach_and_repeats_none(
+    config: str, tmp_path: Path, capsys: Captured
+) -> None:
+    path = Path(config)
+    path.write_text(f"{path.read_text()}notify: {{urls_file: urls}}\n")
+    urls = tmp_path / "urls"
+    urls.write_text("json://hook.example/secret\nmailtoo://user:secret@x.example\n")
+    assert main(["check", "--config", config]) == FAILED
+    told = capsys.readouterr()
+    assert f"ok    notify: address 1 of {urls} is one that apprise" in told.out
+    assert f"WRONG notify: address 2 of {urls} is none that apprise" in (
+        told.out + told.err
+    )
+    assert "secret" not in told.out + told.err
+
+
 def test_check_tells_whether_an_analysis_can_compare_examinations(
     config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
