@@ -20,7 +20,12 @@ _SAME_MM = 0.01
 
 
 def doubts_of(
-    first: Dataset, header: InstanceHeader, grid: Frame, slices: int
+    first: Dataset,
+    header: InstanceHeader,
+    grid: Frame,
+    slices: int,
+    *,
+    is_lossy: bool = False,
 ) -> tuple[Notice, ...]:
     """Return the doubts about a series that its first instance and header raise.
 
@@ -30,6 +35,8 @@ def doubts_of(
         On which the slices lie.
     slices
         How many there are.
+    is_lossy
+        Whether one of them was compressed with loss.
     """
     notices = list(_missing_between(header, float(grid.spacing_mm[0]), slices))
     told_by_words = weighting_of(header) is not Weighting.UNKNOWN
@@ -39,7 +46,7 @@ def doubts_of(
     if attribute_values.text(first, "PhotometricInterpretation") == "MONOCHROME1":
         text = "stored values were mirrored: MONOCHROME1 shows the minimum white"
         notices.append(Notice(code="monochrome1_mirrored", text=text))
-    if attribute_values.text(first, "LossyImageCompression") == "01":
+    if is_lossy:
         text = "the pictures were compressed with loss before they came here"
         notices.append(Notice(code="lossy_compression", text=text))
     return tuple(notices)

@@ -29,6 +29,7 @@ from dicom_node.decode.headers import (
     read_headers,
     spacing_of,
 )
+from dicom_node.decode.lossy_compression import state_loss
 from dicom_node.decode.patient_identity import complete_patients
 from dicom_node.decode.pick_slices import Picked, pick
 from dicom_node.decode.read_file import (
@@ -155,6 +156,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
     opened, mended_files = _open_all([one.path for one in picked.headers], limits)
     instances, notices = _distinct(opened)
     complete_patients(instances)
+    is_lossy = state_loss(instances)
     groups = [frame_groups(instance) for instance in instances]
     wanted = _wanted_frames(instances, picked)
     slices = [
@@ -190,7 +192,13 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             *mended_files,
             *notices,
             *mended,
-            *doubts_of(first, picked.headers[0], frame_of_reference, len(in_order)),
+            *doubts_of(
+                first,
+                picked.headers[0],
+                frame_of_reference,
+                len(in_order),
+                is_lossy=is_lossy,
+            ),
         ),
         headers=headers,
     )

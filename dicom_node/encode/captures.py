@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from analysis.contract.result import Notice
 from dicom_node import __version__
 from dicom_node.encode.body_part import set_body_part
+from dicom_node.encode.drawn_pictures import state_origin
 from dicom_node.encode.page_text import draw_lines, draw_one_line
 from dicom_node.encode.result_context import (
     EncodeRequest,
@@ -39,6 +40,8 @@ def encode_capture(
     context: ResultContext,
     number: int = 1,
     related: Sequence[tuple[str, str]] = (),
+    *,
+    shows_source: bool = True,
 ) -> SOPClass:
     """Encode one page as an uncompressed RGB secondary capture.
 
@@ -50,10 +53,13 @@ def encode_capture(
         Instance number, from 1.
     related
         SOP class and instance UIDs of the results that say the same in other forms.
+    shows_source
+        Whether pictures of the source are drawn on it.
 
     References
     ----------
-    PS3.3 A.8.1, C.8.6; Burned In Annotation (0028,0301) NO: pages carry no identity.
+    PS3.3 A.8.1, C.8.6; what a page takes over from the pictures that it shows: see
+    `state_origin`.
     """
     evidence, request = context.evidence, context.request
     encoded = SCImage.from_ref_dataset(
@@ -70,7 +76,7 @@ def encode_capture(
     encoded.copy_patient_and_study_information(evidence.first)
     encoded.ConversionType = "WSD"
     encoded["PatientOrientation"].clear()
-    encoded.BurnedInAnnotation = "NO"
+    state_origin(encoded, evidence.images if shows_source else ())
     words, edited = request.words, request.edited
     encoded.DerivationDescription = (
         words.word("sc.derivation")

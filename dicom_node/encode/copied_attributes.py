@@ -72,6 +72,7 @@ _ALLOWED = {
     "PatientIdentityRemoved": {"YES", "NO"},
     "QualityControlSubject": {"YES", "NO"},
     "PregnancyStatus": {"1", "2", "3", "4"},
+    "LossyImageCompression": {"00", "01"},
 }
 _OFFSET = "TimezoneOffsetFromUTC"
 _OFFSET_FORM = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ENCODER_REVISION = 7
+ENCODER_REVISION = 8
 """Raised by whoever makes the encoders write other bytes for the same result.
 
 The version of the node is part of the identity beside it, for the objects name it.

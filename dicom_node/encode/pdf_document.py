@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
+from dicom_node.encode.drawn_pictures import state_origin
 from dicom_node.encode.result_context import (
     EncodeRequest,
     ResultContext,
@@ -31,8 +32,7 @@ def encode_document(
 
     References
     ----------
-    PS3.3 A.45.1, C.24.2 Encapsulated Document. Burned In Annotation (0028,0301) NO:
-    pages carry no identity.
+    PS3.3 A.45.1, C.24.2 Encapsulated Document.
     """
     evidence, request = context.evidence, context.request
     source = evidence.first
@@ -49,7 +49,7 @@ def encode_document(
     encoded.ContributingEquipmentSequence = [context.contribution()]
     encoded.ConversionType = "WSD"
     encoded.AcquisitionDateTime = None
-    encoded.BurnedInAnnotation = "NO"
+    state_origin(encoded, evidence.images)
     encoded.DocumentTitle = request.describe("pdf")
     encoded.ConceptNameCodeSequence = []
     encoded.SourceInstanceSequence = [source_item(image) for image in evidence.images]

@@ -134,7 +134,7 @@ def encode_note(
         context = ResultContext(
             evidence=evidence, equipment=equipment_of(note), request=request
         )
-        dataset = encode_capture(page, context)
+        dataset = encode_capture(page, context, shows_source=False)
         return _finished(EncodedObject(name="sc_01", dataset=dataset), evidence)
 
 

@@ -42,7 +42,8 @@ _IMAGE_KEYWORDS = (
     "SeriesNumber", "Modality", "FrameOfReferenceUID", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "SliceThickness", "SpacingBetweenSlices", "Rows", "Columns", "SamplesPerPixel",
-    "NumberOfFrames",
+    "NumberOfFrames", "BurnedInAnnotation", "LossyImageCompression",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod",
 )  # fmt: skip
 """What results need of an image."""
 _OPTIONAL_KEYWORDS = (

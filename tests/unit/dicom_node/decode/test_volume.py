@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     UID,
@@ -21,11 +22,13 @@ from pydicom.uid import (
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
 from analysis.contract.geometry import Frame
 from dicom_node.decode import volume as volume_module
+from dicom_node.decode.lossy_compression import state_loss
 from dicom_node.decode.volume import read_volume
 from dicom_node.errors import GeometryError, PixelDataError, SeriesRejectedError
 from tests.support.mr_series import build_enhanced, build_series, write_series
@@ -248,6 +251,29 @@ def test_lossy_compression_is_mentioned(tmp_path: Path) -> None:
     datasets = build_series(ramp(), frame_of(SHAPE), LossyImageCompression="01")
     decoded = read_volume(write_series(tmp_path, datasets))
     assert [notice.code for notice in decoded.warnings] == ["lossy_compression"]
+
+
+def test_the_loss_of_one_instance_is_mentioned_and_is_that_of_all(
+    tmp_path: Path,
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    datasets[3].LossyImageCompression = "01"
+    datasets[3].LossyImageCompressionRatio = "8.5"
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert [notice.code for notice in decoded.warnings] == ["lossy_compression"]
+    assert {str(one.LossyImageCompression) for one in decoded.sources} == {"01"}
+    assert {float(one.LossyImageCompressionRatio) for one in decoded.sources} == {8.5}
+
+
+def test_an_encoding_that_always_loses_something_needs_no_attribute_to_say_so() -> None:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    assert not state_loss([dataset])
+    dataset.file_meta.TransferSyntaxUID = JPEGLSNearLossless
+    assert state_loss([dataset])
+    assert dataset.LossyImageCompression == "01"
+    assert dataset.LossyImageCompressionMethod == "ISO_14495_1"
 
 
 def test_a_contrast_known_from_words_alone_is_mentioned(tmp_path: Path) -> None:

@@ -612,6 +612,31 @@ def test_a_page_is_plain_rgb_without_identity(encoded: dict[str, Dataset]) -> No
     assert len(page.SourceImageSequence) == SHAPE[0]
 
 
+def test_what_a_source_has_lost_or_burnt_in_is_said_of_what_is_made_of_it(
+    tmp_path: Path,
+) -> None:
+    series, labels = decoded_phantom(
+        tmp_path,
+        BurnedInAnnotation="YES",
+        LossyImageCompression="01",
+        LossyImageCompressionRatio="8.5",
+        LossyImageCompressionMethod="ISO_15444_1",
+    )
+    request = replace(REQUEST, objects=("seg", "sc", "pdf"))
+    results = by_name(encode_result(phantom_result(labels), series, request))
+    for name in ("seg", "sc_01"):
+        assert results[name].LossyImageCompression == "01"
+        assert results[name].LossyImageCompressionRatio == 8.5
+        assert results[name].LossyImageCompressionMethod == "ISO_15444_1"
+    for name in ("sc_01", "pdf"):
+        assert results[name].BurnedInAnnotation == "YES"
+    note = encode_note(
+        title="No", text="why", source=series.sources[0], request=REQUEST
+    )
+    assert note.dataset.BurnedInAnnotation == "NO"
+    assert "LossyImageCompression" not in note.dataset
+
+
 def test_a_careless_header_does_not_spoil_the_results(tmp_path: Path) -> None:
     with config.disable_value_validation():
         series, labels = decoded_phantom(
