@@ -34,6 +34,8 @@ CharacterSet = str | list[str]
 
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _ESCAPE = b"\x1b"
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""What a decoder puts in place of bytes that are not of its character set."""
 _SPELLINGS = {
     "ISOIR192": UTF_8,
     "UTF8": UTF_8,
@@ -123,6 +125,9 @@ class Texts:
             self._lose(name, "is in UTF-8, which its label does not say")
             return content.decode()
         text = _decoded(content, self._encodings, is_name=is_name)
+        if is_utf_8 and _UNREADABLE in text:
+            self._lose(name, "is in UTF-8, which its label does not say")
+            return content.decode()
         if not self._is_sound:
             self._lose(name, "has a label that is no character set, read as Latin-1")
         elif not is_held and set(self._labels) <= _UNLABELLED:

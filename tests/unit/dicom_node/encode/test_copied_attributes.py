@@ -374,6 +374,8 @@ def test_text_keeps_its_bytes_and_its_label(
         (UTF_8, LATIN.encode("latin-1"), LATIN, "is not in UTF-8"),
         ("KLINGON", LATIN.encode("latin-1"), LATIN, "no character set"),
         ("ISO_IR 13", "山田".encode("shift_jis"), "山田", "not in the character set"),
+        ("ISO 2022 IR 87", NAME.encode(), NAME, "is in UTF-8"),
+        ("ISO 2022 IR 13\\ISO 2022 IR 87", NAME.encode(), NAME, "is in UTF-8"),
         (f"ISO_IR 100\\{UTF_8}", LATIN.encode("latin-1"), LATIN, "no character set"),
     ],
 )
