@@ -9,6 +9,7 @@ the beginning of a name says what may stand there:
 `{text}`    a sentence of the same table; if it is none, neither is the whole
 `{word}`    a word of the same table, or whatever stands there
 `{list}`    several of these, parted by commas
+`{uid}`     a unique identifier, `1.2.840.10008`
 `{any}`     whatever stands there
 """
 
@@ -27,9 +28,10 @@ _KINDS = {
     "text": r".+?",
     "word": r".+?",
     "list": r".+?",
+    "uid": r"[0-9.]+",
     "any": r".+?",
 }
-_PLACE = re.compile(r"\{(levels|level|text|word|list|any|n)([a-z0-9_]*)\}")
+_PLACE = re.compile(r"\{(levels|level|text|word|list|uid|any|n)([a-z0-9_]*)\}")
 _SEMICOLONS, _STOP = ("; or ", "; "), ". "
 _JOINTS = (*_SEMICOLONS, _STOP)
 """What sentences are joined by, each with its key in the table."""

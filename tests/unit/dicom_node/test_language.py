@@ -12,6 +12,8 @@ import pytest
 
 import dicom_node
 from analysis.contract.sentences import Sentences, literals_of, places_of
+from dicom_node.decode.pick_slices import LeftOut, Picked
+from dicom_node.decode.picture_kind import PictureKind
 from dicom_node.language import LANGUAGES, language_of
 from dicom_node.ops.page.words import all_words
 from tests.support.sources import spoken
@@ -25,6 +27,7 @@ SAMPLES = {
     "text": "the series is a localiser",
     "word": "axial",
     "list": "name, sex",
+    "uid": "1.2.3",
     "any": "1.2.3",
 }
 JOINTS = {"; or ", "; ", ". ", ", "}
@@ -61,6 +64,21 @@ def test_a_sentence_keeps_its_values_in_every_language(tag: str) -> None:
                   for name, kind in kinds.items() if kind}  # fmt: skip
         told = english.format(**values) if values else english
         assert said.translated(told), english
+
+
+def test_what_is_left_out_is_told_in_chinese_with_what_it_is() -> None:
+    left_out = [
+        LeftOut(sop_instance_uid=f"1.2.{number}", what=what)
+        for number, what in enumerate(
+            ("a localiser", "in-phase", "another orientation", "phase", "phase")
+        )
+    ]
+    picked = Picked(headers=(), kind=PictureKind.MAGNITUDE, left_out=tuple(left_out))
+    (notice,) = picked.notices
+    assert language_of("zh-CN").told(notice.code, notice.text) == (
+        "5 个实例中有 5 个未采用：1.2.0（定位像）、1.2.1（同相）、1.2.2（方位不同）、"
+        "1.2.3（相位图）及另外 1 个"
+    )
 
 
 ROOMS = ("decode", "corrections", "prior", "plugins", "series", "work", "peers")
