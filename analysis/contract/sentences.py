@@ -10,6 +10,7 @@ the beginning of a name says what may stand there:
 `{word}`    a word of the same table, or whatever stands there
 `{list}`    several of these, parted by commas
 `{uid}`     a unique identifier, `1.2.840.10008`
+`{name}`    a name, without colon or semicolon
 `{any}`     whatever stands there
 """
 
@@ -29,9 +30,10 @@ _KINDS = {
     "word": r".+?",
     "list": r".+?",
     "uid": r"[0-9.]+",
+    "name": r"[^:;]+?",
     "any": r".+?",
 }
-_PLACE = re.compile(r"\{(levels|level|text|word|list|uid|any|n)([a-z0-9_]*)\}")
+_PLACE = re.compile(r"\{(levels|level|text|word|list|uid|name|any|n)([a-z0-9_]*)\}")
 _SEMICOLONS, _STOP = ("; or ", "; "), ". "
 _JOINTS = (*_SEMICOLONS, _STOP)
 """What sentences are joined by, each with its key in the table."""

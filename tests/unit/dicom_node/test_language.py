@@ -9,13 +9,18 @@ import string
 from pathlib import Path
 
 import pytest
+from pydicom import config
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 import dicom_node
 from analysis.contract.sentences import Sentences, literals_of, places_of
 from dicom_node.decode.pick_slices import LeftOut, Picked
 from dicom_node.decode.picture_kind import PictureKind
+from dicom_node.encode.copied_attributes import Copier
 from dicom_node.language import LANGUAGES, language_of
 from dicom_node.ops.page.words import all_words
+from tests.support.odd_series import put
 from tests.support.sources import spoken
 
 FOLDER = Path(dicom_node.__path__[0])
@@ -28,6 +33,7 @@ SAMPLES = {
     "word": "axial",
     "list": "name, sex",
     "uid": "1.2.3",
+    "name": "Study Time",
     "any": "1.2.3",
 }
 JOINTS = {"; or ", "; ", ". ", ", "}
@@ -79,6 +85,40 @@ def test_what_is_left_out_is_told_in_chinese_with_what_it_is() -> None:
         "5 个实例中有 5 个未采用：1.2.0（定位像）、1.2.1（同相）、1.2.2（方位不同）、"
         "1.2.3（相位图）及另外 1 个"
     )
+
+
+def test_what_is_wrong_with_an_attribute_is_told_in_chinese() -> None:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    contents = {
+        "PatientName": "张^三".encode(),
+        "StudyDescription": "李".encode("gbk"),
+        "PatientComments": b"a\x01b",
+        "StudyTime": b"later",
+        "PatientAge": b"45 y",
+        "StudyInstanceUID": b"1.2.03",
+        "AccessionNumber": b"A" * 40,
+        "StudyID": b"1\\2",
+        "OtherPatientNames": b"^".join([b"A"] * 7),
+    }
+    copier = Copier(dataset)
+    with config.disable_value_validation():
+        for keyword, content in contents.items():
+            put(dataset, keyword, content)
+        copier.take(list(contents))
+    copier.doubt(Tag("DeidentificationMethod"), "missing", "told as not stated")
+    for what in ("unreadable", "no sequence", "items without what they must have"):
+        copier.doubt(Tag("ReferencedStudySequence"), what, "left out")
+    beginning = "attributes that results copy are doubtful: "
+    text = beginning + "; ".join(copier.doubts)
+    told = language_of("zh-CN").told("attributes_mended", text)
+    assert told.startswith(
+        "结果所复制的属性有疑问：Patient's Name 实为 UTF-8，与其声明不符，"
+        "以 UTF-8 写入；"
+    )
+    assert "Referenced Study Sequence（无法读取，已略去）" in told
+    assert told.count("；") == len(copier.doubts) - 1
+    assert re.search(r"[a-z] [a-z]|[(;]", told.replace("'s", "")) is None
 
 
 ROOMS = ("decode", "corrections", "prior", "plugins", "series", "work", "peers")
