@@ -100,7 +100,7 @@ _ANSWERS = (
     (
         status.CANNOT_UNDERSTAND,
         "Error: Cannot understand",
-        "the dataset breaks off, is none, or lacks a UID; or no dataset follows",
+        "the dataset is none, lacks a UID, or breaks off before it; or none follows",
     ),
     (status.PROCESSING_FAILURE, "Processing failure", "a fault of the node"),
     (
