@@ -348,4 +348,5 @@ _MENDED: Mapping[str, Callable[[str], str]] = {
     "DA": _without_marks,
     "DS": _with_point,
     "TM": _without_marks,
+    "UI": str.strip,
 }

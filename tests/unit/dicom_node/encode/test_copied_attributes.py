@@ -94,6 +94,7 @@ def taken(
         ("SmokingStatus", b"SOMETIMES ", None),
         ("OtherPatientIDs", b"1\\2\\3 ", "['1', '2', '3']"),
         ("ReferencedStudySequence", b"nonsense", None),
+        ("StudyInstanceUID", b"1.2.3\r\n", "1.2.3"),
     ],
 )
 def test_an_illegal_value_is_mended_or_left_out_by_name(
