@@ -13,7 +13,8 @@ from dicom_node.decode import attribute_values
 _AGE = re.compile(r"^(\d{1,3})([DWMY])$")
 """VR AS (PS3.5 6.2); senders leave out leading zeros."""
 _UNITS_A_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
-_DAYS_A_YEAR = 365.25
+_MOST_DAYS_A_YEAR = 366.0
+"""So that nobody is a year older before his birthday."""
 _MAX_AGE_YEARS = 130.0
 _SEXES = frozenset({"M", "F"})
 
@@ -46,7 +47,19 @@ def _reckoned_age(dataset: Dataset) -> float | None:
     )
     if born is None or examined is None:
         return None
-    return (examined - born).days / _DAYS_A_YEAR
+    years = examined.year - born.year
+    if _birthday(born, examined.year) > examined:
+        years -= 1
+    since = examined - _birthday(born, born.year + years)
+    return years + since.days / _MOST_DAYS_A_YEAR
+
+
+def _birthday(born: date, year: int) -> date:
+    """Return the birthday in a year; who was born on 29 February has it on 1 March."""
+    try:
+        return born.replace(year=year)
+    except ValueError:
+        return date(year, 3, 1)
 
 
 def _date(text: str) -> date | None:

@@ -83,7 +83,8 @@ def norm_age(subject: Subject, acquisition: Acquisition | None) -> NormAge | Mis
         return other
     age = subject.age_years
     if age is None:
-        return _without(AGE_UNKNOWN, "The series states no age: no norms are given")
+        text = "The series states no age that can be right: no norms are given"
+        return _without(AGE_UNKNOWN, text)
     years = math.floor(age)
     if not MIN_AGE <= years <= MAX_AGE:
         text = f"Age {years} years; the norms hold for {MIN_AGE:.0f} to {MAX_AGE:.0f}"

@@ -30,6 +30,26 @@ def test_else_the_age_is_reckoned_at_the_examination() -> None:
 
 
 @pytest.mark.parametrize(
+    ("born", "examined", "years"),
+    [
+        ("20070301", "20270301", 20),  # 7305 days, and 20 x 365.25 are 7305.0
+        ("20070301", "20270228", 19),
+        ("20030301", "20220301", 19),  # 6940 days, and 19 x 365.25 are 6939.75
+        ("20030301", "20220228", 18),
+        ("20050101", "20230101", 18),  # 6574 days, and 18 x 365.25 are 6574.5
+        ("20040229", "20230228", 18),
+        ("20040229", "20230301", 19),
+    ],
+)
+def test_nobody_is_a_year_older_before_or_after_his_birthday(
+    born: str, examined: str, years: int
+) -> None:
+    age = subject_of(person(PatientBirthDate=born, StudyDate=examined)).age_years
+    assert age is not None
+    assert int(age) == years
+
+
+@pytest.mark.parametrize(
     ("born", "examined"),
     [("", "20260102"), ("19800615", ""), ("20270101", "20260102")],
 )
