@@ -126,7 +126,8 @@ def export(
     network, progress = load_average(settings, folder)
     if style is not None:
         network = drawn_as(network, settings, style)
-    write_model(network, settings, progress, models)
+    file = settings_file.stem
+    write_model(network, settings, progress, models, file=file, style=style)
     draw_curves(progress, folder / _CURVES)
     tqdm.write(f"wrote {models / settings.name}.safetensors, .onnx, .json")
 

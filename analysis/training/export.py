@@ -65,9 +65,10 @@ _DATA = {
     },
 }
 _READABLE_BY_ALL = 0o644
+_PSEUDO_LABEL = "lumbar-node-train pseudo-label --data ../shared/data"
 _COMMANDS = (
     "lumbar-node-train train {options} --data ../shared/data",
-    "lumbar-node-train export {options}",
+    "lumbar-node-train export {options}{style}",
 )
 _OPTIONS = "--settings analysis/training/{name}.yaml --run runs/{name}"
 _OF_SERIES = (
@@ -81,7 +82,13 @@ _OF_DISCS = (
 
 
 def write_model(
-    network: SliceNetwork, settings: Settings, progress: Progress, folder: Path
+    network: SliceNetwork,
+    settings: Settings,
+    progress: Progress,
+    folder: Path,
+    *,
+    file: str | None = None,
+    style: str | None = None,
 ) -> None:
     """Write weights, graph and card into a folder.
 
@@ -95,6 +102,11 @@ def write_model(
         The run; its last validation goes into the card.
     folder
         Gets `NAME.safetensors`, `NAME.onnx` and `NAME.json`.
+    file
+        Name of the settings file without its ending, where it is not that of the
+        network; for the card.
+    style
+        In which the network draws, of one that was told styles; for the card.
 
     Raises
     ------
@@ -120,7 +132,8 @@ def write_model(
         build_graph(network, weights).SerializeToString(deterministic=True)
     )
     onnx.checker.check_model(str(graph), full_check=True)
-    card = _card(network, settings, progress) | {
+    commands = _commands(settings, file or settings.name, style)
+    card = _card(network, settings, progress, commands) | {
         "weights": {"file": weights.name, "sha256": _sha256(weights)},
         "graph": {"file": graph.name, "sha256": _sha256(graph)},
     }
@@ -136,9 +149,18 @@ def read_weights(path: Path, settings: Settings) -> SliceNetwork:
     return network
 
 
-def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, Any]:
+def _commands(settings: Settings, file: str, style: str | None) -> list[str]:
+    """Return the commands that make a network anew."""
+    first = [_PSEUDO_LABEL] if any(s.pseudo_labels for s in settings.sources) else []
+    options = _OPTIONS.format(name=file)
+    told = f" --style {style}" if style else ""
+    return first + [one.format(options=options, style=told) for one in _COMMANDS]
+
+
+def _card(
+    network: UNet, settings: Settings, progress: Progress, commands: list[str]
+) -> dict[str, Any]:
     (end,) = progress.validations[-1:]
-    options = _OPTIONS.format(name=settings.name)
     return {
         "name": settings.name,
         "version": settings.version,
@@ -160,7 +182,7 @@ def _card(network: UNet, settings: Settings, progress: Progress) -> dict[str, An
         "training": {
             "seed": settings.seed,
             "torch": torch.__version__,
-            "commands": [command.format(options=options) for command in _COMMANDS],
+            "commands": commands,
             "settings_sha256": settings_digest(settings),
             "step": progress.step,
             "minutes": round(progress.elapsed_s / 60, 1),

@@ -1,6 +1,7 @@
 """A network that is told a style: what it begins as, learns, and is written as."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -258,6 +259,23 @@ def test_only_a_style_of_it_is_written_as_model_files(tmp_path: Path) -> None:
     progress = Progress(validations=[{"mean": 0.5}])
     with pytest.raises(TypeError, match="one of its styles"):
         write_model(network, settings, progress, tmp_path)
+
+
+def test_the_card_names_what_makes_the_network_anew(tmp_path: Path) -> None:
+    settings = _settings()
+    looked_at = replace(settings.sources[0], folder="fcs_ivd", pseudo_labels="looks")
+    settings = replace(settings, sources=(looked_at, looked_at))
+    network = drawn_as(_shaken(settings), settings, "narrow")
+    progress = Progress(validations=[{"mean": 0.5}])
+    write_model(network, settings, progress, tmp_path, file="trial", style="narrow")
+    card = json.loads((tmp_path / "disc.json").read_text(encoding="utf-8"))
+    options = "--settings analysis/training/trial.yaml --run runs/trial"
+    assert card["training"]["commands"] == [
+        "lumbar-node-train pseudo-label --data ../shared/data",
+        f"lumbar-node-train train {options} --data ../shared/data",
+        f"lumbar-node-train export {options} --style narrow",
+    ]
+    assert [one["folder"] for one in card["licence"]["data"]] == ["fcs_ivd"]
 
 
 @pytest.mark.parametrize("begun", ["", "_from_shipped"])
