@@ -1,6 +1,7 @@
 """Measures how readers of other sources draw discs, as an offset of the outline.
 
-Run as `python -m tests.accuracy.reader_style`; the readers are those of MRSpineSeg.
+Run as `python -m tests.accuracy.reader_style [--models FOLDER]`, with other networks
+than those that ship; the readers are those of MRSpineSeg.
 What is fitted (the offset of the source, the line of heights) is fitted on `train`. It
 is shown on `train`, each patient left out, and all on `public_test`. A patient's own
 offset or shift is that of his other discs. A disc is taken for the drawn one that lies
@@ -9,6 +10,7 @@ nearest, whatever its name.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -306,9 +308,10 @@ def _overlaps(discs: DrawnDiscs, source: int) -> str:
     )
 
 
-def main() -> None:
+def main(models: Path | None) -> None:
     """Print the tables."""
-    looks = Looks(networks=load_networks(threads=1), folder=Path("runs/levels"))
+    networks = load_networks(threads=1, folder=models)
+    looks = Looks(networks=networks, folder=Path("runs/levels"))
     splits = {name: read_split(name, looks) for name in ("train", "public_test")}
     train = splits["train"]
     source = int(train.dice.mean(axis=0).argmax())
@@ -359,4 +362,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", type=Path)
+    main(parser.parse_args().models)
