@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -156,10 +158,11 @@ def load_networks(
     # OpenVINO comes with it; an idle process does without.
     from analysis.inference.engine import load_segmenter
 
-    tissue, disc = (
-        load_segmenter(name, threads=threads, device=device, folder=folder)
-        for name in (TISSUE, DISC)
-    )
+    load = partial(load_segmenter, threads=threads, device=device, folder=folder)
+    # To compile a network lets other threads run; a GPU takes one after the other.
+    at_once = 1 if device.startswith("cuda") else min(threads, 2)
+    with ThreadPoolExecutor(at_once) as pool:
+        tissue, disc = pool.map(load, (TISSUE, DISC))
     return Networks(tissue=tissue, disc=disc)
 
 
