@@ -49,7 +49,9 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
         say_json([plain(row) for row in rows])
         return ExitCode.DONE
     if not rows:
-        say("no jobs")
+        peer = arguments.peer
+        is_known = peer is None or peer in settings.receivers
+        say("no jobs" if is_known else f"no jobs: no peer is named {peer}")
         return ExitCode.DONE
     say_table(
         ("JOB", "STATE", "ACCEPTED", "FROM", "INSTANCES", "ROUTE", "REASON"),

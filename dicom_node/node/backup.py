@@ -86,7 +86,10 @@ def save(
         os.sync()
         return write_list(folder, progress)
     except OSError as error:
-        text = f"the backup into {folder} failed: {error.strerror}; it is not whole"
+        what = "" if error.filename is None else f"{error.filename}: "
+        text = (
+            f"the backup into {folder} failed: {what}{error.strerror}; it is not whole"
+        )
         raise BackupError(text) from error
 
 

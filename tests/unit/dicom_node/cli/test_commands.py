@@ -245,6 +245,14 @@ def test_jobs_are_listed_by_state_peer_and_time(
         assert ("no jobs" in said) != is_listed
 
 
+def test_a_list_of_jobs_for_nobody_says_that_there_is_no_such_peer(
+    config_with_jobs: str, capsys: Captured
+) -> None:
+    words = ["jobs", "list", "--peer", "pacz", "--config", config_with_jobs]
+    assert main(words) == DONE
+    assert capsys.readouterr().out == "no jobs: no peer is named pacz\n"
+
+
 @pytest.mark.parametrize("when", ["yesterday", "7", "2026-13-01", "999999w", "-1d"])
 def test_a_time_that_is_none_is_wrong_usage(when: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -290,6 +290,16 @@ def test_a_folder_that_has_something_in_it_is_not_written_to(
         node.save(node.layout.folder / "kept")
 
 
+def test_a_backup_that_cannot_be_written_names_the_file(
+    node: Running, tmp_path: Path
+) -> None:
+    node.arrive("1.2")
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "kept"
+    with pytest.raises(BackupError, match=f"failed: {place}: Not a directory"):
+        node.save(place)
+
+
 def test_a_node_that_never_ran_and_postgresql_are_not_saved(
     node: Running, tmp_path: Path
 ) -> None:
