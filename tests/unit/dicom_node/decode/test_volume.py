@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -274,6 +275,20 @@ def test_an_encoding_that_always_loses_something_needs_no_attribute_to_say_so() 
     assert state_loss([dataset])
     assert dataset.LossyImageCompression == "01"
     assert dataset.LossyImageCompressionMethod == "ISO_14495_1"
+
+
+@pytest.mark.parametrize("quality", [None, [10.0]])
+def test_jpeg_2000_says_itself_whether_it_has_lost_something(
+    quality: list[float] | None,
+) -> None:
+    (dataset,) = build_series(ramp((1, 64, 64)), frame_of((1, 64, 64)))
+    if quality is None:
+        dataset.compress(JPEG2000Lossless)
+        dataset.file_meta.TransferSyntaxUID = JPEG2000
+    else:
+        dataset.compress(JPEG2000, j2k_cr=quality)
+    dataset.pop("LossyImageCompression", None)
+    assert state_loss([dataset]) is (quality is not None)
 
 
 def test_a_contrast_known_from_words_alone_is_mentioned(tmp_path: Path) -> None:
