@@ -188,7 +188,7 @@ class LumbarMri:
         self, volume: Volume, context: Context, outlines: Outlines | None
     ) -> AnalysisResult:
         # scipy and Pillow come with these; an idle process does without.
-        from analysis.lumbar.judge.judgement import Evidence, doubt_picture, judge
+        from analysis.lumbar.judge.judgement import Evidence, judge
         from analysis.lumbar.judge.resolve import refusals
         from analysis.lumbar.measure.measurements import measure_spine
         from analysis.lumbar.tell.result import tell
@@ -197,6 +197,9 @@ class LumbarMri:
         with refusals():
             sagittal = examine(volume)
             spine = _outlined(sagittal, networks, outlines, threads)
+        with ThreadPoolExecutor(1) as aside:  # packing lets other threads run
+            kept = aside.submit(spine.kept, volume)
+            measured = measure_spine(spine.anatomy, volume, spine.labels)
         evidence = Evidence(
             volume=volume,
             summary=context.summaries.get(ROLE),
@@ -205,20 +208,14 @@ class LumbarMri:
             spine=spine,
             doubts=sagittal.doubts,
         )
+        judgement = judge(evidence, measured, threads=threads)
         provenance = Provenance(
             name=self.name,
             version=self._version_with(networks.runtime),
             weights_sha256=networks.weights_sha256,
         )
-        # Most of what is done aside lets other threads run.
-        with ThreadPoolExecutor(1) as aside:
-            doubted = aside.submit(doubt_picture, evidence)
-            kept = aside.submit(spine.kept, volume)
-            measured = measure_spine(spine.anatomy, volume, spine.labels)
-            picture = doubted.result()
-            judgement = judge(evidence, measured, picture, threads=threads)
-            told = tell(volume, spine, judgement, provenance, context.writing)
-            return replace(told, kept=kept.result())
+        told = tell(volume, spine, judgement, provenance, context.writing)
+        return replace(told, kept=kept.result())
 
 
 def _outlined(

@@ -47,7 +47,6 @@ INNER = (
     ("seam", "analysis.lumbar.correct.outlined_spine", "with_seam"),
     ("fading", "analysis.lumbar.correct.outlined_spine", "with_fade"),
     ("measuring", "analysis.lumbar.measure.measurements", "measure_spine"),
-    ("+ doubts of the picture", "analysis.lumbar.judge.judgement", "doubt_picture"),
     ("+ kept for corrections", "analysis.lumbar.correct.outlined_spine", "keep"),
     ("judging", "analysis.lumbar.judge.judgement", "judge"),
     ("drawing the pages", "analysis.lumbar.tell.result", "draw_pages"),

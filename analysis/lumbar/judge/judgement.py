@@ -65,25 +65,6 @@ class Evidence:
     doubts: tuple[Doubt, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureDoubts:
-    """What the picture and the structures in it leave to doubt, whatever is measured.
-
-    Parameters
-    ----------
-    weighting
-        Why its signal cannot be used.
-    stripes
-        What dark stripes touch.
-    metal
-        Whether a part of the spine gives no signal.
-    """
-
-    weighting: tuple[Doubt, ...]
-    stripes: tuple[Doubt, ...]
-    metal: tuple[Doubt, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
     """What is left to tell.
@@ -106,22 +87,8 @@ class Judgement:
     warnings: tuple[Notice, ...]
 
 
-def doubt_picture(evidence: Evidence) -> PictureDoubts:
-    """Look at the picture again, for which nothing needs to be measured yet."""
-    volume, spine = evidence.volume, evidence.spine
-    return PictureDoubts(
-        weighting=weighting_doubts(evidence.summary, volume, spine.labels),
-        stripes=dark_stripes(spine.anatomy, volume, spine.edited),
-        metal=metal(spine.anatomy, volume, spine.labels),
-    )
-
-
 def judge(
-    evidence: Evidence,
-    measured: SpineMeasurements,
-    picture: PictureDoubts,
-    *,
-    threads: int,
+    evidence: Evidence, measured: SpineMeasurements, *, threads: int
 ) -> Judgement:
     """Judge what was measured.
 
@@ -129,8 +96,6 @@ def judge(
     ----------
     measured
         As it was measured, without uncertainty.
-    picture
-        What `doubt_picture` has found.
     threads
         That share the slices of the pictures that are looked at again.
 
@@ -144,13 +109,13 @@ def judge(
     doubts = (
         *spine.doubts,
         *evidence.doubts,
-        *picture.weighting,
+        *weighting_doubts(evidence.summary, volume, spine.labels),
         *anatomy.levels.doubts,
         *cut_bodies(anatomy.levels),
         *unfit_discs(known),
         *unfit_bodies(known),
         *overlooked_bodies(known, spine.edited),
-        *picture.stripes,
+        *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),
     )
     if signal_unfit(doubts) is None:  # else why its values are odd is known
@@ -172,7 +137,7 @@ def judge(
         *doubts,
         *height_losses(told),
         *merged_bodies(told),
-        *picture.metal,
+        *metal(anatomy, volume, spine.labels),
         *artefacts(anatomy, volume, told),
         *uncertain_outlines(confidence),
         *norm_doubts(assessment.person),
