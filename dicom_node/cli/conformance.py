@@ -39,7 +39,8 @@ from dicom_node.dimse.result_classes import (
 from dicom_node.dimse.status import StoreAnswer, answer_of
 from dicom_node.encode.result_context import DEFAULT_ROLES, ROLES
 from dicom_node.encode.source_attributes import MUST_BE_THERE, STUDY_KEYWORDS
-from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS, InputCode
+from dicom_node.failure_codes import FAILURES
+from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.peers.query import SERIES_KEYS, STUDY_KEYS
 from dicom_node.peers.retrieve import IMAGE_SYNTAXES
 from dicom_node.receive.negotiation import REJECTIONS

@@ -15,7 +15,8 @@ from dicom_node.cli.console import complain, say, say_json, say_table
 from dicom_node.cli.exit_code import ExitCode
 from dicom_node.cli.load_settings import read, receiver_named
 from dicom_node.errors import NodeError, PeerUnreachableError, SettingsError
-from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS, InputCode
+from dicom_node.failure_codes import FAILURES
+from dicom_node.input_codes import REFUSALS, WARNINGS, InputCode
 from dicom_node.node_report import PeerKind, PeerPlan
 from dicom_node.ops.reach import reach
 from dicom_node.settings.deprecated_keys import deprecated_keys

@@ -10,7 +10,8 @@ from pathlib import Path
 from dicom_node import errors
 from dicom_node.cli.conformance import fill, input_tables
 from dicom_node.decode.suitable_series import KIND_CODES
-from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
+from dicom_node.failure_codes import FAILURES
+from dicom_node.input_codes import REFUSALS, WARNINGS
 from dicom_node.jobs.dead_worker import Cause
 from dicom_node.jobs.proof_codes import NOT_COMMITTED, NOT_FOUND, NOT_REPORTED
 from tests.support.sources import dotted, modules

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
+from dicom_node.failure_codes import FAILURES
+from dicom_node.input_codes import REFUSALS, WARNINGS
 from dicom_node.language import ENGLISH, LANGUAGES, Language, language_of
 
 _REASON = re.compile(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import dicom_node.ops.page
-from dicom_node.input_codes import FAILURES, REFUSALS, WARNINGS
+from dicom_node.failure_codes import FAILURES
+from dicom_node.input_codes import REFUSALS, WARNINGS
 from dicom_node.jobs.job_verbs import Verb
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.language import LANGUAGES
