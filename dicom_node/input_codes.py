@@ -83,6 +83,12 @@ WARNINGS = (
         "look whether the series has come whole, and send what is missing",
     ),
     InputCode(
+        "mixed_frames",
+        "slices name several frames of reference, as where the patient was positioned "
+        "anew, or where UIDs were replaced one by one",
+        "look whether all slices belong together",
+    ),
+    InputCode(
         "transfer_interrupted",
         "the association broke off and was not repeated within `series.max_wait_s`; "
         "what had come was measured",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -20,14 +20,14 @@ _SAME_MM = 0.01
 
 
 def doubts_of(
-    first: Dataset,
+    instances: Sequence[Dataset],
     header: InstanceHeader,
     grid: Frame,
     slices: int,
     *,
     is_lossy: bool = False,
 ) -> tuple[Notice, ...]:
-    """Return the doubts about a series that its first instance and header raise.
+    """Return the doubts about a series that its instances and first header raise.
 
     Parameters
     ----------
@@ -38,7 +38,11 @@ def doubts_of(
     is_lossy
         Whether one of them was compressed with loss.
     """
-    notices = list(_missing_between(header, float(grid.spacing_mm[0]), slices))
+    first = instances[0]
+    notices = [
+        *_missing_between(header, float(grid.spacing_mm[0]), slices),
+        *_several_frames(instances),
+    ]
     told_by_words = weighting_of(header) is not Weighting.UNKNOWN
     if told_by_words and not is_stated(header):
         text = "echo and repetition time are missing; the description gave the contrast"
@@ -76,3 +80,21 @@ def _missing_between(
             "slices between them may be missing"
         )
         yield Notice(code="slices_apart", text=text)
+
+
+def _several_frames(instances: Sequence[Dataset]) -> Iterator[Notice]:
+    """Doubt positions that are not stated to be of one space.
+
+    References
+    ----------
+    PS3.3 C.7.4.1: positions are related to each other within one frame of reference,
+    and a new one begins where the patient was positioned anew.
+    """
+    named = {attribute_values.text(one, "FrameOfReferenceUID") for one in instances}
+    count = len(named - {""})
+    if count > 1:
+        text = (
+            f"slices name {count} frames of reference: the patient may have moved "
+            "between them"
+        )
+        yield Notice(code="mixed_frames", text=text)

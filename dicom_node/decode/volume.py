@@ -193,7 +193,7 @@ def _read(paths: Sequence[Path], limits: ReadLimits) -> DecodedSeries:
             *notices,
             *mended,
             *doubts_of(
-                first,
+                instances,
                 picked.headers[0],
                 frame_of_reference,
                 len(in_order),

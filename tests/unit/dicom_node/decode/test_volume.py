@@ -248,6 +248,14 @@ def test_a_gap_in_place_of_the_distance_is_not_doubted(
     assert not decoded.warnings
 
 
+def test_slices_of_two_frames_of_reference_are_doubted(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    datasets[-1].FrameOfReferenceUID = "1.2.3.4"
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert [notice.code for notice in decoded.warnings] == ["mixed_frames"]
+    assert "name 2 frames of reference" in decoded.warnings[0].text
+
+
 def test_lossy_compression_is_mentioned(tmp_path: Path) -> None:
     datasets = build_series(ramp(), frame_of(SHAPE), LossyImageCompression="01")
     decoded = read_volume(write_series(tmp_path, datasets))
