@@ -63,7 +63,7 @@ class TriageOrder:
         """
         return now_s if self.since_s is None else min(self.since_s, now_s)
 
-    def again(self, *, waits_for: str, now_s: float = 0.0) -> TriageOrder:
+    def again(self, *, waits_for: str, now_s: float) -> TriageOrder:
         """Return the order for the next attempt.
 
         Parameters

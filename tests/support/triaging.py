@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.step_outcome import TriageOutcome, Verdict
 from dicom_node.jobs.triage_order import TriageOrder
@@ -32,7 +34,7 @@ class TriagingQueue(JobQueue):
         """Triage a series now, and return what came of it."""
         outcome = self._triage.run(order)
         if outcome.verdict is Verdict.AGAIN:
-            self.waiting.append(order.again(waits_for=outcome.text))
+            self.waiting.append(order.again(waits_for=outcome.text, now_s=time.time()))
         return outcome
 
     def triage_again(self) -> None:

@@ -85,7 +85,8 @@ def test_a_triage_that_has_waited_very_often_is_seen_as_it_stands_now(
     with JobQueue(url) as queue:
         for _ in range(OFTENER_THAN_IS_LOOKED_AT):
             queue.enqueue_triage(order)
-            order = order.again(waits_for=f"has waited {order.attempt} times")
+            told = f"has waited {order.attempt} times"
+            order = order.again(waits_for=told, now_s=0.0)
         queue.enqueue_triage(order)
         assert queue.show(order.id).reason == order.waits_for
         assert queue.cancel(order.id).state is JobState.CANCELLED
