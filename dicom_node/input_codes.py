@@ -37,7 +37,8 @@ WARNINGS = (
         "attributes that results copy are illegal: mended, shortened or left out; or "
         "texts are not in the character set of their label: kept as they are where it "
         "can hold them, else written in UTF-8; a study, series or frame of reference "
-        "with an illegal UID keeps it, for results are found by it",
+        "with an illegal UID keeps it, for results are found by it, and so does a "
+        "patient whose ID has a backslash",
         "correct them at the source; the warning names them",
     ),
     InputCode(

@@ -64,6 +64,9 @@ _REFERRED_TO = frozenset(
 )
 """Results say where they belong by these. An archive and a viewer find nothing under
 another one, so they stay as the source has them, whatever their form."""
+_WHOLE = "PatientID"
+"""One with a backslash is read as several, and the first may be the ID of another
+patient: to him an archive would give the results."""
 _ALLOWED = {
     "PatientSex": {"M", "F", "O"},
     "PatientSexNeutered": {"ALTERED", "UNALTERED"},
@@ -174,8 +177,13 @@ class Copier:
         parts = [part for part in found if part != ""] or found[:1]
         most = _MOST_VALUES.fullmatch(dictionary_VM(tag))
         if most is not None and len(parts) > int(most[1]):
-            self.doubt(tag, f"{len(parts)} values", f"the first {most[1]} kept")
-            parts = parts[: int(most[1])]
+            if keyword_for_tag(tag) == _WHOLE:
+                self.doubt(
+                    tag, f"{len(parts)} values", "all kept, as the source has it"
+                )
+            else:
+                self.doubt(tag, f"{len(parts)} values", f"the first {most[1]} kept")
+                parts = parts[: int(most[1])]
         values: list[object] = []
         for part in parts:
             value = self._valid(part, tag, vr) if part != "" else ""

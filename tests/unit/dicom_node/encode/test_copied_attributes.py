@@ -80,6 +80,7 @@ def taken(
         ("PatientName", b"A" * 70, "A" * 64),
         ("PatientName", b"A^B^C^D^E^F^G ", "A^B^C^D^E"),
         ("PatientID", b"4" * 80, "4" * 64),
+        ("PatientID", b"47\\11 ", "['47', '11']"),
         ("AccessionNumber", b"A1234567890123456789", "A123456789012345"),
         ("StudyDescription", b"Spine\tlumbar ", "Spinelumbar"),
         ("PatientBirthDate", b"1980.06.15", "19800615"),
@@ -234,6 +235,16 @@ def test_a_source_that_is_wrong_throughout_gives_valid_results(tmp_path: Path) -
         assert dataset.PatientID == "1" * 64
         assert dataset.ReferringPhysicianName == "DOCTOR^ONE"
         assert "PatientWeight" not in dataset
+
+
+def test_results_stay_with_a_patient_whose_id_has_a_backslash(tmp_path: Path) -> None:
+    series, labels = decoded_phantom(tmp_path / "source")
+    for source in series.sources:
+        put(source, "PatientID", b"47\\11 ")
+    request = replace(REQUEST, objects=ROLES)
+    for one in encode_result(phantom_result(labels), series, request):
+        written = dcmread(BytesIO(encode_file(one.dataset)))
+        assert list(written.PatientID) == ["47", "11"], one.name
 
 
 @pytest.mark.parametrize(
