@@ -178,9 +178,7 @@ class Copier:
         most = _MOST_VALUES.fullmatch(dictionary_VM(tag))
         if most is not None and len(parts) > int(most[1]):
             if keyword_for_tag(tag) == _WHOLE:
-                self.doubt(
-                    tag, f"{len(parts)} values", "all kept, as the source has it"
-                )
+                self.doubt(tag, f"{len(parts)} values", "all kept, as in the source")
             else:
                 self.doubt(tag, f"{len(parts)} values", f"the first {most[1]} kept")
                 parts = parts[: int(most[1])]

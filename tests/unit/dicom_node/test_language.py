@@ -99,6 +99,7 @@ def test_what_is_wrong_with_an_attribute_is_told_in_chinese() -> None:
         "StudyInstanceUID": b"1.2.03",
         "AccessionNumber": b"A" * 40,
         "StudyID": b"1\\2",
+        "PatientID": b"47\\11",
         "OtherPatientNames": b"^".join([b"A"] * 7),
     }
     copier = Copier(dataset)
