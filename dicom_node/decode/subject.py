@@ -45,7 +45,7 @@ def _reckoned_age(dataset: Dataset) -> float | None:
         _date(attribute_values.text(dataset, keyword))
         for keyword in ("PatientBirthDate", "StudyDate")
     )
-    if born is None or examined is None:
+    if born is None or examined is None or examined < born:
         return None
     years = examined.year - born.year
     if _birthday(born, examined.year) > examined:

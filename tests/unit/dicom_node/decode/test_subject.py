@@ -51,7 +51,12 @@ def test_nobody_is_a_year_older_before_or_after_his_birthday(
 
 @pytest.mark.parametrize(
     ("born", "examined"),
-    [("", "20260102"), ("19800615", ""), ("20270101", "20260102")],
+    [
+        ("", "20260102"),
+        ("19800615", ""),
+        ("20270101", "20260102"),
+        ("00010601", "00010101"),
+    ],
 )
 def test_an_age_that_cannot_be_is_none(born: str, examined: str) -> None:
     dataset = person(PatientBirthDate=born, StudyDate=examined)
