@@ -126,40 +126,33 @@ def _counted(mask: Mask, reach: tuple[int, ...]) -> NDArray[np.int32]:
     return np.asarray(sums[:, wide:] - sums[:, :-wide])
 
 
-def near_unseen(tissues: TissueMap) -> NDArray[np.bool_]:
+def near_unseen(tissues: TissueMap) -> Mask:
     """Return from where a structure goes on beyond what is seen, shape (R, C)."""
-    wide = _padded(tissues, _NEAR_ROWS, _NEAR_COLUMNS)
-    near = wide.copy()
-    for step in range(1, _NEAR_ROWS + 1):
-        near[step:] |= wide[:-step]
-        near[:-step] |= wide[step:]
-    for step in range(1, _NEAR_COLUMNS + 1):
-        near[:, step:] |= wide[:, :-step]
-        near[:, :-step] |= wide[:, step:]
-    return near[_NEAR_ROWS:-_NEAR_ROWS, _NEAR_COLUMNS:-_NEAR_COLUMNS]
+    upright = _unseen_within(tissues, above=_NEAR_ROWS, below=_NEAR_ROWS)
+    return upright | _unseen_within(tissues, beside=_NEAR_COLUMNS)
 
 
-def below_unseen(tissues: TissueMap, steps: int) -> NDArray[np.bool_]:
+def below_unseen(tissues: TissueMap, steps: int) -> Mask:
     """Return the pixels that have something unseen up to some rows above them."""
-    wide = _padded(tissues, steps, 0)
-    near = wide.copy()
-    for step in range(1, steps + 1):
-        near[step:] |= wide[:-step]
-    return near[steps:-steps]
+    return _unseen_within(tissues, above=steps)
 
 
-def above_unseen(tissues: TissueMap, steps: int) -> NDArray[np.bool_]:
+def above_unseen(tissues: TissueMap, steps: int) -> Mask:
     """Return the pixels that have something unseen up to some rows below them."""
-    wide = _padded(tissues, steps, 0)
-    near = wide.copy()
-    for step in range(1, steps + 1):
-        near[:-step] |= wide[step:]
-    return near[steps:-steps]
+    return _unseen_within(tissues, below=steps)
 
 
-def _padded(tissues: TissueMap, rows: int, columns: int) -> NDArray[np.bool_]:
+def _unseen_within(
+    tissues: TissueMap, *, above: int = 0, below: int = 0, beside: int = 0
+) -> Mask:
+    """Return the pixels that have something unseen within some rows and columns."""
     unseen = tissues.unseen
     if unseen is None:
         unseen = np.zeros(tissues.grid.shape[1:], np.bool_)
-    sides = ((rows, rows), (columns, columns))
-    return np.pad(unseen, sides, constant_values=True)
+    rows, columns = unseen.shape
+    sides = ((above, below), (beside, beside))
+    wide = np.pad(unseen, sides, constant_values=True)
+    upright = [wide[step : step + rows] for step in range(above + below + 1)]
+    near = np.logical_or.reduce(upright)
+    flat = [near[:, step : step + columns] for step in range(2 * beside + 1)]
+    return np.asarray(np.logical_or.reduce(flat))

@@ -12,7 +12,11 @@ from analysis.imaging.line_fit import robust_slope
 from analysis.lumbar.anatomy.field import OUTSIDE, Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE, Structure
-from analysis.lumbar.measure.discs_and_bodies import SlabMeasurement, middle_half
+from analysis.lumbar.measure.discs_and_bodies import (
+    SlabMeasurement,
+    cut_off,
+    middle_half,
+)
 from analysis.lumbar.measure.end_plates import STEP_MM
 from analysis.lumbar.measure.measured_sites import DiscLevel, Vertebra, WholeSpine
 from analysis.lumbar.number_or_reason import Missing, Value
@@ -213,10 +217,7 @@ def _measured(anatomy: Anatomy, slab: SlabMeasurement) -> Value:
     if isinstance(slices, Missing):
         return slices
     if _is_cut_off(anatomy, structure, slices):
-        text = f"the canal behind {structure.label} is cut off by the edge of the "
-        return Missing(
-            absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=f"{text}picture"
-        )
+        return cut_off(f"the canal behind {structure.label}")
     depths = _in_slices(anatomy, structure, slices)
     if depths:
         return middle_half(depths)

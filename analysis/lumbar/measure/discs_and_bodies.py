@@ -178,7 +178,7 @@ def _slabs(
 
 def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | None:
     if anatomy.cut_off(structure):
-        return cut_off(structure)
+        return cut_off(structure.label)
     if found:
         return None
     if anatomy.levels.reaches_top and not anatomy.is_between_found(structure):
@@ -190,9 +190,9 @@ def _missing(anatomy: Anatomy, structure: Structure, found: int) -> Missing | No
     return Missing(absence=Absence.STRUCTURE_MISSING, code=NOT_FOUND, text=text)
 
 
-def cut_off(structure: Structure) -> Missing:
-    """Say that a structure goes on beyond the picture."""
-    text = f"{structure.label} is cut off by the edge of the picture"
+def cut_off(what: str) -> Missing:
+    """Say that something goes on beyond the picture."""
+    text = f"{what} is cut off by the edge of the picture"
     return Missing(absence=Absence.OUTSIDE_FIELD_OF_VIEW, code="cut_off", text=text)
 
 

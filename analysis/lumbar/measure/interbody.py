@@ -159,7 +159,7 @@ def _space_cut_off(level: DiscLevel) -> Missing | None:
         (below, anatomy.cut_off_above(below)),
     ):
         if is_cut:
-            return cut_off(structure)
+            return cut_off(structure.label)
     return None
 
 
@@ -171,7 +171,7 @@ def body_cut_off(level: DiscLevel) -> Missing | None:
     """
     for body in (level.above.structure, level.below.structure):
         if level.anatomy.cut_off(body):
-            return cut_off(body)
+            return cut_off(body.label)
     return None
 
 

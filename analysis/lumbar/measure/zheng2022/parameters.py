@@ -168,7 +168,7 @@ def _body(anatomy: Anatomy, vertebra: Structure, index: int) -> _Body | Missing:
     else:
         is_cut = anatomy.cut_off(vertebra)
     if is_cut:
-        return cut_off(vertebra)
+        return cut_off(vertebra.label)
     found = _mask(anatomy, vertebra, index)
     if found is None:
         return _unfit("not_found", f"{vertebra.label} is not in the middle slice")
