@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from dicom_node import log
+from dicom_node.dimse.contexts import MEASURED_CLASSES
 from dicom_node.errors import JobDatabaseError, NodeError
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.triage_order import TriageOrder
@@ -23,9 +24,6 @@ from dicom_node.series.spool_content import SpoolContent, unreported_instances
 from dicom_node.settings.sections import Settings
 from dicom_node.spool_layout import SpoolLayout
 from dicom_node.supervisor_messages import AnalyseAhead
-
-_MR_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
-"""MR and Enhanced MR Image Storage (PS3.4 B.5): what an analysis may want."""
 
 _RETRY_S = 5.0
 _MAX_AHEAD = 100
@@ -99,7 +97,7 @@ class Intake:
         instance = event.instance
         self._tally.count(Counted.INSTANCES, instance.calling_ae)
         self._tally.count(Counted.BYTES, instance.calling_ae, by=instance.size_bytes)
-        return instance.sop_class_uid in _MR_CLASSES
+        return instance.sop_class_uid in MEASURED_CLASSES
 
     def acceptor_lost(self, name: str, now_s: float) -> None:
         """Take up, at the next tick, what a dead acceptor left unreported."""
@@ -129,7 +127,7 @@ class Intake:
             if len(one.instances) <= _MAX_AHEAD
             and sum(len(str(each.path)) for each in one.instances)
             <= _MAX_PATHS_CHARACTERS
-            and all(each.sop_class_uid in _MR_CLASSES for each in one.instances)
+            and all(each.sop_class_uid in MEASURED_CLASSES for each in one.instances)
         ]
 
     def collects(self, key: SeriesKey) -> bool:
