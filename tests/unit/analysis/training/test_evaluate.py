@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
-from analysis.inference.model_card import ModelCard
-from analysis.inference.normalise import Normalisation
 from analysis.lumbar.find.networks import Networks
 from analysis.training.evaluate import (
     evaluate_cases,
@@ -19,25 +17,15 @@ from analysis.training.evaluate import (
 )
 from analysis.training.labels import Label
 from analysis.training.sources import LabelledCase
+from tests.support.toy_card import TOY_CARD
 
 SPACING_MM = (0.4, 0.4)
-GRID_MM = 0.8
 
 
 class _ReadsGrey:
     """A network that knows each class by its grey value, ten to a class."""
 
-    card = ModelCard(
-        name="toy",
-        version="0",
-        weights_sha256="none",
-        graph_sha256="none",
-        classes=tuple(label.name.lower() for label in Label),
-        spacing_mm=GRID_MM,
-        stride=1,
-        context=0,
-        normalisation=Normalisation(),
-    )
+    card = TOY_CARD
 
     missed = ""
     runtime = "none"

@@ -11,8 +11,6 @@ from PIL import Image
 
 pytest.importorskip("SimpleITK", reason="TRAINING NOT TESTED: no extra `train`")
 
-from analysis.inference.model_card import ModelCard
-from analysis.inference.normalise import Normalisation
 from analysis.lumbar.find.networks import Networks
 from analysis.training.labels import Label
 from analysis.training.pseudo_labels import (
@@ -23,6 +21,7 @@ from analysis.training.pseudo_labels import (
     digest_of,
     write_pseudo_labels,
 )
+from tests.support.toy_card import TOY_CARD
 
 EVERYTHING = (1 << len(Label)) - 1
 PIXEL_MM = 1.0
@@ -102,17 +101,7 @@ class _ReadsGrey:
 
     missed = ""
     runtime = "none"
-    card = ModelCard(
-        name="toy",
-        version="0",
-        weights_sha256="none",
-        graph_sha256="none",
-        classes=tuple(label.name.lower() for label in Label),
-        spacing_mm=0.8,
-        stride=1,
-        context=0,
-        normalisation=Normalisation(),
-    )
+    card = TOY_CARD
 
     def probabilities(
         self, slices: NDArray[np.float32], part: slice = slice(None)
