@@ -180,7 +180,10 @@ REFUSALS = (
     ),
     InputCode("no_pixel_data", "an instance without pixels", "send it again whole"),
     InputCode(
-        "unsupported_pixels", "pixels that cannot be those of MR", "send another form"
+        "unsupported_pixels",
+        "pixels that cannot be those of MR, or that contradict themselves in what is "
+        "bright",
+        "send another form",
     ),
     InputCode(
         "unreadable_pixels",
@@ -204,7 +207,10 @@ REFUSALS = (
         "send the series alone",
     ),
     InputCode(
-        "bad_rescale", "slope or intercept are no usable numbers", "correct the sender"
+        "bad_rescale",
+        "slope or intercept are no usable numbers, or a table (Modality LUT Sequence) "
+        "stands in their place",
+        "correct the sender",
     ),
     InputCode(
         "colliding_uids",

@@ -97,7 +97,7 @@ def check_description(dataset: Dataset) -> None:
     Raises
     ------
     PixelDataError
-        `no_pixel_data`, `unsupported_pixels`.
+        `no_pixel_data`, `unsupported_pixels`, `bad_rescale`.
 
     References
     ----------
@@ -129,6 +129,27 @@ def check_description(dataset: Dataset) -> None:
         raise PixelDataError(reason="unsupported_pixels", text=text)
     if stored is None or not 0 < stored <= bits:
         text = f"{stored} of {bits} bits are stored; expected 1 to {bits}"
+        raise PixelDataError(reason="unsupported_pixels", text=text)
+    _check_scale(dataset, photometric)
+
+
+def _check_scale(dataset: Dataset, photometric: str) -> None:
+    """Refuse grey values that are no straight line of the signal, or run both ways.
+
+    References
+    ----------
+    PS3.3 C.11.1.1.2: a Modality LUT Sequence stands in place of slope and intercept,
+    and MR has none. C.11.6.1.2: INVERSE belongs to MONOCHROME1 alone.
+    """
+    if attribute_values.items(dataset, "ModalityLUTSequence"):
+        text = "a table gives the values (Modality LUT Sequence), in place of a slope"
+        raise PixelDataError(reason="bad_rescale", text=text)
+    shape = attribute_values.text(dataset, "PresentationLUTShape")
+    if shape == "INVERSE" and photometric != "MONOCHROME1":
+        text = (
+            "Presentation LUT Shape INVERSE and Photometric Interpretation MONOCHROME2 "
+            "contradict each other: bright may be dark"
+        )
         raise PixelDataError(reason="unsupported_pixels", text=text)
 
 

@@ -209,6 +209,51 @@ def test_monochrome1_is_mirrored_so_that_bright_stays_bright(tmp_path: Path) -> 
     assert codes == {"monochrome1_mirrored", "signal_zero_moved"}
 
 
+def test_a_table_of_values_is_not_passed_over(tmp_path: Path) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE))
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.ModalityLUTType = "US"
+    table.LUTData = (np.arange(4096) ** 2 // 4096).astype("<u2").tobytes()
+    datasets[2].ModalityLUTSequence = [table]
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.reason == "bad_rescale"
+    assert "Modality LUT Sequence" in error.text
+
+
+def test_a_picture_that_is_shown_inverted_and_says_that_it_is_not_is_refused(
+    tmp_path: Path,
+) -> None:
+    datasets = build_series(ramp(), frame_of(SHAPE), PresentationLUTShape="INVERSE")
+    error = _refusal(write_series(tmp_path, datasets))
+    assert error.reason == "unsupported_pixels"
+    assert "INVERSE" in error.text
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape"),
+    [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")],
+)
+def test_a_shape_that_says_what_the_pixels_say_is_taken(
+    tmp_path: Path, photometric: str, shape: str
+) -> None:
+    datasets = build_series(
+        ramp(),
+        frame_of(SHAPE),
+        PhotometricInterpretation=photometric,
+        PresentationLUTShape=shape,
+    )
+    assert read_volume(write_series(tmp_path, datasets)).volume.voxels.any()
+
+
+def test_a_slope_below_zero_turns_the_values(tmp_path: Path) -> None:
+    datasets = build_series(
+        4095 - ramp(), frame_of(SHAPE), RescaleSlope=-1, RescaleIntercept=4095
+    )
+    decoded = read_volume(write_series(tmp_path, datasets))
+    assert np.array_equal(decoded.volume.voxels, ramp())
+
+
 def test_a_file_that_came_twice_is_used_once(tmp_path: Path) -> None:
     paths = write_series(tmp_path, build_series(ramp(), frame_of(SHAPE)))
     copy = tmp_path / "again.dcm"
