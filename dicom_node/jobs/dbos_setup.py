@@ -17,7 +17,7 @@ from dbos import (
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError
-from dicom_node.jobs.database_errors import why
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.database_url import with_driver
 
 APPLICATION = "lumbar-node"

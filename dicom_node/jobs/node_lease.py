@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
-from dicom_node.jobs.database_errors import why
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.database_url import with_driver
 
 BEAT_S = 5.0

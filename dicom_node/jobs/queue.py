@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError, JobNotFoundError, JobStateError
 from dicom_node.jobs import dbos_setup, workflow_names
-from dicom_node.jobs.database_errors import asks_database, why
+from dicom_node.jobs.database_errors import asks_database
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.dead_worker import LostWork
 from dicom_node.jobs.job_contents import JobContents
 from dicom_node.jobs.job_state import (

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from dicom_node.errors import JobDatabaseError
-from dicom_node.jobs.database_errors import why
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.dbos_setup import prepare_database
 
 
