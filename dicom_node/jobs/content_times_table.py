@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.machines import engine_for, start_lock
 
 _METADATA = sa.MetaData()
@@ -59,5 +60,5 @@ class ContentTimesTable:
                 connection.execute(noted)
                 return float(connection.execute(known).scalar_one())
         except sa.exc.SQLAlchemyError as error:
-            message = f"the content times cannot be kept: {type(error).__name__}"
+            message = f"the content times cannot be kept: {why(error)}"
             raise JobDatabaseError(message) from error

@@ -133,4 +133,4 @@ def _uri(path: Path) -> str:
 
 
 def _failed(path: Path, error: Exception) -> JobDatabaseError:
-    return JobDatabaseError(f"the database {path.name}: {type(error).__name__}")
+    return JobDatabaseError(f"the database {path.name}: {error}")

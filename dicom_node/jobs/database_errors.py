@@ -10,6 +10,7 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_reason import why
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -23,7 +24,7 @@ def asks_database(method: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return method(*args, **kwargs)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
-            message = f"the job database failed: {type(error).__name__}"
+            message = f"the job database failed: {why(error)}"
             raise JobDatabaseError(message) from error
 
     return asked

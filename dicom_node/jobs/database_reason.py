@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 
-_TOLD = (DatabaseError, OperationalError)
-"""Of the database itself. What others of their kind say may quote what was written."""
+from dicom_node.errors import NodeError
+
+_TOLD = (DatabaseError, InternalError, OperationalError, ProgrammingError)
+"""Of the database itself: it is away, closed to us, read-only, or lacks our tables.
+What others of their kind say may quote what was written."""
 
 
 def why(error: Exception) -> str:
@@ -14,6 +22,8 @@ def why(error: Exception) -> str:
     The first line of what the driver says names host, port, user and file, and never
     the password.
     """
+    if isinstance(error, NodeError):
+        return str(error)
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if type(error) in _TOLD and isinstance(error, DatabaseError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,10 @@ expected."""
 _SCHEDULE_POLL_S = 3600.0
 """We have no schedules."""
 _DELIVERIES_PER_PEER = 2
+_REPORTED_EVERY_S = 60.0
+"""How often the log repeats a warning of DBOS."""
+_REPORTED_CHARACTERS = 300
+_MOST_KINDS = 1000
 
 _PREFIX_INDEX = (
     "CREATE INDEX IF NOT EXISTS lumbar_node_workflow_prefix "
@@ -268,14 +274,31 @@ def _impatient_engine(url: str) -> sqlalchemy.Engine:
 
 
 class _ToNodeLog(logging.Handler):
-    """Hands DBOS' warnings to our log: what was logged, and never its arguments."""
+    """Hands DBOS' warnings to our log: what was logged, and never its arguments.
+
+    Each kind at most once in a while: every queue complains at every look while the
+    database is away, which were some twenty lines a second of each worker.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due_s: dict[str, float] = {}
+        self._kept_back: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.event(
-            "job_engine_reported",
-            level=record.levelno,
-            reason=record.getMessage().splitlines()[0][:300],
-        )
+        first, *_ = record.getMessage().splitlines() or [""]
+        kind = first.partition(":")[0]
+        now_s = time.monotonic()
+        if now_s < self._due_s.get(kind, now_s):
+            self._kept_back[kind] += 1
+            return
+        if len(self._due_s) >= _MOST_KINDS:
+            self._due_s.clear()
+        self._due_s[kind] = now_s + _REPORTED_EVERY_S
+        reason = first[:_REPORTED_CHARACTERS]
+        if times := self._kept_back.pop(kind, 0):
+            reason += f" (and {times} times since this was last told)"
+        log.event("job_engine_reported", level=record.levelno, reason=reason)
 
 
 def _quieten() -> None:

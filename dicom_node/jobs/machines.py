@@ -188,7 +188,7 @@ class Machines:
             with self._engine.begin() as connection:
                 connection.execute(sa.delete(_MACHINE).where(self._is_ours()))
         except (sa.exc.SQLAlchemyError, NodeError) as fault:
-            log.warning("machine_not_signed_off", reason=type(fault).__name__)
+            log.warning("machine_not_signed_off", reason=why(fault))
         self._engine.dispose()
 
     def turn(self) -> None:
@@ -202,9 +202,12 @@ class Machines:
         try:
             self._beat()
             self._look()
-        except (sa.exc.SQLAlchemyError, NodeError) as error:
+        except NodeError:
             self._counts.clear()
-            message = f"the job database failed: {type(error).__name__}"
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            self._counts.clear()
+            message = f"the job database failed: {why(error)}"
             raise JobDatabaseError(message) from error
 
     def _run(self) -> None:

@@ -146,7 +146,7 @@ class NodeLease:
                 return "another machine"
         except sa.exc.SQLAlchemyError as error:
             self._seen = None  # nobody is called dead while the database was away
-            return f"nobody knows: the job database failed: {type(error).__name__}"
+            return f"nobody knows: the job database failed: {why(error)}"
         self._hold_from(begun_s)
         self._thread.start()
         return ""
@@ -249,7 +249,7 @@ class NodeLease:
             with self._engine.begin() as connection:
                 return connection.execute(change).rowcount == 1
         except sa.exc.SQLAlchemyError as error:
-            log.warning("lease_not_renewed", reason=type(error).__name__)
+            log.warning("lease_not_renewed", reason=why(error))
             return None
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log
 from dicom_node.jobs import dbos_setup
+from dicom_node.jobs.database_reason import why
 
 CALM_AFTER_S = 5.0
 """With nothing before it a worker has nothing to hurry for after that time."""
@@ -74,6 +75,6 @@ class Pace:
             self._set_s(pace_s)
         except (SQLAlchemyError, dbos_error.DBOSException) as error:
             # A job may come a little later, or a core be a little busier: no more.
-            log.warning("pace_not_set", reason=type(error).__name__)
+            log.warning("pace_not_set", reason=why(error))
         else:
             self._pace_s = pace_s

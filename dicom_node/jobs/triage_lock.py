@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from dicom_node.errors import JobDatabaseError, SpoolFailedError
 from dicom_node.identifiers import digest
 from dicom_node.jobs.database_copy import sqlite_file
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.machines import engine_for
 from dicom_node.spool_layout import TRIAGE_LOCK, SpoolLayout
 
@@ -109,9 +110,8 @@ def _in_database(engine: sa.Engine, key: int) -> Iterator[None]:
 
 def _failed(error: sa.exc.SQLAlchemyError) -> JobDatabaseError:
     is_held = "lock timeout" in str(error)
-    kind = type(error).__name__
     return JobDatabaseError(
-        _held_text() if is_held else f"the job database failed: {kind}"
+        _held_text() if is_held else f"the job database failed: {why(error)}"
     )
 
 

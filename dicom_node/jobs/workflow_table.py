@@ -17,6 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from dicom_node.errors import JobDatabaseError
+from dicom_node.jobs.database_reason import why
 from dicom_node.jobs.database_url import with_driver
 from dicom_node.jobs.workflow_names import DELIVERY, JOB, TRIAGE
 
@@ -172,7 +173,7 @@ class JobDatabase:
             with self._engine.connect() as plain:
                 yield plain.execution_options(schema_translate_map=self._schemas)
         except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError) as error:
-            message = f"the job database failed: {type(error).__name__}"
+            message = f"the job database failed: {why(error)}"
             raise JobDatabaseError(message) from error
 
 

@@ -49,7 +49,7 @@ def first_accepted_s(path: Path, digest: str, accepted_at_s: float) -> float:
                 "SELECT accepted_at_s FROM content_times WHERE digest = ?", (digest,)
             ).fetchone()
     except sqlite3.Error as error:
-        message = f"the content times cannot be kept: {type(error).__name__}"
+        message = f"the content times cannot be kept: {error}"
         raise SpoolFailedError(message) from error
     return float(found)
 
@@ -76,6 +76,6 @@ def known_since_s(path: Path, digest: str) -> float | None:
                 "SELECT accepted_at_s FROM content_times WHERE digest = ?", (digest,)
             ).fetchone()
     except sqlite3.Error as error:
-        message = f"the content times cannot be read: {type(error).__name__}"
+        message = f"the content times cannot be read: {error}"
         raise SpoolFailedError(message) from error
     return None if found is None else float(found[0])

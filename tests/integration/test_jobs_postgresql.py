@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.job_numbers import JobNumbersReader
 from dicom_node.jobs.queue import JobQueue
@@ -40,6 +41,17 @@ def url() -> Iterator[str]:
         pytest.skip("POSTGRESQL MISSING: no initdb on this machine")
     with server(found) as url:
         yield url
+
+
+def test_a_database_in_which_we_may_not_write_is_told_with_the_reason(url: str) -> None:
+    closed = f"{url}&options=-c%20default_transaction_read_only%3Don"
+
+    prepare_database(url)
+    with pytest.raises(JobDatabaseError, match="in a read-only transaction"):
+        prepare_database(closed)
+    with JobQueue(closed) as queue, pytest.raises(JobDatabaseError) as refused:
+        queue.enqueue(toy_job("refused"))
+    assert "cannot execute INSERT in a read-only transaction" in str(refused.value)
 
 
 def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(

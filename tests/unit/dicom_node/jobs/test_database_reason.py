@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, ProgrammingError
 
 from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.database_reason import why
@@ -33,3 +33,18 @@ def test_what_was_to_be_written_is_not_quoted() -> None:
     error = IntegrityError("insert", {}, Exception("Key (id)=(DOE) exists"))
 
     assert why(error) == "IntegrityError"
+
+
+@pytest.mark.parametrize("kind", [ProgrammingError, InternalError])
+def test_a_database_that_is_closed_to_us_is_told_with_what_it_refuses(
+    kind: type[DBAPIError],
+) -> None:
+    refused = Exception("permission denied for schema dbos\nLINE 1: SELECT 1")
+
+    assert why(kind("select", {}, refused)) == "permission denied for schema dbos"
+
+
+def test_an_error_of_ours_is_told_as_it_is() -> None:
+    assert why(JobDatabaseError("another process holds it")) == (
+        "another process holds it"
+    )
