@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dicom_node.records import StoredInstance
 
@@ -30,9 +31,17 @@ class AnalyseAhead:
 
 @dataclass(frozen=True, slots=True)
 class SettingsRead:
-    """Settings without a mistake, as JSON."""
+    """Settings without a mistake, as JSON.
+
+    Parameters
+    ----------
+    lines
+        Where sections and their keys stand in the file, counted from 1, by their names
+        (`node`, `node.port`); of keys that are left out none.
+    """
 
     text: str
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

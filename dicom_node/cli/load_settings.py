@@ -22,10 +22,15 @@ def read(config: Path) -> Settings:
     SettingsError
         With every mistake.
     """
-    from dicom_node.plugins.registry import installed
-    from dicom_node.settings.load import load
+    settings, _ = _read_with_lines(config)
+    return settings
 
-    return load(config, analyses=list(installed()))
+
+def _read_with_lines(config: Path) -> tuple[Settings, dict[str, int]]:
+    from dicom_node.plugins.registry import installed
+    from dicom_node.settings.load import load_with_lines
+
+    return load_with_lines(config, analyses=list(installed()))
 
 
 def peer_named(name: str, settings: Settings) -> Peer:
@@ -58,8 +63,8 @@ def receiver_named(name: str, settings: Settings) -> Receiver:
 def send_settings(pipe: Connection, config: str) -> None:
     """Read a file in a process of its own, and send what came of it."""
     try:
-        settings = read(Path(config))
+        settings, lines = _read_with_lines(Path(config))
     except SettingsError as error:
         pipe.send(SettingsRefused(error.problems))
     else:
-        pipe.send(SettingsRead(settings.model_dump_json()))
+        pipe.send(SettingsRead(settings.model_dump_json(), lines))

@@ -6,7 +6,7 @@ waiting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -97,17 +97,30 @@ class SettingsReader:
         return SettingsRefused((f"{self._config}: {why}",))
 
 
-def unchangeable(config: Path, running: Settings, new: Settings) -> Iterator[str]:
-    """Yield one line for each setting that only a restart changes."""
+def unchangeable(
+    config: Path, running: Settings, new: Settings, lines: Mapping[str, int]
+) -> Iterator[str]:
+    """Yield one line for each setting that only a restart changes.
+
+    Parameters
+    ----------
+    lines
+        As in `SettingsRead`; a key that was left out stands where its section does.
+    """
+
+    def place(key: str) -> str:
+        line = lines.get(key) or lines.get(key.partition(".")[0]) or 1
+        return f"{config}:{line} {key}"
+
     for key in _FIXED:
         value, wanted = attrgetter(key)(running), attrgetter(key)(new)
         if value != wanted:
             yield (
-                f"{config} {key}: is {value} until the node is started again, "
+                f"{place(key)}: is {value} until the node is started again, "
                 f"and cannot become {wanted}"
             )
     if running.database_url != new.database_url:
-        yield f"{config} {_DATABASE}: cannot change until the node is started again"
+        yield f"{place(_DATABASE)}: cannot change until the node is started again"
 
 
 def changed_sections(running: Settings, new: Settings) -> tuple[str, ...]:

@@ -105,7 +105,9 @@ class Standby:
         problems = found.problems if isinstance(found, SettingsRefused) else ()
         if isinstance(found, SettingsRead):
             new = Settings.model_validate_json(found.text)
-            problems = tuple(unchangeable(self._config, self.settings, new))
+            problems = tuple(
+                unchangeable(self._config, self.settings, new, found.lines)
+            )
             if not problems:
                 self.settings = new
                 log.event("settings_reloaded", reason="this machine stands by")

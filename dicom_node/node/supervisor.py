@@ -291,7 +291,9 @@ class Service:
         problems = found.problems if isinstance(found, SettingsRefused) else ()
         if isinstance(found, SettingsRead):
             new = Settings.model_validate_json(found.text)
-            problems = tuple(unchangeable(self._config, self._settings, new))
+            problems = tuple(
+                unchangeable(self._config, self._settings, new, found.lines)
+            )
             if not problems:
                 self._follow(new, now_s)
                 return

@@ -19,13 +19,23 @@ from dicom_node.settings.self_test import TEST_PEER, TEST_TITLE
 
 _OTHER_PEERS = ("web_peers", "fhir_peers", "hl7_peers")
 _MOST_BYTES = 2**20
+_LEVELS_OF_KEYS = 2
+"""A section, and a key in it."""
 _NO_ADDRESS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 """What a URL begins something else with."""
 _ANALYSIS = Route.model_fields["analysis"].default
 
 
 def load(path: Path, *, analyses: Collection[str]) -> Settings:
-    """Read the settings of a node.
+    """Read the settings of a node; else as `load_with_lines`."""
+    settings, _ = load_with_lines(path, analyses=analyses)
+    return settings
+
+
+def load_with_lines(
+    path: Path, *, analyses: Collection[str]
+) -> tuple[Settings, dict[str, int]]:
+    """Read the settings of a node, and where their sections and keys stand.
 
     A relative spool folder, or file, is taken from the folder in which the settings
     lie, so the node finds it wherever it is started.
@@ -36,6 +46,13 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
         A YAML file.
     analyses
         Names of the analyses that are installed.
+
+    Returns
+    -------
+    Settings
+    dict
+        Lines, counted from 1, by names such as `node` and `node.port`; of what is left
+        out none.
 
     Raises
     ------
@@ -76,7 +93,12 @@ def load(path: Path, *, analyses: Collection[str]) -> Settings:
     if problems or settings is None or folder is None:
         raise SettingsError(_lines(path, problems))
     spool = settings.spool.model_copy(update={"folder": folder})
-    return settings.model_copy(update={"spool": spool})
+    lines = {
+        ".".join(map(str, at)): line
+        for at, line in document.lines.items()
+        if 0 < len(at) <= _LEVELS_OF_KEYS
+    }
+    return settings.model_copy(update={"spool": spool}), lines
 
 
 def _read(path: Path) -> MarkedYaml:

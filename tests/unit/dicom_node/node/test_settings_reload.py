@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -90,17 +91,38 @@ def test_what_only_a_restart_changes_is_named(
 ) -> None:
     running = Settings.model_validate(WORKING)
     new = Settings.model_validate({**WORKING, section: change})
-    lines = list(unchangeable(Path("node.yaml"), running, new))
-    assert any(line.startswith(f"node.yaml {key}: is ") for line in lines)
+    told = list(unchangeable(Path("node.yaml"), running, new, {section: 3, key: 7}))
+    assert any(line.startswith(f"node.yaml:7 {key}: is ") for line in told)
     assert changed_sections(running, new) == (section,)
+
+
+def test_a_key_that_was_left_out_stands_where_its_section_does(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "node.yaml"
+    mine = {**WORKING, "spool": {"folder": str(tmp_path / "spool")}}
+    config.write_text(json.dumps({**mine, "node": {"port": 104}}, indent=1))
+    rows = config.read_text().splitlines()
+    node, port = rows.index(' "node": {') + 1, rows.index('  "port": 104') + 1
+    running = Settings.model_validate({**mine, "node": {"bind": "127.0.0.1"}})
+    reader = SettingsReader(config)
+    reader.ask()
+    found = read(reader)
+    assert isinstance(found, SettingsRead), found
+    new = Settings.model_validate_json(found.text)
+    told = unchangeable(config, running, new, found.lines)
+    assert [line.partition(": ")[0] for line in told] == [
+        f"{config}:{node} node.bind",
+        f"{config}:{port} node.port",
+    ]
 
 
 def test_the_url_of_a_database_is_not_repeated() -> None:
     running = Settings.model_validate(WORKING)
     url = "postgresql://lumbar:secret@db.example/lumbar"
     new = Settings.model_validate({**WORKING, "database": url})
-    (line,) = unchangeable(Path("node.yaml"), running, new)
-    assert line.startswith("node.yaml database: ")
+    (line,) = unchangeable(Path("node.yaml"), running, new, {"database": 12})
+    assert line.startswith("node.yaml:12 database: ")
     assert "secret" not in line
 
 
@@ -117,4 +139,4 @@ def test_all_else_may_change() -> None:
             "ops": {},
         }
     )
-    assert list(unchangeable(Path("node.yaml"), running, new)) == []
+    assert list(unchangeable(Path("node.yaml"), running, new, {})) == []
