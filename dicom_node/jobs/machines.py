@@ -351,11 +351,8 @@ def engine_for(database_url: str, *, pool: type[sa.Pool] | None = None) -> sa.En
         `sa.NullPool` keeps no connection; by default some are kept.
     """
     url = with_driver(database_url)
-    return sa.create_engine(
-        url.update_query_dict({**_WAITS, **url.query}),
-        pool_pre_ping=True,
-        poolclass=pool,
-    )
+    url = url.update_query_dict({**_WAITS, **url.query})
+    return sa.create_engine(url, pool_pre_ping=True, poolclass=pool)
 
 
 @contextmanager
@@ -367,11 +364,13 @@ def start_lock(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _SeenRow(MachineRow):
+class SeenMachine(MachineRow):
+    """A machine with the spool that it sees."""
+
     spool_id: str
 
 
-def machine_rows(engine: sa.Engine) -> tuple[_SeenRow, ...]:
+def machine_rows(engine: sa.Engine) -> tuple[SeenMachine, ...]:
     """Return how all machines stand; none where there never were any.
 
     Whoever has not counted for so long as makes it dead is told as such.
@@ -388,9 +387,9 @@ def machine_rows(engine: sa.Engine) -> tuple[_SeenRow, ...]:
     return tuple(_row(one._mapping) for one in found)
 
 
-def _row(found: sa.RowMapping) -> _SeenRow:
+def _row(found: sa.RowMapping) -> SeenMachine:
     age_s = float(str(found["age"]))
-    return _SeenRow(
+    return SeenMachine(
         name=str(found["name"]),
         role=str(found["role"]),
         is_alive=bool(found["token"]) and age_s < LOOKS * BEAT_S,

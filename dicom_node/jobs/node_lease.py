@@ -253,6 +253,20 @@ class NodeLease:
             return None
 
 
+def last_holder_id(engine: sa.Engine) -> str:
+    """Return the id of the node that has or had the database; empty if none ever had.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        If the database cannot be read.
+    """
+    if not sa.inspect(engine).has_table(_LEASE.name):
+        return ""
+    found = _row(engine)
+    return "" if found is None else found.node_id
+
+
 def _row(engine: sa.Engine) -> _Row | None:
     columns = (
         _LEASE.c.node_id,

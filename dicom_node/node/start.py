@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
 from dicom_node.jobs.dbos_setup import prepare_database
+from dicom_node.jobs.known_spool import refuse_beside_machines, refuse_foreign_spool
 from dicom_node.jobs.machines import Machine, Machines
 from dicom_node.jobs.node_lease import NodeIdentity, NodeLease
 from dicom_node.jobs.queue import JobQueue
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from dicom_node.settings.sections import Settings
 
+_POSTGRESQL = "postgresql"
 _TRIES = 3
 _PAUSE_S = 1.0
 
@@ -47,10 +49,13 @@ def serve(settings: Settings, config: Path) -> None:
     StartError
         If the port, the spool or the database cannot be had.
     """
-    layout = _prepared(settings)
+    _tell_log(settings)
+    layout = _made(settings)
     url = settings.database_url
     with spool_lock(layout, settings) as identity:
         prepare_database(url)
+        if url.startswith(_POSTGRESQL):
+            refuse_beside_machines(url)
         with (
             NodeLease(url, identity) as lease,
             JobQueue(url) as queue,
@@ -108,17 +113,20 @@ def _one_of_several(
     settings: Settings, given_name: str, role: Role
 ) -> Iterator[tuple[Machine, JobQueue, Machines]]:
     url = settings.database_url
-    if not url.startswith("postgresql"):
+    if not url.startswith(_POSTGRESQL):
         text = (
             "several machines need PostgreSQL: `database` is SQLite, a file for one "
             f"machine, on which `lumbar-node {role}` cannot run; give a database as "
             "postgresql+psycopg://USER@HOST/NAME, or run `lumbar-node serve` alone"
         )
         raise StartError(text)
-    layout = _prepared(settings)
     name = machine_name(given_name)
+    _tell_log(settings)
+    _prepare_database(url)
+    # Before a folder is made: where nothing is mounted, a spool would begin anew.
+    refuse_foreign_spool(url, SpoolLayout(settings.spool.folder))
+    layout = _made(settings)
     with machine_lock(layout, settings, name=name, role=role) as spool_id:
-        _prepare_database(url)
         own = Machine(name=name, role=role, host=this_host(), spool_id=spool_id)
         with (
             JobQueue(url) as queue,
@@ -147,10 +155,13 @@ def _prepare_database(url: str) -> None:
     prepare_database(url)
 
 
-def _prepared(settings: Settings) -> SpoolLayout:
+def _tell_log(settings: Settings) -> None:
     log.configure(level=settings.log.level, uids=settings.log.uids)
     for sentence in deprecated_keys(settings):
         log.warning("settings_deprecated", reason=sentence)
+
+
+def _made(settings: Settings) -> SpoolLayout:
     layout = SpoolLayout(settings.spool.folder)
     try:
         layout.prepare()

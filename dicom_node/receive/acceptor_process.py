@@ -26,6 +26,7 @@ from dicom_node.receive.events import EventPipe
 from dicom_node.receive.receiver import Receiver
 from dicom_node.receive.write_instance import Inbox
 from dicom_node.records import StoredInstance, StoreRequest
+from dicom_node.spool_identity import SpoolIdentity
 from dicom_node.spool_layout import SpoolLayout
 
 DRAIN_S = 4.0
@@ -84,7 +85,12 @@ def run_acceptor(
     inbox = Inbox(
         SpoolLayout(plan.spool_folder),
         min_free_bytes=plan.min_free_bytes,
-        stored=partial(_tell, events, plan.valid_until_s),
+        stored=partial(
+            _tell,
+            events,
+            plan.valid_until_s,
+            SpoolIdentity(SpoolLayout(plan.spool_folder)),
+        ),
         own_ae=plan.own_ae,
         generations=plan.generations,
     )
@@ -111,6 +117,7 @@ def run_acceptor(
 def _tell(
     events: EventPipe,
     until_s: c_double | None,
+    spool: SpoolIdentity,
     request: StoreRequest,
     stored: StoredInstance,
 ) -> None:
@@ -119,11 +126,15 @@ def _tell(
     Raises
     ------
     SpoolFailedError
-        If another machine may receive by now, which nobody tells: its sender is to try
-        again. Whoever reads the spool from here on finds this one as well.
+        On one of several machines, if another may receive by now, which nobody tells:
+        its sender is to try again. Whoever reads the spool from here on finds this one
+        as well. Likewise if the spool is another one than it was, so that nobody does.
     """
     if until_s is not None and time.monotonic() >= until_s.value:
         message = "this machine may no longer be the one that receives"
+        raise SpoolFailedError(message)
+    if until_s is not None and spool.is_gone:
+        message = "the shared spool is gone, and another folder lies in its place"
         raise SpoolFailedError(message)
     events.instance_stored(request, stored)
 

@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from dicom_node.spool_layout import NODE_ID, SpoolLayout
+from dicom_node.spool_identity import SpoolIdentity
+from dicom_node.spool_layout import SpoolLayout
 
 LATE_S = 60.0
 """How late a file may be seen: NFS keeps what it knows of a folder for so long
@@ -31,19 +32,16 @@ class SharedSpool:
     def __init__(
         self, layout: SpoolLayout, *, is_shared: bool, late_s: float = LATE_S
     ) -> None:
-        self._layout = layout
+        self._identity = SpoolIdentity(layout)
         self._is_shared = is_shared
         self._late_s = late_s
 
     @property
     def is_gone(self) -> bool:
-        """Whether the shared file system is not there, or not readable."""
+        """Whether the shared file system is not there, or another one is."""
         if not self._is_shared:
             return False
-        try:
-            return not (self._layout.folder / NODE_ID).read_bytes()
-        except OSError:
-            return True
+        return self._identity.is_gone
 
     def wait_for(self, *paths: Path) -> None:
         """Return once all files are seen, or it is too late for that."""

@@ -6,17 +6,20 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from dicom_node.errors import JobDatabaseError, StartError
-from dicom_node.jobs.dbos_setup import executor_id
+from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.machines import LOOKS, Machine, Machines
+from dicom_node.jobs.node_lease import NodeIdentity, NodeLease
 from dicom_node.jobs.queue import JobQueue
+from dicom_node.node.start import receive, serve, work
 from dicom_node.records import JobState
+from dicom_node.settings.sections import Settings
 from tests.support.machines import rows_of
 from tests.support.postgresql import programs, server, stopped
 from tests.support.toy_worker import Toy, toy_job
@@ -147,3 +150,41 @@ def test_a_second_machine_of_one_name_or_with_another_spool_is_refused(
         assert not first.is_lost
     toy.close()
     assert executor_id(1, "twin") == "twin/worker-1"
+
+
+def settings_on(url: str, folder: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(folder / "spool")},
+            "routes": [{"name": "toy", "analysis": "toy", "deliver_to": ["pacs"]}],
+            "database": url,
+        }
+    )
+
+
+@pytest.mark.parametrize("run", [receive, work])
+def test_where_the_shared_spool_is_not_mounted_no_spool_begins_anew(
+    url: str, tmp_path: Path, run: Callable[..., None]
+) -> None:
+    settings = settings_on(url, tmp_path)
+    prepare_database(url)
+    # All machines have ended since, in order or not.
+    with NodeLease(url, NodeIdentity(id="shared/north", name="north")):
+        pass
+    with pytest.raises(StartError, match="not the one of this job database"):
+        run(settings, tmp_path / "node.yaml", machine="south")
+    assert not settings.spool.folder.exists()
+
+
+def test_a_node_of_one_machine_is_refused_on_the_database_of_several(
+    url: str, tmp_path: Path
+) -> None:
+    prepare_database(url)
+    with (
+        JobQueue(url) as queue,
+        Machines(url, machine("north"), queue.lost_work),
+        pytest.raises(StartError, match="in use by machine north"),
+    ):
+        serve(settings_on(url, tmp_path), tmp_path / "node.yaml")

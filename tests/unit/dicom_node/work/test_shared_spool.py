@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.jobs.triage_order import TriageOrder
 from dicom_node.plugins.registry import Registry
 from dicom_node.settings.sections import Settings
+from dicom_node.spool_identity import SpoolIdentity
 from dicom_node.spool_layout import NODE_ID, SpoolLayout
 from dicom_node.work.job_steps import JobSteps
 from dicom_node.work.shared_spool import SharedSpool
@@ -64,3 +66,15 @@ def test_while_the_spool_is_gone_nothing_is_failed_on_one_of_several_machines(
     if is_shared:
         outcome = steps.triage(TriageOrder(series=job.series))
         assert (outcome.verdict, outcome.code) == (Verdict.AGAIN, "machine-trouble")
+
+
+def test_another_spool_in_its_place_is_none(layout: SpoolLayout) -> None:
+    identity = SpoolIdentity(layout)
+    unmounted = layout.folder.rename(layout.folder.with_name("unmounted"))
+    layout.prepare()
+    assert identity.is_gone
+    (layout.folder / NODE_ID).write_text("of the disk below")
+    assert identity.is_gone
+    shutil.rmtree(layout.folder)
+    unmounted.rename(layout.folder)
+    assert not identity.is_gone
