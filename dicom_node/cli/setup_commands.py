@@ -73,6 +73,7 @@ def run_check(arguments: argparse.Namespace) -> ExitCode:
         )
         if not arguments.settings_only:
             findings.extend(_spool(settings))
+            findings.extend(_database(settings))
             findings.extend(_certificates(settings))
             findings.extend(_notified(settings))
             findings.extend(_analyses(settings))
@@ -108,6 +109,24 @@ def _spool(settings: Settings) -> Iterator[_Finding]:
     limit_gb = settings.spool.min_free_gb
     text = f"{free_gb:.1f} GiB free, {limit_gb:g} are to be kept"
     yield _Finding(subject="disk", good=free_gb > limit_gb, text=text)
+
+
+def _database(settings: Settings) -> Iterator[_Finding]:
+    """Ask the server of the jobs whether the node may write; SQLite has the spool."""
+    url = settings.database_url
+    if not url.startswith("postgresql"):
+        return
+    from dicom_node.errors import JobDatabaseError
+    from dicom_node.jobs.postgresql_check import postgresql_state
+
+    try:
+        text, obstacle = postgresql_state(url)
+    except JobDatabaseError as error:
+        yield _Finding(subject="database", good=False, text=str(error))
+        return
+    if obstacle:
+        text += f": {obstacle}"
+    yield _Finding(subject="database", good=not obstacle, text=text)
 
 
 def _notified(settings: Settings) -> Iterator[_Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from dicom_node.cli.exit_code import ExitCode
+from dicom_node.cli.main import main
 from dicom_node.errors import JobDatabaseError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
 from dicom_node.jobs.job_numbers import JobNumbersReader
@@ -52,6 +56,47 @@ def test_a_database_in_which_we_may_not_write_is_told_with_the_reason(url: str) 
     with JobQueue(closed) as queue, pytest.raises(JobDatabaseError) as refused:
         queue.enqueue(toy_job("refused"))
     assert "cannot execute INSERT in a read-only transaction" in str(refused.value)
+
+
+def test_check_asks_the_server_and_repeats_no_password(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_database(url)
+    strangers = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with strangers.connect() as connection:
+        connection.execute(sa.text("CREATE ROLE stranger LOGIN"))
+        connection.execute(sa.text("CREATE DATABASE new OWNER lumbar"))
+    strangers.dispose()
+    as_stranger = url.replace("lumbar@/jobs", "stranger:secret@/new")
+    config = tmp_path / "node.yaml"
+
+    def told(database: str) -> tuple[int, str]:
+        settings = {
+            "version": 1,
+            "peers": {"pacs": {"ae_title": "PACS", "host": "127.0.0.1"}},
+            "spool": {"folder": str(tmp_path / "spool"), "min_free_gb": 0.01},
+            "routes": [{"name": "lumbar", "deliver_to": ["pacs"]}],
+            "database": database,
+        }
+        config.write_text(json.dumps(settings))
+        code = main(["check", "--config", str(config)])
+        captured = capsys.readouterr()
+        lines = (captured.out + captured.err).splitlines()
+        (line,) = (one for one in lines if " database: " in one)
+        return code, line
+
+    assert told(url)[1].startswith("ok    database: jobs in PostgreSQL ")
+    closed = f"{url}&options=-c%20default_transaction_read_only%3Don"
+    for database, why in (
+        (closed, "as lumbar: it is read-only, as a server that stands by is"),
+        (as_stranger, "as stranger: stranger may not make a schema"),
+        (as_stranger.replace("/new", "/none"), 'database "none" does not exist'),
+    ):
+        code, line = told(database)
+        assert code == ExitCode.FAILED
+        assert line.startswith("WRONG database: ")
+        assert why in line
+        assert "secret" not in line
 
 
 def test_two_workers_share_a_queue_and_one_takes_up_what_the_other_left(
