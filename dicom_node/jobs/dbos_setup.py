@@ -237,12 +237,11 @@ def _make_indexes(url: str) -> None:
     """
     is_sqlite = url.startswith(_SQLITE)
     table = "workflow_status" if is_sqlite else "dbos.workflow_status"
-    engine = sqlalchemy.create_engine(with_driver(url))
+    engine = sqlalchemy.create_engine(with_driver(url), poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(_USER_INDEX.format(table=table)))
         if not is_sqlite:
             connection.execute(sqlalchemy.text(_PREFIX_INDEX))
-    engine.dispose()
 
 
 def _use_write_ahead_log(url: str) -> None:

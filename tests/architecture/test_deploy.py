@@ -96,6 +96,26 @@ def test_systemd_knows_every_line_of_the_unit(root: Path, units: Path) -> None:
     assert analyzed("verify", units / UNITS[0]) == ""
 
 
+@pytest.mark.parametrize("part", ["receive", "work"])
+def test_two_units_of_one_machine_of_several_are_made_of_the_one(
+    root: Path, units: Path, part: str
+) -> None:
+    unit = units / f"lumbar-node-{part}.service"
+    shutil.copy(units / UNITS[0], unit)
+    drop_ins = units / f"{unit.name}.d"
+    drop_ins.mkdir()
+    path = drop_ins / "machines.conf"
+    shutil.copy(root / "deploy" / "lumbar-node-machines.conf", path)
+    shutil.copy(root / "deploy" / UNITS[1] / "postgresql.conf", drop_ins)
+    # Of the test's program, and of a user that this machine has.
+    text = path.read_text()
+    assert "lumbar-node %j --config /etc/lumbar-node/%j.yaml" in text
+    text = text.replace("/opt/lumbar-node/bin", str(units))
+    path.write_text(text.replace("User=lumbar-node", "User=daemon"))
+    assert analyzed("verify", unit) == ""
+    assert " --machine " not in text  # the name of the host
+
+
 def test_the_unit_is_shut_in(units: Path) -> None:
     told = analyzed("security", units / UNITS[0], "--offline=true")
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
