@@ -15,6 +15,11 @@ from dicom_node.spool_identity import spool_id_in
 if TYPE_CHECKING:
     from dicom_node.spool_layout import SpoolLayout
 
+_RECEIVE = "receive"
+"""The role of who receives or could."""
+STANDS_BY = "stands by"
+"""What a machine tells that could receive."""
+
 
 def refuse_foreign_spool(database_url: str, layout: SpoolLayout) -> None:
     """Refuse a spool folder that is not the one of the database, and make nothing.
@@ -59,6 +64,21 @@ def refuse_beside_machines(database_url: str) -> None:
             "jobs; run `receive` and `work` here, too, or give a database of its own"
         )
         raise StartError(text)
+
+
+def another_stands_by(database_url: str, name: str) -> bool:
+    """Tell whether another machine than the named one could receive.
+
+    Raises
+    ------
+    JobDatabaseError
+        If the database cannot be read.
+    """
+    alive, _ = _asked(database_url)
+    return any(
+        (one.role, one.told) == (_RECEIVE, STANDS_BY) and one.name != name
+        for one in alive
+    )
 
 
 def _asked(database_url: str) -> tuple[list[SeenMachine], str]:

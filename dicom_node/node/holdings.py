@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dicom_node.jobs.machines import Machines
     from dicom_node.jobs.node_lease import NodeLease
     from dicom_node.jobs.queue import JobQueue
+    from dicom_node.node.spool_watch import SpoolWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Holdings:
         Its name; empty where the node is this machine alone.
     machines
         The others; None where there are none.
+    spool
+        Of one of several that receives.
     """
 
     queue: JobQueue
@@ -35,10 +38,19 @@ class Holdings:
     role: Role = Role.SERVE
     machine: str = ""
     machines: Machines | None = None
+    spool: SpoolWatch | None = None
 
     @property
-    def is_lost(self) -> bool:
-        """Whether others have taken what this machine held."""
-        return any(
-            one is not None and one.is_lost for one in (self.lease, self.machines)
-        )
+    def loss(self) -> str:
+        """What this machine no longer holds, in one sentence; empty if it has all."""
+        if self.spool is not None and self.spool.is_lost:
+            return (
+                "the shared spool is gone here, and another machine stands by: this "
+                "one gives reception up, and begins anew; is spool.folder mounted?"
+            )
+        parts = (self.lease, self.machines)
+        if not any(one is not None and one.is_lost for one in parts):
+            return ""
+        if self.machines is None:
+            return "another node has taken the job database"
+        return "other machines have taken over from this one: it begins anew"

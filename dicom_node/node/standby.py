@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node import log
 from dicom_node.errors import StartError
+from dicom_node.jobs.known_spool import STANDS_BY
 from dicom_node.node.ops_child import OpsChild
 from dicom_node.node.service_manager import ServiceManager
 from dicom_node.node.settings_reload import SettingsReader, unchangeable
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
     from dicom_node.jobs.machines import Machines
     from dicom_node.jobs.node_lease import NodeLease
+    from dicom_node.spool_identity import SpoolIdentity
 
 _LOOK_S = 1.0
+SEES_NO_SPOOL = f"{STANDS_BY}, sees no spool"
 _OPS_WITHIN_S = 0.5
 
 
@@ -41,16 +44,22 @@ class Standby:
     """
 
     def __init__(
-        self, settings: Settings, config: Path, lease: NodeLease, machines: Machines
+        self,
+        settings: Settings,
+        config: Path,
+        lease: NodeLease,
+        machines: Machines,
+        spool: SpoolIdentity,
     ) -> None:
         self.settings = settings
         self._config = config
         self._reader = SettingsReader(config)
         self._lease = lease
         self._machines = machines
+        self._spool = spool
         self._signalled = threading.Event()
         self._manager = ServiceManager()
-        self._holder = ""
+        self._why = ""
 
     def waited(self) -> bool:
         """Return once the lease is had: true; false if the machine is to stop.
@@ -87,15 +96,22 @@ class Standby:
             if self._machines.is_lost:
                 message = "the other machines have given this one up: it begins anew"
                 raise StartError(message)
+            if self._spool.is_gone:
+                # Nobody could receive here, and one who can would have to wait.
+                self._stands_by(SEES_NO_SPOOL, "the shared spool is gone")
+                continue
             holder = self._lease.try_take()
             if not holder:
                 return True
-            if holder != self._holder:
-                self._holder = holder
-                self._machines.told = "stands by"
-                log.event("standing_by", pid=os.getpid(), reason=f"{holder} receives")
+            self._stands_by(STANDS_BY, f"{holder} receives")
         self._manager.stopping()
         return False
+
+    def _stands_by(self, told: str, why: str) -> None:
+        self._machines.told = told
+        if why != self._why:
+            self._why = why
+            log.event("standing_by", pid=os.getpid(), reason=why)
 
     def _follow(self, now_s: float) -> None:
         """Take settings that have been read again, if they are right."""

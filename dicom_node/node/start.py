@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
 from dicom_node.jobs.dbos_setup import prepare_database
-from dicom_node.jobs.known_spool import refuse_beside_machines, refuse_foreign_spool
+from dicom_node.jobs.known_spool import (
+    another_stands_by,
+    refuse_beside_machines,
+    refuse_foreign_spool,
+)
 from dicom_node.jobs.machines import Machine, Machines
 from dicom_node.jobs.node_lease import NodeIdentity, NodeLease
 from dicom_node.jobs.queue import JobQueue
@@ -19,10 +23,12 @@ from dicom_node.node.holdings import Holdings
 from dicom_node.node.machine_identity import machine_name, this_host
 from dicom_node.node.ownership import machine_lock, spool_lock
 from dicom_node.node.role import Role
+from dicom_node.node.spool_watch import SpoolWatch
 from dicom_node.node.standby import Standby
 from dicom_node.node.supervisor import Service
 from dicom_node.receive.receiver import open_listener
 from dicom_node.settings.deprecated_keys import deprecated_keys
+from dicom_node.spool_identity import SpoolIdentity
 from dicom_node.spool_layout import SpoolLayout
 
 if TYPE_CHECKING:
@@ -86,12 +92,14 @@ def receive(settings: Settings, config: Path, *, machine: str = "") -> None:
     Else as `work`.
     """
     with _one_of_several(settings, machine, Role.RECEIVE) as (own, queue, machines):
+        url = settings.database_url
         identity = NodeIdentity(
             id=f"{own.spool_id}/{own.name}",
             name=f"{settings.node.ae_title} on machine {own.name}",
         )
-        lease = NodeLease(settings.database_url, identity)
-        standby = Standby(settings, config, lease, machines)
+        lease = NodeLease(url, identity)
+        spool = SpoolIdentity(SpoolLayout(settings.spool.folder))
+        standby = Standby(settings, config, lease, machines, spool)
         if not standby.waited():
             return
         settings = standby.settings
@@ -104,6 +112,9 @@ def receive(settings: Settings, config: Path, *, machine: str = "") -> None:
                 role=Role.RECEIVE,
                 machine=own.name,
                 machines=machines,
+                spool=SpoolWatch(
+                    lambda: spool.is_gone, lambda: another_stands_by(url, own.name)
+                ),
             )
             Service(settings, config, held).run()
 

@@ -162,7 +162,7 @@ class Service:
         Raises
         ------
         StartError
-            If another machine has taken what this one held.
+            If another machine has taken what this one held, or is to take it.
         """
         started_s = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -185,21 +185,22 @@ class Service:
         )
         tell_activity(self._settings, is_start=True)
         self._manager.ready()
-        while not self._signals and not self._held.is_lost:
+        while not self._signals and not self._held.loss:
             self._turn()
-        if self._held.is_lost:
+        if self._held.loss:
             # Whatever runs here may run there, too.
             for child in self._children:
                 child.kill()
-            message = "another node has taken the job database"
-            if self._held.machines is not None:
-                message = "other machines have taken over from this one: it begins anew"
-            raise StartError(message)
+            raise StartError(self._held.loss)
         self._stop()
 
     def _restore(self) -> int:
         """Take up what lies in the spool, and return how many instances that are."""
-        content = read_spool(SpoolLayout(self._settings.spool.folder))
+        # Who has stood by is under the watchdog already.
+        content = read_spool(
+            SpoolLayout(self._settings.spool.folder),
+            each=lambda: self._manager.alive(time.monotonic()),
+        )
         self._generations = Generations.after(content.latest_generation)
         self._intake.restore(content, time.monotonic())
         return len(content.instances)
@@ -225,6 +226,8 @@ class Service:
             yield self._intake.tick
             yield self._tell_ahead
             yield self._clean
+        if self._held.spool is not None:
+            yield self._held.spool.turn
         if self._role is Role.WORK:
             yield self._tell_device
         for slot in self._slots:

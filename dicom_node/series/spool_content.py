@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,10 +61,17 @@ class SpoolContent:
         return max((one.generation for one in (*self.instances, *vouched)), default=0)
 
 
-def read_spool(layout: SpoolLayout) -> SpoolContent:
+def read_spool(
+    layout: SpoolLayout, *, each: Callable[[], None] = lambda: None
+) -> SpoolContent:
     """Read the inbox; move away what is not ours, and drop what was half written.
 
     To be called before an acceptor runs.
+
+    Parameters
+    ----------
+    each
+        Called before each series: there may be very many, on a slow file system.
     """
     layout.prepare()
     for doomed in layout.doomed_folders():
@@ -77,6 +84,7 @@ def read_spool(layout: SpoolLayout) -> SpoolContent:
     pending: list[ReceivedSeries] = []
     owed: list[ReceivedSeries] = []
     for entry in sorted(layout.inbox.iterdir()):
+        each()
         if not entry.is_dir():
             _set_aside(layout, entry, "no folder of a series")
             continue

@@ -194,3 +194,13 @@ def test_what_was_acknowledged_is_verified_when_it_is_used(disk: Disk) -> None:
     other.path.unlink()
     with pytest.raises(InstanceMissingError, match="1 of 2 instances are no longer"):
         verify_files(series)
+
+
+def test_who_reads_a_large_spool_can_give_a_sign_of_life_before_each_series(
+    disk: Disk,
+) -> None:
+    signs: list[int] = []
+    for number in (1, 2, 3):
+        disk.send(mr_instance(number))
+    read_spool(disk.layout, each=lambda: signs.append(1))
+    assert len(signs) == len(list(disk.layout.inbox.iterdir()))
