@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,7 +60,7 @@ class Anatomy:
     _fields: dict[tuple[int, int], Field | None] = field(
         init=False, repr=False, default_factory=dict
     )
-    _outlines: dict[tuple[int, int], NDArray[np.float64] | None] = field(
+    _outlines: dict[tuple[int, int], Sequence[NDArray[np.float64]]] = field(
         init=False, repr=False, default_factory=dict
     )
     _near_unseen: list[NDArray[np.bool_]] = field(
@@ -188,10 +189,17 @@ class Anatomy:
         self, structure: Structure, index: int
     ) -> NDArray[np.float64] | None:
         """Return the longest outline of a structure in one slice, as (row, column)."""
+        lines = self.outlines_px(structure, index)
+        return lines[0] if lines else None
+
+    def outlines_px(
+        self, structure: Structure, index: int
+    ) -> Sequence[NDArray[np.float64]]:
+        """Return all outlines of a structure in one slice, longest first."""
         key = (structure.number, index)
         if key not in self._outlines:
             shown = self.field(structure, index)
-            self._outlines[key] = None if shown is None else _outline_px(shown)
+            self._outlines[key] = () if shown is None else _outlines_px(shown)
         return self._outlines[key]
 
     def down(self, structure: Structure) -> NDArray[np.float64]:
@@ -256,6 +264,6 @@ class Anatomy:
         return bool((mine[: half + 1] if upper else mine[half:]).any())
 
 
-def _outline_px(field: Field) -> NDArray[np.float64] | None:
+def _outlines_px(field: Field) -> tuple[NDArray[np.float64], ...]:
     lines = outlines(field.values.astype(np.float64))
-    return lines[0] + field.corner_px if lines else None
+    return tuple(line + field.corner_px for line in lines)

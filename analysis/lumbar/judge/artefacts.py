@@ -190,8 +190,8 @@ def _thin(rows: SpineMeasurements) -> Doubt | None:
     if not thin:
         return None
     text = (
-        f"{', '.join(thin)}: lower than {THIN_MM:.0f} mm; such discs are measured "
-        "least well, often too high"
+        f"{', '.join(thin)}: disc height below {THIN_MM:.0f} mm; such discs are "
+        "measured least well, often too high"
     )
     return warning("thin_disc", text)
 

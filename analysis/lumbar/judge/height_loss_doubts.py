@@ -321,4 +321,4 @@ def _what_follows(measured: SpineMeasurements) -> Iterator[str]:
         if row.number("disc_height_index") is None:
             yield f"DHI of {row.level} is withheld."
         else:
-            yield f"DHI of {row.level} is over {whole[0]} alone."
+            yield f"DHI of {row.level} rests on the height of {whole[0]} alone."

@@ -128,8 +128,8 @@ def uncertain_outlines(confidence: Mapping[int, float]) -> tuple[Doubt, ...]:
     if not doubtful:
         return ()
     text = (
-        "The outlines of these, in the slices that are measured, may overlap with what "
-        f"a reader would draw less than usual (Dice expected): {', '.join(doubtful)}"
+        "Less certain outlines, by their expected overlap (Dice) with a reader's in "
+        f"the slices that are measured: {', '.join(doubtful)}"
     )
     return (warning("outline_uncertain", text),)
 

@@ -27,6 +27,10 @@ from analysis.lumbar.number_or_reason import Missing
 
 M = TypeVar("M", bound=Measured[Any])
 
+_FIRST = ("level_uncertain", "levels_missing", "vertebral_height_loss")
+"""Codes of what a reader has to look at before all else: whether the names are right,
+what is not there at all, and a body that may be broken."""
+
 
 @contextmanager
 def refusals() -> Iterator[None]:
@@ -77,7 +81,10 @@ def signal_unfit(doubts: Iterable[Doubt]) -> Missing | None:
 
 
 def notices(doubts: Iterable[Doubt], measured: SpineMeasurements) -> tuple[Notice, ...]:
-    """Return what the reader is told, each thing once, in the order of the doubts.
+    """Return what the reader is told, each thing once.
+
+    Doubt of the names, levels without a value and lost height come first, then all else
+    in the order of the doubts.
 
     Parameters
     ----------
@@ -97,7 +104,8 @@ def notices(doubts: Iterable[Doubt], measured: SpineMeasurements) -> tuple[Notic
     if absent:
         text = f"Not measured: {', '.join(absent)}"
         found.append(Notice(code="levels_missing", text=text))
-    return tuple(found)
+    ranks = {code: rank for rank, code in enumerate(_FIRST)}
+    return tuple(sorted(found, key=lambda one: ranks.get(one.code, len(_FIRST))))
 
 
 def _unsuitable(doubt: Doubt) -> UnsuitableInput:

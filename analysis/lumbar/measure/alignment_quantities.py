@@ -55,7 +55,7 @@ ALIGNMENT_QUANTITIES: tuple[Quantity[WholeSpine], ...] = (
         unit=MILLIMETRE,
         read=least_diameter,
         definition="`canal_ap_diameter_mm` at the disc where it is least, which "
-        "`narrowest_canal` names",
+        "`narrowest_canal` names; none where a disc above L5/S1 has none",
         needs=frozenset({Need.CANAL}),
     ),
 )

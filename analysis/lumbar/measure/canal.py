@@ -205,10 +205,26 @@ def diameter_at_body(body: Vertebra) -> Value:
 
 
 def least_diameter(spine: WholeSpine) -> Value:
-    """Return the depth of the canal at the disc where it is shallowest."""
-    depths = [level.once(diameter_at_disc) for level in spine.levels]
-    known = [depth for depth in depths if not isinstance(depth, Missing)]
-    return min(known) if known else depths[0]
+    """Return the depth of the canal at the disc where it is shallowest.
+
+    Where it has none behind a disc above L5/S1, at which it may end, that may be the
+    narrowest place: a canal is lost from sight where it is closed.
+    """
+    depths = {level: level.once(diameter_at_disc) for level in spine.levels}
+    known = [depth for depth in depths.values() if not isinstance(depth, Missing)]
+    if not known:
+        return depths[spine.levels[0]]
+    unknown = [
+        level.level
+        for level, depth in depths.items()
+        if isinstance(depth, Missing) and level.disc is not _LOWEST
+    ]
+    if not unknown:
+        return min(known)
+    text = (
+        f"the canal has no diameter at {', '.join(unknown)}, where it may be narrowest"
+    )
+    return Missing(absence=Absence.STRUCTURE_MISSING, code="canal_in_part", text=text)
 
 
 def _measured(anatomy: Anatomy, slab: SlabMeasurement) -> Value:

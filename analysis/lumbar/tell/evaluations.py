@@ -115,13 +115,23 @@ def _narrowed(share: float) -> Concept:
 
 
 def narrowest_canal(measured: SpineMeasurements) -> str | None:
-    """Return the level at which the canal is narrowest; None where nothing is known."""
-    known = {
+    """Return the level at which the canal is narrowest.
+
+    None where nothing is known, or it may be narrowest where it has no diameter.
+    """
+    if measured.spine.number("least_canal_ap_diameter_mm") is None:
+        return None
+    known = canal_depths_mm(measured)
+    return min(known, key=lambda level: known[level]) if known else None
+
+
+def canal_depths_mm(measured: SpineMeasurements) -> dict[str, float]:
+    """Return the diameter of the canal at each level where it has one."""
+    return {
         row.level: diameter
         for row in measured.discs
         if (diameter := row.number("canal_ap_diameter_mm")) is not None
     }
-    return min(known, key=lambda level: known[level]) if known else None
 
 
 def narrowest_of(level: str, measured: SpineMeasurements) -> tuple[Grade, ...]:

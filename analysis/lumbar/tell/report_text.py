@@ -16,7 +16,7 @@ from analysis.lumbar.judge.grades_and_norms import Assessment
 from analysis.lumbar.judge.height_loss_doubts import known_share
 from analysis.lumbar.measure.height_loss import HeightLoss
 from analysis.lumbar.measure.measurements import SpineMeasurements
-from analysis.lumbar.tell.evaluations import narrowest_canal
+from analysis.lumbar.tell.evaluations import canal_depths_mm, narrowest_canal
 from analysis.lumbar.tell.grade_words import UNSURE, grades_in_words
 from analysis.lumbar.tell.words import Words, languages, words_of
 
@@ -169,21 +169,18 @@ def _slips(measured: SpineMeasurements, words: Words) -> Iterator[str]:
 
 
 def _canal(measured: SpineMeasurements, words: Words) -> Iterator[str]:
-    level = narrowest_canal(measured)
-    known = {
-        row.level: depth_mm
-        for row in measured.discs
-        if (depth_mm := row.number("canal_ap_diameter_mm")) is not None
-    }
-    if level is None:
+    known = canal_depths_mm(measured)
+    if not known:
         return
+    level = min(known, key=lambda one: known[one])
     unknown = [row.level for row in measured.discs if row.level not in known]
-    value = f"{known[level]:.1f}"
-    if unknown:
-        levels = _listed(unknown, words)
+    value, levels = f"{known[level]:.1f}", _listed(unknown, words)
+    if not unknown:
+        yield words.report("canal", level=level, value=value)
+    elif narrowest_canal(measured):
         yield words.report("canal_in_part", level=level, value=value, levels=levels)
     else:
-        yield words.report("canal", level=level, value=value)
+        yield words.report("canal_not_all", level=level, value=value, levels=levels)
 
 
 def _bodies(measured: SpineMeasurements, words: Words) -> Iterator[str]:

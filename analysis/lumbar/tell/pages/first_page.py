@@ -6,6 +6,7 @@ what is missing and why, and the warnings in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -216,7 +217,7 @@ def _asked(row: MeasuredDisc, sheet: Sheet) -> list[tuple[str, object]]:
             (words.shown(quantity, shown).head, row.values[quantity.key])
             for quantity, shown in _SHOWN
         ),
-        (words.page("disc_displaced"), sheet.assessment.displacements[row.level]),
+        (words.page("displacement_name"), sheet.assessment.displacements[row.level]),
     ]
 
 
@@ -239,13 +240,13 @@ def _outline(picture: Image, sheet: Sheet, view: View) -> None:
 
     anatomy, scale = sheet.anatomy, sheet.scale
     places = {
-        structure: view.place(anatomy.tissues.grid, line)
+        structure: [view.place(anatomy.tissues.grid, line) for line in lines]
         for structure in STRUCTURES
-        if (line := anatomy.outline_px(structure, view.index)) is not None
+        if (lines := _lines(sheet, structure, view.index))
     }
     if not places:
         return
-    ends = np.concatenate(list(places.values()))
+    ends = np.concatenate([line for lines in places.values() for line in lines])
     low = np.floor(ends.min(axis=0)).astype(int) - _AROUND_PX * scale
     high = np.ceil(ends.max(axis=0)).astype(int) + _AROUND_PX * scale
     left, top = np.maximum(low, 0).tolist()
@@ -253,12 +254,23 @@ def _outline(picture: Image, sheet: Sheet, view: View) -> None:
     ink = _inked(places, (left, top, right, bottom), scale)
     part = picture.crop((left, top, right, bottom)).convert("RGBA")
     picture.paste(Image.alpha_composite(part, ink).convert("RGB"), (left, top))
-    named = {structure.label: line / scale for structure, line in places.items()}
+    named = {structure.label: lines[0] / scale for structure, lines in places.items()}
     _name(Pen(picture, sheet.words, scale), named)
 
 
+def _lines(
+    sheet: Sheet, structure: Structure, index: int
+) -> Sequence[NDArray[np.float64]]:
+    """Return what is drawn of a structure: of the canal every piece.
+
+    A narrow place parts it, and behind discs on both sides of that it is measured.
+    """
+    lines = sheet.anatomy.outlines_px(structure, index)
+    return lines if structure is CANAL else lines[:1]
+
+
 def _inked(
-    places: dict[Structure, NDArray[np.float64]],
+    places: dict[Structure, list[NDArray[np.float64]]],
     box: tuple[int, int, int, int],
     scale: int,
 ) -> Image:
@@ -269,7 +281,8 @@ def _inked(
     fine = ((right - left) * _FINER, (bottom - top) * _FINER)
     ink = Image.new("RGBA", fine, (0, 0, 0, 0))
     pen = ImageDraw.Draw(ink)
-    for structure, line in places.items():
+    drawn = [(one, line) for one, lines in places.items() for line in lines]
+    for structure, line in drawn:
         points = [(x, y) for x, y in ((line - [left, top]) * _FINER).tolist()]
         width = _CANAL_LINE_PX if structure is CANAL else _LINE_PX
         if structure is not CANAL:

@@ -20,8 +20,10 @@ from analysis.contract.plugin import (
 from analysis.contract.result import AnalysisResult
 from analysis.contract.volume import Volume
 from analysis.inference.cpu_runtime import cpu_runtime
-from analysis.lumbar.anatomy.structures import CLASSES, LUMBAR_SPINE
+from analysis.lumbar.anatomy.structures import CLASSES, LUMBAR_SPINE, Tissue
 from analysis.lumbar.find.networks import Networks
+from analysis.lumbar.judge import grades_and_norms
+from analysis.lumbar.number_or_reason import Missing
 from analysis.lumbar.plugin import LumbarMri
 from analysis.lumbar.tell.evaluations import (
     ABSENT,
@@ -29,6 +31,8 @@ from analysis.lumbar.tell.evaluations import (
     PFIRRMANN,
     PRESENT,
 )
+from analysis.lumbar.tell.pages import first_page
+from analysis.lumbar.tell.pages.typography import Notes, Pen, broken_notes
 from tests.support import overlooked_body
 from tests.support import wedge_spine as phantom
 from tests.support.lumbar_stand_in import CARD, PhantomSegmenter, phantom_networks
@@ -365,6 +369,45 @@ def test_the_overlay_shows_the_spine_head_up_and_front_left(
 
     assert place("L1")[0] < place("L3")[0] < place("L5")[0]
     assert place("L3")[1] < place("Spinal canal")[1]
+
+
+def test_the_overlay_shows_the_canal_on_both_sides_of_a_place_where_it_is_closed(
+    case: Case, result: AnalysisResult
+) -> None:
+    planes = case.segmenter.planes.copy()
+    closed = slice(200, 215)
+    planes[:, Tissue.BACKGROUND, closed] += planes[:, Tissue.CANAL, closed]
+    planes[:, Tissue.CANAL, closed] = 0
+    parted = dataclasses.replace(case, segmenter=PhantomSegmenter(planes)).analyse()
+    colour = next(
+        np.array(segment.colour)
+        for segment in result.segmentation.segments
+        if segment.label == "Spinal canal"
+    )
+    shown, still_shown = (
+        np.nonzero(
+            (np.abs(one.pages[0].pixels[:, :600].astype(int) - colour) < 8).all(axis=2)
+        )[0]
+        for one in (result, parted)
+    )
+    assert still_shown.min() == shown.min()
+    assert still_shown.max() == shown.max()
+
+
+def test_what_is_not_told_of_a_displacement_is_called_by_its_name(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = Missing(absence=Absence.GEOMETRY_UNFIT, code="corners", text="no corners")
+    monkeypatch.setattr(grades_and_norms, "displacement_of", lambda *_: why)
+    written: list[str] = []
+
+    def noted(pen: Pen, notes: Notes, width: int) -> Notes:
+        written.extend(text for text, _ in notes)
+        return broken_notes(pen, notes, width)
+
+    monkeypatch.setattr(first_page, "broken_notes", noted)
+    case.analyse()
+    assert "All levels, disc displaced: no corners" in written
 
 
 def test_a_picture_without_a_spine_is_unsuitable(case: Case) -> None:

@@ -220,6 +220,21 @@ def test_doubts_of_one_kind_are_told_once_with_what_they_withhold(
     assert notice.text == "L4/L5, L3/L4 not measured: it looks odd"
 
 
+def test_doubt_of_the_names_and_a_broken_body_are_told_before_all_else(
+    measured: SpineMeasurements,
+) -> None:
+    codes = ("few_slices", "vertebral_height_loss", "motion", "level_uncertain")
+    doubts = [warning(code, f"about {code}") for code in codes]
+    after = withheld(measured, [doubt(of_disc(L4_L5))])
+    assert [notice.code for notice in notices(doubts, after)] == [
+        "level_uncertain",
+        "levels_missing",
+        "vertebral_height_loss",
+        "few_slices",
+        "motion",
+    ]
+
+
 def test_a_level_without_values_that_no_doubt_names_is_named(
     measured: SpineMeasurements,
 ) -> None:

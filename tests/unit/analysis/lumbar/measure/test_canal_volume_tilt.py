@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from analysis.contract.measurement import Absence
 from analysis.lumbar.anatomy.field import Field
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL
@@ -169,6 +170,36 @@ def test_the_tip_of_a_canal_is_no_narrowest_place(found: SpineMeasurements) -> N
     value = diameter_at_disc(dataclasses.replace(level, anatomy=cut))
     assert isinstance(value, Missing)
     assert value.code == "canal_missing"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "least"),
+    [
+        ({"L5/S1"}, 12.0),
+        ({"L4/L5"}, "the canal has no diameter at L4/L5, where it may be narrowest"),
+        ({"L1/L2", "L5/S1"}, "the canal has no diameter at L1/L2, where it may be na"),
+    ],
+)
+def test_no_least_diameter_is_told_where_the_canal_was_not_found_above_its_end(
+    found: SpineMeasurements,
+    monkeypatch: pytest.MonkeyPatch,
+    unknown: set[str],
+    least: float | str,
+) -> None:
+    depths = dict(zip(LEVELS, (11.0, 12.5, 12.0, 13.0, 14.0), strict=True))
+    lost = Missing(absence=Absence.STRUCTURE_MISSING, code="canal_missing", text="no")
+    monkeypatch.setattr(
+        canal,
+        "diameter_at_disc",
+        lambda level: lost if level.level in unknown else depths[level.level],
+    )
+    value = canal.least_diameter(found.spine.site)
+    if isinstance(least, str):
+        assert isinstance(value, Missing)
+        assert value.code == "canal_in_part"
+        assert value.text.startswith(least)
+    else:
+        assert value == least
 
 
 @pytest.mark.parametrize("middle", [3.0, 4.5, 6.2, 7.5])

@@ -121,8 +121,8 @@ def test_a_crushed_body_is_told_and_leaves_the_index_of_its_discs_to_the_others(
     assert notice.code == "vertebral_height_loss"
     assert notice.text.startswith("L3 has 0.")
     assert "(severe)" in notice.text
-    assert "DHI of L3/L4 is over L4 alone" in notice.text
-    assert "DHI of L2/L3 is over L2 alone" in notice.text
+    assert "DHI of L3/L4 rests on the height of L4 alone" in notice.text
+    assert "DHI of L2/L3 rests on the height of L2 alone" in notice.text
     for level in ("L3/L4", "L2/L3"):
         assert number(crushed, level, "disc_height_index") == pytest.approx(
             number(whole, level, "disc_height_index"), rel=0.03

@@ -242,15 +242,16 @@ def test_a_sentence_keeps_its_values_in_every_language(language: str) -> None:
          "节段标注可能相差一个节段，请核对。若另行计数，L1/L2 应为 L2/L3；"
          "或L1/L2 应为 T12/L1"),
         ("L1 has 0.71 of the front height that the others let expect (moderate): a "
-         "fracture, a Schmorl's node or another deformity. DHI of L1/L2 is over L2 "
-         "alone.",
+         "fracture, a Schmorl's node or another deformity. DHI of L1/L2 rests on the "
+         "height of L2 alone.",
          "L1 前部高度为其余椎体所预期高度的 0.71 倍（中度）："
          "骨折、Schmorl 结节或其他变形。L1/L2 的 DHI 仅以 L2 的高度计算"),
         ("L1 has 0.28 of the middle height that the others let expect (severe): a "
-         "fracture, a Schmorl's node or another deformity. DHI of L1/L2 is over L2 "
-         "alone. Of the height that the depth of a body lets expect (limit of the "
-         "median 0.7) L1 has 0.48, L2 has 0.61: several bodies may have lost height, "
-         "more than their ratios to each other tell, and L3, L5 may be whole",
+         "fracture, a Schmorl's node or another deformity. DHI of L1/L2 rests on the "
+         "height of L2 alone. Of the height that the depth of a body lets expect "
+         "(limit of the median 0.7) L1 has 0.48, L2 has 0.61: several bodies may have "
+         "lost height, more than their ratios to each other tell, and L3, L5 may be "
+         "whole",
          "L1 中部高度为其余椎体所预期高度的 0.28 倍（重度）："
          "骨折、Schmorl 结节或其他变形。L1/L2 的 DHI 仅以 L2 的高度计算。"
          "与按椎体前后径所预期的高度相比（中位数限值 0.7），L1 为 0.48、L2 为 0.61："

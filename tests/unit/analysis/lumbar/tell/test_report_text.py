@@ -22,6 +22,7 @@ from analysis.lumbar.tell.evaluations import (
     NARROWING,
     PRESENT,
     grades_of,
+    narrowest_canal,
 )
 from analysis.lumbar.tell.report_text import report_text
 from tests.support.measured_phantom import measured
@@ -177,6 +178,22 @@ def test_the_least_canal_says_at_which_levels_it_was_not_measured(
     )
     assert "where it was measured (not at L5/S1): " in told["en"]
     assert "所测节段（不含 L5/S1）硬膜囊" in told["zh-CN"]
+
+
+def test_a_canal_that_is_not_found_at_a_level_may_be_narrowest_there(
+    spine: SpineMeasurements,
+) -> None:
+    unseen = with_values(spine, "L4/L5", canal_ap_diameter_mm=ABSENT)
+    values = {**unseen.spine.values, "least_canal_ap_diameter_mm": ABSENT}
+    unseen = replace(unseen, spine=replace(unseen.spine, values=values))
+    told = report_text(unseen, assessed(), ())
+    assert (
+        "The dural sac was not measured at L4/L5 and may be narrowest there; elsewhere "
+        "its least AP diameter" in told["en"]
+    )
+    assert "未测得 L4/L5 水平的硬膜囊，其最窄处可能在此" in told["zh-CN"]
+    assert narrowest_canal(unseen) is None
+    assert narrowest_canal(spine) is not None
 
 
 def test_two_grades_that_are_as_probable_are_both_told(
