@@ -156,7 +156,7 @@ def write(figures: Path, out: Path) -> None:
         f"Written by `make accuracy` for the networks {named}, on the split "
         "`public_test`, which has trained, tuned and chosen nothing. The second look "
         "at each disc had been scored on it before train chose it: see "
-        "[segmentation.md](segmentation.md).",
+        "[segmentation-log.md](segmentation-log.md).",
         "",
         "## SPIDER, level by level, through the product",
         "",
