@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,14 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import Structure
 from analysis.lumbar.judge.grade.features import DiscFeatures, disc_features
 from analysis.lumbar.judge.grade.grade_range import bracket, honest, rival
-from analysis.lumbar.judge.grade.model import GRADES, load_models
+from analysis.lumbar.judge.grade.model import GRADES, OrdinalModel, load_models
 from analysis.lumbar.number_or_reason import Missing
+
+_NARROWED_MM = 8.0
+"""A disc above this height is not called narrowed, however dark it is. Of the discs
+that the model calls narrowed on train (SPIDER) the highest has 7.1 mm (241 L2/L3); in
+single slices of another source (MRSpineSeg) it called dark ones of up to 9.9 mm so."""
+_NOT_KNOWN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +37,8 @@ class DiscGrade:
         Of grades 1 to 5, summing to 1; they hold what they promise
         (`grade_range.honest`).
     narrowing
-        Probability that a reader calls the disc space narrowed.
+        Probability that a reader calls the disc space narrowed; 0.5 at most for a disc
+        above 8 mm.
     """
 
     grade: int
@@ -103,6 +111,12 @@ def grades_by(features: Mapping[int, DiscFeatures | Missing]) -> dict[int, Grade
             highest=GRADES[highest],
             rival=None if other is None else GRADES[other],
             probabilities=tuple(shares.tolist()),
-            narrowing=float(models.narrowing.probabilities(vector)[1]),
+            narrowing=_narrowing(models.narrowing, found),
         )
     return graded
+
+
+def _narrowing(model: OrdinalModel, disc: DiscFeatures) -> float:
+    share = float(model.probabilities(disc.vector())[1])
+    is_high = disc.log_height > math.log(_NARROWED_MM)
+    return min(share, _NOT_KNOWN) if is_high else share

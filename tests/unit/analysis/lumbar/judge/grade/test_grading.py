@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, Tissue
 from analysis.lumbar.judge.grade import model as shipped
 from analysis.lumbar.judge.grade.features import FEATURES, DiscFeatures, disc_features
-from analysis.lumbar.judge.grade.grading import DiscGrade, grade_discs
+from analysis.lumbar.judge.grade.grading import DiscGrade, grade_discs, grades_by
 from analysis.lumbar.judge.grade.model import OrdinalModel, load_models
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.number_or_reason import Missing
@@ -189,3 +190,25 @@ def test_a_model_that_does_not_fit_is_refused(
     monkeypatch.setattr(shipped, "MODEL_FILE", wrong)
     with pytest.raises(AnalysisFailed, match=r"model\.json"):
         load_models.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("height_mm", "is_called_narrowed"), [(5.0, True), (7.9, True), (8.1, False)]
+)
+def test_a_dark_disc_of_usual_height_is_not_called_narrowed(
+    height_mm: float, is_called_narrowed: bool
+) -> None:
+    dark = DiscFeatures(
+        disc_to_marrow=-1.9,
+        nucleus_to_marrow=-1.9,
+        nucleus_less_rim=0.0,
+        peak_distance=0.1,
+        centre_less_edge=0.05,
+        log_height=math.log(height_mm),
+        log_height_to_length=math.log(0.2),
+        wedging=0.3,
+        bulging_mm=0.5,
+    )
+    graded = grades_by({1: dark})[1]
+    assert isinstance(graded, DiscGrade)
+    assert graded.narrowing > 0.65 if is_called_narrowed else graded.narrowing == 0.5
