@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dicom_node.settings.hl7_peer import Hl7Peer
 
 BEGIN, END = b"\x0b", b"\x1c\r"
+_LAST = END[:1]
+"""Ends an answer, for no message holds it: some receivers leave out what follows."""
 _MOST_ANSWER_BYTES = 2**16
 _PIECE_BYTES = 2**12
 _MAKING_S = 10.0
@@ -119,7 +121,7 @@ def _connected(peer: Hl7Peer, deadline: Deadline, opened: ExitStack) -> socket.s
 def _frame(connection: socket.socket) -> bytes:
     """Read one message, without its frame."""
     found = b""
-    while END not in found:
+    while _LAST not in found:
         piece = connection.recv(_PIECE_BYTES)
         found += piece
         if not piece:
@@ -130,7 +132,7 @@ def _frame(connection: socket.socket) -> bytes:
         if len(found) > _MOST_ANSWER_BYTES:
             message = "an answer that does not end"
             raise _NoFrameError(message)
-    before, begin, answer = found[: found.index(END)].partition(BEGIN)
+    before, begin, answer = found[: found.index(_LAST)].partition(BEGIN)
     if before or not begin:
         message = "an answer that is no MLLP"
         raise _NoFrameError(message)
@@ -147,7 +149,9 @@ def judge(answer: bytes, control_id: str) -> tuple[bool, bool, str]:
     control_id
         Of the message that was sent.
     """
-    segments = [one.split("|") for one in answer.decode("utf-8", "replace").split("\r")]
+    # A segment ends with a carriage return; some receivers write the ends of lines.
+    text = answer.decode("utf-8", "replace").replace("\n", "\r")
+    segments = [one.split("|") for one in text.split("\r")]
     acknowledged = [one for one in segments if one[0] == "MSA"]
     if segments[0][0] != "MSH" or not acknowledged:
         return False, False, "an answer that is no acknowledgement"

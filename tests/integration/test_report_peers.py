@@ -85,6 +85,17 @@ def test_an_acknowledgement_is_understood_and_none_of_its_text_is_told() -> None
     assert receiver.messages == [MESSAGE] * len(HL7_ANSWERS)
 
 
+@pytest.mark.parametrize("segment_end", ["\r", "\n", "\r\n"])
+@pytest.mark.parametrize("frame_end", [b"\x1c\r", b"\x1c\n", b"\x1c"])
+def test_what_a_receiver_has_acknowledged_carelessly_is_not_sent_again(
+    segment_end: str, frame_end: bytes
+) -> None:
+    lines = ["MSH|^~\\&|RIS||LUMBAR_AI||2026||ACK|1|P|2.5.1", "MSA|AA|42", ""]
+    answer = b"\x0b" + segment_end.join(lines).encode() + frame_end
+    with Hl7Receiver(lambda _: answer) as receiver:
+        assert said_by_hl7(receiver).stored
+
+
 def test_a_receiver_that_says_nothing_is_cut_off_and_one_that_is_away_unreachable() -> (
     None
 ):
