@@ -36,6 +36,8 @@ _SYSTEMS = {
     "99LUMBAR": _OURS,
 }
 """URIs of coding schemes (PS3.16 table 8-1)."""
+_ABSENT = {"114006": "error", "114007": "not-performed"}
+"""What R4 has for the qualifiers of CID 42; its binding is extensible."""
 _UID = "urn:dicom:uid"
 _TERMS = "http://terminology.hl7.org/CodeSystem"
 _REPLACES = "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"
@@ -92,6 +94,9 @@ def _shared(content: ReportContent, patient_system: str | None) -> Json:
     if patient_id:
         system = {"system": patient_system} if patient_system else {}
         subject["identifier"] = {**system, "value": patient_id}
+        issuer = content.said("IssuerOfPatientID")
+        if issuer:  # the same ID of another issuer is another patient
+            subject["identifier"]["assigner"] = {"display": issuer}
     else:
         subject["display"] = "no Patient ID in the images"
     at = _moment(content, "StudyDate", "StudyTime")
@@ -186,10 +191,20 @@ def _component(item: Item) -> Json:
     if extensions:
         component["extension"] = extensions
     if item.is_absent and isinstance(item.value, Coded):
-        component["dataAbsentReason"] = _concept(item.value)
+        component["dataAbsentReason"] = _why_absent(item.value)
     else:
         component |= dict(_value(item.value))
     return component
+
+
+def _why_absent(qualifier: Coded) -> Json:
+    """Return why there is no value, by its own code and by that of FHIR, if any."""
+    reason = _concept(qualifier)
+    code = _ABSENT.get(qualifier.value)
+    if code is not None:
+        system = f"{_TERMS}/data-absent-reason"
+        reason["coding"].append({"system": system, "code": code})
+    return reason
 
 
 def _narrowed(kind: str, item: Item) -> Json:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from dicom_node.encode.report_content import Coded, Item, Quantity, ReportContent
 
@@ -24,6 +25,8 @@ _ESCAPES = str.maketrans(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNVERIFIED, _ABSENT, _CORRECTION = "R", "X", "C"
 """Of table 0085: stored, not verified; cannot be obtained; replaces an earlier one."""
+_NAMELESS = "^^^^^^U"
+"""XPN of table 0200: an unspecified name, for PID-5 is required."""
 _SITE = Coded("363698007", "SCT", "Finding Site")
 _TEXT = Coded("121071", "DCM", "Finding")
 _REMARK = Coded("121106", "DCM", "Comment")
@@ -83,7 +86,7 @@ def _msh(content: ReportContent, parties: Parties) -> Sequence[str]:
 def _pid(content: ReportContent) -> Sequence[str]:
     issuer = _text(content.said("IssuerOfPatientID"))
     patient_id = _text(content.said("PatientID")) + (f"^^^{issuer}" if issuer else "")
-    name = "~".join(_names(content.header.get("PatientName")))
+    name = "~".join(_names(content.header.get("PatientName"))) or _NAMELESS
     birth, sex = map(content.said, ("PatientBirthDate", "PatientSex"))
     return ["PID", "1", "", patient_id, "", name, "", _text(birth), _text(sex)]
 
@@ -133,12 +136,12 @@ def _observations(content: ReportContent) -> Iterator[Sequence[str]]:
 
 
 def _said(item: Item, place: str) -> Iterator[Sequence[str]]:
-    named = _coded(item.concept)
-    if item.name != item.concept.meaning:
-        named += f"^^^^^^{_text(item.name)}"  # the original text, CWE.9
+    # Receivers show its text alone: without what narrows the concept, four heights of
+    # a disc would all be called Height.
+    named = _coded(replace(item.concept, meaning=item.name))
     if isinstance(item.value, Quantity):
         unit = _coded(item.value.unit)
-        yield _obx("NM", named, place, item.value.number, unit)
+        yield _obx("NM", named, place, _number(item.value.number), unit)
     elif isinstance(item.value, Coded):
         status = _ABSENT if item.is_absent else _UNVERIFIED
         yield _obx("CWE", named, place, _coded(item.value), status=status)
@@ -165,6 +168,11 @@ def _obx(
 
 def _coded(code: Coded) -> str:
     return "^".join(map(_text, (code.value, code.meaning, code.scheme)))
+
+
+def _number(text: str) -> str:
+    """Return a DS as NM, which has no exponent (HL7 v2.5.1 2.A.46)."""
+    return f"{Decimal(text):f}"
 
 
 def _text(value: str) -> str:

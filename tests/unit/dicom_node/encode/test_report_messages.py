@@ -21,7 +21,13 @@ from pydicom.dataset import Dataset
 
 from dicom_node.encode.fhir_bundle import fhir_bundle
 from dicom_node.encode.oru_message import Parties, control_id, oru_message
-from dicom_node.encode.report_content import ReportContent, report_content
+from dicom_node.encode.report_content import (
+    Coded,
+    Item,
+    Quantity,
+    ReportContent,
+    report_content,
+)
 from dicom_node.encode.result_objects import encode_result
 from tests.support.encoded import REQUEST, content_of, decoded_phantom, written
 from tests.support.phantom_result import phantom_result
@@ -80,6 +86,12 @@ def parsed(content: ReportContent) -> Message:
     message = parse_message(text)
     assert message.validate() is True
     return message
+
+
+def holding(content: ReportContent, item: Item) -> ReportContent:
+    """Return a report of one structure with one number."""
+    (group, *_) = content.groups
+    return replace(content, groups=(replace(group, items=(item,)),))
 
 
 def rows(message: Message) -> Iterator[list[str]]:
@@ -209,10 +221,53 @@ def test_a_grade_is_coded_and_what_is_absent_says_why(
         "PFIRRMANN-3"
     }
     (absent,) = [part for part in parts if part.dataAbsentReason is not None]
-    assert absent.dataAbsentReason.coding[0].code == "114006"
+    assert [
+        (one.system.rpartition("/")[2], one.code)
+        for one in absent.dataAbsentReason.coding
+    ] == [("DCM", "114006"), ("data-absent-reason", "error")]
     assert "the canal is saturated" in absent.extension[0].valueString
     (row,) = [row for row in rows(message) if row[11] == "X"]
     assert row[5].startswith("114006^")
+
+
+def test_a_name_says_what_narrows_it_where_receivers_show_it(
+    content: ReportContent,
+) -> None:
+    height, anterior = (
+        Coded("121207", "DCM", "Height"),
+        Coded("255549009", "SCT", "Anterior"),
+    )
+    where = Item(
+        concept=Coded("106233006", "SCT", "Topographical modifier"), value=anterior
+    )
+    number = Quantity("6.4", Coded("mm", "UCUM", "millimeter"))
+    item = Item(concept=height, value=number, modifiers=(where,))
+    (row,) = [row for row in rows(parsed(holding(content, item))) if row[2] == "NM"]
+    # OBX-3 is a CE, which has no original text as a CWE has.
+    assert row[3] == "121207^Height, Anterior^DCM"
+
+
+@pytest.mark.parametrize(
+    ("stated", "number"), [("5.1e-05", "0.000051"), ("-1E+2", "-100"), ("8.0", "8.0")]
+)
+def test_a_number_has_no_exponent_which_hl7_does_not_know(
+    content: ReportContent, stated: str, number: str
+) -> None:
+    unit = Coded("mm", "UCUM", "millimeter")
+    slip = Item(concept=Coded("SLIP", "99LUMBAR", "Slip"), value=Quantity(stated, unit))
+    (row,) = [row for row in rows(parsed(holding(content, slip))) if row[2] == "NM"]
+    assert row[5] == number
+
+
+def test_a_patient_without_a_name_has_an_unspecified_one(tmp_path: Path) -> None:
+    message = parsed(report_content(sr_file(tmp_path, PatientName="")))
+    assert message.oru_r01_patient_result.oru_r01_patient.pid.pid_5.value == "^^^^^^U"
+
+
+def test_an_id_says_who_issued_it(content: ReportContent) -> None:
+    report, observations = resources(content)
+    for one in (report, *observations):
+        assert one.subject.identifier.assigner.display == "HOSPITAL"
 
 
 def test_a_message_says_from_whom_to_whom_and_in_which_characters(
