@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from functools import partial
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from dicom_node import log
 from dicom_node.jobs.job_verbs import Verb
-from dicom_node.ops.page.desk import Desk
+from dicom_node.ops.page.desk import Acted, Desk
 from dicom_node.ops.page.forms import FormError, fields_of, is_from_here
 from dicom_node.ops.page.pages import SEE_OTHER, Pages, safe_path
 from dicom_node.ops.page.render import Asker
@@ -24,7 +25,7 @@ from dicom_node.ops.page.user_trail import (
     tell_action,
     tell_login,
 )
-from dicom_node.ops.page.users import COOKIE, Gate
+from dicom_node.ops.page.users import COOKIE, Gate, User
 from dicom_node.ops.probe import Trouble
 
 _BAD, _FORBIDDEN, _NOT_FOUND, _BUSY = 400, 403, 404, 503
@@ -64,12 +65,18 @@ class Deeds:
             Route("/peers/{name}/echo", self._taken(self._echo), methods=post),
             Route("/jobs/{job_id}/{verb}", self._taken(self._act), methods=post),
             Route("/failures/retry", self._taken(self._retry_all), methods=post),
+            # What is answered to a form that is refused stands at its address, from
+            # which the choice of another language is a link.
+            Route("/peers/{name}/echo", _leading("/peers")),
+            Route("/jobs/{job_id}/{verb}", _leading("/jobs/{job_id}")),
+            Route("/failures/retry", _leading("/failures")),
         ]
         if self._gate.takes_passwords:
             routes += [
                 Route("/login", self._login_form),
                 Route("/login", self._taken(self._log_in, is_open=True), methods=post),
                 Route("/logout", self._taken(self._log_out), methods=post),
+                Route("/logout", _leading("/")),
             ]
         return routes
 
@@ -186,11 +193,8 @@ class Deeds:
         if told is None or isinstance(told, Trouble):
             return self._renderer.problem("not_found", request, asker, _NOT_FOUND)
         job_id = told.story.row.id
-        acted = await self._desk.act(asker.user.name, verb, job_id)
-        what = f"{verb.value} of job {job_id}"
-        tell_action(
-            self._desk.auditor, request, asker.user, what, failure=acted.error_code
-        )
+        tell = self._telling(request, asker.user, f"{verb.value} of job {job_id}")
+        acted = await self._desk.act(asker.user.name, verb, job_id, tell)
         if acted.error_code:
             return await self._pages.job(request, asker, told, refused=acted.text)
         done = "under-way" if acted.is_under_way else verb.value
@@ -201,18 +205,30 @@ class Deeds:
     ) -> Response:
         if asker.user is None or not self._page.actions:
             return self._renderer.problem("not_allowed", request, asker, _FORBIDDEN)
-        acted = await self._desk.act(asker.user.name, Verb.RETRY, None)
-        tell_action(
-            self._desk.auditor,
-            request,
-            asker.user,
-            "retry of all failed jobs",
-            failure=acted.error_code,
-        )
+        tell = self._telling(request, asker.user, "retry of all failed jobs")
+        acted = await self._desk.act(asker.user.name, Verb.RETRY, None, tell)
         if acted.error_code:
             return await self._pages.failures(request, asker, refused=acted.text)
         done = "under-way" if acted.is_under_way else "retry-all"
         return RedirectResponse(f"/failures?done={done}", SEE_OTHER)
+
+    def _telling(
+        self, request: Request, user: User, what: str
+    ) -> Callable[[Acted], None]:
+        """Return what tells of an action once it has ended."""
+        tell = partial(tell_action, self._desk.auditor, request, user, what)
+        return lambda acted: tell(failure=acted.error_code)
+
+
+def _leading(to: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return what leads from the address of a form to the page on which it stands."""
+
+    async def answer(request: Request) -> Response:
+        names = {key: quote(text) for key, text in request.path_params.items()}
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(safe_path(to.format(**names) + query), SEE_OTHER)
+
+    return answer
 
 
 def _without_next(request: Request) -> Request:

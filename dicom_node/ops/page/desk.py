@@ -147,6 +147,7 @@ class Desk:
         self._actions = Errands(_ACTION_S)
         self._readings = Errands(_PATIENT_S)
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._ended: OrderedDict[str | None, tuple[Verb, Acted]] = OrderedDict()
         self._patients: OrderedDict[str, Mapping[str, str]] = OrderedDict()
 
     async def jobs(self, wanted: JobFilter, number: int = 1) -> JobPage | Trouble:
@@ -201,19 +202,45 @@ class Desk:
         self.echoed[name] = echoed
         return echoed
 
-    async def act(self, user: str, verb: Verb, job_id: str | None) -> Acted:
+    async def act(
+        self,
+        user: str,
+        verb: Verb,
+        job_id: str | None,
+        tell: Callable[[Acted], None],
+    ) -> Acted:
         """Do something about a job, and log who did it.
 
         Parameters
         ----------
         job_id
             None to retry all jobs that failed.
+        tell
+            Is told how it went, however long that takes.
         """
-        acted = await self._awaited(self._logged(user, verb, job_id))
+        self._ended.pop(job_id, None)
+        acted = await self._awaited(self._logged(user, verb, job_id, tell))
         return acted or Acted(job_id=job_id, is_under_way=True)
 
-    async def _logged(self, user: str, verb: Verb, job_id: str | None) -> Acted:
+    def ended(self, job_id: str | None) -> tuple[Verb, Acted] | None:
+        """Return the last action about a job, or about all that failed, and its end.
+
+        None if there was none, or if it goes on.
+        """
+        return self._ended.get(job_id)
+
+    async def _logged(
+        self,
+        user: str,
+        verb: Verb,
+        job_id: str | None,
+        tell: Callable[[Acted], None],
+    ) -> Acted:
         acted = await self._act(verb, job_id)
+        self._ended[job_id] = verb, acted
+        while len(self._ended) > _MOST_KEPT:
+            self._ended.popitem(last=False)
+        tell(acted)
         log.event(
             "page_action",
             action=verb.value,

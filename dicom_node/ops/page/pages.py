@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from dicom_node import log
 from dicom_node.jobs.job_filter import JobFilter, moment
-from dicom_node.jobs.job_verbs import verbs_for
+from dicom_node.jobs.job_verbs import Verb, verbs_for
 from dicom_node.node_report import OpsPlan, PagePlan
 from dicom_node.ops.checks import checks_of, is_ready
-from dicom_node.ops.page.desk import Desk, Told
+from dicom_node.ops.page.desk import Acted, Desk, Told
 from dicom_node.ops.page.render import LANGUAGE_COOKIE, Asker, Renderer
 from dicom_node.ops.page.user_trail import tell_shown
 from dicom_node.ops.page.users import Gate
@@ -30,6 +30,8 @@ _YEAR_S = 365 * 86400
 _MOST_CHARS = 100
 _FILTER = ("state", "peer", "since")
 _PAGE_DIGITS = 6
+_UNDER_WAY = "under-way"
+"""Of `done`, where an action goes on after its answer."""
 
 Shown = Callable[[Request, Asker], Awaitable[Response]]
 
@@ -53,7 +55,7 @@ class Pages:
             Route("/", self.guarded(self._status)),
             Route("/jobs", self.guarded(self._jobs)),
             Route("/jobs/{job_id}", self.guarded(self._job)),
-            Route("/failures", self.guarded(self.failures)),
+            Route("/failures", self.guarded(self._failures)),
             Route("/peers", self.guarded(self._peers)),
             Route("/style.css", self._style),
         ]
@@ -160,7 +162,20 @@ class Pages:
             return self.renderer.problem("database", request, asker, _DOWN, told.text)
         if told is None:
             return self.renderer.problem("not_found", request, asker, _NOT_FOUND)
-        return await self.job(request, asker, told)
+        ended = self._ended_since(request, told.story.row.id)
+        if ended is None:
+            return await self.job(request, asker, told)
+        verb, acted = ended
+        if acted.error_code:
+            return await self.job(request, asker, told, refused=acted.text)
+        return RedirectResponse(f"/jobs/{acted.job_id}?done={verb.value}", SEE_OTHER)
+
+    def _ended_since(
+        self, request: Request, job_id: str | None
+    ) -> tuple[Verb, Acted] | None:
+        """Return how an action went that took longer than its answer could wait."""
+        was_under_way = request.query_params.get("done") == _UNDER_WAY
+        return self._desk.ended(job_id) if was_under_way else None
 
     async def job(
         self, request: Request, asker: Asker, told: Told, refused: str = ""
@@ -181,7 +196,7 @@ class Pages:
             "warnings": told.warnings,
             "known": _known(row, asker),
             "buttons": [verb.value for verb in verbs_for(row)] if may_act else [],
-            "done": done if asker.words.of(f"done.{done}") else "",
+            "done": done if asker.words.of(f"done.{done}") and not refused else "",
             "refused": refused,
             "patient": await self._patient(request, told, asker),
         }
@@ -199,6 +214,15 @@ class Pages:
         patient = await self._desk.patient(told.story)
         tell_shown(self._desk.auditor, request, asker.user, (told.story, patient or {}))
         return patient
+
+    async def _failures(self, request: Request, asker: Asker) -> Response:
+        ended = self._ended_since(request, None)
+        if ended is None:
+            return await self.failures(request, asker)
+        _, acted = ended
+        if acted.error_code:
+            return await self.failures(request, asker, refused=acted.text)
+        return RedirectResponse("/failures?done=retry-all", SEE_OTHER)
 
     async def failures(
         self, request: Request, asker: Asker, refused: str = ""
@@ -224,7 +248,7 @@ class Pages:
             "problem": page,
             "shown": shown,
             "more": more,
-            "done": done if asker.words.of(f"done.{done}") else "",
+            "done": done if asker.words.of(f"done.{done}") and not refused else "",
             "refused": refused,
         }
         status = _DOWN if groups is None else _CONFLICT if refused else _OK
