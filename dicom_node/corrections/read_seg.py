@@ -21,6 +21,7 @@ from dicom_node.corrections.source_grid import Canvas
 from dicom_node.decode import attribute_values, pixels
 from dicom_node.decode.headers import frame_groups
 from dicom_node.decode.machine_trouble import raising_machine_trouble
+from dicom_node.decode.patient_identity import patient_id_of
 from dicom_node.decode.read_file import (
     DEFAULT_LIMITS,
     NotDicomError,
@@ -271,13 +272,11 @@ def _count(names: Mapping[int, str], name: str) -> int:
 def _check_source(dataset: Dataset, series: DecodedSeries) -> None:
     """Refuse a SEG of another study, patient, picture or frame of reference."""
     first = series.sources[0]
-    for reason, keyword, what in (
-        ("other_study", "StudyInstanceUID", "study"),
-        ("other_patient", "PatientID", "patient"),
+    for reason, stated_in, what in (
+        ("other_study", _study_of, "study"),
+        ("other_patient", patient_id_of, "patient"),
     ):
-        if attribute_values.text(dataset, keyword) != attribute_values.text(
-            first, keyword
-        ):
+        if stated_in(dataset) != stated_in(first):
             text = f"the SEG is of another {what} than the series to which it refers"
             raise OutlinesRefusedError(reason=reason, text=text)
     here = {uid for _, uid in series.instances}
@@ -285,10 +284,17 @@ def _check_source(dataset: Dataset, series: DecodedSeries) -> None:
     if strange:
         text = f"the SEG refers to {len(strange)} instances that the series lacks"
         raise OutlinesRefusedError(reason="other_instances", text=text)
-    frame = attribute_values.text(first, "FrameOfReferenceUID")
-    if frame and attribute_values.text(dataset, "FrameOfReferenceUID") != frame:
+    # One that refers to its images need not have one (PS3.3 table A.51-1).
+    frames = {
+        attribute_values.text(one, "FrameOfReferenceUID") for one in (dataset, first)
+    }
+    if len(frames - {""}) > 1:
         text = "the SEG has another Frame of Reference UID than the series"
         raise OutlinesRefusedError(reason="other_frame_of_reference", text=text)
+
+
+def _study_of(dataset: Dataset) -> str:
+    return attribute_values.text(dataset, "StudyInstanceUID")
 
 
 def _instances(dataset: Dataset, series_uid: str) -> set[str]:

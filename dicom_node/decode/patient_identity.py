@@ -77,7 +77,7 @@ def identity_of(dataset: Dataset) -> Identity:
     """
     sex = attribute_values.text(dataset, "PatientSex").upper()
     return Identity(
-        patient_id=_id(dataset),
+        patient_id=patient_id_of(dataset),
         issuer=attribute_values.text(dataset, "IssuerOfPatientID"),
         name=_name(attribute_values.text(dataset, "PatientName")),
         birth_date=attribute_values.text(dataset, "PatientBirthDate").replace(".", ""),
@@ -85,7 +85,7 @@ def identity_of(dataset: Dataset) -> Identity:
     )
 
 
-def _id(dataset: Dataset) -> str:
+def patient_id_of(dataset: Dataset) -> str:
     """Return the ID whole: one with a backslash in it is read as several."""
     value = attribute_values.raw(dataset, "PatientID")
     parts = value if isinstance(value, MutableSequence) else [value]

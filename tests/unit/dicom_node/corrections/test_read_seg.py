@@ -225,6 +225,29 @@ def test_what_belongs_elsewhere_is_refused(
     assert refusal(read, draw(**{attribute: value}))[0] == reason
 
 
+def test_an_id_with_a_backslash_is_that_of_a_patient_as_a_whole(tmp_path: Path) -> None:
+    series, labels = decoded_phantom(tmp_path, PatientID="7\\8")
+    path = tmp_path / "seg.dcm"
+    dataset = redrawn(series.sources, (labels == 1).astype(np.uint8), {1: "S1"})
+
+    def read(patient_id: str) -> DecodedOutlines:
+        dataset.PatientID = patient_id
+        dataset.save_as(path, enforce_file_format=True)
+        return read_outlines(path, series, known=KNOWN)
+
+    assert read("7\\8").names == ("S1",)
+    for other in ("7", "7\\9"):
+        with pytest.raises(SeriesRejectedError) as outcome:
+            read(other)
+        assert outcome.value.reason == "other_patient"
+
+
+def test_a_seg_may_leave_out_its_frame_of_reference(draw: Draw, read: Read) -> None:
+    dataset = draw()
+    del dataset.FrameOfReferenceUID
+    assert_drawn(read(dataset), read(draw()).labels)
+
+
 def test_another_picture_of_the_same_series_is_refused(draw: Draw, read: Read) -> None:
     dataset = draw()
     (series,) = dataset.ReferencedSeriesSequence
