@@ -17,14 +17,11 @@ from dicom_node.jobs.job_verbs import Verb
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.spool_layout import SpoolLayout
 
-_LIMIT_S = 60
-"""Beyond all waits for the database; then the process is ended by the signal."""
-
 
 def main() -> None:
     """Do what standard input asks for, and say how it went."""
-    signal.alarm(_LIMIT_S)
     asked = json.loads(sys.stdin.readline())
+    signal.alarm(asked["limit_s"])  # by which it is ended
     layout = SpoolLayout(Path(asked["spool_folder"]))
     try:
         with JobQueue(asked["database_url"]) as queue:

@@ -32,7 +32,10 @@ _REST = 10.0
 """A tenth of a core at most, for each page that is looked at again and again."""
 _MOST_KEPT = 64
 _THREADS = 2
-_ACTION_S = 60.0
+_ACTION_S = 60
+"""Beyond all waits for the database."""
+_ACTION_ON_ALL_S = 3600
+"""After an outage thousands have failed; some ten to a hundred begin in a second."""
 _PATIENT_S = 20.0
 _ECHO_EVERY_S = 2.0
 _ANSWER_S = 6.5
@@ -144,7 +147,7 @@ class Desk:
             for name, peer in peers.items()
         }
         self.echoed: dict[str, Echoed] = {}
-        self._actions = Errands(_ACTION_S)
+        self._actions = {True: Errands(_ACTION_ON_ALL_S), False: Errands(_ACTION_S)}
         self._readings = Errands(_PATIENT_S)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._ended: OrderedDict[str | None, tuple[Verb, Acted]] = OrderedDict()
@@ -252,14 +255,16 @@ class Desk:
         return acted
 
     async def _act(self, verb: Verb, job_id: str | None) -> Acted:
+        is_on_all = job_id is None
         asked = {
+            "limit_s": _ACTION_ON_ALL_S if is_on_all else _ACTION_S,
             "verb": verb.value,
             "job_id": job_id,
             "database_url": self._plan.database_url,
             "spool_folder": str(self._plan.spool_folder),
         }
         try:
-            told = await self._actions.run(_ACTION, asked)
+            told = await self._actions[is_on_all].run(_ACTION, asked)
         except ErrandError as error:
             return Acted(job_id=job_id, error_code="not-done", text=str(error))
         finally:

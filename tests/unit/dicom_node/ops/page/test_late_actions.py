@@ -53,6 +53,13 @@ def action(monkeypatch: pytest.MonkeyPatch) -> SlowAction:
 
 
 @pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no action about one job end in time, nor wait for any."""
+    monkeypatch.setattr(desk, "_ACTION_S", 0.01)
+    monkeypatch.setattr(desk, "_ANSWER_S", 0.1)
+
+
+@pytest.fixture
 def client(tmp_path: Path) -> Iterator[PageClient]:
     database = JobDatabase(tmp_path)
     database.job("fell", "ERROR")
@@ -104,6 +111,17 @@ def test_who_looks_again_is_led_to_the_job_that_an_action_made(
         lambda: client.get(answer.leads_to).leads_to == "/jobs/fell-anew?done=rerun",
         what="it leads to the new job",
     )
+
+
+def test_all_that_failed_may_take_longer_than_one_job(
+    hurried: None, client: PageClient
+) -> None:
+    answer = client.send("/failures", "/failures/retry")
+    wait_until(
+        lambda: client.get(answer.leads_to).leads_to == "/failures?done=retry-all",
+        what="all begin again",
+    )
+    assert "/jobs/fell" not in client.get("/failures").text
 
 
 @pytest.mark.parametrize(
