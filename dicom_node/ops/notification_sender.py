@@ -63,7 +63,13 @@ def main() -> int:
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
     order = json.load(sys.stdin)
-    asset = AppriseAsset(app_id="lumbar-node", app_desc="lumbar-node", app_url="")
+    asset = AppriseAsset(
+        app_id="lumbar-node",
+        app_desc="lumbar-node",
+        app_url="",
+        # Most redirects are followed without the message, which would count as taken.
+        http_redirects=False,
+    )
     service = Apprise(asset=asset)
     if not service.add(order["address"]):
         return _NO_ADDRESS

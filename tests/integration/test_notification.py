@@ -71,6 +71,13 @@ def test_a_server_that_refuses_and_an_address_that_is_none() -> None:
     assert why == "no address that apprise knows"
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_message_follows_no_redirect_on_which_it_is_lost(status: int) -> None:
+    with webhook() as other, webhook(status, leads_to=other.url) as hook:
+        assert send_message(hook.url, "title", "text") == "not taken"
+        assert (len(hook.messages), other.messages) == (1, [])
+
+
 def told(node: Node, event: str) -> list[str]:
     return [row["reason"] for row in node.events() if row["event"] == event]
 

@@ -57,8 +57,14 @@ def mail_server() -> Iterator[Box]:
 
 
 @contextmanager
-def webhook(status: int = 200) -> Iterator[Box]:
-    """Run an HTTP server that takes JSON."""
+def webhook(status: int = 200, leads_to: str = "") -> Iterator[Box]:
+    """Run an HTTP server that takes JSON, and answers whoever looks.
+
+    Parameters
+    ----------
+    leads_to
+        Its Location; empty for none.
+    """
     box = Box(url="")
 
     class Keeps(BaseHTTPRequestHandler):
@@ -67,6 +73,12 @@ def webhook(status: int = 200) -> Iterator[Box]:
             sent = json.loads(self.rfile.read(length))
             box.messages.append((sent["title"], sent["message"]))
             self.send_response(status)
+            if leads_to:
+                self.send_header("Location", leads_to.replace("json:", "http:"))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
