@@ -10,10 +10,9 @@ from typing import Any
 
 import onnx
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from analysis.inference.unet import SliceNetwork, UNet
-from analysis.training.architectures import build_network
 from analysis.training.graph import build_graph
 from analysis.training.run import Progress
 from analysis.training.settings import Settings, settings_digest
@@ -139,14 +138,6 @@ def write_model(
     }
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     (folder / f"{settings.name}.json").write_text(text, encoding="utf-8")
-
-
-def read_weights(path: Path, settings: Settings) -> SliceNetwork:
-    """Load exported weights into a network, ready to infer."""
-    network = build_network(settings)
-    network.load_state_dict(load_file(path), strict=False)
-    network.eval()
-    return network
 
 
 def _commands(settings: Settings, file: str, style: str | None) -> list[str]:

@@ -75,8 +75,6 @@ class Walked:
         The values that were asked for, of the outermost level, by tag.
     pixels_at
         Where the value of Pixel Data begins; None without.
-    pixels_bytes
-        Its length; None where it is undefined, as that of compressed pixels.
     repairs
         What makes the delimiters right, in the order of the dataset.
     unended
@@ -87,7 +85,6 @@ class Walked:
     elements: int = 0
     values: dict[int, bytes] = field(default_factory=dict)
     pixels_at: int | None = None
-    pixels_bytes: int | None = None
     repairs: list[Repair] = field(default_factory=list)
     unended: int = 0
 
@@ -178,7 +175,6 @@ class DatasetWalk:
                 continue
             if tag == PIXEL_DATA and len(self._levels) == 1:
                 self.found.pixels_at = self._at
-                self.found.pixels_bytes = None if length == _UNDEFINED else length
                 if stop_at_pixels:
                     break
             self._value(tag, vr, length)

@@ -27,8 +27,6 @@ UNRECOGNISED_OPERATION = 0x0211
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 """PS3.7 C.5.21."""
 
-NO_SUCH_EVENT = 0x0113
-"""PS3.7 C.5.8."""
 INVALID_ARGUMENT = 0x0115
 """PS3.7 C.5.10: a transaction that is none of ours."""
 

@@ -86,11 +86,6 @@ class JobSteps:
         return tuple(sorted({one for one in self._runtimes.copy().values() if one}))
 
     @property
-    def is_warm(self) -> bool:
-        """Whether the science is in memory."""
-        return self._is_warm
-
-    @property
     def is_loaded(self) -> bool:
         """Whether any large library is in memory."""
         return self._is_loaded
