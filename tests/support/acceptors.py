@@ -30,8 +30,6 @@ OPTIONS = ReceiverOptions(
     idle_timeout_s=WITHIN_S,
 )
 
-ACCEPTOR = "dicom_node.receive.acceptor_process:run_acceptor"
-
 
 class Acceptors:
     """One port, some acceptor processes, and the events that they send."""

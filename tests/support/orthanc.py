@@ -152,8 +152,3 @@ class Orthanc:
         with urllib.request.urlopen(url, timeout=60) as answer:
             path.write_bytes(answer.read())
         return path
-
-    def finished_jobs(self) -> list[dict[str, Any]]:
-        """Return its own jobs (auto-routes) that came to an end."""
-        jobs = self.get("/jobs?expand")
-        return [job for job in jobs if job["State"] in {"Success", "Failure"}]
