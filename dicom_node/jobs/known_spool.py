@@ -15,8 +15,7 @@ from dicom_node.spool_identity import spool_id_in
 if TYPE_CHECKING:
     from dicom_node.spool_layout import SpoolLayout
 
-_RECEIVE = "receive"
-"""The role of who receives or could."""
+_WORK = "work"
 STANDS_BY = "stands by"
 """What a machine tells that could receive."""
 
@@ -66,8 +65,8 @@ def refuse_beside_machines(database_url: str) -> None:
         raise StartError(text)
 
 
-def another_stands_by(database_url: str, name: str) -> bool:
-    """Tell whether another machine than the named one could receive.
+def another_can(database_url: str, name: str, role: str) -> bool:
+    """Tell whether another machine than the named one can do what this one does.
 
     Raises
     ------
@@ -75,10 +74,8 @@ def another_stands_by(database_url: str, name: str) -> bool:
         If the database cannot be read.
     """
     alive, _ = _asked(database_url)
-    return any(
-        (one.role, one.told) == (_RECEIVE, STANDS_BY) and one.name != name
-        for one in alive
-    )
+    others = [one for one in alive if one.role == role and one.name != name]
+    return any(role == _WORK or one.told == STANDS_BY for one in others)
 
 
 def _asked(database_url: str) -> tuple[list[SeenMachine], str]:

@@ -29,7 +29,7 @@ class Holdings:
     machines
         The others; None where there are none.
     spool
-        Of one of several that receives.
+        Of one of several.
     """
 
     queue: JobQueue
@@ -45,8 +45,8 @@ class Holdings:
         """What this machine no longer holds, in one sentence; empty if it has all."""
         if self.spool is not None and self.spool.is_lost:
             return (
-                "the shared spool is gone here, and another machine stands by: this "
-                "one gives reception up, and begins anew; is spool.folder mounted?"
+                "the shared spool is gone here, and another machine can go on: this "
+                "one ends, and begins anew; is spool.folder mounted?"
             )
         parts = (self.lease, self.machines)
         if not any(one is not None and one.is_lost for one in parts):

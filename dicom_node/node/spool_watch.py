@@ -1,4 +1,4 @@
-"""Whether the machine that receives has lost the shared spool, which others may see."""
+"""Whether a machine has lost the shared spool, which others may see."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ GIVE_UP_AFTER_S = 20.0
 
 
 class SpoolWatch:
-    """Gives reception up where the spool is gone and another machine stands by.
+    """Gives up what this machine does, where the spool is gone and another can go on.
 
-    Where none does, it stays here: it answers 0xA700, and receives again by itself.
+    Who receives answers 0xA700 until then, and a worker keeps jobs from the others: it
+    takes them, and has to put them back. Where no other can go on, both stay, and go on
+    by themselves once the spool is back.
 
     Parameters
     ----------
     is_gone
         Whether the spool is.
-    another_stands_by
-        Asked only while it is gone.
+    another_can
+        Go on. Asked only while it is gone.
     """
 
     def __init__(
-        self, is_gone: Callable[[], bool], another_stands_by: Callable[[], bool]
+        self, is_gone: Callable[[], bool], another_can: Callable[[], bool]
     ) -> None:
         self._is_gone = is_gone
-        self._another_stands_by = another_stands_by
+        self._another_can = another_can
         self._due_s = float("-inf")
         self._gone_since_s: float | None = None
         self.is_lost = False
@@ -51,6 +53,6 @@ class SpoolWatch:
             self._gone_since_s = now_s
         if now_s - self._gone_since_s >= GIVE_UP_AFTER_S:
             try:
-                self.is_lost = self._another_stands_by()
+                self.is_lost = self._another_can()
             except JobDatabaseError:
                 return  # who cannot tell stays

@@ -12,7 +12,7 @@ from dicom_node import log
 from dicom_node.errors import JobDatabaseError, StartError
 from dicom_node.jobs.dbos_setup import prepare_database
 from dicom_node.jobs.known_spool import (
-    another_stands_by,
+    another_can,
     refuse_beside_machines,
     refuse_foreign_spool,
 )
@@ -80,8 +80,13 @@ def work(settings: Settings, config: Path, *, machine: str = "") -> None:
         Its name among the machines of the node; by default its host name.
     """
     with _one_of_several(settings, machine, Role.WORK) as (own, queue, machines):
+        spool = SpoolIdentity(SpoolLayout(settings.spool.folder))
         held = Holdings(
-            queue=queue, role=Role.WORK, machine=own.name, machines=machines
+            queue=queue,
+            role=Role.WORK,
+            machine=own.name,
+            machines=machines,
+            spool=_watched(spool, own, settings.database_url),
         )
         Service(settings, config, held).run()
 
@@ -112,11 +117,15 @@ def receive(settings: Settings, config: Path, *, machine: str = "") -> None:
                 role=Role.RECEIVE,
                 machine=own.name,
                 machines=machines,
-                spool=SpoolWatch(
-                    lambda: spool.is_gone, lambda: another_stands_by(url, own.name)
-                ),
+                spool=_watched(spool, own, url),
             )
             Service(settings, config, held).run()
+
+
+def _watched(spool: SpoolIdentity, own: Machine, url: str) -> SpoolWatch:
+    return SpoolWatch(
+        lambda: spool.is_gone, lambda: another_can(url, own.name, own.role)
+    )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 
 from dicom_node.errors import JobDatabaseError, StartError
 from dicom_node.jobs.dbos_setup import executor_id, prepare_database
+from dicom_node.jobs.known_spool import STANDS_BY, another_can
 from dicom_node.jobs.machines import LOOKS, Machine, Machines
 from dicom_node.jobs.node_lease import NodeIdentity, NodeLease
 from dicom_node.jobs.queue import JobQueue
@@ -188,3 +189,24 @@ def test_a_node_of_one_machine_is_refused_on_the_database_of_several(
         pytest.raises(StartError, match="in use by machine north"),
     ):
         serve(settings_on(url, tmp_path), tmp_path / "node.yaml")
+
+
+def test_who_has_lost_the_spool_asks_whether_another_can_go_on(
+    url: str, tmp_path: Path
+) -> None:
+    prepare_database(url)
+
+    def one(name: str, role: str) -> Machine:
+        return Machine(name=name, role=role, host="here", spool_id="spool")
+
+    with (
+        JobQueue(url) as queue,
+        Machines(url, one("north", "work"), queue.lost_work),
+        Machines(url, one("south", "receive"), queue.lost_work, beat_s=3600) as south,
+    ):
+        assert another_can(url, "south", "work")
+        assert not another_can(url, "north", "work")  # itself alone
+        assert not another_can(url, "north", "receive")  # nobody stands by
+        south.told = STANDS_BY
+        south.turn()
+        assert another_can(url, "north", "receive")

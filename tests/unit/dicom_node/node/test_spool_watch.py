@@ -1,4 +1,4 @@
-"""A machine that alone has lost the shared spool gives reception up; no other does."""
+"""A machine that alone has lost the shared spool gives up; no other does."""
 
 from __future__ import annotations
 
