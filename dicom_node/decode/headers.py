@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import config
@@ -309,9 +309,8 @@ def _orientations(frames: Sequence[Dataset]) -> tuple[tuple[float, ...], ...]:
 
 
 def _patient(dataset: Dataset) -> tuple[str, ...]:
-    identity = identity_of(dataset)
-    stated = (getattr(identity, part.name) for part in fields(identity))
-    return tuple(digest(value) if value else "" for value in stated)
+    stated = identity_of(dataset).stated
+    return tuple(digest(value) if value else "" for value in stated.values())
 
 
 def _species(dataset: Dataset) -> str:

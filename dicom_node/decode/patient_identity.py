@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
@@ -12,6 +12,9 @@ from dicom_node.decode import attribute_values
 _WILD = frozenset("*?\\")
 """Wild cards (PS3.4 C.2.2.2.4), and what parts values: they would widen a query."""
 _SEXES = frozenset({"M", "F", "O"})
+_PARTS = ("patient_id", "issuer", "name", "birth_date", "sex")
+_GROUPS, _IDEOGRAPHIC = 3, 1
+"""Of a PN, and which of them is the ideographic one (PS3.5 6.2.1.2)."""
 _STATED_ONCE = (
     "PatientID",
     "IssuerOfPatientID",
@@ -27,6 +30,13 @@ class Identity:
     """Who an object is of, in a form that can be compared; empty where not stated.
 
     Without a `repr`, so that no log or traceback shows it.
+
+    Parameters
+    ----------
+    name
+        The first of its writings.
+    writings
+        Of the name: alphabetic, ideographic, phonetic.
     """
 
     patient_id: str
@@ -34,6 +44,12 @@ class Identity:
     name: str
     birth_date: str
     sex: str
+    writings: tuple[str, ...]
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """All but the other writings of the name, by what it is called."""
+        return {part: getattr(self, part) for part in _PARTS}
 
     @property
     def is_searchable(self) -> bool:
@@ -59,12 +75,37 @@ class Identity:
         """
         if self.patient_id != other.patient_id:
             return "other_patient_id"
-        for part in fields(self):
-            one, two = getattr(self, part.name), getattr(other, part.name)
-            if one and two and one != two:
-                return f"other_{part.name}"
+        for part, one in self.stated.items():
+            two = other.stated[part]
+            is_other = (
+                self._is_called_otherwise(other) if part == "name" else one != two
+            )
+            if one and two and is_other:
+                return f"other_{part}"
         agree = (self.name and other.name) or (self.birth_date and other.birth_date)
         return "identity_unsure" if is_whole and not agree else ""
+
+    def _is_called_otherwise(self, other: Identity) -> bool:
+        """Tell whether no writing of the name is the same, or the ideographic differ.
+
+        A system that knows one writing has it in the first place, whichever it is.
+        Names that sound alike are romanised alike; ideographs have variants, which
+        some systems replace, so that they decide only where no birth date does.
+        """
+        same = {
+            (mine, theirs)
+            for mine, one in enumerate(self.writings)
+            for theirs, two in enumerate(other.writings)
+            if one and two
+            and (one == two if mine == theirs else _joined(one) == _joined(two))
+        }  # fmt: skip
+        if not same:
+            return True
+        one, two = self.writings[_IDEOGRAPHIC], other.writings[_IDEOGRAPHIC]
+        is_matched = any(_IDEOGRAPHIC in pair for pair in same)
+        has_same_birth = bool(self.birth_date) and self.birth_date == other.birth_date
+        is_other = bool(one and two) and _joined(one) != _joined(two)
+        return is_other and not is_matched and not has_same_birth
 
 
 def identity_of(dataset: Dataset) -> Identity:
@@ -76,12 +117,15 @@ def identity_of(dataset: Dataset) -> Identity:
     letters and its leading zeros do; a date was once written with full stops.
     """
     sex = attribute_values.text(dataset, "PatientSex").upper()
+    writings = _writings(attribute_values.text(dataset, "PatientName"))
     return Identity(
         patient_id=patient_id_of(dataset),
         issuer=attribute_values.text(dataset, "IssuerOfPatientID"),
-        name=_name(attribute_values.text(dataset, "PatientName")),
+        # An archive may answer with fewer.
+        name=next(filter(None, writings), ""),
         birth_date=attribute_values.text(dataset, "PatientBirthDate").replace(".", ""),
         sex=sex if sex in _SEXES else "",
+        writings=writings,
     )
 
 
@@ -92,15 +136,21 @@ def patient_id_of(dataset: Dataset) -> str:
     return "\\".join(str(part).strip(" \0") for part in parts if part is not None)
 
 
-def _name(text: str) -> str:
-    """Return a name without what its writers do as they please.
+def _writings(text: str) -> tuple[str, ...]:
+    """Return the writings of a name without what systems do as they please.
 
-    Case, and empty components at its end (PS3.5 6.2.1.1). Of several component groups
-    the first that is not empty counts: an archive may answer with fewer.
+    Case, and empty components at the end (PS3.5 6.2.1.1).
     """
-    groups = (group.strip(" ^") for group in text.split("="))
-    first = next((group for group in groups if group), "")
-    return "^".join(part.strip() for part in first.split("^")).casefold()
+    groups = (*text.split("="), "", "")[:_GROUPS]
+    return tuple(
+        "^".join(part.strip() for part in group.strip(" ^").split("^")).casefold()
+        for group in groups
+    )
+
+
+def _joined(writing: str) -> str:
+    """Return a writing as one word: not every system parts ideographs."""
+    return writing.replace("^", "").replace(" ", "")
 
 
 def complete_patients(instances: Sequence[Dataset]) -> None:

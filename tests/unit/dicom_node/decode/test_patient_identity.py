@@ -66,6 +66,38 @@ def test_the_same_patient_written_otherwise_is_taken(
     assert identity().refusal(identity(**attributes), is_whole=True) == ""
 
 
+CHINESE = "Wang^XiaoDong=王^小东"
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        # A system that knows one writing has it in the first place.
+        ("王^小东", ""),
+        ("王小东", ""),
+        ("=王^小东", ""),
+        ("Wang^XiaoDong", ""),
+        ("Wang^XiaoDong=王小东", ""),
+        ("汪^晓东", "other_name"),
+        ("=汪^晓东", "other_name"),
+        # It sounds alike.
+        ("Wang^XiaoDong=汪^晓东", "other_name"),
+    ],
+)
+def test_a_name_in_two_writings_is_the_same_in_either(name: str, refusal: str) -> None:
+    one, two = (
+        identity(PatientName=each, PatientBirthDate=None) for each in (CHINESE, name)
+    )
+    assert one.refusal(two, is_whole=True) == refusal
+    assert two.refusal(one, is_whole=True) == refusal
+
+
+def test_a_variant_of_an_ideograph_is_no_other_name_of_who_was_born_that_day() -> None:
+    one = identity(PatientName="Takahashi^Jun=髙橋^純")
+    two = identity(PatientName="Takahashi^Jun=高橋^純")
+    assert one.refusal(two, is_whole=True) == ""
+
+
 def test_a_date_as_it_was_once_written_is_that_date() -> None:
     with config.disable_value_validation():
         former = identity(PatientBirthDate="1980.06.15")
