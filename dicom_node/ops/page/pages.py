@@ -131,8 +131,8 @@ class Pages:
             name: request.query_params.get(name, "")[:_MOST_CHARS] for name in _FILTER
         }
         try:
-            wanted = _filter(chosen)
-            number = _page_number(request.query_params.get("page", "1"))
+            wanted = filter_of(chosen)
+            number = page_number_of(request.query_params.get("page", "1"))
         except ValueError as error:
             return self.renderer.problem("wrong", request, asker, _BAD, str(error))
         page = await self._desk.jobs(wanted, number)
@@ -290,7 +290,7 @@ def safe_path(text: str) -> str:
     return parts.path + (f"?{query}" if query else "")
 
 
-def _filter(chosen: Mapping[str, str]) -> JobFilter:
+def filter_of(chosen: Mapping[str, str]) -> JobFilter:
     """Return the filter of a query.
 
     Raises
@@ -299,15 +299,18 @@ def _filter(chosen: Mapping[str, str]) -> JobFilter:
         If a value is none.
     """
     state, since = chosen["state"], chosen["since"]
+    if state and state not in set(JobState):
+        message = f"{state} is no state of a job"
+        raise ValueError(message)
     return JobFilter(
-        states=(JobState(state).value,) if state else (),
+        states=(state,) if state else (),
         peer=chosen["peer"],
         # To the minute, so that the same question is asked again.
         since_s=moment(since) // 60 * 60 if since else None,
     )
 
 
-def _page_number(text: str) -> int:
+def page_number_of(text: str) -> int:
     """Return the number of a page of the list.
 
     Raises

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from dicom_node.jobs.job_verbs import Verb
 from dicom_node.jobs.step_outcome import Verdict
 from dicom_node.language import LANGUAGES
 from dicom_node.ops.checks import Seen, State, checks_of
+from dicom_node.ops.page.pages import filter_of, page_number_of
 from dicom_node.ops.page.show import amount, code, span
 from dicom_node.ops.page.words import all_words, preferred
 from dicom_node.ops.probe import Trouble
@@ -86,6 +89,30 @@ def test_every_word_of_the_node_has_a_text() -> None:
         ),
     }
     assert keys <= set(WORDS["en"].texts)
+
+
+NO_FILTER = {"state": "", "peer": "", "since": ""}
+
+
+@pytest.mark.parametrize(
+    ("read", "asked", "text"),
+    [
+        (filter_of, {**NO_FILTER, "state": "asleep"}, "asleep 不是作业状态"),
+        (filter_of, {**NO_FILTER, "since": "now"}, "now 不是日期"),
+        (page_number_of, "0", "页码应为 1 到 999999 之间的整数"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told_in_chinese(
+    read: Callable[[Any], object], asked: object, text: str
+) -> None:
+    with pytest.raises(ValueError, match=r"\w") as outcome:
+        read(asked)
+    assert WORDS["zh-CN"].detail(str(outcome.value)).startswith(text)
+
+
+def test_a_job_that_is_gone_is_told_in_chinese() -> None:
+    told = WORDS["zh-CN"].detail("no job has the id fell")
+    assert told == "没有编号为 fell 的作业"
 
 
 def test_the_templates_ask_for_no_text_that_is_not_there() -> None:
