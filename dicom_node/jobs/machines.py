@@ -388,7 +388,7 @@ def machine_rows(engine: sa.Engine) -> tuple[SeenMachine, ...]:
 
 
 def _row(found: sa.RowMapping) -> SeenMachine:
-    age_s = float(str(found["age"]))
+    age_s = max(0.0, float(str(found["age"])))  # it may count while we ask
     return SeenMachine(
         name=str(found["name"]),
         role=str(found["role"]),

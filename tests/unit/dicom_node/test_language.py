@@ -87,6 +87,13 @@ def test_what_is_left_out_is_told_in_chinese_with_what_it_is() -> None:
     )
 
 
+def test_what_a_database_answered_is_kept_as_it_is_in_chinese() -> None:
+    # It holds words after which other sentences are taken apart.
+    answer = 'connection to server at "db", port 5432 failed: Connection refused'
+    told = language_of("zh-CN").told("", f"the job database failed: {answer}")
+    assert told == f"作业数据库出错：{answer}"
+
+
 def test_what_is_wrong_with_an_attribute_is_told_in_chinese() -> None:
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 100"
