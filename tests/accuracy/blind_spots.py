@@ -3,10 +3,17 @@
 Run as `python -m tests.accuracy.blind_spots train`, on the SPIDER patients of a split.
 A stripe of disc is drawn into the network's answer in L5, L4, L3 and L2; the picture
 loses its signal, or four fifths of it, in stripes over L4/L5.
+
+With `--machines SERIES ...` the series of that name are altered as machines alter them
+(`machine_faults`), and go through the product as a whole: by how much values move
+against those of the series as it is, and what is told. With `--signs`, all T2 series
+of the split: the signs of `judge.uneven_signal`, as they are and altered, on the
+outlines of the series as it is.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 from collections import Counter
@@ -23,6 +30,7 @@ from analysis.lumbar.find.networks import load_networks
 from analysis.lumbar.find.tissues import segment
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.name.name_levels import name_levels
+from tests.accuracy.machines_told import signs_of_machines, told_of_machines
 from tests.support import spider
 
 LINE_MM = (3.0, 6.0)
@@ -100,4 +108,14 @@ def main(split: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("split")
+    parser.add_argument("--machines", nargs="+", metavar="SERIES")
+    parser.add_argument("--signs", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.machines:
+        told_of_machines(chosen.split, chosen.machines)
+    elif chosen.signs:
+        signs_of_machines(chosen.split)
+    else:
+        main(chosen.split)

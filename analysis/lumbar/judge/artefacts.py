@@ -6,6 +6,8 @@ and the reader is told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -201,10 +203,8 @@ def _scoliosis(anatomy: Anatomy) -> Doubt | None:
     discs = [disc for disc in DISCS[:_LEVELS] if disc.number in planes]
     frame = anatomy.tissues.grid.frame
     tilts = [planes[disc.number].fall_deg(frame) for disc in discs]
-    middles = [anatomy.middle_slice(disc) for disc in discs]
-    known = [middle * anatomy.slice_mm for middle in middles if middle is not None]
     tilt = float(np.ptp(tilts)) if tilts else 0.0
-    wander = float(np.ptp(known)) if known else 0.0
+    wander = _wander_mm(anatomy, discs)
     if tilt - TILT_ERROR_DEG <= SCOLIOSIS_DEG and wander <= MAX_WANDER_MM:
         return None
     shown = apart(tilt, SCOLIOSIS_DEG + TILT_ERROR_DEG, 0)
@@ -218,6 +218,30 @@ def _scoliosis(anatomy: Anatomy) -> Doubt | None:
     if tilt > OBLIQUE_DEG or wander > MAX_WANDER_MM:
         text = f"{text}: heights are those of oblique sections"
     return warning("scoliosis", text)
+
+
+def _wander_mm(anatomy: Anatomy, discs: Sequence[Structure]) -> float:
+    """Return by how much the middle of discs wanders sideways.
+
+    Among the slices and in the patient, whichever is less: a straight spine wanders
+    among slices that lean, and in a patient who lies askew.
+    """
+    frame = anatomy.tissues.grid.frame
+    places = [
+        np.array(
+            [
+                middle * anatomy.slice_mm,
+                *anatomy.levels.planes[disc.number].centre_mm[1:],
+            ]
+        )
+        for disc in discs
+        if (middle := anatomy.middle_slice(disc)) is not None
+    ]
+    if not places:
+        return 0.0
+    among = np.array(places)
+    sideways = among @ frame.directions[0]
+    return float(min(np.ptp(among[:, 0]), np.ptp(sideways)))
 
 
 def _off_the_middle(anatomy: Anatomy, rows: SpineMeasurements) -> Doubt | None:

@@ -34,6 +34,7 @@ from analysis.lumbar.judge.outline_confidence import (
 from analysis.lumbar.judge.resolve import notices, signal_unfit, withheld
 from analysis.lumbar.judge.signal_voids import metal
 from analysis.lumbar.judge.uncertainty import height_doubts, with_uncertainty
+from analysis.lumbar.judge.uneven_signal import signal_signs, uneven_signal
 from analysis.lumbar.measure.measurements import SpineMeasurements
 
 
@@ -120,6 +121,9 @@ def judge(
     )
     if signal_unfit(doubts) is None:  # else why its values are odd is known
         doubts = (*doubts, *impossible_signal(known))
+    if signal_unfit(doubts) is None:
+        signs = signal_signs(anatomy, volume, spine.labels)
+        doubts = (*doubts, *uneven_signal(signs))
     told = withheld(known, doubts)
     person = norm_age(evidence.subject, evidence.acquisition)
     assessment = assess(

@@ -18,11 +18,16 @@ from analysis.contract.concepts import (
     TOPOGRAPHY,
     Concept,
 )
+from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.doubt import Need
 from analysis.lumbar.measure.body_shape import BodyShape
 from analysis.lumbar.measure.canal import diameter_at_body
 from analysis.lumbar.measure.discs_and_bodies import BODY_HEIGHT_MM, BODY_LENGTH_MM
-from analysis.lumbar.measure.height_loss import heights_of, share_of
+from analysis.lumbar.measure.height_loss import (
+    NO_HEIGHT_OF_SACRUM,
+    heights_of,
+    share_of,
+)
 from analysis.lumbar.measure.measured_sites import Vertebra
 from analysis.lumbar.measure.quantity import Quantity, Shown, Terms
 from analysis.lumbar.number_or_reason import Missing, Value
@@ -57,6 +62,13 @@ def _height(index: int) -> Callable[[Vertebra], Value]:
     return read
 
 
+def _mean_height(body: Vertebra) -> Value:
+    found = body.slab.height_mm
+    if body.vertebra is VERTEBRAE[0] and not isinstance(found, Missing):
+        return NO_HEIGHT_OF_SACRUM
+    return found
+
+
 def _in_slices(
     read: Callable[[BodyShape], float],
 ) -> Callable[[Vertebra], Sequence[float]]:
@@ -69,7 +81,7 @@ BODY_QUANTITIES: tuple[Quantity[Vertebra], ...] = (
         concept=HEIGHT,
         modifiers=((DERIVATION, MEAN),),
         unit=MILLIMETRE,
-        read=lambda body: body.slab.height_mm,
+        read=_mean_height,
         definition="as for the disc, between its own end plates; no posterior elements",
         needs=frozenset({Need.BODY_HEIGHTS}),
         plausible=BODY_HEIGHT_MM,

@@ -83,14 +83,20 @@ class ExpectedShare:
         return HeightLoss(sum(self.share < limit for limit in (MILD, MODERATE, SEVERE)))
 
 
+NO_HEIGHT_OF_SACRUM = Missing(
+    absence=Absence.NOT_ATTEMPTED,
+    code="sacrum",
+    text="the first body of the sacrum is a wedge without a lower end plate",
+)
+
+
 def heights_of(shapes: BodyShapes, slab: SlabMeasurement) -> Heights | Missing:
     """Return front, middle and rear height of a body, or why it has none."""
     if isinstance(slab.height_mm, Missing):
         return slab.height_mm
     vertebra = slab.structure
     if vertebra is VERTEBRAE[0]:
-        text = "the first body of the sacrum is a wedge without a lower end plate"
-        return Missing(absence=Absence.NOT_ATTEMPTED, code="sacrum", text=text)
+        return NO_HEIGHT_OF_SACRUM
     found = shapes.near_middle(vertebra)
     if not found:
         text = f"the end plates of {vertebra.label} are not seen over enough of it"

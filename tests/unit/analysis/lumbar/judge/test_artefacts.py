@@ -10,14 +10,14 @@ import pytest
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import TissueMap
-from analysis.lumbar.judge.artefacts import artefacts, unfit_bodies
+from analysis.lumbar.judge.artefacts import MAX_WANDER_MM, artefacts, unfit_bodies
 from analysis.lumbar.judge.height_loss_doubts import height_losses
 from analysis.lumbar.judge.resolve import notices, withheld
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
 from analysis.lumbar.name.name_levels import name_levels
 from analysis.lumbar.name.voxel_labels import label_source
 from analysis.lumbar.number_or_reason import Missing
-from tests.support.wedge_spine import Layout, WedgeSpine, map_of
+from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 
 FRAME, SHAPE = Layout(size_mm=(14.0, 290.0, 150.0), spacing_mm=(2.0, 0.8, 0.8)).frame()
 L4 = VERTEBRAE[2]
@@ -106,6 +106,32 @@ def test_a_scoliosis_is_told_where_its_angle_exceeds_ten_degrees_beyond_doubt(
     texts = [doubt.text for doubt in doubts if doubt.code == "scoliosis"]
     assert len(texts) == told
     assert [text.endswith("oblique sections") for text in texts] == [oblique] * told
+
+
+def test_a_straight_spine_in_slices_that_lean_is_no_scoliosis() -> None:
+    layout = Layout(
+        turn=rotation("y", 12.0),
+        size_mm=(72.0, 290.0, 150.0),
+        spacing_mm=(2.0, 0.8, 0.8),
+    )
+    frame, shape = layout.frame()
+    leaning = WedgeSpine().tissue_map(frame, shape)
+    anatomy = Anatomy(tissues=leaning, levels=name_levels(leaning))
+    middles = [anatomy.middle_slice(disc) for disc in DISCS[:5]]
+    known = [middle for middle in middles if middle is not None]
+    assert np.ptp(known) * anatomy.slice_mm > MAX_WANDER_MM
+    volume = WedgeSpine().volume(frame, shape)
+    labels = label_source(leaning, anatomy.levels.names)
+    found = measure_spine(anatomy, volume, labels)
+    codes = {doubt.code for doubt in artefacts(anatomy, volume, found)}
+    assert "scoliosis" not in codes
+
+
+def test_the_first_body_of_the_sacrum_has_no_height(tissues: TissueMap) -> None:
+    s1 = next(one for one in measured(tissues).bodies if one.vertebra is VERTEBRAE[0])
+    height = s1.values["body_height_mm"]
+    assert isinstance(height, Missing)
+    assert height.code == "sacrum"
 
 
 def shown_from(tissues: TissueMap, first: int, below_row: int) -> TissueMap:
