@@ -77,8 +77,8 @@ conformance: $(VENV)/dev.stamp  ## make the tables of docs/conformance.md and do
 	@$(BIN)/python -m dicom_node.cli.conformance docs/conformance.md docs/inputs.md
 
 # The suite runs against the wheel, from a folder without the packages, so that the
-# checkout cannot shadow what is installed. Many tests wait for a node, so one process
-# more than there are processors runs them; what these would each compile is compiled once.
+# checkout cannot shadow what is installed. Many tests wait for a node, so two processes
+# for each processor run them; what these would each compile is compiled once.
 suite: export LUMBAR_LINES_OF = $(CURDIR)/build/site
 suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the built wheel
 	@deploy/install/wheel_suite.sh build
@@ -86,7 +86,7 @@ suite: $(VENV)/dev.stamp peers  ## pytest with branch coverage, against the buil
 	    export PYTHONPATH=$(CURDIR)/build/site:$(CURDIR)/build/suite/tests/support/line_coverage; \
 	    $$python -m pytest --collect-only -qq --numprocesses 0 >/dev/null || true; \
 	    { LUMBAR_LINE_COUNTS=$(CURDIR)/build/lines $$python -m pytest \
-	    --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
+	    --numprocesses $$(( $$(nproc) * 2 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 \
 	    $(PYTEST_ARGS) || $(CURDIR)/deploy/install/second_try.sh $$python; }; \
 	    $$python -m tests.support.line_coverage.report ../lines ../site $(MIN_COVERAGE)
 

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 from collections.abc import Generator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,17 @@ PEER_PROGRAMS = (
     "storescu", "storescp", "dcmsend", "echoscu", "findscu", "openssl", "Orthanc",
 )  # fmt: skip
 
-_LONGEST = {"viewer": 0, "integration": 1}
+# Tests of real processes, the modules that take longest first; the rest as it comes.
+_WAITING = ("viewer", "integration")
+_LONGEST = (
+    "test_ohif", "test_jobs", "test_kill", "test_page", "test_correction", "test_ops",
+    "test_bad_input", "test_phantom", "test_triage_workflow", "test_analyse_ahead",
+    "test_backup", "test_receive", "test_follow_up", "test_notification", "test_rerun",
+    "test_machines", "test_poison", "test_commitment", "test_reload", "test_demo",
+)  # fmt: skip
+_COMPUTING_AFTER_EACH = 3
+"""Modules that compute, after each that waits; a quarter is left for the end, where
+they are short enough that no process ends alone."""
 
 # Debian installs Orthanc where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
@@ -58,8 +69,21 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that take longest, so that no process ends alone."""
-    items.sort(key=lambda item: _LONGEST.get(item.path.parent.name, len(_LONGEST)))
+    """Mix the modules that wait for processes with those that need the processor."""
+    modules = dict.fromkeys(item.path for item in items)
+    waiting = [path for path in modules if path.parent.name in _WAITING]
+    waiting.sort(key=_place_among_longest)
+    computing = iter([path for path in modules if path.parent.name not in _WAITING])
+    ordered: list[Path] = []
+    for path in waiting:
+        ordered += [path, *islice(computing, _COMPUTING_AFTER_EACH)]
+    ordered += computing
+    place = {path: number for number, path in enumerate(ordered)}
+    items.sort(key=lambda item: place[item.path])
+
+
+def _place_among_longest(path: Path) -> int:
+    return _LONGEST.index(path.stem) if path.stem in _LONGEST else len(_LONGEST)
 
 
 @pytest.fixture(scope="session")
