@@ -206,6 +206,17 @@ SPACE_SHARE = Fitted(
     "height and overlooked, four of the five with 1.98 and more",
     held_by="python -m tests.accuracy.fractures train",
 )
+FRONT_SHARE = Fitted(
+    limit=0.3,
+    unit="front height of a space between two bodies over that of its disc",
+    sound=0.59,
+    sound_count=201,
+    faulty=0.05,
+    faulty_count=1,
+    evidence="levels of 41 series of train; L5/S1 of vb1_15, whose S1 leans by 45 "
+    "degrees and whose end plate was read at 20",
+    held_by="python -m tests.accuracy.fractures train",
+)
 SPACE_AND_BODY = Fitted(
     limit=1.59,
     unit="share of a space times that of the higher body beside it",
@@ -329,6 +340,7 @@ ALL = (
     BODY_OVERLAP,
     BODY_SECTION,
     SPACE_SHARE,
+    FRONT_SHARE,
     SPACE_AND_BODY,
     DEPTH_SHARE,
     TALL_BODY,

@@ -30,7 +30,7 @@ from analysis.lumbar.check.series import examine
 from analysis.lumbar.doubt import Refused
 from analysis.lumbar.find.networks import Networks, load_networks
 from analysis.lumbar.find.tissues import segment
-from analysis.lumbar.judge.artefacts import unfit_bodies, unfit_discs
+from analysis.lumbar.judge.artefacts import front_heights, unfit_bodies, unfit_discs
 from analysis.lumbar.judge.height_loss_doubts import (
     USUAL_OF_DEPTH,
     USUAL_SPACE,
@@ -212,6 +212,9 @@ def near_limits(
         space, disc = row.number("interbody_height_mm"), row.number("disc_height_mm")
         if space is not None and disc is not None:
             yield "least space over its disc", (space / disc, f"{name} {row.level}")
+        if (fronts := front_heights(row)) is not None:
+            share = fronts[0] / fronts[1]
+            yield "least front of a space over its disc", (share, f"{name} {row.level}")
     below = {row.level for row in rows.discs}
     for level, (body, space_share, body_share) in space_and_body(rows).items():
         if level in below:

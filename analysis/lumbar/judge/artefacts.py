@@ -20,8 +20,17 @@ from analysis.lumbar.anatomy.structures import (
     Structure,
     level_of,
 )
-from analysis.lumbar.doubt import Doubt, Effect, apart, of_body_height, of_disc, warning
-from analysis.lumbar.fitted_limits import BLUR_MM, JOLT_MM
+from analysis.lumbar.doubt import (
+    Doubt,
+    Effect,
+    Need,
+    Scope,
+    apart,
+    of_body_height,
+    of_disc,
+    warning,
+)
+from analysis.lumbar.fitted_limits import BLUR_MM, FRONT_SHARE, JOLT_MM
 from analysis.lumbar.measure.canal import BESIDE_SLICES
 from analysis.lumbar.measure.discs_and_bodies import (
     IMPLAUSIBLE,
@@ -61,6 +70,8 @@ _MOST_OF = 0.5
 THIN_MM = 4.0
 """Five pixels of the network. Of discs measured lower, the error is a sixth of the
 height on train, and 1.7 mm drawn became 3.4 mm in a patient whom it had not seen."""
+MIN_FRONT_SHARE = FRONT_SHARE.limit
+"""Of the front height of a disc, what the space between its bodies has at least."""
 _LEVELS = 5
 _UNFIT_HEIGHTS = frozenset({INCOMPLETE, IMPLAUSIBLE})
 _COMPARED = tuple(body for body in VERTEBRAE if body.label in USUAL)
@@ -101,6 +112,51 @@ def unfit_discs(rows: SpineMeasurements) -> tuple[Doubt, ...]:
         for disc, height in heights
         if isinstance(height, Missing) and height.code in _UNFIT_HEIGHTS
     )
+
+
+def unfit_fronts(
+    rows: SpineMeasurements, edited: frozenset[int] = frozenset()
+) -> tuple[Doubt, ...]:
+    """Doubt the levels whose disc is far higher in front than the space it lies in.
+
+    An end plate was then not found as it lies: that of S1 of vb1_15 leans by 45 degrees
+    and more, and was read at 20. There all goes that hangs on S1, at other levels what
+    rests on the disc. But for discs that a reader has outlined, by their numbers.
+    """
+    doubts = []
+    for row in (*rows.upper, *rows.discs):
+        fronts = front_heights(row)
+        if fronts is None or row.disc.number in edited:
+            continue
+        space, disc = fronts
+        if space >= MIN_FRONT_SHARE * disc:
+            continue
+        below = row.site.below.structure
+        scope = of_disc(row.disc.number)
+        if below is VERTEBRAE[0]:
+            both = frozenset({row.disc.number, below.number})
+            scope = Scope(structures=both, need=Need.BODIES)
+        doubts.append(
+            Doubt(
+                scope=scope,
+                effect=Effect.WITHHOLD,
+                code=IMPLAUSIBLE,
+                text=f"the space between the bodies of {row.level} is {space:.1f} mm "
+                f"high in front, its disc {disc:.1f} mm (limit {MIN_FRONT_SHARE} of "
+                "it): an end plate may not lie where it was found",
+            )
+        )
+    return tuple(doubts)
+
+
+def front_heights(row: MeasuredDisc) -> tuple[float, float] | None:
+    """Return the front heights (mm) of the space between two bodies and of its disc.
+
+    None where one of them is not measured.
+    """
+    space = row.number("interbody_anterior_height_mm")
+    disc = row.number("anterior_height_mm")
+    return None if space is None or disc is None else (space, disc)
 
 
 def unfit_bodies(rows: SpineMeasurements) -> tuple[Doubt, ...]:

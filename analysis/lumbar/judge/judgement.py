@@ -17,6 +17,7 @@ from analysis.lumbar.judge.artefacts import (
     cut_bodies,
     unfit_bodies,
     unfit_discs,
+    unfit_fronts,
 )
 from analysis.lumbar.judge.dark_stripes import dark_stripes
 from analysis.lumbar.judge.grades_and_norms import Assessment, assess
@@ -115,6 +116,7 @@ def judge(
         *cut_bodies(anatomy.levels),
         *unfit_discs(known),
         *unfit_bodies(known),
+        *unfit_fronts(known, spine.edited),
         *overlooked_bodies(known, spine.edited),
         *dark_stripes(anatomy, volume, spine.edited),
         *height_doubts(known),

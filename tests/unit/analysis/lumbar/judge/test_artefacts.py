@@ -10,7 +10,14 @@ import pytest
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import DISCS, VERTEBRAE, Tissue
 from analysis.lumbar.anatomy.tissue_map import TissueMap
-from analysis.lumbar.judge.artefacts import MAX_WANDER_MM, artefacts, unfit_bodies
+from analysis.lumbar.judge.artefacts import (
+    MAX_WANDER_MM,
+    MIN_FRONT_SHARE,
+    artefacts,
+    front_heights,
+    unfit_bodies,
+    unfit_fronts,
+)
 from analysis.lumbar.judge.height_loss_doubts import height_losses
 from analysis.lumbar.judge.resolve import notices, withheld
 from analysis.lumbar.measure.measurements import SpineMeasurements, measure_spine
@@ -165,3 +172,49 @@ def test_discs_are_named_where_the_canal_leaves_the_slices_at_a_side(
     # A sac that ends above L5/S1 alone says nothing.
     lowest = levels.windows[DISCS[0].number][1].start - 20
     assert off_the_middle(shown_from(tissues, count, lowest)) == []
+
+
+def with_low_front(
+    found: SpineMeasurements, level: str, share: float
+) -> SpineMeasurements:
+    """Return what was measured, with a space that is low in front of its disc."""
+    (row,) = (one for one in found.discs if one.level == level)
+    fronts = front_heights(row)
+    assert fronts is not None
+    values = {**row.values, "interbody_anterior_height_mm": share * fronts[1]}
+    low = replace(row, values=values)
+    discs = tuple(low if one is row else one for one in found.discs)
+    return replace(found, discs=discs)
+
+
+def test_a_disc_higher_in_front_than_its_space_is_not_measured(
+    tissues: TissueMap,
+) -> None:
+    found = measured(tissues)
+    assert unfit_fronts(found) == ()
+    assert unfit_fronts(with_low_front(found, "L3/L4", MIN_FRONT_SHARE + 0.01)) == ()
+    low = with_low_front(found, "L3/L4", MIN_FRONT_SHARE - 0.01)
+    doubts = unfit_fronts(low)
+    told = withheld(low, doubts)
+    (notice,) = notices(doubts, told)
+    assert notice.code == "implausible"
+    assert notice.text.startswith("L3/L4 not measured: the space between the bodies")
+    for row in told.discs:
+        is_low = row.level == "L3/L4"
+        for key in ("interbody_height_mm", "wedge_angle_deg", "disc_height_mm"):
+            assert (row.number(key) is None) == is_low
+    assert told.spine.number("lordosis_l1_s1_deg") is not None
+    (disc,) = (row.disc.number for row in found.discs if row.level == "L3/L4")
+    assert unfit_fronts(low, frozenset({disc})) == ()
+
+
+def test_with_the_end_plate_of_s1_goes_what_hangs_on_it(tissues: TissueMap) -> None:
+    low = with_low_front(measured(tissues), "L5/S1", MIN_FRONT_SHARE - 0.01)
+    told = withheld(low, unfit_fronts(low))
+    levels = {row.level: row for row in told.discs}
+    for key in ("interbody_height_mm", "wedge_angle_deg", "segment_lordosis_deg"):
+        assert levels["L5/S1"].number(key) is None
+        assert levels["L4/L5"].number(key) is not None
+    assert low.spine.number("sacral_slope_deg") is not None
+    for key in ("sacral_slope_deg", "lordosis_l1_s1_deg"):
+        assert told.spine.number(key) is None
