@@ -120,8 +120,9 @@ def unfit_fronts(
     """Doubt the levels whose disc is far higher in front than the space it lies in.
 
     An end plate was then not found as it lies: that of S1 of vb1_15 leans by 45 degrees
-    and more, and was read at 20. There all goes that hangs on S1, at other levels what
-    rests on the disc. But for discs that a reader has outlined, by their numbers.
+    and more, and was read at 20; above L1 of 241, crushed to a quarter, the rims of
+    both bodies crossed. At L5/S1 all goes that hangs on S1, at other levels what rests
+    on the disc. But for discs that a reader has outlined, by their numbers.
     """
     doubts = []
     for row in (*rows.upper, *rows.discs):
