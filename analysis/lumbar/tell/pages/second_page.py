@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analysis.contract.measurement import NormPlace
+from analysis.lumbar.anatomy.structures import VERTEBRAE
 from analysis.lumbar.judge.norms.curves import PARAMETERS
 from analysis.lumbar.judge.norms.place import NormAge, Places
 from analysis.lumbar.measure.measurements import MeasuredDisc
@@ -123,6 +124,7 @@ def _of_bodies_and_spine(sheet: Sheet) -> list[str]:
         values = words.page("list").join(
             f"{body.vertebra.label} {written(body.values[quantity.key], shown, words)}"
             for body in reversed(sheet.rows.bodies)
+            if body.vertebra is not VERTEBRAE[0]  # S1 has none of them
         )
         found.append(
             words.page("of_bodies", head=shown.head, unit=shown.unit, values=values)

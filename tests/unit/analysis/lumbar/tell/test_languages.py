@@ -314,6 +314,15 @@ def drawn(sheet: Sheet) -> tuple[list[Text], list[tuple[int, int]]]:
     return texts, [(page.pixels.shape[1], page.pixels.shape[0]) for page in pages]
 
 
+def test_the_heights_of_bodies_end_with_that_of_l5(sheet: Sheet) -> None:
+    texts, _ = drawn(sheet)
+    page = " ".join(one.text for one in texts)
+    _, _, heights = page.partition("Height of the bodies (mm): ")
+    heights, _, _ = heights.partition("Lordosis")
+    assert "L5 2" in heights
+    assert "S1" not in heights
+
+
 def longest(sheet: Sheet, words: Words) -> Sheet:
     """Return a sheet with all that may be said, all at once, at its longest."""
     told = words_of("zh-CN").parts
