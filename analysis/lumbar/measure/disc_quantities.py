@@ -175,7 +175,7 @@ DISC_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         read=interbody_value(lambda one: one.wedge_deg),
         definition="between the lines on the rims of the two facing end plates; "
         "positive where it opens to the front",
-        needs=_OUTLINES,
+        needs=_OUTLINES | {Need.BODY_HEIGHTS},  # by the rims of whole bodies
         in_slices=interbody_in_slices(lambda one: one.wedge_deg),
         terms=Terms(floor=1.4, share=0.078, blur=1.47, spread=0.212),
     ),

@@ -33,7 +33,9 @@ from analysis.lumbar.measure.volume import disc_volume_mm3
 
 _OUTLINES = frozenset({Need.DISC, Need.BODIES})
 _WHOLE_BODIES = _OUTLINES | {Need.BODY_HEIGHTS}
-"""Of a body that is seen in part the rear corners are those of the part."""
+"""Of a body that is seen in part the rims and corners are those of the part: between L4
+and L5 of 152, which leave the slices in a scoliosis, the space was 15.3 mm high behind
+where the drawn outlines have 3.8, and its wedge was -20 degrees for +8."""
 _CANAL = Concept("CANAL-DEPTH", PRIVATE_SCHEME, "Canal AP diameter")
 _HEIGHT = Concept("INTERBODY-HEIGHT", PRIVATE_SCHEME, "End plate to end plate distance")
 
@@ -64,7 +66,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         unit=MILLIMETRE,
         read=interbody_value(lambda one: one.anterior_height_mm),
         definition="the same from front rim to front rim",
-        needs=_OUTLINES,
+        needs=_WHOLE_BODIES,
         in_slices=interbody_in_slices(lambda one: one.anterior_height_mm),
     ),
     Quantity(
@@ -84,7 +86,7 @@ INTERBODY_QUANTITIES: tuple[Quantity[DiscLevel], ...] = (
         unit=MILLIMETRE,
         read=interbody_value(lambda one: one.posterior_height_mm),
         definition="the same from rear rim to rear rim",
-        needs=_OUTLINES,
+        needs=_WHOLE_BODIES,
         in_slices=interbody_in_slices(lambda one: one.posterior_height_mm),
     ),
     Quantity(

@@ -28,6 +28,11 @@ from tests.support.wedge_spine import Layout, WedgeSpine, map_of, rotation
 
 FRAME, SHAPE = Layout(size_mm=(14.0, 290.0, 150.0), spacing_mm=(2.0, 0.8, 0.8)).frame()
 L4 = VERTEBRAE[2]
+OF_RIMS = (
+    "wedge_angle_deg",
+    "interbody_anterior_height_mm",
+    "interbody_posterior_height_mm",
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,9 @@ def test_a_body_that_leaves_the_slices_has_no_height_and_is_not_called_crushed(
         assert reason.code == "incomplete"
     for row in told.discs:
         beside = row.level in {"L4/L5", "L3/L4"}
-        assert (row.number("disc_height_index") is None) == beside
+        for key in ("disc_height_index", *OF_RIMS):
+            assert (row.number(key) is None) == beside
+        assert row.number("interbody_height_mm") is not None
 
 
 def test_a_body_whose_sections_differ_less_is_measured(tissues: TissueMap) -> None:
