@@ -104,6 +104,20 @@ def warning(code: str, text: str) -> Doubt:
     return Doubt(scope=SERIES, effect=Effect.WARN, code=code, text=text)
 
 
+GEOMETRY_ONLY = "Geometry is measured, signal is not"
+
+
+def unfit_signal(code: str, text: str) -> Doubt:
+    """Return a doubt that withholds all that rests on grey values."""
+    return Doubt(
+        scope=SIGNAL,
+        effect=Effect.WITHHOLD,
+        code=code,
+        text=text,
+        absence=Absence.SIGNAL_UNFIT,
+    )
+
+
 _MOST_DECIMALS = 4
 
 

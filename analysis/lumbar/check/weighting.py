@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contract.measurement import Absence
 from analysis.contract.plugin import SeriesSummary, Weighting
 from analysis.contract.volume import Volume
 from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.structures import CANAL, VERTEBRAE
-from analysis.lumbar.doubt import SERIES, SIGNAL, Doubt, Effect
+from analysis.lumbar.doubt import GEOMETRY_ONLY, SERIES, Doubt, Effect, unfit_signal
 from analysis.lumbar.fitted_limits import FLUID_RATIO
 
 MIN_FLUID_RATIO = FLUID_RATIO.limit
@@ -27,7 +26,6 @@ measured where the weighting is unknown."""
 _FLUID_PERCENTILE = 80.0
 """Of the canal: above the nerve roots in it."""
 _MIN_VOXELS = 200
-_GEOMETRY_ONLY = "Geometry is measured, signal is not"
 
 
 def fluid_ratio(volume: Volume, labels: NDArray[np.uint8]) -> float | None:
@@ -68,26 +66,16 @@ def weighting_doubts(
     return tuple(doubt for doubt in doubts if doubt is not None)
 
 
-def _unfit(code: str, text: str) -> Doubt:
-    return Doubt(
-        scope=SIGNAL,
-        effect=Effect.WITHHOLD,
-        code=code,
-        text=text,
-        absence=Absence.SIGNAL_UNFIT,
-    )
-
-
 def _refused(code: str, text: str) -> Doubt:
     return Doubt(scope=SERIES, effect=Effect.REFUSE, code=code, text=text)
 
 
 def _by_attributes(weighting: Weighting) -> Doubt | None:
     texts = {
-        Weighting.T1: ("not_t2", f"The series is T1-weighted. {_GEOMETRY_ONLY}"),
+        Weighting.T1: ("not_t2", f"The series is T1-weighted. {GEOMETRY_ONLY}"),
         Weighting.STIR: (
             "not_t2",
-            f"The series is STIR: fat gives no signal. {_GEOMETRY_ONLY}",
+            f"The series is STIR: fat gives no signal. {GEOMETRY_ONLY}",
         ),
         Weighting.T2_FAT_SUPPRESSED: (
             "fat_suppressed",
@@ -96,20 +84,20 @@ def _by_attributes(weighting: Weighting) -> Doubt | None:
         Weighting.UNKNOWN: (
             "weighting_unknown",
             "Neither attributes nor description tell the weighting; fluid is bright as "
-            f"on T2. {_GEOMETRY_ONLY}",
+            f"on T2. {GEOMETRY_ONLY}",
         ),
     }
     if weighting not in texts:
         return None
     code, text = texts[weighting]
-    return _unfit(code, text)
+    return unfit_signal(code, text)
 
 
 def _by_contrast_agent(summary: SeriesSummary | None) -> Doubt | None:
     if summary is None or not summary.contrast_agent:
         return None
     text = "The series names a contrast agent, which changes the signal"
-    return _unfit("contrast_agent", text)
+    return unfit_signal("contrast_agent", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +141,7 @@ def _by_look(weighting: Weighting, look: _Look | None) -> Doubt | None:
     if not labelled_t2 or look is None or look.is_t2:
         return None
     text = f"The series is called {weighting.value} and does not look it: {look}"
-    return _unfit("not_t2", f"{text}. {_GEOMETRY_ONLY}")
+    return unfit_signal("not_t2", f"{text}. {GEOMETRY_ONLY}")
 
 
 def _refused_unless_t2(look: _Look | None) -> Doubt | None:

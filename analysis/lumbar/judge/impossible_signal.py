@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.contract.measurement import Absence
-from analysis.lumbar.doubt import SIGNAL, Doubt, Effect
+from analysis.lumbar.doubt import GEOMETRY_ONLY, Doubt, unfit_signal
 from analysis.lumbar.measure.measurements import SpineMeasurements
 from analysis.lumbar.measure.signal_difference import SCALE
 
@@ -36,16 +35,9 @@ def impossible_signal(measured: SpineMeasurements) -> tuple[Doubt, ...]:
         return ()
     text = (
         f"{found}: the zero of the grey values lies elsewhere, or they show something "
-        "else. Geometry is measured, signal is not"
+        f"else. {GEOMETRY_ONLY}"
     )
-    doubt = Doubt(
-        scope=SIGNAL,
-        effect=Effect.WITHHOLD,
-        code="signal_impossible",
-        text=text,
-        absence=Absence.SIGNAL_UNFIT,
-    )
-    return (doubt,)
+    return (unfit_signal("signal_impossible", text),)
 
 
 def _beyond(measured: SpineMeasurements) -> Iterator[str]:

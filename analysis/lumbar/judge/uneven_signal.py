@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contract.geometry import Frame
-from analysis.contract.measurement import Absence
 from analysis.contract.volume import Volume
 from analysis.imaging.one_of import is_one_of
 from analysis.imaging.window import window_of
 from analysis.lumbar.anatomy.spine import Anatomy
 from analysis.lumbar.anatomy.structures import CANAL, DISCS, VERTEBRAE
-from analysis.lumbar.doubt import SIGNAL, Doubt, Effect, apart, warning
+from analysis.lumbar.doubt import GEOMETRY_ONLY, Doubt, apart, unfit_signal, warning
 from analysis.lumbar.fitted_limits import (
     FLUID_ALONG,
     FRONT_OVER_REAR,
@@ -47,7 +46,6 @@ _TO_SD = 1.4826
 distribution."""
 _BODIES = [one.number for one in VERTEBRAE[1:7]]
 _MEASURED = [one.number for one in DISCS[:5]]
-_GEOMETRY_ONLY = "Geometry is measured, signal is not"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,20 +137,10 @@ def _upright(
 def uneven_signal(signs: SignalSigns) -> tuple[Doubt, ...]:
     """Doubt all signal whose grey values cannot be compared; tell of noise."""
     unfit = [
-        *(_unfit("signal_impossible", text) for text in _zero(signs)),
-        *(_unfit("signal_uneven", text) for text in _gains_and_shading(signs)),
+        *(unfit_signal("signal_impossible", text) for text in _zero(signs)),
+        *(unfit_signal("signal_uneven", text) for text in _gains_and_shading(signs)),
     ]
     return tuple(unfit or _noise(signs))
-
-
-def _unfit(code: str, text: str) -> Doubt:
-    return Doubt(
-        scope=SIGNAL,
-        effect=Effect.WITHHOLD,
-        code=code,
-        text=text,
-        absence=Absence.SIGNAL_UNFIT,
-    )
 
 
 def _zero(signs: SignalSigns) -> Iterator[str]:
@@ -161,7 +149,7 @@ def _zero(signs: SignalSigns) -> Iterator[str]:
         yield (
             f"The darkest of the picture has {shown}% of the signal of fluid, limit "
             f"{ZERO_SHARE.limit:.0%}: the zero of the grey values lies elsewhere. "
-            f"{_GEOMETRY_ONLY}"
+            f"{GEOMETRY_ONLY}"
         )
 
 
@@ -170,28 +158,28 @@ def _gains_and_shading(signs: SignalSigns) -> Iterator[str]:
     if shown:
         yield (
             f"Marrow is {shown} times as bright in one slice as in another, limit "
-            f"{SLICE_GAIN.limit}: slices were scaled differently. {_GEOMETRY_ONLY}"
+            f"{SLICE_GAIN.limit}: slices were scaled differently. {GEOMETRY_ONLY}"
         )
     shown = _beyond(signs.along, FLUID_ALONG, 2)
     if shown:
         yield (
             f"Fluid beside one disc is {shown} times as bright as beside another, "
             f"limit {FLUID_ALONG.limit}: the coil's sensitivity falls off along the "
-            f"spine, or fluid has lost signal by flowing. {_GEOMETRY_ONLY}"
+            f"spine, or fluid has lost signal by flowing. {GEOMETRY_ONLY}"
         )
     shown = _beyond(_inverse(signs.front_over_rear), REAR_OVER_FRONT, 2)
     if shown:
         yield (
             f"The rear of the bodies is {shown} times as bright as their front, limit "
             f"{REAR_OVER_FRONT.limit}: the coil's sensitivity falls off towards the "
-            f"front. {_GEOMETRY_ONLY}"
+            f"front. {GEOMETRY_ONLY}"
         )
     shown = _beyond(signs.front_over_rear, FRONT_OVER_REAR, 2)
     if shown:
         yield (
             f"The front of the bodies is {shown} times as bright as their rear, limit "
             f"{FRONT_OVER_REAR.limit}: the coil's sensitivity falls off towards the "
-            f"back, or something is wrapped over the spine. {_GEOMETRY_ONLY}"
+            f"back, or something is wrapped over the spine. {GEOMETRY_ONLY}"
         )
 
 

@@ -143,8 +143,7 @@ def _codes_of_warnings() -> Iterator[str]:
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
                 continue
             code: ast.expr | None = None
-            names = {"warning"} | ({"_unfit"} if path.name == "weighting.py" else set())
-            if call.func.id in names:
+            if call.func.id in {"warning", "unfit_signal"}:
                 code = call.args[0]
             if call.func.id in {"Doubt", "Notice"}:
                 (code,) = (one.value for one in call.keywords if one.arg == "code")
@@ -154,7 +153,8 @@ def _codes_of_warnings() -> Iterator[str]:
 
 def test_every_warning_of_the_analysis_is_told_in_chinese() -> None:
     codes = set(_codes_of_warnings())
-    assert {"thin_disc", "too_uncertain", "not_t2", "levels_missing"} <= codes
+    known = {"thin_disc", "too_uncertain", "not_t2", "signal_uneven", "levels_missing"}
+    assert known <= codes
     for code in codes:
         sentence = summarise([], [Notice(code=code, text="English")])["zh-CN"][1]
         assert "English" not in sentence, code
